@@ -1,0 +1,57 @@
+"""Fixtures and rules for every tier; the parts are in tests/fixtures/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fixtures.browser import browser, desktop, phone
+from tests.fixtures.servers import (
+    create_database,
+    nats_server,
+    nats_url,
+    postgres_server,
+    template_database,
+)
+from tests.fixtures.session import close_session, is_worker, open_session
+from tests.fixtures.tiers import TIERS, TierTable, no_sockets, tier_of
+
+__all__ = [
+    "browser",
+    "create_database",
+    "desktop",
+    "nats_server",
+    "nats_url",
+    "phone",
+    "postgres_server",
+    "template_database",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in TIERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    if not is_worker(config):
+        config.pluginmanager.register(TierTable(), "tier-table")
+    open_session(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    close_session(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        tier = tier_of(item.nodeid)
+        if tier is not None:
+            item.add_marker(tier)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Unit tests, with their fixtures, run without the network."""
+    if tier_of(item.nodeid) != "unit":
+        return (yield)
+    with no_sockets(item.nodeid):
+        return (yield)
