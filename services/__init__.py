@@ -1,0 +1,1 @@
+"""The services: billing, paywall, ads. They never import each other."""

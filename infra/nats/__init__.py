@@ -1,0 +1,1 @@
+"""NATS streams and consumers, as data."""

@@ -1,0 +1,30 @@
+"""``python -m infra.nats apply``: one explicit command makes the streams what the data says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import typer
+
+from infra.nats.topology import apply as apply_topology
+
+app = typer.Typer(help="NATS streams and consumers", no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """NATS streams and consumers."""
+
+
+@app.command()
+def apply() -> None:
+    """Create or update streams and consumers (NATS_URL, NATS_REPLICAS)."""
+    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
+    replicas = int(os.environ.get("NATS_REPLICAS", "0")) or None
+    for line in asyncio.run(apply_topology(url, replicas=replicas)):
+        typer.echo(line)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,84 @@
+"""Reads ``topology.toml`` and makes a server's streams and consumers equal to it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nats
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+TOPOLOGY_FILE = Path(__file__).with_name("topology.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Streams and consumers with their defaults filled in."""
+
+    streams: tuple[dict[str, Any], ...]
+    consumers: tuple[dict[str, Any], ...]
+
+
+def load(path: Path = TOPOLOGY_FILE) -> Topology:
+    """The topology in a file."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    defaults = data["defaults"]
+    return Topology(
+        tuple(defaults["stream"] | stream for stream in data["streams"]),
+        tuple(defaults["consumer"] | consumer for consumer in data["consumers"]),
+    )
+
+
+def stream_config(stream: dict[str, Any], replicas: int | None = None) -> StreamConfig:
+    return StreamConfig(
+        name=stream["name"],
+        subjects=list(stream["subjects"]),
+        storage=StorageType.FILE,
+        max_age=stream["max_age_seconds"],
+        duplicate_window=stream["duplicate_window_seconds"],
+        num_replicas=replicas or stream["replicas"],
+        deny_delete=True,
+    )
+
+
+def consumer_config(consumer: dict[str, Any]) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=consumer["name"],
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=consumer["ack_wait_seconds"],
+        max_deliver=consumer["max_deliver"],
+        max_ack_pending=consumer["max_ack_pending"],
+        filter_subjects=list(consumer["filter_subjects"]),
+    )
+
+
+async def apply(url: str, *, replicas: int | None = None, path: Path = TOPOLOGY_FILE) -> list[str]:
+    """Create or update every stream and consumer. Returns one line per thing done. Idempotent."""
+    topology = load(path)
+    client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3)
+    done: list[str] = []
+    try:
+        js = client.jetstream(timeout=10)
+        for stream in topology.streams:
+            done.append(await _apply_stream(js, stream_config(stream, replicas)))
+        for consumer in topology.consumers:
+            # add_consumer creates, or updates the durable when its configuration differs
+            await js.add_consumer(consumer["stream"], consumer_config(consumer))
+            done.append(f"consumer {consumer['stream']}/{consumer['name']}")
+    finally:
+        await client.close()
+    return done
+
+
+async def _apply_stream(js: JetStreamContext, config: StreamConfig) -> str:
+    try:
+        await js.stream_info(config.name or "")
+    except NotFoundError:
+        await js.add_stream(config)
+        return f"stream {config.name} created"
+    await js.update_stream(config)
+    return f"stream {config.name} up to date"

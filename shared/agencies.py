@@ -1,0 +1,101 @@
+"""The agencies a service serves. Each service keeps its own copy: id, name and time zone are all it needs.
+
+The list comes from ``infra/demo/agencies.toml`` for the local start, and from the operator's file elsewhere.
+Lineage (who merged into whom) belongs to the metrics layer.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Column, MetaData, Table, Text, text
+
+from shared.database import ReadSession, Session
+from shared.errors import NotFoundError
+
+#: For a service's first migration.
+SCHEMA_V1 = """
+CREATE TABLE agency (
+    id text NOT NULL CONSTRAINT pk_agency PRIMARY KEY
+        CONSTRAINT ck_agency_id CHECK (id ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(id) <= 40),
+    name text NOT NULL,
+    time_zone text NOT NULL,
+    website text NOT NULL DEFAULT ''
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """A press agency. ``id`` is a slug and a token of bus subjects."""
+
+    id: str
+    name: str
+    time_zone: str
+    website: str = ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+def define_table(metadata: MetaData) -> Table:
+    """The agency table among a service's tables."""
+    return Table(
+        "agency",
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("time_zone", Text, nullable=False),
+        Column("website", Text, nullable=False, server_default=""),
+    )
+
+
+def read_agencies(path: Path) -> list[dict[str, Any]]:
+    """The ``[[agencies]]`` of a TOML file, whole (each service takes what it needs)."""
+    agencies: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["agencies"]
+    return agencies
+
+
+async def save_agencies(session: Session, agencies: list[dict[str, Any]]) -> None:
+    """Insert or update. Safe to repeat."""
+    for agency in agencies:
+        ZoneInfo(agency["time_zone"])  # a wrong zone fails here, not at the month's end
+        await session.execute(
+            text(
+                """INSERT INTO agency (id, name, time_zone, website)
+                   VALUES (:id, :name, :time_zone, :website)
+                   ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+                       time_zone = excluded.time_zone, website = excluded.website"""
+            ),
+            {
+                "id": agency["id"],
+                "name": agency["name"],
+                "time_zone": agency["time_zone"],
+                "website": agency.get("website", ""),
+            },
+        )
+
+
+async def get_agency(session: Session | ReadSession, agency_id: str) -> Agency:
+    """Raises :class:`NotFoundError`."""
+    row = (
+        await session.execute(
+            text("SELECT id, name, time_zone, website FROM agency WHERE id = :id"),
+            {"id": agency_id},
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no agency {agency_id!r}", slug="agency-unknown")
+    return Agency(*row)
+
+
+async def list_agencies(session: Session | ReadSession) -> list[Agency]:
+    rows = await session.execute(
+        text("SELECT id, name, time_zone, website FROM agency ORDER BY id")
+    )
+    return [Agency(*row) for row in rows]

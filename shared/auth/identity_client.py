@@ -1,0 +1,150 @@
+"""Asks identity who a staff session or a service key is, and remembers the answer for a short while.
+
+The cache makes the hot path free and bounds how long a revoked key or an ended session still works:
+``STAFF_CACHE_SECONDS`` and ``KEY_CACHE_SECONDS``. When identity is away, keys known good stay good for
+``KEY_STALE_SECONDS`` (a declared failure mode: reading goes on); staff pages answer 503.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from shared.auth.roles import Role
+from shared.errors import ForbiddenError, NotFoundError, UnavailableError
+
+STAFF_CACHE_SECONDS = 5.0
+KEY_CACHE_SECONDS = 30.0
+KEY_STALE_SECONDS = 600.0
+CACHE_SIZE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPrincipal:
+    """A signed-in member of staff. ``roles`` by agency."""
+
+    account_id: UUID
+    email: str
+    name: str
+    roles: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def agencies(self) -> tuple[str, ...]:
+        return tuple(sorted(self.roles))
+
+    def require(self, agency: str, *allowed: Role) -> None:
+        """Raises 404 for an agency that is not theirs, 403 when none of the roles is held there."""
+        held = self.roles.get(agency)
+        if not held:
+            raise NotFoundError
+        if allowed and Role.ADMIN not in held and not held.intersection(allowed):
+            raise ForbiddenError(
+                f"This needs one of the roles: {', '.join(sorted(allowed))}", slug="role-missing"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPrincipal:
+    """A website or system that holds a service key."""
+
+    key_id: str
+    agency: str
+    scopes: frozenset[str]
+
+    def require(self, agency: str, scope: str) -> None:
+        """Raises 404 for another agency, 403 for a missing scope."""
+        if agency != self.agency:
+            raise NotFoundError
+        if scope not in self.scopes:
+            raise ForbiddenError(f"This key lacks the scope {scope}", slug="scope-missing")
+
+
+class IdentityClient:
+    """Introspection with a bounded cache. Tokens are kept only as hashes."""
+
+    def __init__(self, base_url: str, internal_key: str, client: httpx.AsyncClient) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {internal_key}"}
+        self._client = client
+        self._staff: OrderedDict[bytes, tuple[float, StaffPrincipal | None]] = OrderedDict()
+        self._keys: OrderedDict[bytes, tuple[float, KeyPrincipal | None]] = OrderedDict()
+
+    async def staff(self, session_token: str) -> StaffPrincipal | None:
+        """Who this session is, or None when it has ended. Raises :class:`UnavailableError`."""
+        digest, now = _digest(session_token), time.monotonic()
+        cached = self._staff.get(digest)
+        if cached and now - cached[0] < STAFF_CACHE_SECONDS:
+            return cached[1]
+        body = await self._introspect("sessions", session_token)
+        principal = (
+            StaffPrincipal(
+                UUID(body["account_id"]),
+                body["email"],
+                body["name"],
+                {agency: frozenset(roles) for agency, roles in body["roles"].items()},
+            )
+            if body["active"]
+            else None
+        )
+        _remember(self._staff, digest, (now, principal))
+        return principal
+
+    def cached_key(self, key: str) -> KeyPrincipal | None:
+        """The hot path: a key known good within ``KEY_CACHE_SECONDS``, without any await."""
+        cached = self._keys.get(_digest(key))
+        if cached and time.monotonic() - cached[0] < KEY_CACHE_SECONDS:
+            return cached[1]
+        return None
+
+    async def key(self, key: str) -> KeyPrincipal | None:
+        """Whose key this is, or None when it is unknown or revoked. Raises :class:`UnavailableError`."""
+        digest, now = _digest(key), time.monotonic()
+        cached = self._keys.get(digest)
+        if cached and now - cached[0] < KEY_CACHE_SECONDS:
+            return cached[1]
+        try:
+            body = await self._introspect("keys", key)
+        except UnavailableError:
+            if cached and cached[1] is not None and now - cached[0] < KEY_STALE_SECONDS:
+                return cached[1]
+            raise
+        principal = (
+            KeyPrincipal(body["key_id"], body["agency"], frozenset(body["scopes"]))
+            if body["active"]
+            else None
+        )
+        _remember(self._keys, digest, (now, principal))
+        return principal
+
+    async def _introspect(self, kind: str, token: str) -> dict[str, Any]:
+        try:
+            answer = await self._client.post(
+                f"{self._base_url}/internal/v1/{kind}/introspect",
+                json={"token": token},
+                headers=self._headers,
+                timeout=2.0,
+            )
+            answer.raise_for_status()
+            body: dict[str, Any] = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise UnavailableError(
+                "Sign-in cannot be checked right now", slug="identity-unavailable"
+            ) from error
+        return body
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _remember(cache: OrderedDict[bytes, Any], key: bytes, value: Any) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > CACHE_SIZE:
+        cache.popitem(last=False)

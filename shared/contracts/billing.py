@@ -1,0 +1,41 @@
+"""What billing publishes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from shared.contracts.envelope import Payload, event_type
+
+
+class Entitlement(Payload, frozen=True, kw_only=True):
+    """The full state of one reader's right to read one agency's content, as of the event's version.
+
+    ``scope`` is what it opens (``site`` = everything of the agency). ``valid_until`` is exclusive. The event's
+    ``subject`` is the entitlement's id and its ``version`` grows with every change.
+    """
+
+    entitlement_id: UUID
+    reader_id: UUID
+    plan_code: str
+    scope: str
+    valid_from: datetime
+    valid_until: datetime
+    subscription_id: UUID | None = None
+
+
+@event_type("billing.entitlement.granted.v1")
+class EntitlementGranted(Entitlement, frozen=True, kw_only=True):
+    """A reader may read from ``valid_from`` until ``valid_until``."""
+
+
+@event_type("billing.entitlement.changed.v1")
+class EntitlementChanged(Entitlement, frozen=True, kw_only=True):
+    """The same right with other dates or another plan (renewal, cancellation at the end, upgrade)."""
+
+
+@event_type("billing.entitlement.revoked.v1")
+class EntitlementRevoked(Entitlement, frozen=True, kw_only=True):
+    """The right has ended (refund, lost dispute, cancellation at once); ``valid_until`` is when."""
+
+    reason: str = ""

@@ -1,0 +1,17 @@
+"""PostgreSQL: connections, the unit of work, group commit, migrations. One database a service."""
+
+from shared.database.core import Database, ReadSession, Session, sqlalchemy_url
+from shared.database.group_commit import GroupCommit, OverloadedError
+from shared.database.types import UTCDateTime, new_metadata, vnd_column
+
+__all__ = [
+    "Database",
+    "GroupCommit",
+    "OverloadedError",
+    "ReadSession",
+    "Session",
+    "UTCDateTime",
+    "new_metadata",
+    "sqlalchemy_url",
+    "vnd_column",
+]

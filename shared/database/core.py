@@ -1,0 +1,112 @@
+"""One service's database: an SQLAlchemy engine for use cases, a raw asyncpg pool for what is hot.
+
+A use case takes a :class:`Session` (may write, inside one transaction) or a :class:`ReadSession` (a
+READ ONLY transaction, enforced by PostgreSQL): the two are different types on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NewType
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+Session = AsyncSession
+ReadSession = NewType("ReadSession", AsyncSession)
+
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+def sqlalchemy_url(url: str) -> str:
+    """``postgresql://…`` as SQLAlchemy's asyncpg URL."""
+    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+
+
+class Database:
+    """Connections of one process to its own database. Lazy: nothing connects before the first use."""
+
+    def __init__(self, url: str, *, application_name: str, pool_size: int = 5) -> None:
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("DATABASE_URL must be a postgresql:// URL")
+        self.url = url
+        self._application_name = application_name
+        self._pool_size = pool_size
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_SECONDS,
+                "server_settings": self._server_settings(),
+            },
+        )
+        self._sessions = async_sessionmaker(
+            self.engine, class_=AsyncSession, expire_on_commit=False
+        )
+        self._pool: asyncpg.Pool | None = None
+
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "application_name": self._application_name,
+            "timezone": "UTC",
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": "60000",
+        }
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """The unit of work: commits at the end, rolls back on any exception."""
+        async with self._sessions() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """A consistent, read-only snapshot (REPEATABLE READ, READ ONLY)."""
+        async with self._sessions() as session:
+            await session.connection(
+                execution_options={
+                    "isolation_level": "REPEATABLE READ",
+                    "postgresql_readonly": True,
+                }
+            )
+            yield ReadSession(session)
+
+    async def pool(self) -> asyncpg.Pool:
+        """The raw pool for hot paths (lazy)."""
+        if self._pool is None:
+            self._pool = await asyncpg.create_pool(
+                self.url,
+                min_size=1,
+                max_size=self._pool_size,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                server_settings=self._server_settings(),
+            )
+        return self._pool
+
+    async def connect_raw(self) -> asyncpg.Connection:
+        """A connection outside the pool, e.g. for LISTEN. The caller closes it."""
+        return await asyncpg.connect(
+            self.url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            server_settings=self._server_settings(),
+        )
+
+    async def ping(self) -> None:
+        """A query. Raises when the database cannot answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+        await self.engine.dispose()

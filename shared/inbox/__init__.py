@@ -1,0 +1,17 @@
+"""The inbox: an event takes effect once, in the transaction that remembers it; what cannot be handled is kept."""
+
+from shared.inbox.dead_letters import DeadLetter, list_dead_letters, replay_dead_letters
+from shared.inbox.runner import ConsumerRunner, Handler, PermanentError, RetryPolicy
+from shared.inbox.store import SCHEMA_V1, define_tables
+
+__all__ = [
+    "SCHEMA_V1",
+    "ConsumerRunner",
+    "DeadLetter",
+    "Handler",
+    "PermanentError",
+    "RetryPolicy",
+    "define_tables",
+    "list_dead_letters",
+    "replay_dead_letters",
+]

@@ -1,0 +1,95 @@
+"""Long-running loops of a worker: supervised, observed, stopped in order.
+
+A loop that fails is reported and started again after a growing delay; a loop that stands still longer than its limit
+makes ``/healthz`` fail, so that whoever runs the process restarts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+RESTART_DELAYS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Heartbeat:
+    """When a loop last came round."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self.limit_seconds = limit_seconds
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        self._last = time.monotonic()
+
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self._last
+
+    @property
+    def alive(self) -> bool:
+        return self.age_seconds <= self.limit_seconds
+
+
+LoopBody = Callable[[asyncio.Event, Heartbeat], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Loop:
+    """A named loop body; ``limit_seconds`` is how long one round may take at the most."""
+
+    name: str
+    body: LoopBody
+    limit_seconds: float = 60.0
+    heartbeat: Heartbeat = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.heartbeat = Heartbeat(self.limit_seconds)
+
+
+async def supervise(loop: Loop, stop: asyncio.Event) -> None:
+    """Run a loop until ``stop``; restart it when it fails or ends early."""
+    failures = 0
+    while not stop.is_set():
+        loop.heartbeat.beat()
+        started = time.monotonic()
+        try:
+            await loop.body(stop, loop.heartbeat)
+            if stop.is_set():
+                return
+            log.error("loop_ended_early", loop=loop.name)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # Nothing is lost by carrying on: every loop's work is transactional and is taken up again.
+            log.exception("loop_failed", loop=loop.name)
+            metrics.LOOP_FAILURES.labels(loop.name).inc()
+        failures = 0 if time.monotonic() - started > 60 else failures + 1
+        delay = RESTART_DELAYS_SECONDS[min(failures, len(RESTART_DELAYS_SECONDS)) - 1]
+        try:
+            await asyncio.wait_for(stop.wait(), delay)
+        except TimeoutError:
+            continue
+
+
+def every(seconds: float, work: Callable[[], Awaitable[None]]) -> LoopBody:
+    """A loop body that calls ``work`` at once and then every ``seconds``."""
+
+    async def body(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        while not stop.is_set():
+            heartbeat.beat()
+            await work()
+            try:
+                await asyncio.wait_for(stop.wait(), seconds)
+            except TimeoutError:
+                continue
+
+    return body

@@ -1,0 +1,120 @@
+"""The application factory every service's ``app.py`` calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from shared.health import Check, loops_alive, run_checks
+from shared.loops import Loop
+from shared.settings import ServiceSettings
+from shared.web import problems
+from shared.web.heap import freeze_heap
+from shared.web.middleware import (
+    MAX_BODY_BYTES,
+    BodyLimit,
+    RequestMetrics,
+    SameOriginGuard,
+    SecurityHeaders,
+)
+
+CSP = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'{form_targets}"
+)
+SHARED_STATIC = Path(__file__).parent / "static"
+
+
+@dataclass(slots=True)
+class WebParts:
+    """What a composition root hands to the factory."""
+
+    routers: Sequence[APIRouter] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    loops: Sequence[Loop] = ()
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    static_folder: Path | None = None
+    cors_origins: Sequence[str] = ()  # exact origins that may call with credentials
+    trusted_origins: Sequence[str] = ()  # origins whose forms may post here
+    form_targets: Sequence[str] = ()  # other origins a form's answer may redirect to
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+def health_router(parts: WebParts) -> APIRouter:
+    """``/healthz``, ``/readyz`` and ``/metrics``."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        alive, report = loops_alive(parts.loops)
+        return JSONResponse({"ok": alive, "loops": report}, 200 if alive else 503)
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        ready, report = await run_checks(parts.checks)
+        return JSONResponse({"ok": ready, "checks": report}, 200 if ready else 503)
+
+    @router.get("/metrics")
+    async def metrics_page() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def create_app(service: str, title: str, settings: ServiceSettings, parts: WebParts) -> FastAPI:
+    """A FastAPI application with the project's errors, headers, guards, health and static files."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with parts.lifespan() if parts.lifespan is not None else nullcontext():
+            if settings.environment != "test":
+                freeze_heap()
+            yield
+
+    app = FastAPI(
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from another host, which the policy forbids
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.include_router(health_router(parts))
+    for router in parts.routers:
+        app.include_router(router)
+    app.mount("/static/shared", StaticFiles(directory=SHARED_STATIC), name="shared-static")
+    if Path(settings.assets_dir).is_dir():
+        app.mount("/static/assets", StaticFiles(directory=settings.assets_dir), name="assets")
+    if parts.static_folder is not None:
+        app.mount("/static", StaticFiles(directory=parts.static_folder), name="static")
+
+    targets = "".join(f" {origin}" for origin in parts.form_targets)
+    # Added last is outermost: metrics see everything, then headers, cross-origin rules, guards.
+    app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
+    app.add_middleware(
+        SameOriginGuard, trusted_origins=[*parts.trusted_origins, *parts.cors_origins]
+    )
+    if parts.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(parts.cors_origins),
+            allow_credentials=True,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            max_age=600,
+        )
+    app.add_middleware(
+        SecurityHeaders,
+        csp=CSP.format(form_targets=targets),
+        hsts=settings.environment == "production",
+    )
+    app.add_middleware(RequestMetrics, service=service)
+    return app

@@ -1,0 +1,101 @@
+"""Server-rendered pages: one Jinja environment per service on the shared layout, in two languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from shared.money import format_vnd
+from shared.web.csrf import FORM_FIELD, FormTokens
+from shared.web.i18n import (
+    LANGUAGE_COOKIE,
+    LANGUAGES,
+    load_catalogues,
+    request_language,
+    show_date,
+    show_datetime,
+    translator,
+)
+
+SHARED_FOLDER = Path(__file__).parent
+
+
+class Pages:
+    """Renders a service's templates.
+
+    Every template has: ``_`` (translate), ``language``, ``vnd``, ``day``, ``moment`` (formatters), ``csrf_field()``,
+    ``other_language_url`` and whatever the route passes. Undefined names are errors.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        form_tokens: FormTokens,
+        *,
+        secure_cookies: bool = True,
+        extra_folders: tuple[Path, ...] = (),
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._forms = form_tokens
+        self._secure = secure_cookies
+        self._defaults = dict(defaults or {})
+        roots = (folder, *extra_folders)
+        self.words = load_catalogues(
+            [SHARED_FOLDER / "locale", *(root / "locale" for root in roots)]
+        )
+        self._environment = Environment(
+            loader=ChoiceLoader(
+                [FileSystemLoader([str(root / "templates") for root in (*roots, SHARED_FOLDER)])]
+            ),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def translate(self, request: Request, english: str, **values: object) -> str:
+        return translator(self.words, request_language(request))(english, **values)
+
+    def render(
+        self, request: Request, template: str, status_code: int = 200, **context: Any
+    ) -> HTMLResponse:
+        """The page as an answer that no shared cache keeps."""
+        language = request_language(request)
+        token = self._forms.token(request)
+        other = "en" if language == "vi" else "vi"
+        html = self._environment.get_template(template).render(
+            self._defaults
+            | {
+                "request": request,
+                "_": translator(self.words, language),
+                "language": language,
+                "other_language": other,
+                "other_language_url": str(request.url.include_query_params(lang=other)),
+                "vnd": lambda amount: format_vnd(amount, language),
+                "day": lambda day: show_date(day, language),
+                "moment": lambda at, *zone: show_datetime(at, language, *zone),
+                "csrf_token": token,
+                "csrf_field": lambda: Markup('<input type="hidden" name="{}" value="{}">').format(
+                    FORM_FIELD, escape(token)
+                ),
+            }
+            | context
+        )
+        answer = HTMLResponse(html, status_code=status_code)
+        answer.headers["Cache-Control"] = "private, no-store"
+        if request.query_params.get("lang") in LANGUAGES:
+            answer.set_cookie(
+                LANGUAGE_COOKIE,
+                language,
+                max_age=31_536_000,
+                samesite="lax",
+                httponly=True,
+                secure=self._secure,
+            )
+        return answer

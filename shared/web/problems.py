@@ -1,0 +1,82 @@
+"""Turns expected errors into problem+json, and unexpected ones into a 500 that reveals nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from shared.errors import (
+    PROBLEM_TYPE_PREFIX,
+    FieldError,
+    InvalidInputError,
+    ProblemError,
+    UnavailableError,
+)
+
+log = structlog.get_logger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(error: ProblemError, instance: str = "") -> Response:
+    return JSONResponse(
+        error.body(instance),
+        status_code=error.status,
+        headers=error.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def field_error(error: dict[str, Any]) -> FieldError:
+    """One of pydantic's errors as a field, what is wrong and what would be right."""
+    location = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
+    context = {k: v for k, v in (error.get("ctx") or {}).items() if k != "error"}
+    expected = ", ".join(f"{key}: {value}" for key, value in context.items())
+    return FieldError(".".join(location) or "body", error["msg"], expected)
+
+
+def install(app: FastAPI) -> None:
+    """Handlers for every error a route may raise."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(request: Request, error: ProblemError) -> Response:
+        return problem_response(error, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = tuple(field_error(dict(item)) for item in error.errors())
+        return problem_response(InvalidInputError(errors=fields), request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        return JSONResponse(
+            {
+                "type": f"{PROBLEM_TYPE_PREFIX}http-{error.status_code}",
+                "title": error.detail,
+                "status": error.status_code,
+                "instance": request.url.path,
+            },
+            status_code=error.status_code,
+            headers=error.headers,
+            media_type=MEDIA_TYPE,
+        )
+
+    @app.exception_handler(TimeoutError)
+    @app.exception_handler(OSError)
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(PoolTimeoutError)
+    async def _away(request: Request, error: Exception) -> Response:
+        log.warning("dependency_unavailable", path=request.url.path, error=repr(error))
+        return problem_response(UnavailableError(headers={"Retry-After": "1"}), request.url.path)
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> Response:
+        log.error("unexpected_error", path=request.url.path, exc_info=error)
+        return problem_response(ProblemError(), request.url.path)

@@ -1,0 +1,68 @@
+"""Runs a worker process: loops under supervision, health and metrics on a port, an orderly stop.
+
+Shutdown: stop fetching → finish and acknowledge → unsubscribe → drain → close the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+import uvicorn
+
+from shared.health import Check
+from shared.loops import Loop, supervise
+from shared.settings import ServiceSettings
+from shared.web.app import WebParts, create_app
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """What a worker's composition root builds. ``closers`` run in order, after the loops have ended."""
+
+    loops: Sequence[Loop]
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+
+
+async def run_worker(service: str, settings: ServiceSettings, parts: WorkerParts) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    running_loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        running_loop.add_signal_handler(sig, stop.set)
+    app = create_app(
+        service, f"{service} worker", settings, WebParts(checks=parts.checks, loops=parts.loops)
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_config=None,
+            lifespan="off",
+        )
+    )
+    # _serve leaves the signals to us; serve() would take them over
+    health = asyncio.create_task(server._serve())
+    tasks = [asyncio.create_task(supervise(loop, stop), name=loop.name) for loop in parts.loops]
+    log.info("worker_started", loops=[loop.name for loop in parts.loops])
+    await stop.wait()
+    log.info("worker_stopping")
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+    for task in late:
+        log.error("loop_did_not_stop", loop=task.get_name())
+        task.cancel()
+    server.should_exit = True
+    await health
+    for close in parts.closers:
+        await close()
+    log.info("worker_stopped")
