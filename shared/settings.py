@@ -48,6 +48,12 @@ class ServiceSettings(BaseSettings):
     news_site_url: str = Field(
         default="http://127.0.0.1:8000", description="Public URL of the agency's website."
     )
+    scrape_token: str = Field(
+        default="", description="Bearer token Prometheus sends to /metrics; needed in production."
+    )
+    form_token_secret: str = Field(
+        default="", description="Secret behind the forms' tokens (16 characters or more)."
+    )
     assets_dir: str = Field(
         default=".local/assets", description="Folder with htmx and the style sheet (from npm)."
     )
@@ -65,3 +71,5 @@ class ServiceSettings(BaseSettings):
     def model_post_init(self, _context: object) -> None:
         if self.environment == "production" and self.clock_offset_seconds != 0:
             raise ValueError("CLOCK_OFFSET_SECONDS must be 0 in production")
+        if self.environment == "production" and not self.scrape_token:
+            raise ValueError("SCRAPE_TOKEN must be set in production")

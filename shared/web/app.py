@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
+from shared.errors import UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
 from shared.settings import ServiceSettings
@@ -46,9 +48,19 @@ class WebParts:
     trusted_origins: Sequence[str] = ()  # origins whose forms may post here
     form_targets: Sequence[str] = ()  # other origins a form's answer may redirect to
     max_body_bytes: int = MAX_BODY_BYTES
+    own_metrics_route: bool = False  # the exporter brings its own /metrics
 
 
-def health_router(parts: WebParts) -> APIRouter:
+def require_scrape_token(request: Request, settings: ServiceSettings) -> None:
+    """``/metrics`` is for Prometheus only, wherever a token is set."""
+    sent = request.headers.get("authorization", "")
+    if settings.scrape_token and not hmac.compare_digest(
+        sent.encode(), f"Bearer {settings.scrape_token}".encode()
+    ):
+        raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+
+
+def health_router(parts: WebParts, settings: ServiceSettings) -> APIRouter:
     """``/healthz``, ``/readyz`` and ``/metrics``."""
     router = APIRouter(include_in_schema=False)
 
@@ -62,8 +74,12 @@ def health_router(parts: WebParts) -> APIRouter:
         ready, report = await run_checks(parts.checks)
         return JSONResponse({"ok": ready, "checks": report}, 200 if ready else 503)
 
+    if parts.own_metrics_route:
+        return router
+
     @router.get("/metrics")
-    async def metrics_page() -> Response:
+    async def metrics_page(request: Request) -> Response:
+        require_scrape_token(request, settings)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
@@ -87,7 +103,7 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(health_router(parts))
+    app.include_router(health_router(parts, settings))
     for router in parts.routers:
         app.include_router(router)
     app.mount("/static/shared", StaticFiles(directory=SHARED_STATIC), name="shared-static")
