@@ -29,7 +29,8 @@ async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> JetStre
     """
 
     async def on_disconnected() -> None:
-        log.warning("nats_disconnected")
+        if not (client.is_draining or client.is_closed):
+            log.warning("nats_disconnected")
 
     async def on_reconnected() -> None:
         log.info("nats_reconnected")

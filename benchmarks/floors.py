@@ -1,0 +1,69 @@
+"""The machine's own floor: the least a server could do, in the same server and event loop as ours.
+
+``plain``   raw ASGI that answers a constant
+``signed``  raw ASGI that reads the body, parses it, checks an HMAC cookie and answers JSON: a decision without
+            deciding anything
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+import msgspec
+
+_ANSWER = b'{"granted":true,"reason":"FREE"}'
+_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", str(len(_ANSWER)).encode()),
+]
+_SECRET = b"0123456789abcdef"
+
+
+class _Body(msgspec.Struct):
+    agency: str
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+async def plain(scope, receive, send):
+    if scope["type"] != "http":
+        return await _lifespan(receive, send)
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": _ANSWER})
+    return None
+
+
+async def signed(scope, receive, send):
+    if scope["type"] != "http":
+        return await _lifespan(receive, send)
+    message = await receive()
+    body = message.get("body", b"")
+    if body:
+        _DECODER.decode(body)
+    hmac.new(_SECRET, body[:64], sha256).hexdigest()
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send(
+        {
+            "type": "http.response.body",
+            "body": msgspec.json.encode({"granted": True, "reason": "FREE"}),
+        }
+    )
+    return None
+
+
+async def _lifespan(receive, send):
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def create_plain():
+    return plain
+
+
+def create_signed():
+    return signed

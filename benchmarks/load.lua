@@ -1,0 +1,57 @@
+-- The load: requests come from a file (one JSON object a line, made before the run), each is used once, in turn.
+-- Prints one line of JSON at the end: what was answered, how fast, by status.
+local requests = {}
+local statuses = {}
+local position = 0
+local wrapped = 0
+local threads = {}
+
+function setup(thread)
+  thread:set("index", #threads)
+  table.insert(threads, thread)
+end
+
+local function unescape(text)
+  return (text:gsub("\\([nrt\"\\/])", { n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }))
+end
+
+function init(args)
+  -- args[1]: file of requests: method TAB path TAB header lines joined by "|" TAB body
+  for line in io.lines(args[1]) do
+    local method, path, headers, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
+    local fields = {}
+    for name, value in headers:gmatch("([^:|]+):%s?([^|]*)") do
+      fields[name] = value
+    end
+    if body == "" then body = nil else body = unescape(body) end
+    table.insert(requests, wrk.format(method, path, fields, body))
+  end
+  ok = 0
+  refused = 0
+end
+
+function request()
+  position = position + 1
+  if position > #requests then
+    position = 1
+    wrapped = wrapped + 1
+  end
+  return requests[position]
+end
+
+function response(status)
+  if status >= 200 and status < 400 then ok = ok + 1 else refused = refused + 1 end
+end
+
+function done(summary, latency, _)
+  local good, bad = 0, 0
+  for _, thread in ipairs(threads) do
+    good = good + thread:get("ok")
+    bad = bad + thread:get("refused")
+  end
+  io.write(string.format(
+    'RESULT {"requests": %d, "ok": %d, "refused": %d, "socket_errors": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "max_us": %d}\n',
+    summary.requests, good, bad,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    summary.duration, latency:percentile(50), latency:percentile(99), latency.max))
+end
