@@ -1,1 +1,7 @@
-"""One module a row of the table."""
+"""One module a row of the table: ``run(folder, say, seconds=…)`` measures and gives its results."""
+
+from __future__ import annotations
+
+from benchmarks.rows import pipeline
+
+ROWS = {"pipeline": pipeline.run}
