@@ -11,7 +11,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+# The kernel sends the parent-death signal when the *thread* that forked ends, so all children come
+# from one thread that lives as long as this process: a caller's own thread may be short-lived.
+_SPAWNER = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
 class ChildError(RuntimeError):
@@ -77,7 +82,8 @@ class Child:
         with self.log.open("ab") as out:
             # A session of its own: Ctrl-C in the terminal reaches the parent only, which then
             # stops its children in the right order.
-            self._process = subprocess.Popen(
+            self._process = _SPAWNER.submit(
+                subprocess.Popen,
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -86,7 +92,7 @@ class Child:
                 cwd=self.cwd,
                 user=self.user,
                 start_new_session=True,
-            )
+            ).result()
 
     def wait_until(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
         """Return once `ready()`; raise `ChildError` when the child ends or time is up."""
@@ -110,6 +116,18 @@ class Child:
         """Send a signal, if the process is there."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signum)
+
+    def wait(self, timeout_seconds: float) -> int:
+        """Wait for the end of a command that ends by itself; its exit code."""
+        if self._process is None:
+            raise ChildError(f"{self.name} was never started")
+        try:
+            return self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ChildError(
+                f"{self.name} did not end within {timeout_seconds:.0f} s:\n{last_lines(self.log)}"
+            ) from None
 
     def stop(self, timeout_seconds: float = 10.0) -> int | None:
         """Ask it to stop, wait, then kill; the exit code, or None when it never ran."""

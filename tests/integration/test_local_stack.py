@@ -1,0 +1,254 @@
+"""The local stack starts everything, survives crashes, starts again quickly and ends cleanly.
+
+The processes here are tiny real services on the real PostgreSQL and NATS of the stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+import pytest
+
+from infra.local.ports import PortTakenError, free_block, is_free
+from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, StepSpec
+from infra.local.stack import LocalStack, StackError
+from infra.local.supervise import LogTail, Supervisor
+
+MODULE = ("python", "-m", "tests.fixtures.fake_service")
+FAKES = (
+    ProcessSpec("front", (*MODULE, "web"), 0, "ads", after=("back",)),
+    ProcessSpec("back", (*MODULE, "web"), 1, "billing"),
+)
+FAKE_STEPS = (
+    StepSpec("billing migrate", "migrations", (*MODULE, "migrate"), "billing"),
+    StepSpec("ads migrate", "migrations", (*MODULE, "migrate"), "ads"),
+    StepSpec("streams", "streams", (*MODULE, "streams")),
+    StepSpec("billing seed", "demo data", (*MODULE, "seed"), "billing"),
+)
+
+
+def fake_stack(data: Path, **changes) -> LocalStack:
+    options = {"processes": FAKES, "steps": FAKE_STEPS, "databases": ("billing", "ads")}
+    return LocalStack(data, free_block(PORTS_USED), durable=False, **{**options, **changes})
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with fake_stack(tmp_path_factory.mktemp("stack") / "local") as running:
+        yield running
+
+
+def get(url: str) -> dict:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)
+
+
+def wait_until(condition, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+def test_every_process_is_ready_with_its_database_and_the_streams(stack):
+    assert get(stack.url("back") + "/readyz")["notes"] == 1
+    assert get(stack.url("front") + "/readyz")["notes"] == 0
+    assert get(stack.url("front") + "/readyz")["streams"] == 1
+
+
+async def test_a_service_cannot_enter_the_database_of_another(stack):
+    stranger = urlsplit(stack.database_url("ads"))
+    trespass = stranger._replace(path="/billing").geturl()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="CONNECT"):
+        await asyncpg.connect(trespass)
+
+
+async def test_a_service_is_no_superuser(stack):
+    connection = await asyncpg.connect(stack.database_url("ads"))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("CREATE ROLE thief")
+    finally:
+        await connection.close()
+
+
+def test_secrets_are_private_and_not_in_the_process_table(stack):
+    path = stack.data_dir / "secrets.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    secrets = json.loads(path.read_text())
+    visible = " ".join(psutil.Process(stack.pid("back")).cmdline())
+    assert secrets["database_passwords"]["billing"] not in visible
+
+
+def test_a_killed_process_stays_down_until_it_is_restarted_and_may_get_more_environment(stack):
+    first = get(stack.url("back"))["pid"]
+    stack.kill("back")
+    assert not stack.alive("back")
+    assert stack.dead() == [], "killed on purpose is not dead by accident"
+    stack.restart("back", env={"EXTRA": "fault"})
+    second = get(stack.url("back"))
+    assert second["pid"] != first
+    assert second["extra"] == "fault"
+    stack.restart("back")
+    assert get(stack.url("back"))["extra"] == ""
+
+
+@pytest.mark.parametrize("server", ["nats", "postgres"])
+def test_a_crashed_server_comes_back_with_what_it_held(stack, server):
+    stack.kill(server)
+    assert not stack.alive(server)
+    stack.restart(server)
+    state = get(stack.url("back") + "/readyz")
+    assert (state["notes"], state["streams"]) == (1, 1)
+
+
+def test_a_process_that_dies_by_itself_is_told_in_one_line_and_brought_back(stack):
+    said: list[str] = []
+    now = [1000.0]
+    supervisor = Supervisor(stack, said.append, clock=lambda: now[0])
+    victim = stack.pid("back")
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: stack.dead() == ["back"])
+    supervisor.check()
+    assert len(said) == 1
+    assert said[0].startswith("back ended by itself (code -9): restart 1 in 1 s")
+    assert stack.dead() == ["back"], "not before its delay has passed"
+    now[0] += 1.0
+    supervisor.check()
+    stack.wait_ready("back")
+    assert said[1:] == ["back started again"]
+    assert get(stack.url("back"))["pid"] != victim
+
+
+async def test_restarting_from_a_passing_thread_does_not_tie_the_child_to_that_thread(stack):
+    def in_a_loop_of_its_own() -> None:
+        asyncio.run(asyncio.to_thread(stack.restart, "back"))
+
+    await asyncio.to_thread(in_a_loop_of_its_own)
+    assert get(stack.url("back"))["pid"] == stack.pid("back")
+
+
+def test_a_second_stack_on_the_same_data_is_refused_in_one_line(stack):
+    second = fake_stack(stack.data_dir)
+    with pytest.raises(StackError, match="another `make run` already uses") as error:
+        second.start()
+    assert "\n" not in str(error.value)
+    assert stack.alive("back")
+
+
+def test_an_unknown_process_is_refused_with_the_names_there_are(stack):
+    with pytest.raises(KeyError, match="postgres, nats, front, back"):
+        stack.kill("bakc")
+
+
+def test_a_second_start_skips_what_is_done_and_keeps_the_data(tmp_path):
+    begun: list[str] = []
+    first = fake_stack(tmp_path / "local", on_step=lambda title, done: done or begun.append(title))
+    first.start()
+    pids = [first.pid(name) for name in ("postgres", "nats", "front", "back")]
+    first.stop()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert begun == [
+        *("PostgreSQL", "NATS", "databases"),
+        *("migrations", "streams", "demo data", "services"),
+    ]
+    begun.clear()
+    with first:
+        assert begun == ["PostgreSQL", "NATS", "databases", "services"]
+        assert get(first.url("back") + "/readyz")["notes"] == 1
+
+
+def test_a_failing_step_stops_the_start_with_its_log_and_leaves_nothing_running(tmp_path):
+    broken = StepSpec("billing seed", "demo data", (*MODULE, "fail"), "billing")
+    stack = fake_stack(tmp_path / "local", steps=(*FAKE_STEPS[:3], broken))
+    with pytest.raises(StackError, match="the disc is on fire"):
+        stack.start()
+    assert not stack.alive("postgres")
+    assert not stack.alive("nats")
+    assert not (stack.data_dir / "prepared").exists(), "the next start tries again"
+
+
+def test_a_process_that_ends_while_starting_is_named_with_its_log(tmp_path):
+    broken = replace(FAKES[1], command=(*MODULE, "fail"))
+    stack = fake_stack(tmp_path / "local", processes=(broken,), steps=())
+    with pytest.raises(StackError, match=r"back ended with code 1(.|\n)*disc is on fire"):
+        stack.start()
+    assert not stack.alive("postgres")
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path):
+    stack = fake_stack(tmp_path / "local")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", stack.base_port + 1))
+        taken.listen()
+        with pytest.raises(PortTakenError, match=f"{stack.base_port + 1}.*back.*make run PORT="):
+            stack.start()
+    assert not (stack.data_dir / "postgres").exists()
+
+
+def test_the_console_shows_warnings_and_errors_only_once_and_in_short(tmp_path):
+    log = tmp_path / "billing-web.log"
+    log.write_text('{"level": "error", "event": "before the tail began"}\n')
+    tail = LogTail(tmp_path)
+    with log.open("a") as out:
+        out.write('{"level": "info", "event": "request"}\n')
+        out.write('{"level": "error", "event": "refused", "amount_vnd": 5}\n{"level": "err')
+    assert list(tail.new_lines()) == [("billing-web", "error: refused amount_vnd=5")]
+    with log.open("a") as out:
+        out.write('or", "event": "later"}\n')
+    assert list(tail.new_lines()) == [("billing-web", "error: later")]
+    assert list(tail.new_lines()) == []
+
+
+def test_the_command_stops_everything_on_sigterm(tmp_path):
+    """The real command line, with the tiny services in place of ours."""
+    base = free_block(PORTS_USED)
+    program = (
+        "import sys; from infra.local import run, stack; from tests.integration import "
+        "test_local_stack as fakes\n"
+        "run.LocalStack = lambda data, port, **more: stack.LocalStack(data, port, **more, "
+        "processes=fakes.FAKES, steps=fakes.FAKE_STEPS, databases=('billing', 'ads'))\n"
+        "run.ensure_assets = lambda folder: None\n"
+        "run.app()\n"
+    )
+    arguments = ["--headless", "--port", str(base), "--data-dir", str(tmp_path / "local")]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True
+    ) as command:
+        lines = []
+        for line in command.stdout:
+            lines.append(line)
+            if line.startswith("ready"):
+                break
+        family = psutil.Process(command.pid).children(recursive=True)
+        assert len(family) >= 4
+        assert not is_free(base)
+        command.terminate()
+        rest = command.stdout.read()
+        assert command.wait(30) == 0
+    assert f"127.0.0.1:{base + 32}" in "".join(lines)
+    assert "stopped; the data is kept" in rest
+    assert not [process for process in family if process.is_running()]
+    assert all(is_free(base + offset) for offset in (0, 1, 22, 32))
+
+
+def test_the_table_of_processes_is_consistent():
+    ports = [spec.port for spec in PROCESSES]
+    names = [spec.name for spec in PROCESSES] + [step.name for step in STEPS]
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < 22
+    assert len(set(names)) == len(names)
