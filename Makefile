@@ -22,6 +22,7 @@ help: ## This list
 	  | while IFS=$$'\t' read -r word sentence; do printf '  make %-10s %s\n' "$$word" "$$sentence"; done
 
 setup: $(STAMP) ## Create the environment (.venv) and fetch the web assets; does nothing when they are there
+	@echo 'the environment is up to date'
 
 $(STAMP): infra/local/setup.sh infra/local/requirements-bootstrap.txt requirements-dev.txt package-lock.json
 	@infra/local/setup.sh

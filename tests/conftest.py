@@ -15,12 +15,14 @@ from tests.fixtures.servers import (
     template_database,
 )
 from tests.fixtures.session import close_session, is_worker, open_session
+from tests.fixtures.stack import local_stack
 from tests.fixtures.tiers import TIERS, TierTable, no_sockets, tier_of
 
 __all__ = [
     "browser",
     "create_database",
     "desktop",
+    "local_stack",
     "nats_server",
     "nats_url",
     "phone",
@@ -46,6 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = tier_of(item.nodeid)
         if tier is not None:
             item.add_marker(tier)
+        if tier == "e2e":
+            # One worker runs them all, so that there is one stack (`--dist loadgroup`).
+            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -107,6 +107,17 @@ def test_a_statement_that_fails_says_what_postgres_said(own_postgres):
         own_postgres.execute("SELECT * FROM nowhere")
 
 
+def test_root_without_namespaces_and_without_a_reachable_place_is_told_what_to_do(
+    own_postgres, monkeypatch
+):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("infra.local.postgres._namespace", lambda: None)
+    monkeypatch.setattr("infra.local.postgres._reachable_by", lambda _user, _path: False)
+    with pytest.raises(PostgresError, match="run this as an ordinary user") as error:
+        own_postgres.start()
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("kind", ["PostgreSQL", "nats-server"])
 def test_a_taken_port_gives_one_line_with_the_port_who_wants_it_and_the_setting(tmp_path, kind):
     with socket.socket() as taken:

@@ -23,6 +23,7 @@ import asyncpg
 import psutil
 import pytest
 
+from infra.local.backup import BackupError, restore_backup, save_backup
 from infra.local.ports import PortTakenError, free_block, is_free
 from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, StepSpec
 from infra.local.stack import LocalStack, StackError
@@ -170,6 +171,39 @@ def test_a_second_start_skips_what_is_done_and_keeps_the_data(tmp_path):
     with first:
         assert begun == ["PostgreSQL", "NATS", "databases", "services"]
         assert get(first.url("back") + "/readyz")["notes"] == 1
+
+
+async def test_a_backup_put_back_holds_what_was_there_and_sets_the_rest_aside(tmp_path):
+    stack = fake_stack(tmp_path / "local")
+    backup = tmp_path / "backup"
+    with stack, pytest.raises(BackupError, match="stop `make run` first"):
+        save_backup(stack.data_dir, backup)
+    save_backup(stack.data_dir, backup, stack.databases)
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o700
+    with stack:
+        connection = await asyncpg.connect(stack.database_url("billing"))
+        await connection.execute("DROP TABLE notes")
+        await connection.close()
+    aside = restore_backup(stack.data_dir, backup)
+    assert (aside / "postgres").exists()
+    # Without steps: what answers now comes from the backup alone.
+    with LocalStack(
+        stack.data_dir,
+        stack.base_port,
+        durable=False,
+        processes=FAKES,
+        steps=(),
+        databases=stack.databases,
+    ) as restored:
+        state = get(restored.url("back") + "/readyz")
+        assert (state["notes"], state["streams"]) == (1, 1)
+
+
+def test_something_else_than_a_backup_is_refused_and_the_data_stays(tmp_path):
+    (tmp_path / "local" / "postgres").mkdir(parents=True)
+    with pytest.raises(BackupError, match="is no backup"):
+        restore_backup(tmp_path / "local", tmp_path)
+    assert (tmp_path / "local" / "postgres").exists()
 
 
 def test_a_failing_step_stops_the_start_with_its_log_and_leaves_nothing_running(tmp_path):

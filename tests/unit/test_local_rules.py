@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from infra.local.assets import lock_fingerprint
+from infra.local.debian import ensure
 from infra.local.local_secrets import load_or_create
 from infra.local.processes import PROCESSES, STEPS, ProcessSpec, Surroundings
-from infra.local.stack import code_fingerprint, waves
+from infra.local.stack import REPOSITORY, code_fingerprint, waves
 from infra.local.supervise import restart_delay, serious
 
 
@@ -106,3 +108,39 @@ def test_each_process_gets_its_port_its_own_database_and_everybodys_address(tmp_
     password = secrets.database_passwords["ads"]
     assert environment["DATABASE_URL"] == f"postgresql://ads:{password}@127.0.0.1:9032/ads"
     assert environment["NATS_URL"].endswith("@127.0.0.1:9022")
+
+
+def test_a_missing_debian_package_is_named_with_the_command_when_we_may_not_install():
+    line = ensure(["wrk", "chromium"], is_present=lambda name: name == "wrk", may_install=False)
+    assert line == "missing: chromium; type: sudo apt-get install chromium"
+
+
+@pytest.mark.parametrize(("works", "line"), [(True, None), (False, "missing: wrk")])
+def test_a_missing_debian_package_is_installed_as_root_and_the_result_is_checked(works, line):
+    there: set[str] = set()
+
+    def install(packages) -> bool:
+        there.update(packages if works else ())
+        return True
+
+    said = ensure(["wrk"], is_present=there.__contains__, may_install=True, run_install=install)
+    assert said is None if line is None else said.startswith(line)
+
+
+def test_an_unknown_debian_package_is_a_mistake():
+    with pytest.raises(ValueError, match="unknown packages"):
+        ensure(["wrk2"])
+
+
+def test_the_lock_of_the_web_assets_pins_by_hash_and_names_no_registry():
+    lock = json.loads((REPOSITORY / "package-lock.json").read_text())
+    packages = {name: one for name, one in lock["packages"].items() if name}
+    assert packages
+    assert all(one["integrity"].startswith("sha512-") for one in packages.values())
+    assert not [name for name, one in packages.items() if "resolved" in one]
+
+
+def test_other_pinned_assets_are_fetched_again(tmp_path):
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "package-lock.json").write_text("{}")
+    assert lock_fingerprint(tmp_path) != lock_fingerprint()
