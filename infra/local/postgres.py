@@ -131,11 +131,12 @@ class Postgres:
     @property
     def socket_directory(self) -> Path:
         """Beside the data when that path is short enough, else a short one of its own."""
-        beside = self.data.with_name(self.data.name + ".sock")
-        if len(os.fsencode(beside)) <= MAX_SOCKET_DIRECTORY:
-            return beside
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"press-pg-{os.geteuid()}-{digest}"
+        short = f"press-pg-{os.geteuid()}-{digest}"
+        beside = self.data.with_name(self.data.name + ".sock")
+        # TMPDIR may be long as well; /tmp is not.
+        choices = [beside, Path(tempfile.gettempdir()) / short, Path("/tmp") / short]  # noqa: S108
+        return next(path for path in choices if len(os.fsencode(path)) <= MAX_SOCKET_DIRECTORY)
 
     def url(self, database: str = "postgres", user: str = SUPERUSER, password: str = "") -> str:
         """`postgresql://user:password@127.0.0.1:port/database`."""

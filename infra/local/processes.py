@@ -131,6 +131,8 @@ class Surroundings:
             "NATS_URL": self.nats_url,
             "ASSETS_DIR": str(self.assets),
             "IDENTITY_INTERNAL_KEY": self.secrets.identity_internal_key,
+            "FORM_TOKEN_SECRET": self.secrets.form_token_secret,
+            "SCRAPE_TOKEN": self.secrets.scrape_token,
             **{name: self.url(offset) for name, offset in ADDRESSES.items()},
         }
         if isinstance(spec, ProcessSpec):
@@ -140,13 +142,22 @@ class Surroundings:
         return {**variables, **self._extras(spec), **spec.env}
 
     def _extras(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:
-        """What only some processes may know: the payment keys."""
+        """What only some processes may know: payment keys, cookie keys, the demo's own."""
         if spec.database == "billing":
             return {
                 "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
                 "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
                 "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
             }
+        if spec.database == "paywall":
+            return {"COOKIE_SECRET": self.secrets.cookie_secret}
+        if spec.database == "identity":
+            return {
+                "DEMO_PASSWORD": self.secrets.demo_password,
+                "DEMO_SITE_KEY": self.secrets.demo_site_key,
+            }
+        if spec.name == "news-site":
+            return {"DEMO_SITE_KEY": self.secrets.demo_site_key}
         if spec.name == "stripe-sandbox":
             return {
                 "STRIPE_SANDBOX_PORT": str(self.base_port + ADDRESSES["STRIPE_SANDBOX_URL"]),

@@ -66,7 +66,8 @@ def addresses(stack: LocalStack) -> Table:
         "paywall-web": "/docs decisions, for a CMS or an edge",
         "ads-web": "/console book advertising; /docs ad decisions",
         "metrics-web": "/finance revenue against the 20 % target",
-        "identity-web": "/sign-in for staff",
+        "identity-web": "/sign-in for staff; the password of every demo account: "
+        + stack.surroundings.secrets.demo_password,
         "stripe-sandbox": "/ the payment provider's stand-in",
     }
     table = Table(title="press-revenue is running", title_justify="left", header_style="bold")

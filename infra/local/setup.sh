@@ -33,7 +33,7 @@ with_uv() {
   if ! "$tools/bin/uv" --version >/dev/null 2>&1; then
     rm -rf "$tools"
     .venv/bin/python -m pip install --quiet --require-hashes --target "$tools" \
-      -r infra/local/requirements-bootstrap.txt || return 1
+      -r requirements-bootstrap.txt || return 1
   fi
   "$tools/bin/uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.txt
 }

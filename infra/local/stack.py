@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from infra.local import processes as data
 from infra.local.child import Child, ChildError, dies_with_parent, last_lines
-from infra.local.databases import ensure_databases
+from infra.local.databases import ensure_databases, ensure_reporting
 from infra.local.local_secrets import load_or_create
 from infra.local.nats import Nats
 from infra.local.ports import LOOPBACK, require_free
@@ -32,6 +32,7 @@ from infra.local.postgres import Postgres
 from infra.local.processes import ProcessSpec, StepSpec, Surroundings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+REPORTED_DATABASE = "metrics"  # the one that dashboards read
 READY_SECONDS = 90.0
 STEP_SECONDS = 180.0
 STOP_SECONDS = 15.0
@@ -180,9 +181,7 @@ class LocalStack:
             self._require_ports()
             self._step("PostgreSQL", lambda: self.start_one("postgres"))
             self._step("NATS", lambda: self.start_one("nats"))
-            passwords = self.surroundings.secrets.database_passwords
-            wanted = {name: passwords[name] for name in self.databases}
-            self._step("databases", lambda: ensure_databases(self.postgres, wanted))
+            self._step("databases", self._ensure_databases)
             self._prepare()
             self._step("services", self._start_processes)
         except BaseException:
@@ -217,6 +216,13 @@ class LocalStack:
         wanted["NATS monitoring"] = data.NATS_MONITORING_OFFSET
         for name, offset in wanted.items():
             require_free(self.base_port + offset, name, self.port_setting)
+
+    def _ensure_databases(self) -> None:
+        secrets = self.surroundings.secrets
+        wanted = {name: secrets.database_passwords[name] for name in self.databases}
+        ensure_databases(self.postgres, wanted)
+        if REPORTED_DATABASE in wanted:
+            ensure_reporting(self.postgres, REPORTED_DATABASE, secrets.reporting_password)
 
     def _prepare(self) -> None:
         """Migrations, streams, demo data: unless this very code did all that to this data."""
