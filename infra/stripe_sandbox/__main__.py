@@ -1,0 +1,22 @@
+"""``python -m infra.stripe_sandbox``: serve the sandbox on this machine."""
+
+import sys
+
+import uvicorn
+
+from .app import create_app
+from .settings import SandboxSettings
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = SandboxSettings()
+    if "control_token" not in settings.model_fields_set:
+        # Made up for this run; whoever started it needs it for the control endpoints.
+        print(f"stripe sandbox: control token {settings.control_token}", file=sys.stderr)
+    print(f"stripe sandbox: {settings.public_url}", file=sys.stderr)
+    uvicorn.run(create_app(settings), host="127.0.0.1", port=settings.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

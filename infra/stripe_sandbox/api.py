@@ -1,0 +1,174 @@
+"""The door of the /v1 API: key, version, parameters, idempotency, expansion, errors."""
+
+import hashlib
+import json
+import logging
+import secrets
+from base64 import b64decode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .errors import StripeError, idempotency_error, invalid, unauthorised
+from .expand import expand
+from .params import Params, parse_form
+from .routes import find
+from .scope import RequestInfo, Sandbox
+from .settings import API_VERSION
+from .store import Doc
+
+log = logging.getLogger("stripe_sandbox.api")
+
+DAY = 86_400
+LONGEST_KEY = 255
+LARGEST_BODY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back, and whether it is a replay."""
+
+    status: int
+    body: str
+    replayed: bool = False
+
+
+def key_of(request: Request) -> str:
+    """The secret key, from ``Bearer`` or as Basic's user name.
+
+    Raises:
+        StripeError: 401 without a key, with a live key, or with one that is no test key.
+    """
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = b64decode(given).decode().partition(":")[0]
+        except (Base64Error, UnicodeDecodeError):
+            given = ""
+    key = given.strip()
+    if not key or scheme.lower() not in {"bearer", "basic"}:
+        raise unauthorised(
+            "You did not provide an API key. You need to provide your API key in the "
+            "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_KEY')."
+        )
+    if key.startswith(("sk_live_", "rk_live_", "pk_live_")):
+        raise unauthorised(
+            "This is a sandbox: it refuses live keys. Use a key that starts with sk_test_, and "
+            "replace the live key if it has gone where it should not.",
+            code="livemode_mismatch",
+        )
+    if not key.startswith("sk_test_") or len(key) <= len("sk_test_"):
+        raise unauthorised("Invalid API Key provided: the sandbox expects sk_test_…")
+    return key
+
+
+def account_of(key: str) -> str:
+    """Each key is an account of its own; the key itself is not kept."""
+    return f"acct_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+class Api:
+    """Answers /v1 requests. One request is one transaction of the store."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    async def __call__(self, request: Request) -> Response:
+        """The ASGI endpoint."""
+        request_id = f"req_{secrets.token_hex(7)}"
+        try:
+            answer = await self._answer(request, request_id)
+        except StripeError as error:
+            answer = Answer(error.status, json.dumps(error.body()))
+        headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
+        if key := request.headers.get("idempotency-key"):
+            headers["Idempotency-Key"] = key
+        if answer.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        return Response(answer.body, answer.status, headers=headers, media_type="application/json")
+
+    async def _answer(self, request: Request, request_id: str) -> Answer:
+        key = key_of(request)
+        version = request.headers.get("stripe-version", API_VERSION)
+        if version != API_VERSION:
+            raise invalid(
+                f"Invalid Stripe API version: {version}. The sandbox speaks {API_VERSION} only."
+            )
+        if request.method == "POST":
+            body = await request.body()
+            if len(body) > LARGEST_BODY:
+                raise invalid("The request is too large.", status=413)
+            form = body.decode("utf-8", "replace")
+        else:
+            form = request.url.query
+        account = account_of(key)
+        idempotency_key = request.headers.get("idempotency-key")
+        if request.method != "POST":
+            idempotency_key = None
+        with self.sandbox.store.transaction():
+            self.sandbox.store.know_account(account, f"sk_test_…{key[-4:]}")
+        info = RequestInfo(request_id, idempotency_key)
+        return self._idempotent(account, info, request.method, request.url.path, form)
+
+    def _idempotent(
+        self, account: str, info: RequestInfo, method: str, path: str, form: str
+    ) -> Answer:
+        """Run once for each idempotency key; afterwards play the same answer again."""
+        key = info.idempotency_key
+        if key is None:
+            return self._run(account, info, method, path, form)
+        if len(key) > LONGEST_KEY:
+            raise invalid(f"Idempotency keys have at most {LONGEST_KEY} characters.")
+        fingerprint = hashlib.sha256(
+            json.dumps([method, path, parse_form(form)], sort_keys=True).encode()
+        ).hexdigest()
+        db, now = self.sandbox.store.db, int(self.sandbox.clock())
+        row = db.execute(
+            "SELECT fingerprint, status, body FROM idempotency "
+            "WHERE account = ? AND key = ? AND at > ?",
+            (account, key, now - DAY),
+        ).fetchone()
+        if row is not None:
+            if row[0] != fingerprint:
+                raise idempotency_error(
+                    "Keys for idempotent requests can only be used with the same parameters they "
+                    f"were first used with. Try using a key other than '{key}' if you meant to "
+                    "execute a different request."
+                )
+            return Answer(row[1], row[2], replayed=True)
+        with self.sandbox.store.transaction():
+            answer = self._run(account, info, method, path, form)
+            # What failed validation never began, so its key stays free: as at Stripe.
+            db.execute(
+                "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (account, key, fingerprint, answer.status, answer.body, info.id, now),
+            )
+        return answer
+
+    def _run(self, account: str, info: RequestInfo, method: str, path: str, form: str) -> Answer:
+        found = find(method, path)
+        if found is None:
+            raise invalid(
+                f"Unrecognized request URL ({method}: {path}), or not played by the sandbox.",
+                status=404,
+            )
+        handler, ids = found
+        params = Params(parse_form(form))
+        wanted = params.texts("expand") or []
+        scope = self.sandbox.scope(account, info)
+        declined: StripeError | None = None
+        body: Doc = {}
+        with self.sandbox.store.transaction():
+            try:
+                body = expand(scope, handler(scope, params, *ids), wanted)
+            except StripeError as error:
+                if error.status != 402:
+                    raise
+                # A declined card is a fact: its charge and its events stay.
+                declined = error
+            params.finish()
+        if declined is not None:
+            return Answer(declined.status, json.dumps(declined.body()))
+        return Answer(200, json.dumps(body))

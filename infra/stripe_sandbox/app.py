@@ -1,0 +1,121 @@
+"""Composition root: the parts put together as one ASGI application."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from .api import Api
+from .checkout_pages import CheckoutPages
+from .control import Control
+from .outbox import Outbox
+from .renewals import run_due
+from .scope import Clock, Sandbox
+from .settings import SandboxSettings
+from .store import Store
+from .web import STATIC
+from .webhooks import Deliverer
+
+log = logging.getLogger("stripe_sandbox")
+
+# The in-process transport's host name.
+IN_PROCESS_HOST = "stripe.sandbox"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(
+    settings: SandboxSettings | None = None,
+    *,
+    clock: Clock = time.time,
+    webhook_transport: httpx.AsyncBaseTransport | None = None,
+) -> Starlette:
+    """The sandbox as an ASGI application.
+
+    ``app.state.sandbox`` and ``app.state.deliverer`` are for tests in the same process, where no
+    lifespan runs: ``await app.state.deliverer.deliver_due()`` delivers what is due.
+    """
+    settings = settings or SandboxSettings()
+    store = Store(settings.state_file)
+    sandbox = Sandbox(settings, store, Outbox(store, settings), clock)
+    deliverer = Deliverer(sandbox, webhook_transport)
+    api, pages, control = Api(sandbox), CheckoutPages(sandbox), Control(sandbox, deliverer)
+
+    def waking(endpoint: Endpoint) -> Endpoint:
+        """After anything that may have caused events, let the deliverer look."""
+
+        async def run(request: Request) -> Response:
+            response = await endpoint(request)
+            deliverer.wake()
+            return response
+
+        return run
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(deliverer.run(), name="stripe-sandbox-webhooks"),
+            asyncio.create_task(_tick(sandbox, deliverer), name="stripe-sandbox-dates"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            store.close()
+
+    app = Starlette(
+        routes=[
+            Route("/v1/{rest:path}", waking(api.__call__), methods=["GET", "POST", "DELETE"]),
+            Route("/c/pay/{id}", pages.show, methods=["GET"]),
+            Route("/c/pay/{id}", waking(pages.pay), methods=["POST"]),
+            Route("/c/pay/{id}/3ds", pages.challenge, methods=["GET"]),
+            Route("/c/pay/{id}/3ds", waking(pages.answer), methods=["POST"]),
+            Route("/", control.page, methods=["GET"]),
+            Route("/sandbox/control", control.switch, methods=["POST"]),
+            Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
+            Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
+            Route("/healthz", _healthy, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ],
+        # Only names that are ours: a page elsewhere cannot rebind its own name to this port.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))],
+        lifespan=lifespan,
+    )
+    app.state.sandbox = sandbox
+    app.state.deliverer = deliverer
+    return app
+
+
+def _hosts(settings: SandboxSettings) -> list[str]:
+    public = urlsplit(settings.public_url).hostname or "localhost"
+    return sorted({public, "127.0.0.1", "localhost", IN_PROCESS_HOST})
+
+
+async def _healthy(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _tick(sandbox: Sandbox, deliverer: Deliverer) -> None:
+    """Do what has come due on the wall's clock, for as long as the sandbox lives."""
+    while True:
+        for account, _ in sandbox.store.accounts():
+            scope = sandbox.scope(account)
+            with sandbox.store.transaction():
+                run_due(scope, until=scope.now(), clock=None)
+        deliverer.wake()
+        await asyncio.sleep(sandbox.settings.tick_seconds)

@@ -1,0 +1,270 @@
+"""Checkout Sessions: what is to be paid, by whom, and where the person goes afterwards."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from . import prices
+from .customers import living
+from .errors import invalid, missing
+from .listing import listing
+from .params import Params
+from .scope import Scope, page
+from .session_shapes import blank, line_item
+from .store import Doc, Filter
+
+URL = "/v1/checkout/sessions"
+LOCALES = ("auto", "en", "en-GB", "vi")
+MINUTE, DAY = 60, 86_400
+
+
+@dataclass
+class Lines:
+    """The lines of a session: as shown, and as prices with quantities."""
+
+    shown: list[Doc] = field(default_factory=list)
+    kept: list[list[object]] = field(default_factory=list)
+    total: int = 0
+
+
+def create(scope: Scope, params: Params) -> Doc:
+    """POST /v1/checkout/sessions"""
+    mode = params.text("mode", choices=("payment", "subscription"))
+    if mode is None:
+        raise missing("mode")
+    identifier = scope.new_id("cs_test")
+    lines = _lines(scope, params, mode)
+    customer, email = _payer(scope, params)
+    hidden: Doc = {"line_items": lines.shown, "prices": lines.kept}
+    hidden["intent_data"] = _intent_data(params, mode)
+    hidden["subscription_data"] = _subscription_data(params, mode)
+    session = blank(
+        identifier,
+        mode=mode,
+        total=lines.total,
+        url=f"{scope.settings.public_url}/c/pay/{identifier}",
+        at=scope.now(),
+    )
+    session["success_url"] = _address(params, "success_url", required=True)
+    session["cancel_url"] = _address(params, "cancel_url")
+    session["customer"], session["customer_email"] = customer, email
+    session["customer_creation"] = _customer_creation(params, mode, customer)
+    session["client_reference_id"] = params.text("client_reference_id", longest=200)
+    session["metadata"] = params.metadata()
+    session["locale"] = params.text("locale", choices=LOCALES)
+    session["submit_type"] = params.text(
+        "submit_type", choices=("auto", "book", "donate", "pay", "subscribe")
+    )
+    session["expires_at"] = _expiry(params, scope.now())
+    _accept_defaults(params)
+    params.finish()
+    return scope.save(session, hidden)
+
+
+def _lines(scope: Scope, params: Params, mode: str) -> Lines:
+    found = Lines()
+    for given in params.children("line_items"):
+        price = _price(scope, given)
+        _fits(price, given, mode, found)
+        quantity = given.integer("quantity", least=1, most=999_999)
+        if quantity is None:
+            raise missing(given.path("quantity"))
+        amount = price["unit_amount"] * quantity
+        product = scope.fetch("product", price["product"])
+        found.shown.append(line_item(scope.new_id("li"), price, quantity, product["name"]))
+        found.kept.append([price["id"], quantity])
+        found.total += amount
+    if not found.shown:
+        raise missing("line_items")
+    return found
+
+
+def _price(scope: Scope, given: Params) -> Doc:
+    data = given.child("price_data")
+    if data is not None:
+        return prices.inline(scope, data)
+    price = scope.fetch("price", given.need("price"), given.path("price"))
+    if not price["active"]:
+        raise invalid(f"The price specified is inactive: {price['id']}", param=given.path("price"))
+    return price
+
+
+def _fits(price: Doc, given: Params, mode: str, before: Lines) -> None:
+    recurring = price["recurring"]
+    if mode == "payment" and recurring:
+        raise invalid(
+            "You specified `payment` mode but passed a recurring price. Either switch to "
+            "`subscription` mode or use only one-time prices.",
+            param=given.path("price"),
+        )
+    if mode == "subscription" and not recurring:
+        raise invalid(
+            "You must provide recurring prices in `subscription` mode: the sandbox does not put "
+            "one-time prices on the first invoice.",
+            param=given.path("price"),
+        )
+    if recurring and before.shown:
+        first = before.shown[0]["price"]["recurring"]
+        if (first["interval"], first["interval_count"]) != (
+            recurring["interval"],
+            recurring["interval_count"],
+        ):
+            raise invalid(
+                "Checkout does not support multiple prices with different billing intervals.",
+                param=given.path("price"),
+            )
+
+
+def _payer(scope: Scope, params: Params) -> tuple[str | None, str | None]:
+    customer, email = params.text("customer"), params.text("customer_email", longest=512)
+    if customer and email:
+        raise invalid(
+            "You may only specify one of these parameters: customer, customer_email.",
+            param="customer_email",
+        )
+    if email is not None and ("@" not in email or " " in email):
+        raise invalid(
+            f"Invalid email address: {email}", param="customer_email", code="email_invalid"
+        )
+    if customer:
+        living(scope, customer, "customer")
+    return customer, email
+
+
+def _customer_creation(params: Params, mode: str, customer: str | None) -> str | None:
+    creation = params.text("customer_creation", choices=("always", "if_required"))
+    if creation and mode != "payment":
+        raise invalid(
+            "You can only set customer_creation in payment mode.", param="customer_creation"
+        )
+    if customer:
+        return None
+    return "always" if mode == "subscription" else creation or "if_required"
+
+
+def _intent_data(params: Params, mode: str) -> Doc:
+    data = params.child("payment_intent_data")
+    if data is None:
+        return {}
+    if mode != "payment":
+        raise invalid(
+            "You can not pass `payment_intent_data` in `subscription` mode.",
+            param="payment_intent_data",
+        )
+    return {
+        "metadata": data.metadata(),
+        "description": data.text("description", longest=1000),
+        "setup_future_usage": data.text(
+            "setup_future_usage", choices=("off_session", "on_session")
+        ),
+    }
+
+
+def _subscription_data(params: Params, mode: str) -> Doc:
+    data = params.child("subscription_data")
+    if data is None:
+        return {}
+    if mode != "subscription":
+        raise invalid(
+            "You can not pass `subscription_data` in `payment` mode.", param="subscription_data"
+        )
+    return {"metadata": data.metadata(), "description": data.text("description", longest=500)}
+
+
+def _address(params: Params, name: str, *, required: bool = False) -> str | None:
+    value = params.text(name)
+    if value is None:
+        if required:
+            raise missing(name)
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise invalid("Not a valid URL", param=name, code="url_invalid")
+    return value
+
+
+def _expiry(params: Params, now: int) -> int:
+    given = params.integer("expires_at")
+    if given is None:
+        return now + DAY
+    if not now + 30 * MINUTE <= given <= now + DAY:
+        raise invalid(
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout "
+            "Session creation.",
+            param="expires_at",
+        )
+    return given
+
+
+def _accept_defaults(params: Params) -> None:
+    """Parameters that may only say what happens anyway."""
+    params.text("ui_mode", choices=("hosted_page",))
+    params.text("billing_address_collection", choices=("auto",))
+    params.text("currency", choices=("vnd",))
+    for kind in params.texts("payment_method_types") or []:
+        if kind != "card":
+            raise invalid(
+                f"The sandbox does not support {kind} payments.", param="payment_method_types"
+            )
+    for name in ("allow_promotion_codes",):
+        if params.boolean(name):
+            raise invalid(f"The sandbox does not support {name} yet.", param=name)
+    for name in ("automatic_tax", "tax_id_collection", "phone_number_collection"):
+        feature = params.child(name)
+        if feature is not None and feature.boolean("enabled"):
+            raise invalid(f"The sandbox does not support {name}.", param=f"{name}[enabled]")
+
+
+def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/checkout/sessions/:id"""
+    return scope.fetch("checkout.session", identifier)
+
+
+def update(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/checkout/sessions/:id: its metadata only."""
+    session = scope.fetch("checkout.session", identifier)
+    metadata = params.metadata(session["metadata"])
+    params.finish()
+    return scope.save({**session, "metadata": metadata})
+
+
+def line_items(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/checkout/sessions/:id/line_items"""
+    scope.fetch("checkout.session", identifier)
+    rows = scope.hidden(identifier)["line_items"]
+    limit = params.integer("limit", least=1, most=100) or 10
+    starting = params.text("starting_after")
+    if starting:
+        ids = [row["id"] for row in rows]
+        if starting not in ids:
+            raise invalid(f"No such line item: '{starting}'", param="starting_after")
+        rows = rows[ids.index(starting) + 1 :]
+    return page(f"{URL}/{identifier}/line_items", rows[:limit], len(rows) > limit)
+
+
+def expire(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/checkout/sessions/:id/expire"""
+    session = scope.fetch("checkout.session", identifier)
+    params.finish()
+    if session["status"] != "open":
+        raise invalid(
+            f"Only Checkout Sessions with a status in [open] can be expired. This Checkout "
+            f"Session has a status of {session['status']}."
+        )
+    return expire_session(scope, session)
+
+
+def expire_session(scope: Scope, session: Doc) -> Doc:
+    """Nobody paid in time: the page closes."""
+    expired = scope.save({**session, "status": "expired", "url": None})
+    scope.emit("checkout.session.expired", expired)
+    return expired
+
+
+def list_(scope: Scope, params: Params) -> Doc:
+    """GET /v1/checkout/sessions"""
+    filters: list[Filter] = [
+        (name, "=", value)
+        for name in ("customer", "payment_intent", "subscription", "status")
+        if (value := params.text(name))
+    ]
+    return listing(scope, "checkout.session", URL, params, filters)

@@ -1,0 +1,150 @@
+"""Customers."""
+
+import secrets
+
+from . import subscriptions
+from .errors import invalid
+from .listing import listing
+from .params import Params
+from .scope import Scope
+from .store import Doc, Filter
+
+URL = "/v1/customers"
+ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
+
+
+def blank_address() -> Doc:
+    """An address of which nothing is known."""
+    return dict.fromkeys(ADDRESS)
+
+
+def build(
+    scope: Scope,
+    *,
+    email: str | None = None,
+    name: str | None = None,
+    phone: str | None = None,
+    at: int,
+    metadata: dict[str, str] | None = None,
+) -> Doc:
+    """A customer; saved, no event yet."""
+    return scope.save(
+        {
+            "id": scope.new_id("cus"),
+            "object": "customer",
+            "address": None,
+            "balance": 0,
+            "created": at,
+            "currency": None,
+            "default_source": None,
+            "delinquent": False,
+            "description": None,
+            "discount": None,
+            "email": email,
+            "invoice_prefix": secrets.token_hex(4).upper(),
+            "invoice_settings": {
+                "custom_fields": None,
+                "default_payment_method": None,
+                "footer": None,
+                "rendering_options": None,
+            },
+            "livemode": False,
+            "metadata": metadata or {},
+            "name": name,
+            "next_invoice_sequence": 1,
+            "phone": phone,
+            "preferred_locales": [],
+            "shipping": None,
+            "tax_exempt": "none",
+            "test_clock": None,
+        }
+    )
+
+
+def create(scope: Scope, params: Params) -> Doc:
+    """POST /v1/customers"""
+    clock = params.text("test_clock")
+    at = scope.now()
+    if clock:
+        at = int(scope.fetch("test_helpers.test_clock", clock, "test_clock")["frozen_time"])
+    customer = build(scope, at=at)
+    customer["test_clock"] = clock
+    customer = _apply(scope, customer, params)
+    params.finish()
+    scope.save(customer)
+    scope.emit("customer.created", customer)
+    return customer
+
+
+def _apply(scope: Scope, customer: Doc, params: Params) -> Doc:
+    changed = {**customer, "metadata": params.metadata(customer["metadata"])}
+    for name in ("email", "name", "phone", "description"):
+        if name in params:
+            changed[name] = params.text(name, longest=512)
+    email = changed["email"]
+    if email is not None and ("@" not in email or " " in email):
+        raise invalid(f"Invalid email address: {email}", param="email", code="email_invalid")
+    if "preferred_locales" in params:
+        changed["preferred_locales"] = params.texts("preferred_locales") or []
+    address = params.child("address")
+    if address is not None:
+        changed["address"] = {name: address.text(name) for name in ADDRESS}
+    settings = params.child("invoice_settings")
+    if settings is not None:
+        chosen = settings.text("default_payment_method")
+        if chosen:
+            method = scope.fetch("payment_method", chosen, settings.path("default_payment_method"))
+            if method["customer"] != customer["id"]:
+                raise invalid(
+                    "The customer does not have a payment method with the ID " + chosen,
+                    param=settings.path("default_payment_method"),
+                )
+        changed["invoice_settings"] = {
+            **customer["invoice_settings"],
+            "default_payment_method": chosen,
+        }
+    return changed
+
+
+def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/customers/:id; of a deleted one only the stub is left, as at Stripe."""
+    return scope.fetch("customer", identifier)
+
+
+def update(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/customers/:id"""
+    before = living(scope, identifier)
+    after = _apply(scope, before, params)
+    params.finish()
+    return scope.update("customer.updated", before, after)
+
+
+def living(scope: Scope, identifier: str, param: str = "id") -> Doc:
+    """A customer that is not deleted."""
+    customer = scope.fetch("customer", identifier, param)
+    if customer.get("deleted"):
+        raise invalid(f"No such customer: '{identifier}'", param=param, code="resource_missing")
+    return customer
+
+
+def delete(scope: Scope, params: Params, identifier: str) -> Doc:
+    """DELETE /v1/customers/:id: ends the subscriptions and forgets the person."""
+    customer = living(scope, identifier)
+    params.finish()
+    for subscription in scope.all(
+        "subscription", ("customer", "=", identifier), ("status", "!=", "canceled")
+    ):
+        subscriptions.end(
+            scope, subscription, at=scope.time_of(identifier), reason="cancellation_requested"
+        )
+    scope.emit("customer.deleted", customer)
+    return scope.save({"id": identifier, "object": "customer", "deleted": True})
+
+
+def list_(scope: Scope, params: Params) -> Doc:
+    """GET /v1/customers; deleted ones are not listed."""
+    filters: list[Filter] = [("created", ">", 0)]
+    for name in ("email", "test_clock"):
+        if value := params.text(name):
+            filters.append((name, "=", value))
+    return listing(scope, "customer", URL, params, filters)

@@ -1,0 +1,29 @@
+"""The events list: what a sweep reads to find what never arrived."""
+
+from .errors import invalid
+from .listing import listing
+from .params import Params
+from .scope import Scope
+from .store import Doc, Filter
+
+URL = "/v1/events"
+
+
+def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/events/:id"""
+    return scope.fetch("event", identifier)
+
+
+def list_(scope: Scope, params: Params) -> Doc:
+    """GET /v1/events, by time and by type (``charge.*`` stands for all of a noun)."""
+    filters: list[Filter] = []
+    one, several = params.text("type"), params.texts("types")
+    if one and several:
+        raise invalid("You may not specify both type and types.", param="type")
+    if one and one.endswith(".*"):
+        filters += [("type", ">=", one[:-1]), ("type", "<", one[:-2] + "/")]
+    elif one:
+        filters.append(("type", "=", one))
+    if several:
+        filters.append(("type", "in", several))
+    return listing(scope, "event", URL, params, filters)

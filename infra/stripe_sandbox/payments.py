@@ -1,0 +1,287 @@
+"""Payment intents and charges: asking a test card for money."""
+
+from . import cards
+from .balance import record as record_balance
+from .cards import Decline
+from .listing import listing
+from .params import Params
+from .payment_methods import card_of
+from .scope import Scope
+from .store import Doc, Filter
+
+INTENTS_URL, CHARGES_URL = "/v1/payment_intents", "/v1/charges"
+
+
+def create_intent(
+    scope: Scope,
+    *,
+    amount: int,
+    currency: str,
+    customer: str | None,
+    at: int,
+    description: str | None = None,
+    metadata: dict[str, str] | None = None,
+    setup_future_usage: str | None = None,
+) -> Doc:
+    """The intention to take an amount, still without a card."""
+    identifier = scope.new_id("pi")
+    intent = scope.save(
+        {
+            "id": identifier,
+            "object": "payment_intent",
+            "amount": amount,
+            "amount_capturable": 0,
+            "amount_details": {"tip": {}},
+            "amount_received": 0,
+            "application": None,
+            "application_fee_amount": None,
+            "automatic_payment_methods": None,
+            "canceled_at": None,
+            "cancellation_reason": None,
+            "capture_method": "automatic_async",
+            "client_secret": f"{identifier}_secret_{scope.new_id('s')[2:]}",
+            "confirmation_method": "automatic",
+            "created": at,
+            "currency": currency,
+            "customer": customer,
+            "description": description,
+            "last_payment_error": None,
+            "latest_charge": None,
+            "livemode": False,
+            "metadata": metadata or {},
+            "next_action": None,
+            "on_behalf_of": None,
+            "payment_method": None,
+            "payment_method_configuration_details": None,
+            "payment_method_options": {
+                "card": {
+                    "installments": None,
+                    "mandate_options": None,
+                    "network": None,
+                    "request_three_d_secure": "automatic",
+                }
+            },
+            "payment_method_types": ["card"],
+            "processing": None,
+            "receipt_email": None,
+            "review": None,
+            "setup_future_usage": setup_future_usage,
+            "shipping": None,
+            "source": None,
+            "statement_descriptor": None,
+            "statement_descriptor_suffix": None,
+            "status": "requires_payment_method",
+            "transfer_data": None,
+            "transfer_group": None,
+        }
+    )
+    scope.emit("payment_intent.created", intent)
+    return intent
+
+
+def confirm(
+    scope: Scope,
+    intent: Doc,
+    method: Doc,
+    *,
+    at: int,
+    off_session: bool,
+    authenticated: bool = False,
+    challenge_url: str | None = None,
+) -> Doc:
+    """Try a card. The intent's new status says how it went.
+
+    ``succeeded``; ``requires_action`` (its ``next_action`` leads to the 3-D Secure page);
+    ``requires_payment_method`` (declined: see ``last_payment_error``).
+    """
+    verdict, decline = cards.decide(
+        card_of(scope, method), off_session=off_session, authenticated=authenticated
+    )
+    if verdict == "challenge":
+        waiting = scope.save(
+            {
+                **intent,
+                "payment_method": method["id"],
+                "status": "requires_action",
+                "last_payment_error": None,
+                "next_action": {
+                    "type": "redirect_to_url",
+                    "redirect_to_url": {"url": challenge_url, "return_url": None},
+                },
+            }
+        )
+        scope.emit("payment_intent.requires_action", waiting)
+        return waiting
+    charge = _charge(scope, intent, method, decline if verdict == "decline" else None, at)
+    if authenticated:
+        charge["payment_method_details"]["card"]["three_d_secure"] = {
+            "authentication_flow": "challenge",
+            "electronic_commerce_indicator": "05",
+            "exemption_indicator": None,
+            "result": "authenticated",
+            "result_reason": None,
+            "transaction_id": scope.new_id("dst"),
+            "version": "2.2.0",
+        }
+    if verdict == "decline":
+        scope.save(charge)
+        scope.emit("charge.failed", charge)
+        return fail(scope, intent, method, decline, charge=charge["id"])
+    entry = record_balance(
+        scope, kind="charge", amount=intent["amount"], source=charge["id"], at=at
+    )
+    charge["balance_transaction"] = entry["id"]
+    scope.save(charge)
+    scope.emit("charge.succeeded", charge)
+    paid = scope.save(
+        {
+            **intent,
+            "amount_received": intent["amount"],
+            "last_payment_error": None,
+            "latest_charge": charge["id"],
+            "next_action": None,
+            "payment_method": method["id"],
+            "status": "succeeded",
+        }
+    )
+    scope.emit("payment_intent.succeeded", paid)
+    return paid
+
+
+def fail(
+    scope: Scope, intent: Doc, method: Doc, decline: Decline, *, charge: str | None = None
+) -> Doc:
+    """The card said no, or its holder did: the intent waits for another card."""
+    error: Doc = {
+        "code": decline.code,
+        "doc_url": f"https://docs.stripe.com/error-codes/{decline.code.replace('_', '-')}",
+        "message": decline.message,
+        "payment_method": method,
+        "type": "card_error",
+    }
+    if decline.decline_code:
+        error["decline_code"] = decline.decline_code
+    if charge:
+        error["charge"] = charge
+    failed = scope.save(
+        {
+            **intent,
+            "last_payment_error": error,
+            "latest_charge": charge or intent["latest_charge"],
+            "next_action": None,
+            "payment_method": None,
+            "status": "requires_payment_method",
+        }
+    )
+    scope.emit("payment_intent.payment_failed", failed)
+    return failed
+
+
+def _charge(scope: Scope, intent: Doc, method: Doc, decline: Decline | None, at: int) -> Doc:
+    amount, card = intent["amount"], method["card"]
+    return {
+        "id": scope.new_id("ch"),
+        "object": "charge",
+        "amount": amount,
+        "amount_captured": 0 if decline else amount,
+        "amount_refunded": 0,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": method["billing_details"],
+        "calculated_statement_descriptor": "STRIPE SANDBOX",
+        "captured": decline is None,
+        "created": at,
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": decline.code if decline else None,
+        "failure_message": decline.message if decline else None,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": intent["metadata"],
+        "on_behalf_of": None,
+        "outcome": _outcome(decline),
+        "paid": decline is None,
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "payment_method_details": {
+            "type": "card",
+            "card": {
+                "amount_authorized": None if decline else amount,
+                "authorization_code": None,
+                "brand": card["brand"],
+                "checks": card["checks"],
+                "country": card["country"],
+                "exp_month": card["exp_month"],
+                "exp_year": card["exp_year"],
+                "fingerprint": card["fingerprint"],
+                "funding": card["funding"],
+                "installments": None,
+                "last4": card["last4"],
+                "mandate": None,
+                "network": card["brand"],
+                "network_token": {"used": False},
+                "regulated_status": "unregulated",
+                "three_d_secure": None,
+                "wallet": None,
+            },
+        },
+        "radar_options": {},
+        "receipt_email": None,
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": False,
+        "review": None,
+        "shipping": None,
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": "failed" if decline else "succeeded",
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+
+
+def _outcome(decline: Decline | None) -> Doc:
+    return {
+        "advice_code": "try_again_later" if decline else None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "declined_by_network" if decline else "approved_by_network",
+        "reason": decline.decline_code if decline else None,
+        "risk_level": "normal",
+        "risk_score": 10,
+        "seller_message": decline.message if decline else "Payment complete.",
+        "type": "issuer_declined" if decline else "authorized",
+    }
+
+
+def _filters(params: Params, *names: str) -> list[Filter]:
+    return [(name, "=", value) for name in names if (value := params.text(name))]
+
+
+def retrieve_intent(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/payment_intents/:id"""
+    return scope.fetch("payment_intent", identifier)
+
+
+def list_intents(scope: Scope, params: Params) -> Doc:
+    """GET /v1/payment_intents"""
+    return listing(scope, "payment_intent", INTENTS_URL, params, _filters(params, "customer"))
+
+
+def retrieve_charge(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/charges/:id"""
+    return scope.fetch("charge", identifier)
+
+
+def list_charges(scope: Scope, params: Params) -> Doc:
+    """GET /v1/charges"""
+    return listing(
+        scope, "charge", CHARGES_URL, params, _filters(params, "customer", "payment_intent")
+    )

@@ -1,0 +1,86 @@
+"""What waits for a date: renewals, further tries of a failed one, ends, session expiry."""
+
+from . import invoices, subscriptions
+from .checkout import expire_session
+from .periods import next_boundary
+from .scope import Scope
+from .store import Doc
+
+
+def due_at(scope: Scope, subscription: Doc) -> int:
+    """When a living subscription next has something to do."""
+    until = subscriptions.period_of(subscription)[1]
+    retry = _retry(scope, subscription)
+    return min(until, retry["next_payment_attempt"]) if retry else until
+
+
+def _retry(scope: Scope, subscription: Doc) -> Doc | None:
+    """The oldest open invoice that is to be tried again."""
+    waiting = scope.all(
+        "invoice",
+        ("parent.subscription_details.subscription", "=", subscription["id"]),
+        ("status", "=", "open"),
+        ("next_payment_attempt", ">", 0),
+    )
+    return min(waiting, key=lambda one: int(one["next_payment_attempt"]), default=None)
+
+
+def step(scope: Scope, subscription: Doc) -> Doc:
+    """Do the next thing that waits for a date, as if that date were now."""
+    at = due_at(scope, subscription)
+    retry = _retry(scope, subscription)
+    if retry is not None and retry["next_payment_attempt"] == at:
+        return _collect(scope, subscription, retry, at)
+    if subscription["cancel_at_period_end"]:
+        return subscriptions.end(scope, subscription, at=at, reason="cancellation_requested")
+    return _renew(scope, subscription, at)
+
+
+def _renew(scope: Scope, subscription: Doc, at: int) -> Doc:
+    old = subscriptions.period_of(subscription)
+    recurring = subscription["items"]["data"][0]["price"]["recurring"]
+    until = next_boundary(
+        subscription["billing_cycle_anchor"],
+        recurring["interval"],
+        recurring["interval_count"],
+        old[1],
+    )
+    items = [
+        {**item, "current_period_start": old[1], "current_period_end": until}
+        for item in subscription["items"]["data"]
+    ]
+    moved = {**subscription, "items": {**subscription["items"], "data": items}}
+    invoice = invoices.draft(scope, moved, reason="subscription_cycle", period=old, at=at)
+    moved["latest_invoice"] = invoice["id"]
+    scope.update("customer.subscription.updated", subscription, moved)
+    return _collect(scope, moved, invoices.finalize(scope, invoice, at), at)
+
+
+def _collect(scope: Scope, subscription: Doc, invoice: Doc, at: int) -> Doc:
+    method = invoices.card_for(scope, subscription)
+    after, _ = invoices.attempt(scope, invoice, method, at=at)
+    if after["status"] == "paid":
+        return subscriptions.recover(scope, subscription)
+    if after["next_payment_attempt"] is None:
+        return subscriptions.end(scope, subscription, at=at, reason="payment_failed")
+    return scope.update(
+        "customer.subscription.updated", subscription, {**subscription, "status": "past_due"}
+    )
+
+
+def run_due(scope: Scope, *, until: int, clock: str | None) -> None:
+    """Everything due up to a moment, in the order of its dates, on one clock (None: the wall's)."""
+    while True:
+        living = [
+            one
+            for one in scope.all("subscription", ("status", "!=", "canceled"), oldest_first=True)
+            if one["test_clock"] == clock and due_at(scope, one) <= until
+        ]
+        if not living:
+            break
+        step(scope, min(living, key=lambda one: due_at(scope, one)))
+    if clock is None:
+        for session in scope.all(
+            "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)
+        ):
+            expire_session(scope, session)

@@ -1,0 +1,84 @@
+"""Every route of the /v1 API that the sandbox plays."""
+
+import re
+from collections.abc import Callable
+
+from . import (
+    balance,
+    checkout,
+    clock,
+    customers,
+    events,
+    invoices,
+    payment_methods,
+    payments,
+    prices,
+    products,
+    refunds,
+    subscriptions,
+)
+from .store import Doc
+
+Handler = Callable[..., Doc]
+
+TABLE: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", products.URL, products.create),
+    ("GET", products.URL, products.list_),
+    ("GET", f"{products.URL}/:id", products.retrieve),
+    ("POST", f"{products.URL}/:id", products.update),
+    ("POST", prices.URL, prices.create),
+    ("GET", prices.URL, prices.list_),
+    ("GET", f"{prices.URL}/:id", prices.retrieve),
+    ("POST", f"{prices.URL}/:id", prices.update),
+    ("POST", customers.URL, customers.create),
+    ("GET", customers.URL, customers.list_),
+    ("GET", f"{customers.URL}/:id", customers.retrieve),
+    ("POST", f"{customers.URL}/:id", customers.update),
+    ("DELETE", f"{customers.URL}/:id", customers.delete),
+    ("GET", f"{customers.URL}/:id/payment_methods", payment_methods.list_),
+    ("GET", payment_methods.URL, payment_methods.list_),
+    ("GET", f"{payment_methods.URL}/:id", payment_methods.retrieve),
+    ("POST", checkout.URL, checkout.create),
+    ("GET", checkout.URL, checkout.list_),
+    ("GET", f"{checkout.URL}/:id", checkout.retrieve),
+    ("POST", f"{checkout.URL}/:id", checkout.update),
+    ("POST", f"{checkout.URL}/:id/expire", checkout.expire),
+    ("GET", f"{checkout.URL}/:id/line_items", checkout.line_items),
+    ("GET", subscriptions.URL, subscriptions.list_),
+    ("GET", f"{subscriptions.URL}/:id", subscriptions.retrieve),
+    ("POST", f"{subscriptions.URL}/:id", subscriptions.update),
+    ("DELETE", f"{subscriptions.URL}/:id", subscriptions.cancel),
+    ("GET", invoices.URL, invoices.list_),
+    ("GET", f"{invoices.URL}/:id", invoices.retrieve),
+    ("POST", f"{invoices.URL}/:id/pay", invoices.pay),
+    ("GET", invoices.PAYMENTS_URL, invoices.list_payments),
+    ("GET", f"{invoices.PAYMENTS_URL}/:id", invoices.retrieve_payment),
+    ("GET", payments.INTENTS_URL, payments.list_intents),
+    ("GET", f"{payments.INTENTS_URL}/:id", payments.retrieve_intent),
+    ("GET", payments.CHARGES_URL, payments.list_charges),
+    ("GET", f"{payments.CHARGES_URL}/:id", payments.retrieve_charge),
+    ("POST", refunds.URL, refunds.create),
+    ("GET", refunds.URL, refunds.list_),
+    ("GET", f"{refunds.URL}/:id", refunds.retrieve),
+    ("GET", balance.URL, balance.list_),
+    ("GET", f"{balance.URL}/:id", balance.retrieve),
+    ("GET", events.URL, events.list_),
+    ("GET", f"{events.URL}/:id", events.retrieve),
+    ("POST", clock.URL, clock.create),
+    ("GET", clock.URL, clock.list_),
+    ("GET", f"{clock.URL}/:id", clock.retrieve),
+    ("POST", f"{clock.URL}/:id/advance", clock.advance),
+)
+
+COMPILED = [
+    (method, re.compile(re.escape(path).replace(":id", "([A-Za-z0-9_.-]+)")), handler)
+    for method, path, handler in TABLE
+]
+
+
+def find(method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
+    """The handler of a request and the ids in its path."""
+    for verb, pattern, handler in COMPILED:
+        if verb == method and (match := pattern.fullmatch(path)):
+            return handler, match.groups()
+    return None

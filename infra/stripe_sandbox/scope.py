@@ -1,0 +1,146 @@
+"""What a use case works with: one account's documents, its time and its events."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import no_such
+from .outbox import Outbox
+from .settings import API_VERSION, SandboxSettings
+from .store import Doc, Filter, Store
+
+Clock = Callable[[], float]
+
+# How Stripe's errors name each kind.
+NOUNS = {
+    "checkout.session": "checkout.session",
+    "test_helpers.test_clock": "test_clock",
+    "payment_method": "PaymentMethod",
+}
+
+
+@dataclass(frozen=True)
+class RequestInfo:
+    """The API request that caused something; all None where no request did."""
+
+    id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass
+class Sandbox:
+    """The parts that every account shares."""
+
+    settings: SandboxSettings
+    store: Store
+    outbox: Outbox
+    clock: Clock = time.time
+
+    def scope(self, account: str, request: RequestInfo | None = None) -> "Scope":
+        """One account's view."""
+        return Scope(self, account, request or RequestInfo())
+
+
+class Scope:
+    """One account, during one request."""
+
+    def __init__(self, sandbox: Sandbox, account: str, request: RequestInfo) -> None:
+        self.sandbox = sandbox
+        self.settings = sandbox.settings
+        self.store = sandbox.store
+        self.account = account
+        self.request = request
+
+    def now(self) -> int:
+        """Wall time, in whole seconds."""
+        return int(self.sandbox.clock())
+
+    def time_of(self, customer: str | None) -> int:
+        """The time a customer lives in: that of its test clock, where it has one."""
+        owner = self.find(customer) if customer else None
+        clock = self.find(owner["test_clock"]) if owner and owner.get("test_clock") else None
+        return int(clock["frozen_time"]) if clock else self.now()
+
+    def new_id(self, prefix: str) -> str:
+        """An id that cannot be guessed; a session's opens its page."""
+        return f"{prefix}_{secrets.token_hex(12)}"
+
+    def find(self, identifier: str) -> Doc | None:
+        """A document of any kind, or None."""
+        return self.store.get(self.account, identifier)
+
+    def fetch(self, kind: str, identifier: str, param: str = "id") -> Doc:
+        """A document of this kind.
+
+        Raises:
+            StripeError: 404 ``resource_missing`` where there is none.
+        """
+        found = self.find(identifier)
+        if found is None or found["object"] != kind:
+            raise no_such(NOUNS.get(kind, kind), identifier, param)
+        return found
+
+    def hidden(self, identifier: str) -> Doc:
+        """What the sandbox knows beside the document."""
+        return self.store.hidden(self.account, identifier)
+
+    def all(self, kind: str, *filters: Filter, oldest_first: bool = False) -> list[Doc]:
+        """Every document of a kind that passes the filters."""
+        return self.store.select(self.account, kind, filters, oldest_first=oldest_first)
+
+    def save(self, doc: Doc, hidden: Doc | None = None) -> Doc:
+        """Keep a document; returns it."""
+        self.store.save(self.account, doc, hidden)
+        return doc
+
+    def emit(self, kind: str, doc: Doc, before: Doc | None = None) -> Doc:
+        """Record an event and line it up for delivery, in the transaction of its cause.
+
+        An event's time is wall time, also for objects under a test clock: a sweep asks for what
+        was created since it last looked.
+        """
+        data: Doc = {"object": doc}
+        if before is not None:
+            data["previous_attributes"] = changed(before, doc)
+        event: Doc = {
+            "id": self.new_id("evt"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": 1 if self.settings.webhook_url else 0,
+            "request": {"id": self.request.id, "idempotency_key": self.request.idempotency_key},
+            "type": kind,
+        }
+        self.save(event)
+        self.sandbox.outbox.add(self.account, event["id"], self.sandbox.clock())
+        return event
+
+    def update(self, kind: str, before: Doc, after: Doc) -> Doc:
+        """Save a changed document and, where it really changed, say so with an event."""
+        self.save(after)
+        if before != after:
+            self.emit(kind, after, before)
+        return after
+
+
+def changed(before: Doc, after: Doc) -> Doc:
+    """The old values of what is different: an event's ``previous_attributes``."""
+    difference: Doc = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            difference[name] = changed(old, new)
+        else:
+            difference[name] = old
+    return difference
+
+
+def page(url: str, data: Sequence[Any], has_more: bool = False) -> Doc:
+    """Stripe's list object."""
+    return {"object": "list", "data": list(data), "has_more": has_more, "url": url}

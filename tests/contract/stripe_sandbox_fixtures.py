@@ -1,0 +1,177 @@
+"""A sandbox in this process, driven through the unmodified SDK, every answer checked."""
+
+import json
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import stripe
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from infra.stripe_sandbox.app import create_app
+from infra.stripe_sandbox.inprocess import ADDRESSES, BASE, InProcessClient
+from infra.stripe_sandbox.settings import SandboxSettings
+
+from .stripe_shapes import must_fit
+
+KEY = "sk_test_contract"
+SECRET = "whsec_contract"
+TOKEN = "control-token-of-the-tests"
+HOOK = "http://billing.example/webhooks/stripe"
+
+GOOD, DECLINED, NO_FUNDS = "4242424242424242", "4000000000000002", "4000000000009995"
+SECURE, FAILS_LATER = "4000002500003155", "4000000000000341"
+
+
+class CheckedClient(InProcessClient):
+    """The in-process transport; every 2xx body must be what the SDK's classes say."""
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        answer = await super().request_async(method, url, headers, post_data)
+        if answer[1] < 300:
+            must_fit(json.loads(answer[0]))
+        return answer
+
+
+class Receiver:
+    """Billing's side of a webhook: keeps what arrives, answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.bodies: list[bytes] = []
+        self.signatures: list[str] = []
+        self.app = Starlette(routes=[Route("/webhooks/stripe", self.receive, methods=["POST"])])
+
+    async def receive(self, request: Request) -> Response:
+        self.bodies.append(await request.body())
+        self.signatures.append(request.headers["stripe-signature"])
+        return Response(status_code=self.answers.pop(0) if self.answers else 200)
+
+    def events(self) -> list[Any]:
+        """What arrived, verified and read by the SDK itself."""
+        pairs = zip(self.bodies, self.signatures, strict=True)
+        found = [stripe.Webhook.construct_event(body, sign, SECRET) for body, sign in pairs]
+        for body in self.bodies:
+            must_fit(json.loads(body))
+        return found
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.events()]
+
+
+class World:
+    """One sandbox with its client, its receiver and a clock that tests move."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.time = 1_767_225_600.0  # 1 January 2026, 00:00 UTC
+        self.receiver = Receiver()
+        self.settings = SandboxSettings(
+            **{
+                "public_url": BASE,
+                "webhook_url": HOOK,
+                "webhook_secret": SECRET,
+                "control_token": TOKEN,
+                **settings,
+            }
+        )
+        self.app = create_app(
+            self.settings,
+            clock=lambda: self.time,
+            webhook_transport=httpx.ASGITransport(app=self.receiver.app),
+        )
+        self.sandbox = self.app.state.sandbox
+        self.sandbox.outbox.chance = random.Random(7)
+        self.stripe = self.client(KEY)
+        self.browser = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url=BASE)
+
+    def client(self, key: str) -> stripe.StripeClient:
+        return stripe.StripeClient(
+            key, base_addresses=ADDRESSES, http_client=CheckedClient(self.app)
+        )
+
+    async def deliver(self) -> int:
+        made: int = await self.app.state.deliverer.deliver_due()
+        return made
+
+    async def control(self, path: str, body: Any = None) -> httpx.Response:
+        return await self.browser.post(
+            path, json=body or {}, headers={"Sandbox-Control-Token": TOKEN}
+        )
+
+    async def price(self, amount: int = 59_000, every: str = "month", count: int = 1) -> Any:
+        return await self.stripe.v1.prices.create_async(
+            {
+                "currency": "vnd",
+                "unit_amount": amount,
+                "recurring": {"interval": every, "interval_count": count},
+                "product_data": {"name": "Gói đọc báo"},
+            }
+        )
+
+    async def session(self, **extra: Any) -> Any:
+        """A session for a monthly plan, unless told otherwise."""
+        params: dict[str, Any] = {
+            "mode": "subscription",
+            "success_url": "http://bao.example/cam-on?phien={CHECKOUT_SESSION_ID}",
+            "cancel_url": "http://bao.example/goi",
+            **extra,
+        }
+        if "line_items" not in params:
+            params["line_items"] = [{"price": (await self.price()).id, "quantity": 1}]
+        if not {"customer", "customer_email"} & params.keys():
+            params["customer_email"] = "doc.gia@example.vn"
+        return await self.stripe.v1.checkout.sessions.create_async(params)
+
+    async def single(self, amount: int = 12_000, **extra: Any) -> Any:
+        """A session for one article."""
+        line = {
+            "price_data": {
+                "currency": "vnd",
+                "unit_amount": amount,
+                "product_data": {"name": "Bài viết"},
+            },
+            "quantity": 1,
+        }
+        return await self.session(mode="payment", line_items=[line], **extra)
+
+    async def pay(self, session: Any, number: str = GOOD, **form: str) -> httpx.Response:
+        """Fill the hosted page in and send it."""
+        return await self.browser.post(
+            f"/c/pay/{session.id}",
+            data={"number": number, "expiry": "12 / 34", "cvc": "123", "name": "BẠN ĐỌC", **form},
+        )
+
+    async def reread(self, session: Any, *expand: str) -> Any:
+        return await self.stripe.v1.checkout.sessions.retrieve_async(
+            session.id, {"expand": list(expand)} if expand else {}
+        )
+
+    async def subscribed(self, number: str = GOOD, **extra: Any) -> Any:
+        """A subscription that was paid for on the hosted page."""
+        session = await self.session(**extra)
+        answer = await self.pay(session, number)
+        assert answer.status_code == 303, answer.text
+        done = await self.reread(session, "subscription")
+        return done.subscription
+
+    async def events(self, *types: str) -> list[Any]:
+        """Every event so far, oldest first."""
+        found = [
+            event
+            async for event in (
+                await self.stripe.v1.events.list_async(
+                    {"limit": 100, **({"types": list(types)} if types else {})}
+                )
+            ).auto_paging_iter()
+        ]
+        return found[::-1]
+
+    async def close(self) -> None:
+        await self.browser.aclose()
+        self.sandbox.store.close()
