@@ -15,7 +15,13 @@ def main() -> None:
         # Made up for this run; whoever started it needs it for the control endpoints.
         print(f"stripe sandbox: control token {settings.control_token}", file=sys.stderr)
     print(f"stripe sandbox: {settings.public_url}", file=sys.stderr)
-    uvicorn.run(create_app(settings), host="127.0.0.1", port=settings.port, log_level="warning")
+    uvicorn.run(
+        create_app(settings),
+        host="127.0.0.1",
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ class SandboxSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STRIPE_SANDBOX_", extra="ignore")
 
-    port: int = Field(default=8400, ge=1, le=65535)
+    port: int = Field(default=8006, ge=1, le=65535)
     public_url: str = Field(default="", description="How a browser reaches the hosted pages.")
     state_file: str = Field(default=":memory:", description="SQLite file that survives restarts.")
     control_token: str = Field(default_factory=lambda: secrets.token_urlsafe(24), min_length=8)

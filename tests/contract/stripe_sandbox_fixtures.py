@@ -1,8 +1,9 @@
 """A sandbox in this process, driven through the unmodified SDK, every answer checked."""
 
+import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -46,12 +47,20 @@ class Receiver:
         self.answers: list[int] = []
         self.bodies: list[bytes] = []
         self.signatures: list[str] = []
+        self.changed = asyncio.Condition()
         self.app = Starlette(routes=[Route("/webhooks/stripe", self.receive, methods=["POST"])])
 
     async def receive(self, request: Request) -> Response:
         self.bodies.append(await request.body())
         self.signatures.append(request.headers["stripe-signature"])
+        async with self.changed:
+            self.changed.notify_all()
         return Response(status_code=self.answers.pop(0) if self.answers else 200)
+
+    async def until(self, holds: Callable[[], bool], seconds: float = 20) -> None:
+        """Wait for deliveries until something holds."""
+        async with asyncio.timeout(seconds), self.changed:
+            await self.changed.wait_for(holds)
 
     def events(self) -> list[Any]:
         """What arrived, verified and read by the SDK itself."""
