@@ -82,6 +82,11 @@ class Api:
             answer = await self._answer(request, request_id)
         except StripeError as error:
             answer = Answer(error.status, json.dumps(error.body()))
+        except Exception:
+            # A fault of the sandbox's own; the SDK still gets an answer it can read.
+            log.exception("request %s failed", request_id)
+            fault = StripeError(500, "api_error", f"The sandbox failed on {request_id}.")
+            answer = Answer(500, json.dumps(fault.body()))
         headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
         if key := request.headers.get("idempotency-key"):
             headers["Idempotency-Key"] = key
@@ -124,27 +129,19 @@ class Api:
         fingerprint = hashlib.sha256(
             json.dumps([method, path, parse_form(form)], sort_keys=True).encode()
         ).hexdigest()
-        db, now = self.sandbox.store.db, int(self.sandbox.clock())
-        row = db.execute(
-            "SELECT fingerprint, status, body FROM idempotency "
-            "WHERE account = ? AND key = ? AND at > ?",
-            (account, key, now - DAY),
-        ).fetchone()
-        if row is not None:
-            if row[0] != fingerprint:
+        store, now = self.sandbox.store, int(self.sandbox.clock())
+        if known := store.remembered(account, key, now - DAY):
+            if known[0] != fingerprint:
                 raise idempotency_error(
                     "Keys for idempotent requests can only be used with the same parameters they "
                     f"were first used with. Try using a key other than '{key}' if you meant to "
                     "execute a different request."
                 )
-            return Answer(row[1], row[2], replayed=True)
-        with self.sandbox.store.transaction():
+            return Answer(known[1], known[2], replayed=True)
+        with store.transaction():
             answer = self._run(account, info, method, path, form)
             # What failed validation never began, so its key stays free: as at Stripe.
-            db.execute(
-                "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (account, key, fingerprint, answer.status, answer.body, info.id, now),
-            )
+            store.remember(account, key, fingerprint, answer.status, answer.body, now)
         return answer
 
     def _run(self, account: str, info: RequestInfo, method: str, path: str, form: str) -> Answer:

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from .api import Api
@@ -50,17 +50,6 @@ def create_app(
     store = Store(settings.state_file)
     sandbox = Sandbox(settings, store, Outbox(store, settings), clock)
     deliverer = Deliverer(sandbox, webhook_transport)
-    api, pages, control = Api(sandbox), CheckoutPages(sandbox), Control(sandbox, deliverer)
-
-    def waking(endpoint: Endpoint) -> Endpoint:
-        """After anything that may have caused events, let the deliverer look."""
-
-        async def run(request: Request) -> Response:
-            response = await endpoint(request)
-            deliverer.wake()
-            return response
-
-        return run
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -79,19 +68,7 @@ def create_app(
             store.close()
 
     app = Starlette(
-        routes=[
-            Route("/v1/{rest:path}", waking(api.__call__), methods=["GET", "POST", "DELETE"]),
-            Route("/c/pay/{id}", pages.show, methods=["GET"]),
-            Route("/c/pay/{id}", waking(pages.pay), methods=["POST"]),
-            Route("/c/pay/{id}/3ds", pages.challenge, methods=["GET"]),
-            Route("/c/pay/{id}/3ds", waking(pages.answer), methods=["POST"]),
-            Route("/", control.page, methods=["GET"]),
-            Route("/sandbox/control", control.switch, methods=["POST"]),
-            Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
-            Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
-            Route("/healthz", _healthy, methods=["GET"]),
-            Mount("/static", StaticFiles(directory=STATIC), name="static"),
-        ],
+        routes=_routes(sandbox, deliverer),
         # Only names that are ours: a page elsewhere cannot rebind its own name to this port.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))],
         lifespan=lifespan,
@@ -99,6 +76,34 @@ def create_app(
     app.state.sandbox = sandbox
     app.state.deliverer = deliverer
     return app
+
+
+def _routes(sandbox: Sandbox, deliverer: Deliverer) -> list[BaseRoute]:
+    api, pages, control = Api(sandbox), CheckoutPages(sandbox), Control(sandbox, deliverer)
+
+    def waking(endpoint: Endpoint) -> Endpoint:
+        """After anything that may have caused events, let the deliverer look."""
+
+        async def run(request: Request) -> Response:
+            response = await endpoint(request)
+            deliverer.wake()
+            return response
+
+        return run
+
+    return [
+        Route("/v1/{rest:path}", waking(api.__call__), methods=["GET", "POST", "DELETE"]),
+        Route("/c/pay/{id}", pages.show, methods=["GET"]),
+        Route("/c/pay/{id}", waking(pages.pay), methods=["POST"]),
+        Route("/c/pay/{id}/3ds", pages.challenge, methods=["GET"]),
+        Route("/c/pay/{id}/3ds", waking(pages.answer), methods=["POST"]),
+        Route("/", control.page, methods=["GET"]),
+        Route("/sandbox/control", control.switch, methods=["POST"]),
+        Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
+        Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
+        Route("/healthz", _healthy, methods=["GET"]),
+        Mount("/static", StaticFiles(directory=STATIC), name="static"),
+    ]
 
 
 def _hosts(settings: SandboxSettings) -> list[str]:
@@ -115,7 +120,11 @@ async def _tick(sandbox: Sandbox, deliverer: Deliverer) -> None:
     while True:
         for account, _ in sandbox.store.accounts():
             scope = sandbox.scope(account)
-            with sandbox.store.transaction():
-                run_due(scope, until=scope.now(), clock=None)
+            try:
+                with sandbox.store.transaction():
+                    run_due(scope, until=scope.now(), clock=None)
+            except Exception:
+                # One account's trouble must not stop the others' dates.
+                log.exception("the due dates of %s failed", account)
         deliverer.wake()
         await asyncio.sleep(sandbox.settings.tick_seconds)

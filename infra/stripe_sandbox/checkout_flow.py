@@ -81,6 +81,13 @@ def last_decline(scope: Scope, session: Doc) -> str | None:
     return (error.get("decline_code") or error["code"]) if error else None
 
 
+def last_payer(scope: Scope, session: Doc) -> Doc:
+    """Who tried last, so that they need not type it again. Nothing of the card."""
+    kept = scope.hidden(session["id"]).get("method")
+    method = scope.find(kept) if kept else None
+    return dict(method["billing_details"]) if method else {"email": None, "name": None}
+
+
 def _intent(scope: Scope, session: Doc, at: int) -> Doc:
     """The session's intent: made at the first try, used again for the next card."""
     hidden = scope.hidden(session["id"])

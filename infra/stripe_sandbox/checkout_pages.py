@@ -35,7 +35,9 @@ class CheckoutPages:
         session = scope.find(identifier)
         if session is None or session["object"] != "checkout.session":
             return None
-        if session["status"] == "open" and session["expires_at"] <= scope.now():
+        owner = scope.find(session["customer"]) if session["customer"] else None
+        gone = owner is not None and owner.get("deleted")
+        if session["status"] == "open" and (gone or session["expires_at"] <= scope.now()):
             with self.sandbox.store.transaction():
                 session = expire_session(scope, session)
         return scope, session
@@ -108,10 +110,19 @@ class CheckoutPages:
         scope, session = loaded
         if closed := self._closed(request, session):
             return closed
-        problem = None
-        if "declined" in request.query_params:
-            problem = checkout_flow.last_decline(scope, session)
-        return self._form(request, scope, session, problem=problem, heading="problem")
+        if "declined" not in request.query_params:
+            return self._form(request, scope, session)
+        problem = checkout_flow.last_decline(scope, session)
+        payer = checkout_flow.last_payer(scope, session)
+        return self._form(
+            request,
+            scope,
+            session,
+            problem=problem,
+            heading="problem",
+            email=payer["email"] or "",
+            name=payer["name"] or "",
+        )
 
     async def pay(self, request: Request) -> Response:
         """POST /c/pay/:id"""

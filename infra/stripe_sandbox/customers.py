@@ -7,6 +7,7 @@ from .errors import invalid
 from .listing import listing
 from .params import Params
 from .scope import Scope
+from .shapes import CUSTOMER, template
 from .store import Doc, Filter
 
 URL = "/v1/customers"
@@ -30,33 +31,14 @@ def build(
     """A customer; saved, no event yet."""
     return scope.save(
         {
+            **template(CUSTOMER),
             "id": scope.new_id("cus"),
-            "object": "customer",
-            "address": None,
-            "balance": 0,
             "created": at,
-            "currency": None,
-            "default_source": None,
-            "delinquent": False,
-            "description": None,
-            "discount": None,
             "email": email,
             "invoice_prefix": secrets.token_hex(4).upper(),
-            "invoice_settings": {
-                "custom_fields": None,
-                "default_payment_method": None,
-                "footer": None,
-                "rendering_options": None,
-            },
-            "livemode": False,
             "metadata": metadata or {},
             "name": name,
-            "next_invoice_sequence": 1,
             "phone": phone,
-            "preferred_locales": [],
-            "shipping": None,
-            "tax_exempt": "none",
-            "test_clock": None,
         }
     )
 

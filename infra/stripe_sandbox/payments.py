@@ -7,8 +7,18 @@ from .listing import listing
 from .params import Params
 from .payment_methods import card_of
 from .scope import Scope
+from .shapes import CHARGE, PAYMENT_INTENT, template
 from .store import Doc, Filter
 
+# How a charge says that its holder proved to be who they are.
+AUTHENTICATED = {
+    "authentication_flow": "challenge",
+    "electronic_commerce_indicator": "05",
+    "exemption_indicator": None,
+    "result": "authenticated",
+    "result_reason": None,
+    "version": "2.2.0",
+}
 INTENTS_URL, CHARGES_URL = "/v1/payment_intents", "/v1/charges"
 
 
@@ -27,52 +37,16 @@ def create_intent(
     identifier = scope.new_id("pi")
     intent = scope.save(
         {
+            **template(PAYMENT_INTENT),
             "id": identifier,
-            "object": "payment_intent",
             "amount": amount,
-            "amount_capturable": 0,
-            "amount_details": {"tip": {}},
-            "amount_received": 0,
-            "application": None,
-            "application_fee_amount": None,
-            "automatic_payment_methods": None,
-            "canceled_at": None,
-            "cancellation_reason": None,
-            "capture_method": "automatic_async",
             "client_secret": f"{identifier}_secret_{scope.new_id('s')[2:]}",
-            "confirmation_method": "automatic",
             "created": at,
             "currency": currency,
             "customer": customer,
             "description": description,
-            "last_payment_error": None,
-            "latest_charge": None,
-            "livemode": False,
             "metadata": metadata or {},
-            "next_action": None,
-            "on_behalf_of": None,
-            "payment_method": None,
-            "payment_method_configuration_details": None,
-            "payment_method_options": {
-                "card": {
-                    "installments": None,
-                    "mandate_options": None,
-                    "network": None,
-                    "request_three_d_secure": "automatic",
-                }
-            },
-            "payment_method_types": ["card"],
-            "processing": None,
-            "receipt_email": None,
-            "review": None,
             "setup_future_usage": setup_future_usage,
-            "shipping": None,
-            "source": None,
-            "statement_descriptor": None,
-            "statement_descriptor_suffix": None,
-            "status": "requires_payment_method",
-            "transfer_data": None,
-            "transfer_group": None,
         }
     )
     scope.emit("payment_intent.created", intent)
@@ -98,30 +72,12 @@ def confirm(
         card_of(scope, method), off_session=off_session, authenticated=authenticated
     )
     if verdict == "challenge":
-        waiting = scope.save(
-            {
-                **intent,
-                "payment_method": method["id"],
-                "status": "requires_action",
-                "last_payment_error": None,
-                "next_action": {
-                    "type": "redirect_to_url",
-                    "redirect_to_url": {"url": challenge_url, "return_url": None},
-                },
-            }
-        )
-        scope.emit("payment_intent.requires_action", waiting)
-        return waiting
+        return _challenge(scope, intent, method, challenge_url)
     charge = _charge(scope, intent, method, decline if verdict == "decline" else None, at)
     if authenticated:
         charge["payment_method_details"]["card"]["three_d_secure"] = {
-            "authentication_flow": "challenge",
-            "electronic_commerce_indicator": "05",
-            "exemption_indicator": None,
-            "result": "authenticated",
-            "result_reason": None,
+            **AUTHENTICATED,
             "transaction_id": scope.new_id("dst"),
-            "version": "2.2.0",
         }
     if verdict == "decline":
         scope.save(charge)
@@ -146,6 +102,24 @@ def confirm(
     )
     scope.emit("payment_intent.succeeded", paid)
     return paid
+
+
+def _challenge(scope: Scope, intent: Doc, method: Doc, url: str | None) -> Doc:
+    """The bank wants to ask its customer first."""
+    waiting = scope.save(
+        {
+            **intent,
+            "payment_method": method["id"],
+            "status": "requires_action",
+            "last_payment_error": None,
+            "next_action": {
+                "type": "redirect_to_url",
+                "redirect_to_url": {"url": url, "return_url": None},
+            },
+        }
+    )
+    scope.emit("payment_intent.requires_action", waiting)
+    return waiting
 
 
 def fail(
@@ -180,30 +154,19 @@ def fail(
 def _charge(scope: Scope, intent: Doc, method: Doc, decline: Decline | None, at: int) -> Doc:
     amount, card = intent["amount"], method["card"]
     return {
+        **template(CHARGE),
         "id": scope.new_id("ch"),
-        "object": "charge",
         "amount": amount,
         "amount_captured": 0 if decline else amount,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": "STRIPE SANDBOX",
         "captured": decline is None,
         "created": at,
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
-        "disputed": False,
-        "failure_balance_transaction": None,
         "failure_code": decline.code if decline else None,
         "failure_message": decline.message if decline else None,
-        "fraud_details": {},
-        "livemode": False,
         "metadata": intent["metadata"],
-        "on_behalf_of": None,
         "outcome": _outcome(decline),
         "paid": decline is None,
         "payment_intent": intent["id"],
@@ -230,20 +193,7 @@ def _charge(scope: Scope, intent: Doc, method: Doc, decline: Decline | None, at:
                 "wallet": None,
             },
         },
-        "radar_options": {},
-        "receipt_email": None,
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": None,
-        "source": None,
-        "source_transfer": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
         "status": "failed" if decline else "succeeded",
-        "transfer_data": None,
-        "transfer_group": None,
     }
 
 

@@ -5,6 +5,7 @@ from .errors import invalid, missing
 from .listing import listing
 from .params import Params
 from .scope import Scope
+from .shapes import REFUND, template
 from .store import Doc, Filter
 
 URL = "/v1/refunds"
@@ -35,29 +36,17 @@ def create(scope: Scope, params: Params) -> Doc:
     entry = record_balance(scope, kind="refund", amount=-taken, source=identifier, at=at)
     refund = scope.save(
         {
+            **template(REFUND),
             "id": identifier,
-            "object": "refund",
             "amount": taken,
             "balance_transaction": entry["id"],
             "charge": charge["id"],
             "created": at,
             "currency": charge["currency"],
-            "destination_details": {
-                "type": "card",
-                "card": {
-                    "reference_status": "pending",
-                    "reference_type": "acquirer_reference_number",
-                    "type": "refund",
-                },
-            },
             "metadata": metadata,
             "payment_intent": charge["payment_intent"],
             "payment_method": charge["payment_method"],
             "reason": reason,
-            "receipt_number": None,
-            "source_transfer_reversal": None,
-            "status": "succeeded",
-            "transfer_reversal": None,
         }
     )
     refunded = charge["amount_refunded"] + taken

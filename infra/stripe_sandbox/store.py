@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 );
 CREATE TABLE IF NOT EXISTS idempotency (
   account TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
-  status INTEGER NOT NULL, body TEXT NOT NULL, request_id TEXT NOT NULL, at INTEGER NOT NULL,
+  status INTEGER NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (account, key)
 );
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -171,3 +171,22 @@ class Store:
         """Every account seen: id and label."""
         rows = self.db.execute("SELECT id, label FROM accounts ORDER BY rowid").fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
+
+    def remembered(self, account: str, key: str, since: int) -> tuple[str, int, str] | None:
+        """The fingerprint, status and body first answered under an idempotency key."""
+        row = self.db.execute(
+            "SELECT fingerprint, status, body FROM idempotency "
+            "WHERE account = ? AND key = ? AND at > ?",
+            (account, key, since),
+        ).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]), str(row[2]))
+
+    def remember(
+        self, account: str, key: str, fingerprint: str, status: int, body: str, at: int
+    ) -> None:
+        """Keep an answer for as long as its idempotency key is good."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO idempotency (account, key, fingerprint, status, body, at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (account, key, fingerprint, status, body, at),
+        )

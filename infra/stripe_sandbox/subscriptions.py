@@ -8,6 +8,7 @@ from .params import Params
 from .periods import boundary
 from .prices import plan_of
 from .scope import Scope, page
+from .shapes import SUBSCRIPTION, template
 from .store import Doc, Filter
 
 URL = "/v1/subscriptions"
@@ -52,60 +53,23 @@ def begin(
     items = [_item(scope, identifier, price, count, (at, until)) for price, count in lines]
     return scope.save(
         {
+            **template(SUBSCRIPTION),
             "id": identifier,
-            "object": "subscription",
-            "application": None,
-            "application_fee_percent": None,
-            "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
             "billing_cycle_anchor": at,
-            "billing_cycle_anchor_config": None,
             "billing_mode": {
                 "flexible": {"proration_discounts": "included"},
                 "type": "flexible",
                 "updated_at": at,
             },
-            "billing_schedules": [],
-            "billing_thresholds": None,
-            "cancel_at": None,
-            "cancel_at_period_end": False,
-            "canceled_at": None,
-            "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-            "collection_method": "charge_automatically",
             "created": at,
             "currency": lines[0][0]["currency"],
             "customer": customer,
-            "customer_account": None,
-            "days_until_due": None,
             "default_payment_method": method,
-            "default_source": None,
-            "default_tax_rates": [],
             "description": description,
-            "discounts": [],
-            "ended_at": None,
-            "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
             "items": page(f"/v1/subscription_items?subscription={identifier}", items),
-            "latest_invoice": None,
-            "livemode": False,
             "metadata": metadata,
-            "next_pending_invoice_item_invoice": None,
-            "on_behalf_of": None,
-            "pause_collection": None,
-            "payment_settings": {
-                "payment_method_options": None,
-                "payment_method_types": None,
-                "save_default_payment_method": "off",
-            },
-            "pending_invoice_item_interval": None,
-            "pending_setup_intent": None,
-            "pending_update": None,
-            "schedule": None,
             "start_date": at,
-            "status": "active",
             "test_clock": scope.fetch("customer", customer)["test_clock"],
-            "transfer_data": None,
-            "trial_end": None,
-            "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-            "trial_start": None,
         }
     )
 

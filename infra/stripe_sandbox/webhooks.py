@@ -86,7 +86,7 @@ class Deliverer:
                 },
             )
             status = response.status_code
-        except httpx.HTTPError as failure:
+        except (httpx.HTTPError, httpx.InvalidURL) as failure:
             error = f"{type(failure).__name__}: {failure}"
         with sandbox.store.transaction():
             state = sandbox.outbox.record(delivery, sandbox.clock(), url, status, error)
@@ -100,7 +100,12 @@ class Deliverer:
         """Deliver for as long as the sandbox lives."""
         while True:
             self._woken.clear()
-            await self.deliver_due()
+            try:
+                await self.deliver_due()
+            except Exception:
+                # One bad delivery must not end all later ones.
+                log.exception("delivering webhooks failed")
+                await asyncio.sleep(1)
             upcoming = self.sandbox.outbox.next_due_at()
             wait = None if upcoming is None else max(0.01, upcoming - self.sandbox.clock())
             try:

@@ -4,7 +4,7 @@ from .store import Doc
 
 WORDS: dict[str, dict[str, str]] = {
     "vi": {
-        "sandbox": "Môi trường thử – không có khoản tiền thật nào bị trừ",
+        "sandbox": "Môi trường thử – không trừ tiền thật",
         "pay_title": "Thanh toán",
         "subscribe_title": "Đăng ký gói",
         "total_today": "Thanh toán hôm nay",

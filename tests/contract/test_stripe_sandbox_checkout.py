@@ -277,3 +277,29 @@ async def test_a_retired_price_cannot_be_bought(world: World) -> None:
     await world.stripe.v1.prices.update_async(price.id, {"active": False})
     with pytest.raises(stripe.InvalidRequestError, match="inactive"):
         await world.session(line_items=[{"price": price.id, "quantity": 1}])
+
+
+async def test_after_a_decline_the_payer_need_not_type_their_name_again(world: World) -> None:
+    session = await world.session(customer=None, customer_email=None)
+    answer = await world.pay(session, DECLINED, email="lan@example.vn")
+    page = (await world.browser.get(answer.headers["location"])).text
+    assert 'value="lan@example.vn"' in page
+    assert 'value="BẠN ĐỌC"' in page
+    assert DECLINED not in page
+
+
+async def test_the_session_of_a_deleted_customer_is_over(world: World) -> None:
+    customer = await world.stripe.v1.customers.create_async({"email": "quen@example.vn"})
+    session = await world.session(customer=customer.id)
+    await world.stripe.v1.customers.delete_async(customer.id)
+    await world.pay(session)
+    assert (await world.reread(session)).status == "expired"
+    assert (await world.stripe.v1.charges.list_async()).data == []
+
+
+async def test_a_fault_of_the_sandbox_itself_is_still_an_answer_the_sdk_can_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.sandbox.store, "select", None)
+    with pytest.raises(stripe.APIError, match="The sandbox failed on req_"):
+        await world.stripe.v1.customers.list_async()
