@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from infra.local import processes as data
@@ -21,10 +22,11 @@ from infra.local.child import ChildError
 from infra.local.ports import PortTakenError
 from infra.local.postgres import PostgresError
 from infra.local.stack import REPOSITORY, LocalStack, StackError
-from infra.local.supervise import LogTail, Supervisor
+from infra.local.supervise import LogTail, Repetitions, Supervisor
 
 DEFAULT_BASE_PORT = 8000
 CHECK_SECONDS = 0.5
+PLAIN_WIDTH = 120  # where the output is no terminal
 DEMO_AGENCY = "bao-hung-yen"
 EXPECTED = (AssetError, ChildError, PortTakenError, PostgresError, StackError)
 
@@ -100,6 +102,8 @@ def run(
     """Start everything, show the addresses, and stop it all on Ctrl-C or SIGTERM."""
     os.umask(0o077)
     console = Console(force_terminal=False if headless else None, highlight=False)
+    if not console.is_terminal:
+        console = Console(force_terminal=False, highlight=False, width=PLAIN_WIDTH)
     stop = threading.Event()
     starting = True
 
@@ -128,7 +132,7 @@ def run(
         raise typer.Exit(130) from None
     except EXPECTED as error:
         progress.end()
-        console.print(f"[red]✗[/] {error}", markup=True, soft_wrap=True)
+        console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
     try:
         console.print(addresses(stack))
@@ -144,12 +148,14 @@ def run(
 
 
 def _watch(stack: LocalStack, console: Console, stop: threading.Event) -> None:
-    supervisor = Supervisor(stack, lambda line: console.print(f"[yellow]![/] {line}"))
-    tail = LogTail(stack.logs)
+    supervisor = Supervisor(stack, lambda line: console.print(f"[yellow]![/] {escape(line)}"))
+    tail, repetitions = LogTail(stack.logs), Repetitions()
     while not stop.wait(CHECK_SECONDS):
         supervisor.check()
         for name, line in tail.new_lines():
-            console.print(f"{name} | {line}", markup=False, soft_wrap=True)
+            shown = repetitions.show(name, line)
+            if shown is not None:
+                console.print(f"{name} | {shown}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -379,6 +379,7 @@ class LocalStack:
             **inherited,
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONUNBUFFERED": "1",
+            "TYPER_STANDARD_TRACEBACK": "1",  # plain ones: a log has no boxes
             **self.surroundings.environment(spec),
             **self.env,
             **(env or {}),

@@ -103,6 +103,31 @@ def serious(line: str) -> str | None:
     return line if _PLAIN_LEVEL.search(line) else None
 
 
+class Repetitions:
+    """Lets a line through at most once in `quiet_seconds`, then says how often it came meanwhile."""
+
+    def __init__(
+        self, quiet_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._quiet_seconds = quiet_seconds
+        self._clock = clock
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def show(self, name: str, line: str) -> str | None:
+        """The line as it should be shown now, or None."""
+        now = self._clock()
+        shown_at, held_back = self._seen.get((name, line), (float("-inf"), 0))
+        if now - shown_at < self._quiet_seconds:
+            self._seen[name, line] = (shown_at, held_back + 1)
+            return None
+        # Only recent lines matter, and there may be many different ones.
+        self._seen = {
+            key: seen for key, seen in self._seen.items() if now - seen[0] < self._quiet_seconds
+        }
+        self._seen[name, line] = (now, 0)
+        return f"{line} (and {held_back} times before)" if held_back else line
+
+
 class LogTail:
     """Yields (process, line) for every serious line written since the last look."""
 

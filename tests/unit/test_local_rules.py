@@ -11,7 +11,7 @@ from infra.local.debian import ensure
 from infra.local.local_secrets import load_or_create
 from infra.local.processes import PROCESSES, STEPS, ProcessSpec, Surroundings
 from infra.local.stack import REPOSITORY, code_fingerprint, waves
-from infra.local.supervise import restart_delay, serious
+from infra.local.supervise import Repetitions, restart_delay, serious
 
 
 def spec(name: str, *after: str) -> ProcessSpec:
@@ -144,3 +144,14 @@ def test_other_pinned_assets_are_fetched_again(tmp_path):
     (tmp_path / "package.json").write_text("{}")
     (tmp_path / "package-lock.json").write_text("{}")
     assert lock_fingerprint(tmp_path) != lock_fingerprint()
+
+
+def test_a_line_that_repeats_is_shown_once_and_later_with_its_count():
+    now = [0.0]
+    repetitions = Repetitions(quiet_seconds=30, clock=lambda: now[0])
+    shown = []
+    for at in (0, 1, 2, 29, 31, 32):
+        now[0] = at
+        shown.append(repetitions.show("ads-worker", "error: x"))
+    assert shown == ["error: x", None, None, None, "error: x (and 3 times before)", None]
+    assert repetitions.show("paywall-worker", "error: x") == "error: x"
