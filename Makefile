@@ -13,7 +13,6 @@ WORKERS ?= 2
 ifeq ($(origin PORT),command line)
 export PRESS_PORT := $(PORT)
 endif
-export PRESS_PORT
 
 .PHONY: help setup run test test-fast story bench check format faults up down backup restore clean
 
