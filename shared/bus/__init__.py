@@ -4,6 +4,7 @@ from shared.bus.base import (
     Bus,
     BusUnavailableError,
     InboundMessage,
+    MessageRefusedError,
     OutboundMessage,
     Subscription,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "InboundMessage",
     "JetStreamBus",
     "MemoryBus",
+    "MessageRefusedError",
     "OutboundMessage",
     "Subscription",
     "connect",

@@ -11,6 +11,10 @@ class BusUnavailableError(Exception):
     """The bus did not confirm in time. The message may or may not have arrived: publish it again."""
 
 
+class MessageRefusedError(BusUnavailableError):
+    """The bus is there and said no (no stream takes the subject, too large, …): the others may still go out."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
     """``message_id`` is the event's id: the bus drops a second copy inside its window (an optimisation only)."""
@@ -64,7 +68,8 @@ class Bus(Protocol):
     """Publish with confirmation; bind to durable consumers."""
 
     async def publish(self, messages: Sequence[OutboundMessage]) -> None:
-        """Returns when every message is stored. Raises :class:`BusUnavailableError` when that is unknown."""
+        """Returns when every message is stored. Raises :class:`BusUnavailableError` when that is unknown,
+        and its :class:`MessageRefusedError` when one was refused (others of the same call may be stored)."""
         ...
 
     async def bind(self, stream: str, consumer: str) -> Subscription: ...

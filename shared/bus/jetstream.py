@@ -20,8 +20,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 
-from shared.bus.base import BusUnavailableError, InboundMessage, OutboundMessage
+from shared.bus.base import (
+    BusUnavailableError,
+    InboundMessage,
+    MessageRefusedError,
+    OutboundMessage,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -238,6 +244,8 @@ class JetStreamBus:
                 await self._listen_for_acks()
                 confirmations = [await self._send(message, mine) for message in messages]
                 await asyncio.gather(*confirmations)
+        except MaxPayloadError as error:
+            raise MessageRefusedError("larger than the server takes") from error
         except (NatsError, TimeoutError, OSError) as error:
             raise BusUnavailableError(repr(error)) from error
         finally:
@@ -273,7 +281,7 @@ class JetStreamBus:
             return
         refused = _refusal(msg)
         if refused:
-            confirmation.set_exception(BusUnavailableError(refused))
+            confirmation.set_exception(MessageRefusedError(refused))
         else:
             confirmation.set_result(None)
 

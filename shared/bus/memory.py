@@ -7,7 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.bus.base import BusUnavailableError, InboundMessage, OutboundMessage
+from shared.bus.base import (
+    BusUnavailableError,
+    InboundMessage,
+    MessageRefusedError,
+    OutboundMessage,
+)
 
 
 def subject_pattern(subject: str) -> re.Pattern[str]:
@@ -176,7 +181,7 @@ class MemoryBus:
                 None,
             )
             if stream is None:
-                raise BusUnavailableError(f"no stream takes {message.subject}")
+                raise MessageRefusedError(f"no stream takes {message.subject}")
             if message.message_id in stream.message_ids:
                 continue
             stream.message_ids.add(message.message_id)

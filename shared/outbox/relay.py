@@ -12,7 +12,7 @@ import json
 import asyncpg
 import structlog
 
-from shared.bus import Bus, BusUnavailableError, OutboundMessage
+from shared.bus import Bus, BusUnavailableError, MessageRefusedError, OutboundMessage
 from shared.database import Database
 from shared.faults import fault_point
 from shared.loops import Heartbeat
@@ -54,12 +54,28 @@ class OutboxRelay:
                 if not rows:
                     return 0
                 await fault_point("relay.after_fetch")
-                await self._bus.publish([_message(row) for row in rows])
+                stored = await self._publish(rows)
                 await fault_point("relay.after_publish")
-                await connection.execute(_MARK, [row["id"] for row in rows])
+                await connection.execute(_MARK, stored)
             await fault_point("relay.after_mark")
-        metrics.OUTBOX_PUBLISHED.labels(self._service).inc(len(rows))
-        return len(rows)
+        metrics.OUTBOX_PUBLISHED.labels(self._service).inc(len(stored))
+        return len(stored)
+
+    async def _publish(self, rows: list[asyncpg.Record]) -> list[int]:
+        """Ids of the rows the bus has stored. One it refuses stays in the outbox and holds up nobody."""
+        try:
+            await self._bus.publish([_message(row) for row in rows])
+        except MessageRefusedError:
+            stored = []
+            for row in rows:
+                try:
+                    await self._bus.publish([_message(row)])
+                except MessageRefusedError as error:
+                    log.error("outbox_refused", subject=row["subject"], error=str(error))
+                else:
+                    stored.append(row["id"])
+            return stored
+        return [row["id"] for row in rows]
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Relay until told to stop. Failures back off and are retried for ever."""

@@ -19,6 +19,7 @@ from shared.bus import (
     InboundMessage,
     JetStreamBus,
     MemoryBus,
+    MessageRefusedError,
     OutboundMessage,
     Subscription,
     connect,
@@ -336,7 +337,7 @@ async def test_a_payload_arrives_byte_for_byte(world):
 
 async def test_publishing_to_a_subject_no_stream_takes_is_an_error_not_a_loss(world):
     bus = await world.bus()
-    with pytest.raises(BusUnavailableError):
+    with pytest.raises(MessageRefusedError):
         await bus.publish([OutboundMessage("elsewhere.item", b"1", "one")])
 
 
@@ -422,6 +423,13 @@ async def test_many_failed_publishes_leave_room_for_the_next(
             await bus.publish(large)
     nats_server.start()  # in this thread: the server dies with the thread that started it
     await publish_until_stored(bus, numbered(1, 3))
+
+
+async def test_a_message_above_the_servers_limit_is_refused_and_the_bus_goes_on(jetstream):
+    bus = await jetstream.bus()
+    with pytest.raises(MessageRefusedError):
+        await bus.publish([OutboundMessage("conformance.item", b"x" * 1_100_000, "huge")])
+    await bus.publish(numbered(1, 1))
 
 
 async def test_a_consumer_that_does_not_exist_is_reported(jetstream):
