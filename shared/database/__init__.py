@@ -1,5 +1,6 @@
 """PostgreSQL: connections, the unit of work, group commit, migrations. One database a service."""
 
+from shared.database.away import database_is_away
 from shared.database.core import Database, ReadSession, Session, sqlalchemy_url
 from shared.database.group_commit import GroupCommit, OverloadedError
 from shared.database.types import UTCDateTime, new_metadata, vnd_column
@@ -11,6 +12,7 @@ __all__ = [
     "ReadSession",
     "Session",
     "UTCDateTime",
+    "database_is_away",
     "new_metadata",
     "sqlalchemy_url",
     "vnd_column",

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.bus.base import Bus, InboundMessage, OutboundMessage
 from shared.database import Database, Session
@@ -69,10 +70,22 @@ async def list_dead_letters(database: Database, *, limit: int = 100) -> list[Dea
                 """SELECT id, consumer, event_id, subject, payload, headers, deliveries, reason,
                           error, created_at
                    FROM dead_letter WHERE replayed_at IS NULL ORDER BY created_at LIMIT :limit"""
-            ),
+            ).columns(headers=JSONB),
             {"limit": limit},
         )
         return [DeadLetter(**row) for row in rows.mappings()]
+
+
+async def count_dead_letters(database: Database, consumer: str) -> int:
+    """How many of one consumer's wait for somebody."""
+    async with database.read() as session:
+        found = await session.execute(
+            text(
+                "SELECT count(*) FROM dead_letter WHERE consumer = :consumer AND replayed_at IS NULL"
+            ),
+            {"consumer": consumer},
+        )
+        return int(found.scalar_one())
 
 
 async def replay_dead_letters(database: Database, bus: Bus, ids: Sequence[UUID]) -> int:
@@ -91,7 +104,7 @@ async def replay_dead_letters(database: Database, bus: Bus, ids: Sequence[UUID])
                             """UPDATE dead_letter SET replayed_at = now()
                                WHERE id = :id AND replayed_at IS NULL
                                RETURNING subject, payload, headers"""
-                        ),
+                        ).columns(headers=JSONB),
                         {"id": id_},
                     )
                 )

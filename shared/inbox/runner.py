@@ -13,19 +13,23 @@ from itertools import groupby
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.bus import Bus, BusUnavailableError, InboundMessage, Subscription
 from shared.contracts import Event, MalformedEventError, Payload, UnknownEventTypeError, decode
-from shared.database import Database, Session
+from shared.database import Database, Session, database_is_away
 from shared.faults import fault_point
 from shared.inbox import store
-from shared.inbox.dead_letters import store_dead_letter
+from shared.inbox.dead_letters import count_dead_letters, store_dead_letter
 from shared.loops import Heartbeat
 from shared.telemetry import metrics
 from shared.telemetry.tracing import consume_span
 
 log = structlog.get_logger(__name__)
+
+#: While the database is away messages come back at this pace, however long it takes: nobody's fault, no try spent.
+AWAY_DELAY_SECONDS = 1.0
+MEASURE_EVERY_SECONDS = 5.0
 
 #: Handles events of one type, oldest first, in the given transaction. Raises to have them delivered again.
 Handler = Callable[[Session, Sequence[Event[Any]]], Awaitable[None]]
@@ -70,6 +74,9 @@ class ConsumerRunner:
         self._retry = retry or RetryPolicy()
         self._batch = batch
         self._fetch_timeout = fetch_timeout_seconds
+        #: Deliveries that were no tries, by stream sequence (at most as many as are unacknowledged).
+        self._postponed: dict[int, int] = {}
+        self._measured_at = -1e9
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Handle messages until told to stop; what was fetched is finished and acknowledged first."""
@@ -79,6 +86,7 @@ class ConsumerRunner:
                 heartbeat.beat()
                 try:
                     await self.run_once(subscription)
+                    await self._measure(subscription)
                 except BusUnavailableError as error:
                     log.warning("consumer_waits_for_bus", consumer=self.consumer, error=repr(error))
                     try:
@@ -104,51 +112,77 @@ class ConsumerRunner:
                 await self._give_up(message, None, type(error).__name__, error)
                 continue
             good.append((message, event))
-        if good and not await self._handled(good):
-            for pair in good:
-                await self._handle_alone(pair)
+        if good:
+            await self._handle(good)
         return len(messages)
 
-    async def _handled(self, pairs: list[tuple[InboundMessage, Event[Any]]]) -> bool:
-        """One transaction for all. False when it failed and each is to be tried alone."""
+    async def _handle(self, pairs: list[tuple[InboundMessage, Event[Any]]]) -> None:
+        """One transaction for all; when that fails, one for each."""
         try:
             await self._take_effect([event for _, event in pairs], pairs[0][0].headers)
-        except Exception as error:
-            if len(pairs) == 1:
-                raise
-            log.info("batch_split", consumer=self.consumer, size=len(pairs), error=repr(error))
-            return False
-        for message, _ in pairs:
-            await message.ack()
-        await fault_point("consumer.after_ack")
-        metrics.CONSUMED.labels(self.consumer, "ok").inc(len(pairs))
-        return True
-
-    async def _handle_alone(self, pair: tuple[InboundMessage, Event[Any]]) -> None:
-        message, event = pair
-        try:
-            await self._handled([pair])
         except BusUnavailableError:
             raise
-        except PermanentError as error:
-            await self._give_up(message, event, "permanent", error)
         except Exception as error:
             # Any failure of a handler means "not done": delivered again, and at last kept as a dead letter.
-            if message.deliveries >= self._retry.max_tries and not _database_is_away(error):
-                await self._give_up(message, event, "tries_exhausted", error)
-                return
-            delay = self._retry.delay_seconds(min(message.deliveries, 32))
-            log.warning(
-                "event_retry",
-                consumer=self.consumer,
-                event_id=str(event.id),
-                type=event.type,
-                deliveries=message.deliveries,
-                delay_seconds=delay,
-                error=repr(error),
-            )
-            metrics.CONSUMED.labels(self.consumer, "retried").inc()
-            await message.nak(delay)
+            if database_is_away(error):
+                await self._postpone(pairs, error)
+            elif len(pairs) == 1:
+                await self._retry_or_give_up(*pairs[0], error)
+            else:
+                log.info("batch_split", consumer=self.consumer, size=len(pairs), error=repr(error))
+                for pair in pairs:
+                    await self._handle([pair])
+            return
+        for message, _ in pairs:
+            await message.ack()
+            self._postponed.pop(message.stream_sequence, None)
+        await fault_point("consumer.after_ack")
+        metrics.CONSUMED.labels(self.consumer, "ok").inc(len(pairs))
+
+    async def _postpone(
+        self, pairs: list[tuple[InboundMessage, Event[Any]]], error: Exception
+    ) -> None:
+        log.warning("consumer_waits_for_database", consumer=self.consumer, error=repr(error))
+        for message, _ in pairs:
+            sequence = message.stream_sequence
+            self._postponed[sequence] = self._postponed.get(sequence, 0) + 1
+            await message.nak(AWAY_DELAY_SECONDS)
+
+    async def _retry_or_give_up(
+        self, message: InboundMessage, event: Event[Any], error: Exception
+    ) -> None:
+        tries = message.deliveries - self._postponed.get(message.stream_sequence, 0)
+        if isinstance(error, PermanentError):
+            await self._give_up(message, event, "permanent", error)
+            return
+        if tries >= self._retry.max_tries:
+            await self._give_up(message, event, "tries_exhausted", error)
+            return
+        delay = self._retry.delay_seconds(min(max(tries, 1), 32))
+        log.warning(
+            "event_retry",
+            consumer=self.consumer,
+            event_id=str(event.id),
+            type=event.type,
+            tries=tries,
+            delay_seconds=delay,
+            error=repr(error),
+        )
+        metrics.CONSUMED.labels(self.consumer, "retried").inc()
+        await message.nak(delay)
+
+    async def _measure(self, subscription: Subscription) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._measured_at < MEASURE_EVERY_SECONDS:
+            return
+        self._measured_at = now
+        metrics.CONSUMER_LAG.labels(self.consumer).set(await subscription.pending())
+        try:
+            letters = await count_dead_letters(self._database, self.consumer)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("dead_letters_not_counted", consumer=self.consumer, error=repr(error))
+            return
+        metrics.DEAD_LETTERS.labels(self.consumer).set(letters)
 
     async def _take_effect(self, events: Sequence[Event[Any]], headers: dict[str, str]) -> None:
         with consume_span(self.consumer, headers):
@@ -176,16 +210,11 @@ class ConsumerRunner:
                 await store_dead_letter(
                     session, self.consumer, message, event.id if event else None, reason, error
                 )
-        except (DBAPIError, OSError, TimeoutError) as failure:
+        except (SQLAlchemyError, OSError, TimeoutError) as failure:
             log.warning("dead_letter_not_stored", consumer=self.consumer, error=repr(failure))
             await message.nak(self._retry.ceiling_seconds)
             return
         log.error("dead_letter", consumer=self.consumer, reason=reason, error=repr(error))
         metrics.CONSUMED.labels(self.consumer, "dead_letter").inc()
         await message.ack()
-
-
-def _database_is_away(error: Exception) -> bool:
-    return isinstance(error, OSError | TimeoutError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+        self._postponed.pop(message.stream_sequence, None)

@@ -24,5 +24,5 @@ CONSUMED = Counter(
     ["consumer", "outcome"],
 )
 CONSUMER_LAG = Gauge("press_consumer_lag", "Messages not yet handled", ["consumer"])
-DEAD_LETTERS = Gauge("press_dead_letters", "Dead letters not yet replayed", ["service"])
+DEAD_LETTERS = Gauge("press_dead_letters", "Dead letters not yet replayed", ["consumer"])
 LOOP_FAILURES = Counter("press_loop_failures_total", "Loops that failed and restarted", ["loop"])

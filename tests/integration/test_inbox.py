@@ -1,0 +1,300 @@
+"""The inbox on real PostgreSQL and a real nats-server: every event takes effect once, or is kept whole."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from uuid import UUID
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from infra.local.nats import Nats
+from infra.local.ports import free_port
+from infra.local.postgres import Postgres
+from shared.bus import OutboundMessage
+from shared.contracts import encode, new_event
+from shared.inbox import RetryPolicy, list_dead_letters, replay_dead_letters
+from shared.telemetry import metrics
+from tests.fixtures.flow import (
+    CONSUMER,
+    NOW,
+    Flow,
+    ItemDropped,
+    ItemMade,
+    made,
+    prepare_database,
+    prepare_stream,
+    stored_messages,
+    take_effect,
+)
+from tests.fixtures.waiting import eventually
+
+
+def outbound(event, message_id: str | None = None) -> OutboundMessage:
+    return OutboundMessage(event.bus_subject, encode(event), message_id or str(event.id))
+
+
+async def handle_all(flow, runner) -> None:
+    """Rounds until the consumer owes nothing."""
+    subscription = await (await flow.open_bus()).bind("PROOFS", CONSUMER)
+
+    async def done() -> bool:
+        await runner.run_once(subscription)
+        return await subscription.pending() == 0
+
+    await eventually(done, "the consumer is through", seconds=30)
+    await subscription.close()
+
+
+async def test_a_duplicate_on_the_bus_is_one_effect(flow):
+    bus, runner, event = await flow.open_bus(), await flow.runner(), made("one")
+    await bus.publish([outbound(event, "copy-1"), outbound(event, "copy-2")])
+    await bus.publish([outbound(made("two"))])
+    await bus.publish([outbound(event, "copy-3")])
+    assert await stored_messages(flow.nats_url) == 4
+    await handle_all(flow, runner)
+    assert flow.effects() == ["one", "two"]
+
+
+async def test_a_crash_after_the_commit_and_before_the_acknowledgement_is_one_effect(
+    flow, monkeypatch
+):
+    bus, runner = await flow.open_bus(), await flow.runner()
+    await bus.publish([outbound(made("one"))])
+    subscription = await bus.bind("PROOFS", CONSUMER)
+
+    class CrashError(Exception):
+        pass
+
+    async def crash(name: str) -> None:
+        if name == "consumer.after_commit":
+            raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.inbox.runner.fault_point", crash)
+        await runner.run_once(subscription)
+    assert flow.effects() == ["one"]
+    await handle_all(flow, runner)
+    assert flow.effects() == ["one"]
+    assert flow.letters() == []
+
+
+async def test_a_poisonous_event_delays_nobody_and_becomes_a_dead_letter_that_can_be_replayed(flow):
+    bus = await flow.open_bus()
+    poison = made("poison", failing="always")
+    before = [made(f"before-{number}") for number in range(5)]
+    after = [made(f"after-{number}") for number in range(5)]
+    tries: list[float] = []
+    mended = False
+
+    async def handler(session, events):
+        if any(event.id == poison.id for event in events) and not mended:
+            if len(events) == 1:
+                tries.append(time.monotonic())
+            await take_effect(session, events)
+        for event in events:
+            await take_effect(session, [made(event.data.name)])
+
+    runner = await flow.runner(
+        handlers={ItemMade: handler}, retry=RetryPolicy(max_tries=4, first_delay_seconds=0.3)
+    )
+    await bus.publish([outbound(event) for event in [*before, poison, *after]])
+    started = time.monotonic()
+    async with flow.running(runner.run):
+        await eventually(lambda: len(flow.effects()) == 10, "the others took effect")
+        assert time.monotonic() - started < 3
+        assert not flow.letters()
+        await eventually(flow.letters, "kept as a dead letter")
+        gaps = [b - a for a, b in itertools.pairwise(tries)]
+        assert len(tries) == 4
+        assert all(gap >= delay * 0.9 for gap, delay in zip(gaps, (0.3, 0.6, 1.2), strict=True)), (
+            gaps
+        )
+
+        database = flow.databases[0]
+        (letter,) = await list_dead_letters(database)
+        assert (letter.consumer, letter.event_id, letter.subject, letter.deliveries) == (
+            CONSUMER,
+            poison.id,
+            "proofs.item.made.v1.thai-binh",
+            4,
+        )
+        assert letter.payload == encode(poison)
+        assert letter.headers["Nats-Msg-Id"] == str(poison.id)
+        assert (letter.reason, letter.error) == (
+            "tries_exhausted",
+            "RuntimeError: no luck with poison",
+        )
+        mended = True
+        assert await replay_dead_letters(database, bus, [letter.id]) == 1
+        await eventually(lambda: "poison" in flow.effects(), "the replayed one took effect")
+        assert await list_dead_letters(database) == []
+        assert await replay_dead_letters(database, bus, [letter.id]) == 0
+    assert sorted(flow.effects()) == sorted(e.data.name for e in [*before, poison, *after])
+
+
+async def test_a_lone_poisonous_event_is_retried_with_its_delay_and_kept(flow):
+    bus = await flow.open_bus()
+    runner = await flow.runner(retry=RetryPolicy(max_tries=2, first_delay_seconds=0.3))
+    await bus.publish([outbound(made("poison", failing="always"))])
+    async with flow.running(runner.run):
+        (letter,) = await eventually(flow.letters, "kept", seconds=5)
+    assert letter[0] == "tries_exhausted"
+    assert flow.effects() == []
+
+
+async def test_a_permanent_error_is_kept_at_once(flow):
+    bus, runner = await flow.open_bus(), await flow.runner()
+    await bus.publish([outbound(made("never", failing="permanent")), outbound(made("fine"))])
+    await handle_all(flow, runner)
+    ((reason, _, deliveries, error),) = flow.letters()
+    assert (reason, deliveries, error) == ("permanent", 1, "PermanentError: this can never work")
+    assert flow.effects() == ["fine"]
+
+
+async def test_what_cannot_be_read_is_kept_whole_and_the_rest_goes_on(flow):
+    bus, runner = await flow.open_bus(), await flow.runner()
+    unhandled = new_event(
+        ItemDropped(name="x"), agency="thai-binh", subject="x", version=1, now=NOW
+    )
+    whole = encode(made("whole"))
+    bad = [
+        b"\xff\xfe not json",
+        b"{}",
+        b'{"type":"vn.press.proofs.item.unheard.v1"}',
+        whole.replace(b'"name":"whole",', b""),
+        whole.replace(b'"version":1', b'"version":"one"'),
+        encode(unhandled),
+        b"",
+    ]
+    await bus.publish(
+        [OutboundMessage("proofs.item.made.v1.x", raw, f"bad-{n}") for n, raw in enumerate(bad)]
+    )
+    await bus.publish([outbound(made("fine"))])
+    await handle_all(flow, runner)
+    assert flow.effects() == ["fine"]
+    kept = flow.query("SELECT payload, reason FROM dead_letter ORDER BY created_at, id")
+    assert [bytes(payload) for payload, _ in kept] == bad
+    assert [reason for _, reason in kept] == [
+        "MalformedEventError",
+        "MalformedEventError",
+        "UnknownEventTypeError",
+        "MalformedEventError",
+        "MalformedEventError",
+        "UnknownEventTypeError",
+        "MalformedEventError",
+    ]
+
+
+async def test_while_the_database_is_away_no_try_is_spent_and_afterwards_work_resumes_at_once(
+    nats_url, tmp_path, request
+):
+    server = Postgres(tmp_path / "data", free_port(), fsync=False, trust=True).start()
+    request.addfinalizer(server.stop)
+    server.execute("CREATE DATABASE flow")
+    flow = Flow(server.url("flow"), nats_url)
+    flow.open_database()
+    prepare_database(flow.url)
+    await prepare_stream(nats_url, ack_wait_seconds=2)
+    bus = await flow.open_bus()
+    relay, runner = await flow.relay(), await flow.runner(retry=RetryPolicy(max_tries=2))
+    async with flow.running(relay.run, runner.run) as loops:
+        await flow.record(made("first"))
+        await eventually(lambda: flow.effects() == ["first"])
+        server.kill()
+        names = [f"away-{number}" for number in range(5)]
+        await bus.publish([outbound(made(name)) for name in names])
+        await asyncio.sleep(4)  # several rounds: more than max_tries
+        assert all(loop.heartbeat.alive for loop in loops)
+        server.start()
+        back = time.monotonic()
+        await eventually(lambda: len(flow.effects()) == 6, "resumed")
+        assert time.monotonic() - back < 8
+        await flow.record(made("last"))
+        await eventually(lambda: flow.effects()[-1] == "last", "the relay is back too")
+    assert sorted(flow.effects()) == sorted(["first", *names, "last"])
+    assert flow.letters() == []
+    await flow.close()
+
+
+async def test_a_nats_restart_in_the_middle_of_it_all_loses_and_doubles_nothing(
+    flow, nats_server: Nats
+):
+    relay, runner = await flow.relay(), await flow.runner()
+    names = [f"item-{number}" for number in range(400)]
+    async with flow.running(relay.run, runner.run):
+        for start in range(0, 400, 20):
+            await flow.record(*(made(name) for name in names[start : start + 20]))
+            if start in (100, 260):
+                nats_server.kill()
+                await asyncio.sleep(0.2)
+                nats_server.start()
+        await eventually(lambda: len(flow.effects()) >= 400, "all took effect", seconds=40)
+    assert sorted(flow.effects()) == sorted(names)
+    assert flow.letters() == []
+
+
+async def test_a_trace_crosses_from_the_recording_to_the_handling(flow, monkeypatch):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("shared.telemetry.tracing._TRACER", provider.get_tracer("test"))
+    seen: list[str] = []
+
+    async def handler(session, events):
+        seen.append(format(trace.get_current_span().get_span_context().trace_id, "032x"))
+        await take_effect(session, events)
+
+    relay, runner = await flow.relay(), await flow.runner(handlers={ItemMade: handler})
+    with provider.get_tracer("test").start_as_current_span("pay") as paying:
+        await flow.record(made("one"))
+    await relay.relay_once()
+    await handle_all(flow, runner)
+    expected = format(paying.get_span_context().trace_id, "032x")
+    assert seen == [expected]
+    (consumed,) = [s for s in exporter.get_finished_spans() if s.name == f"consume {CONSUMER}"]
+    assert consumed.parent is not None
+    assert consumed.parent.span_id == paying.get_span_context().span_id
+
+
+async def test_lag_and_dead_letters_are_measured(flow, monkeypatch):
+    monkeypatch.setattr("shared.inbox.runner.MEASURE_EVERY_SECONDS", 0.0)
+    bus, runner = await flow.open_bus(), await flow.runner()
+    await bus.publish([outbound(made("never", failing="permanent"))])
+
+    def measured(gauge) -> float:
+        return gauge.labels(CONSUMER)._value.get()
+
+    async with flow.running(runner.run):
+        await eventually(lambda: measured(metrics.DEAD_LETTERS) == 1, "one dead letter shown")
+        await eventually(lambda: measured(metrics.CONSUMER_LAG) == 0, "no lag shown")
+
+
+async def test_the_whole_way_in_numbers(flow, capsys):
+    """Prints a figure for the record; it asserts only that everything arrived."""
+    relay, runner = await flow.relay(), await flow.runner()
+    count = 5000
+    for start in range(0, count, 1000):
+        await flow.record(*(made(f"{start}-{n}") for n in range(1000)))
+    started = time.monotonic()
+    async with flow.running(relay.run, runner.run):
+        await eventually(
+            lambda: flow.query("SELECT count(*) FROM effect")[0][0] == count, seconds=60
+        )
+    seconds = time.monotonic() - started
+    with capsys.disabled():
+        print(f"\noutbox → bus → inbox → effect: {count / seconds:,.0f} events a second")
+
+
+async def test_events_of_one_batch_are_claimed_in_one_statement_whatever_their_number(flow):
+    runner, bus = await flow.runner(batch=100), await flow.open_bus()
+    await bus.publish([outbound(made(f"item-{n}")) for n in range(100)])
+    subscription = await bus.bind("PROOFS", CONSUMER)
+    assert await runner.run_once(subscription) == 100
+    handled = flow.query(f"SELECT event_id FROM inbox WHERE consumer = '{CONSUMER}'")
+    assert len(handled) == 100
+    assert all(isinstance(event_id, UUID) for (event_id,) in handled)
