@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -35,6 +36,14 @@ def script_directory(package: str) -> ScriptDirectory:
     config.set_main_option("script_location", str(location).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return ScriptDirectory.from_config(config)
+
+
+def run_script(*scripts: str) -> None:
+    """For migrations: run SQL of several statements, as it stands (``op.execute`` takes one at a time)."""
+    connection = op.get_bind().connection.dbapi_connection
+    for script in scripts:
+        # Already inside the migration's transaction: its advisory lock was the first statement.
+        connection.run_async(lambda raw, sql=script: raw.execute(sql))
 
 
 def _upgrade(connection: Connection, package: str, revision: str) -> list[str]:
