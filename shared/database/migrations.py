@@ -40,7 +40,7 @@ def script_directory(package: str) -> ScriptDirectory:
 
 def run_script(*scripts: str) -> None:
     """For migrations: run SQL of several statements, as it stands (``op.execute`` takes one at a time)."""
-    connection = op.get_bind().connection.dbapi_connection
+    connection: Any = op.get_bind().connection.dbapi_connection
     for script in scripts:
         # Already inside the migration's transaction: its advisory lock was the first statement.
         connection.run_async(lambda raw, sql=script: raw.execute(sql))
