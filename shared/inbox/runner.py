@@ -52,7 +52,12 @@ class RetryPolicy:
 
 
 class ConsumerRunner:
-    """One durable consumer of one service."""
+    """One durable consumer of one service.
+
+    ``commutative``: the handlers know every fact by a unique key of their own, and order does not matter to them. No
+    inbox row is written, and they get all events of a type at once, also those seen before (so that a fact told twice
+    with different words is noticed instead of being dropped as a duplicate).
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class ConsumerRunner:
         retry: RetryPolicy | None = None,
         batch: int = 100,
         fetch_timeout_seconds: float = 1.0,
+        commutative: bool = False,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -77,6 +83,7 @@ class ConsumerRunner:
         #: Deliveries that were no tries, by stream sequence (at most as many as are unacknowledged).
         self._postponed: dict[int, int] = {}
         self._measured_at = -1e9
+        self._commutative = commutative
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Handle messages until told to stop; what was fetched is finished and acknowledged first."""
@@ -187,12 +194,11 @@ class ConsumerRunner:
     async def _take_effect(self, events: Sequence[Event[Any]], headers: dict[str, str]) -> None:
         with consume_span(self.consumer, headers):
             async with self._database.transaction() as session:
-                new = await store.claim(session, self.consumer, [event.id for event in events])
-                fresh, seen = [], set()
-                for event in events:
-                    if event.id in new and event.id not in seen:
-                        seen.add(event.id)
-                        fresh.append(event)
+                fresh = (
+                    sorted(events, key=lambda event: event.type)
+                    if self._commutative
+                    else await self._claimed(session, events)
+                )
                 for type_, run in groupby(fresh, key=lambda event: event.type):
                     await self._handlers[type_](session, list(run))
                 await fault_point("consumer.before_commit")
@@ -200,6 +206,16 @@ class ConsumerRunner:
         duplicates = len(events) - len(fresh)
         if duplicates:
             metrics.CONSUMED.labels(self.consumer, "duplicate").inc(duplicates)
+
+    async def _claimed(self, session: Session, events: Sequence[Event[Any]]) -> list[Event[Any]]:
+        """Those not handled before, each once, in their order."""
+        new = await store.claim(session, self.consumer, [event.id for event in events])
+        fresh: list[Event[Any]] = []
+        for event in events:
+            if event.id in new:
+                new.discard(event.id)
+                fresh.append(event)
+        return fresh
 
     async def _give_up(
         self, message: InboundMessage, event: Event[Any] | None, reason: str, error: Exception
