@@ -1,0 +1,1 @@
+"""Identity: staff accounts, their sessions and roles per agency, and service keys."""

@@ -1,0 +1,1 @@
+"""Accounts of staff: who they are, their password, their roles per agency."""

@@ -1,0 +1,107 @@
+"""Composition root of identity: HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.identity.access import Access
+from shared.identity.accounts import pages as account_pages
+from shared.identity.accounts.adapters.hasher import Argon2Hasher
+from shared.identity.accounts.service import AccountService
+from shared.identity.authenticators.service import PasswordAuthenticator
+from shared.identity.keys import pages as key_pages
+from shared.identity.keys.service import KeyService
+from shared.identity.sessions import api as introspection
+from shared.identity.sessions import pages as session_pages
+from shared.identity.sessions.rules import origin_of
+from shared.identity.sessions.service import SessionService
+from shared.identity.settings import IdentitySettings
+from shared.loops import Loop, every, supervise
+from shared.web import Pages, WebParts, create_app
+from shared.web.csrf import FormTokens
+from shared.web.staff import STAFF_COOKIE
+
+FOLDER = Path(__file__).parent
+HOUSEKEEPING_SECONDS = 600.0
+MAX_BODY_BYTES = 64 * 1024
+
+
+def hasher_for(settings: IdentitySettings) -> Argon2Hasher:
+    return Argon2Hasher(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        concurrency=settings.sign_in_concurrency,
+    )
+
+
+def create() -> FastAPI:
+    """For the server: settings from the environment."""
+    return build(IdentitySettings())
+
+
+def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
+    """The application; tests bring a clock they can move."""
+    clock = clock or SystemClock(settings.clock_offset_seconds)
+    database = Database(
+        settings.database_url,
+        application_name="identity-web",
+        pool_size=settings.database_pool_size,
+    )
+    hasher = hasher_for(settings)
+    authenticator = PasswordAuthenticator(
+        database, hasher, clock, settings.network_failures_allowed
+    )
+    sessions = SessionService(database, clock, authenticator)
+    accounts = AccountService(database, clock, hasher, authenticator)
+    keys = KeyService(database, clock)
+    form_tokens = FormTokens(settings.form_token_secret, STAFF_COOKIE)
+    secure = settings.environment == "production"
+    pages = Pages(FOLDER, form_tokens, secure_cookies=secure)
+    access = Access(sessions, form_tokens, settings)
+    housekeeping = Loop(
+        "identity-housekeeping",
+        every(HOUSEKEEPING_SECONDS, sessions.housekeeping),
+        limit_seconds=HOUSEKEEPING_SECONDS + 60,
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(supervise(housekeeping, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+            await database.close()
+
+    return create_app(
+        "identity",
+        "Identity",
+        settings,
+        WebParts(
+            routers=(
+                introspection.router(sessions, keys, settings.internal_keys()),
+                session_pages.sign_in_router(access, sessions, pages, settings, clock),
+                session_pages.home_router(access, pages, database, settings),
+                session_pages.account_router(access, sessions, accounts, pages),
+                key_pages.router(access, keys, pages, database, clock),
+                account_pages.router(access, accounts, pages, database),
+            ),
+            checks={"database": database.ping},
+            loops=(housekeeping,),
+            lifespan=lifespan,
+            static_folder=FOLDER / "static",
+            trusted_origins=(origin_of(settings.identity_url),),
+            form_targets=tuple(origin_of(url) for url in settings.known_origins()),
+            max_body_bytes=MAX_BODY_BYTES,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The audit trail: append-only, enforced by the database."""

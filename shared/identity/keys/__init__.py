@@ -1,0 +1,1 @@
+"""Service keys: how websites and systems identify themselves."""

@@ -1,0 +1,16 @@
+"""Operational metrics of identity. Meanings are in ``docs/metrics.md``."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+SIGN_INS = Counter(
+    "press_identity_sign_ins_total",
+    "Sign-in attempts by outcome: ok, refused, locked, network_limited",
+    ["outcome"],
+)
+INTROSPECTIONS = Counter(
+    "press_identity_introspections_total",
+    "Introspections by kind (session, key) and outcome (active, inactive)",
+    ["kind", "outcome"],
+)

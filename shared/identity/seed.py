@@ -1,0 +1,168 @@
+"""Example data: agencies, demo accounts, the sample site's key. Safe to repeat."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import structlog
+
+from shared.agencies import read_agencies, save_agencies
+from shared.auth.roles import Role, Scope
+from shared.clock import SystemClock
+from shared.database import Database, Session
+from shared.identity.accounts import repository as accounts
+from shared.identity.accounts.adapters.hasher import PasswordHasher
+from shared.identity.accounts.models import Account
+from shared.identity.accounts.rules import (
+    PASSWORDS_REMEMBERED,
+    normalise_password,
+    password_problem,
+)
+from shared.identity.app import hasher_for
+from shared.identity.audit import repository as audit
+from shared.identity.audit.models import Kind
+from shared.identity.keys import repository as keys
+from shared.identity.keys.rules import key_id_of
+from shared.identity.keys.service import Issuer, store_key
+from shared.identity.settings import IdentitySettings
+from shared.ids import new_id
+
+log = structlog.get_logger(__name__)
+
+AGENCIES_FILE = Path(__file__).parents[2] / "infra" / "demo" / "agencies.toml"
+SITE_AGENCY = "bao-hung-yen"
+SITE_SCOPES = [str(Scope.DECISIONS), str(Scope.ARTICLES), str(Scope.AD_DECISIONS)]
+_NAMESPACE = UUID("5f3b1c52-6f0e-4a53-9d0e-7d3f0c7a9b11")
+
+DEMO_ACCOUNTS: tuple[tuple[str, str, dict[str, tuple[Role, ...]]], ...] = (
+    ("admin@bao-hung-yen.example", "Quản trị (ví dụ)", {"bao-hung-yen": (Role.ADMIN,)}),
+    (
+        "seller@bao-hung-yen.example",
+        "Kinh doanh quảng cáo (ví dụ)",
+        {"bao-hung-yen": (Role.SELLER, Role.TRAFFIC)},
+    ),
+    ("finance@bao-hung-yen.example", "Kế toán (ví dụ)", {"bao-hung-yen": (Role.FINANCE,)}),
+    ("editor@bao-hung-yen.example", "Thư ký tòa soạn (ví dụ)", {"bao-hung-yen": (Role.EDITOR,)}),
+    (
+        "finance@dai-song-hong.example",
+        "Kế toán Đài (ví dụ)",
+        {"dai-song-hong": (Role.FINANCE,)},
+    ),
+    (
+        "province@hung-yen.example",
+        "Cơ quan chủ quản (ví dụ)",
+        {"bao-hung-yen": (Role.FINANCE,), "dai-song-hong": (Role.FINANCE,)},
+    ),
+)
+
+
+async def run() -> None:
+    """Called by the command line."""
+    settings = IdentitySettings()
+    database = Database(settings.database_url, application_name="identity-seed")
+    try:
+        await seed(database, settings)
+    finally:
+        await database.close()
+
+
+async def seed(database: Database, settings: IdentitySettings) -> None:
+    """Agencies always; demo accounts and key only where the environment allows and names them."""
+    now = SystemClock(settings.clock_offset_seconds).now()
+    async with database.transaction() as session:
+        await save_agencies(session, read_agencies(AGENCIES_FILE))
+    if settings.environment == "production":
+        return
+    if settings.demo_password:
+        await _seed_accounts(database, settings.demo_password, hasher_for(settings), now)
+    if settings.demo_site_key:
+        async with database.transaction() as session:
+            await _seed_site_key(session, settings.demo_site_key, now)
+
+
+async def _seed_accounts(
+    database: Database, password: str, hasher: PasswordHasher, now: datetime
+) -> None:
+    chosen = normalise_password(password)
+    for email, name, roles in DEMO_ACCOUNTS:
+        problem = password_problem(chosen, email)
+        if problem is not None:
+            raise ValueError(f"DEMO_PASSWORD will not do: {problem}")
+        async with database.read() as reading:
+            known = await accounts.by_email(reading, email)
+        if known is not None:
+            # Again and again the same start: the demo never falls asleep and keeps its password.
+            if not await hasher.verify(known.password_hash, chosen):
+                await _set_password(database, known.id, await hasher.hash(chosen), now)
+            async with database.transaction() as session:
+                await accounts.touch(session, known.id, now)
+            continue
+        await _create(database, email, name, roles, await hasher.hash(chosen), now)
+        log.info("demo_account_created", email=email)
+
+
+async def _set_password(
+    database: Database, account_id: UUID, password_hash: str, now: datetime
+) -> None:
+    async with database.transaction() as session:
+        account = await accounts.lock(session, account_id)
+        assert account is not None
+        account.password_hash, account.password_changed_at = password_hash, now
+        account.one_time_until = None
+        await accounts.remember_hash(session, account_id, password_hash, now, PASSWORDS_REMEMBERED)
+
+
+async def _create(
+    database: Database,
+    email: str,
+    name: str,
+    roles: dict[str, tuple[Role, ...]],
+    password_hash: str,
+    now: datetime,
+) -> None:
+    async with database.transaction() as session:
+        account = Account(
+            id=new_id(),
+            email=email,
+            name=name,
+            password_hash=password_hash,
+            password_changed_at=now,
+            created_at=now,
+            last_active_at=now,
+        )
+        session.add(account)
+        await session.flush()
+        await accounts.remember_hash(session, account.id, password_hash, now, PASSWORDS_REMEMBERED)
+        for agency, held in roles.items():
+            await accounts.set_roles(session, account.id, agency, held)
+            await audit.record(
+                session,
+                Kind.ACCOUNT_CREATED,
+                at=now,
+                network="",
+                account_id=account.id,
+                agency=agency,
+                detail={"roles": list(held), "by": "seed"},
+            )
+
+
+async def _seed_site_key(session: Session, key: str, now: datetime) -> None:
+    key_id = key_id_of(key)
+    if key_id is None:
+        raise ValueError(
+            "DEMO_SITE_KEY must be prk_<id>_<secret>: id of 4–32 letters a–z and digits, "
+            "secret of 32 characters or more"
+        )
+    if await keys.by_id(session, key_id) is None:
+        await store_key(
+            session,
+            key=key,
+            request_id=uuid5(_NAMESPACE, key_id),
+            agency=SITE_AGENCY,
+            name="Trang báo mẫu",
+            scopes=SITE_SCOPES,
+            now=now,
+            issuer=Issuer(None, ""),
+        )

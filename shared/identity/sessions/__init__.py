@@ -1,0 +1,1 @@
+"""Sessions of staff: begin, idle lock, absolute end, introspection."""

@@ -1,0 +1,73 @@
+"""Introspection: services ask who a session or a key is. Not for the outside, and not in its documents."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from shared.errors import UnauthorizedError
+from shared.identity.keys.service import KeyService
+from shared.identity.metrics import INTROSPECTIONS
+from shared.identity.sessions.schemas import IntrospectionIn
+from shared.identity.sessions.service import SessionService
+
+INACTIVE = {"active": False}
+
+
+def caller_name(header: str, keys: Mapping[str, str]) -> str | None:
+    """Whose internal key this is. Every key is compared, each in constant time."""
+    scheme, _, sent = header.partition(" ")
+    found = None
+    for name, key in keys.items():
+        if hmac.compare_digest(key.encode(), sent.encode("utf-8", "replace")):
+            found = name
+    return found if scheme.lower() == "bearer" else None
+
+
+def router(
+    sessions: SessionService, service_keys: KeyService, internal_keys: Mapping[str, str]
+) -> APIRouter:
+    """``POST /internal/v1/sessions/introspect`` and ``POST /internal/v1/keys/introspect``."""
+    routes = APIRouter(prefix="/internal/v1", include_in_schema=False)
+
+    def authorise(request: Request) -> None:
+        if caller_name(request.headers.get("authorization", ""), internal_keys) is None:
+            raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+
+    @routes.post("/sessions/introspect")
+    async def introspect_session(request: Request, body: IntrospectionIn) -> dict[str, Any]:
+        authorise(request)
+        current = await sessions.current(body.token)
+        # With a one-time password nothing is open but the page that changes it.
+        if current is None or current.must_change_password:
+            INTROSPECTIONS.labels("session", "inactive").inc()
+            return INACTIVE
+        INTROSPECTIONS.labels("session", "active").inc()
+        principal = current.principal
+        return {
+            "active": True,
+            "account_id": str(principal.account_id),
+            "email": principal.email,
+            "name": principal.name,
+            "roles": {agency: sorted(roles) for agency, roles in principal.roles.items()},
+        }
+
+    @routes.post("/keys/introspect")
+    async def introspect_key(request: Request, body: IntrospectionIn) -> dict[str, Any]:
+        authorise(request)
+        principal = await service_keys.recognise(body.token)
+        if principal is None:
+            INTROSPECTIONS.labels("key", "inactive").inc()
+            return INACTIVE
+        INTROSPECTIONS.labels("key", "active").inc()
+        return {
+            "active": True,
+            "key_id": principal.key_id,
+            "agency": principal.agency,
+            "scopes": sorted(principal.scopes),
+        }
+
+    return routes

@@ -1,0 +1,35 @@
+"""The table of sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Text, Uuid, text
+from sqlmodel import Field
+
+from shared.database import UTCDateTime
+from shared.identity.tables import Base
+
+
+class StaffSession(Base, table=True):
+    """A session. The token itself is only in the browser's cookie; here is its SHA-256."""
+
+    __tablename__ = "staff_session"
+    __table_args__ = (
+        Index(
+            "ix_staff_session_account_id",
+            "account_id",
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
+    token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    account_id: UUID = Field(sa_column=Column(Uuid, ForeignKey("account.id"), nullable=False))
+    created_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
+    last_seen_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
+    expires_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False, index=True))
+    ended_at: datetime | None = Field(default=None, sa_column=Column(UTCDateTime))
+    network: str = Field(sa_column=Column(Text, nullable=False))
+    user_agent: str = Field(sa_column=Column(Text, nullable=False))

@@ -1,0 +1,102 @@
+"""Every statement about sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import col, delete, select, update
+
+from shared.database import ReadSession, Session
+from shared.identity.accounts.models import Account
+from shared.identity.sessions.models import StaffSession
+
+
+async def add(session: Session, staff_session: StaffSession) -> None:
+    session.add(staff_session)
+    await session.flush()
+
+
+async def find(
+    session: Session | ReadSession, token_hash: bytes
+) -> tuple[StaffSession, Account] | None:
+    """A session that was not ended, with its account."""
+    found = await session.exec(
+        select(StaffSession, Account)
+        .join(Account, col(Account.id) == col(StaffSession.account_id))
+        .where(StaffSession.token_hash == token_hash, col(StaffSession.ended_at).is_(None))
+    )
+    return found.one_or_none()
+
+
+async def touch(session: Session, session_id: UUID, now: datetime) -> None:
+    """Write activity; never back in time and never for an ended session."""
+    await session.exec(
+        update(StaffSession)
+        .where(
+            col(StaffSession.id) == session_id,
+            col(StaffSession.ended_at).is_(None),
+            col(StaffSession.last_seen_at) < now,
+        )
+        .values(last_seen_at=now)
+    )
+
+
+async def end_by_token(session: Session, token_hash: bytes, now: datetime) -> UUID | None:
+    """End one session; whose it was, or None when it had ended."""
+    found = await session.exec(
+        update(StaffSession)
+        .where(col(StaffSession.token_hash) == token_hash, col(StaffSession.ended_at).is_(None))
+        .values(ended_at=now)
+        .returning(col(StaffSession.account_id))
+    )
+    return found.scalar_one_or_none()
+
+
+async def end_one(session: Session, session_id: UUID, account_id: UUID, now: datetime) -> bool:
+    """End one of an account's own sessions."""
+    found = await session.exec(
+        update(StaffSession)
+        .where(
+            col(StaffSession.id) == session_id,
+            col(StaffSession.account_id) == account_id,
+            col(StaffSession.ended_at).is_(None),
+        )
+        .values(ended_at=now)
+        .returning(col(StaffSession.id))
+    )
+    return found.scalar_one_or_none() is not None
+
+
+async def end_all(session: Session, account_id: UUID, now: datetime) -> int:
+    """End every session of an account; how many."""
+    found = await session.exec(
+        update(StaffSession)
+        .where(col(StaffSession.account_id) == account_id, col(StaffSession.ended_at).is_(None))
+        .values(ended_at=now)
+        .returning(col(StaffSession.id))
+    )
+    return len(found.scalars().all())
+
+
+async def live(
+    session: Session | ReadSession, account_id: UUID, *, seen_since: datetime, now: datetime
+) -> Sequence[StaffSession]:
+    """An account's sessions that still work, the newest first."""
+    found = await session.exec(
+        select(StaffSession)
+        .where(
+            StaffSession.account_id == account_id,
+            col(StaffSession.ended_at).is_(None),
+            col(StaffSession.expires_at) > now,
+            col(StaffSession.last_seen_at) > seen_since,
+        )
+        .order_by(col(StaffSession.created_at).desc())
+    )
+    return found.all()
+
+
+async def purge(session: Session, before: datetime) -> None:
+    """Delete sessions that ended by themselves before ``before``."""
+    await session.exec(delete(StaffSession).where(col(StaffSession.expires_at) < before))
