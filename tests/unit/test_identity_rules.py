@@ -1,0 +1,372 @@
+"""Identity's decisions: how often one may try, how long a session lives, what a password is, where one may go."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.auth.roles import Role, Scope
+from shared.identity.accounts import rules as accounts
+from shared.identity.authenticators import rules as attempts
+from shared.identity.keys import rules as keys
+from shared.identity.sessions import rules as sessions
+from shared.identity.settings import IdentitySettings
+
+NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+OWN = "http://127.0.0.1:8005"
+ADS = "https://ads.example.vn"
+
+
+def fail_times(times: int, start: datetime = NOW) -> attempts.Attempts:
+    """That many failures, each as soon as one may try."""
+    state, now = attempts.Attempts(), start
+    for _ in range(times):
+        now = max(now, state.locked_until or now)
+        verdict = attempts.begin_attempt(state, now)
+        assert isinstance(verdict, attempts.Allowed)
+        state = verdict.after
+    return state
+
+
+def test_the_fifth_failure_locks_for_fifteen_minutes():
+    assert fail_times(4).locked_until is None
+    assert fail_times(5).locked_until == NOW + 15 * MINUTE
+
+
+def test_nobody_tries_while_locked_and_everybody_may_at_the_end_of_the_lock():
+    state = fail_times(5)
+    assert state.locked_until is not None
+    just_before = state.locked_until - timedelta(microseconds=1)
+    assert attempts.begin_attempt(state, just_before) == attempts.Locked(state.locked_until)
+    assert isinstance(attempts.begin_attempt(state, state.locked_until), attempts.Allowed)
+
+
+@pytest.mark.parametrize(
+    ("failures", "minutes"), [(5, 15), (6, 30), (7, 60), (8, 120), (9, 240), (10, 240), (99, 240)]
+)
+def test_each_further_failure_doubles_the_lock_up_to_four_hours(failures, minutes):
+    assert attempts.lock_duration(failures) == minutes * MINUTE
+
+
+def test_a_day_without_failures_forgets_them():
+    state = fail_times(4)
+    later = attempts.begin_attempt(state, NOW + timedelta(hours=24))
+    assert isinstance(later, attempts.Allowed)
+    assert later.after.failures == 1
+
+
+@given(st.lists(st.integers(min_value=0, max_value=3600), max_size=60))
+def test_no_pattern_of_waiting_gives_more_than_five_tries_in_fifteen_minutes(pauses):
+    state, now, tried = attempts.Attempts(), NOW, []
+    for pause in pauses:
+        now += timedelta(seconds=pause)
+        verdict = attempts.begin_attempt(state, now)
+        if isinstance(verdict, attempts.Allowed):
+            tried.append(now)
+            state = verdict.after
+    for index in range(5, len(tried)):
+        assert tried[index] - tried[index - 5] >= 15 * MINUTE or index < 5
+
+
+def test_a_network_has_its_number_of_failures_in_a_window_and_then_waits_for_the_next():
+    window, count = None, 0
+    for _ in range(50):
+        after = attempts.begin_network_attempt(window, count, 50, NOW + MINUTE)
+        assert not isinstance(after, attempts.Locked)
+        window, count = after
+    assert attempts.begin_network_attempt(window, count, 50, NOW + 2 * MINUTE) == attempts.Locked(
+        NOW + 16 * MINUTE
+    )
+    assert attempts.begin_network_attempt(window, count, 50, NOW + 16 * MINUTE) == (
+        NOW + 16 * MINUTE,
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("not an address", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_a_network_is_an_ipv4_address_or_an_ipv6_subscriber(address, network):
+    assert attempts.network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("header", "hops", "believed"),
+    [
+        ("6.6.6.6", 0, "10.0.0.1"),
+        ("6.6.6.6, 203.0.113.9", 1, "203.0.113.9"),
+        ("6.6.6.6, 203.0.113.9, 10.0.0.2", 2, "203.0.113.9"),
+        ("", 1, "10.0.0.1"),
+        ("203.0.113.9", 2, "10.0.0.1"),
+    ],
+)
+def test_only_what_trusted_proxies_wrote_counts_as_the_caller(header, hops, believed):
+    assert attempts.forwarded_address(header, hops, "10.0.0.1") == believed
+
+
+def live(**changes) -> bool:
+    facts = {
+        "last_seen_at": NOW,
+        "expires_at": NOW + timedelta(hours=12),
+        "ended_at": None,
+        "idle": timedelta(minutes=15),
+        "now": NOW,
+    }
+    return sessions.is_live(**(facts | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"now": NOW + timedelta(minutes=14, seconds=59)}, True),
+        ({"now": NOW + timedelta(minutes=15)}, False),
+        ({"now": NOW + timedelta(minutes=5), "idle": timedelta(minutes=5)}, False),
+        ({"ended_at": NOW}, False),
+        (
+            {
+                "now": NOW + timedelta(hours=12),
+                "last_seen_at": NOW + timedelta(hours=12) - MINUTE,
+            },
+            False,
+        ),
+        (
+            {
+                "now": NOW + timedelta(hours=12) - timedelta(seconds=1),
+                "last_seen_at": NOW + timedelta(hours=12) - MINUTE,
+            },
+            True,
+        ),
+    ],
+)
+def test_a_session_ends_when_idle_at_its_absolute_end_or_when_ended(changes, expected):
+    assert live(**changes) is expected
+
+
+@pytest.mark.parametrize(
+    ("roles", "minutes"),
+    [
+        ({"a": {"seller"}}, 15),
+        ({"a": {"admin"}}, 5),
+        ({"a": {"seller"}, "b": {"admin", "editor"}}, 5),
+        ({}, 15),
+    ],
+)
+def test_administrators_are_locked_sooner(roles, minutes):
+    assert sessions.idle_limit(roles) == minutes * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("wanted", "goes_to"),
+    [
+        ("/", "/"),
+        ("/keys/bao-hung-yen?x=1", "/keys/bao-hung-yen?x=1"),
+        (f"{OWN}/account", f"{OWN}/account"),
+        (f"{ADS}/console/bao-hung-yen?week=3#top", f"{ADS}/console/bao-hung-yen?week=3#top"),
+        ("", "/"),
+        ("//evil.example", "/"),
+        ("///evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("\\\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("\n//evil.example", "/"),
+        (" //evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("http://ads.example.vn/", "/"),
+        ("https://ads.example.vn.evil.example/", "/"),
+        ("https://ads.example.vn@evil.example/", "/"),
+        ("https://user@ads.example.vn/", "/"),
+        ("https://ads.example.vn:444/", "/"),
+        ("https:ads.example.vn", "/"),
+        ("https:/ads.example.vn", "/"),
+        ("javascript:alert(1)", "/"),
+        ("data:text/html,x", "/"),
+        ("https://[", "/"),
+        ("evil.example", "/"),
+    ],
+)
+def test_sign_in_leads_only_to_known_origins(wanted, goes_to):
+    assert sessions.safe_next(wanted, [OWN, f"{ADS}/"]) == goes_to
+
+
+@given(st.text(max_size=200))
+def test_no_text_leads_anywhere_else_and_none_raises(wanted):
+    back = sessions.safe_next(wanted, [OWN, ADS])
+    assert back == "/" or back.startswith((f"{OWN}", f"{ADS}")) or back.startswith("/")
+    assert not back.startswith(("//", "/\\"))
+
+
+def test_an_administrator_is_shown_every_console_and_a_seller_only_the_ads_console():
+    bases = {name: f"https://{name}.vn" for name in ("ads", "metrics", "billing", "paywall")}
+    bases["identity"] = ""
+    everything = sessions.consoles_for("x", {"admin"}, bases)
+    assert len(everything) == 6
+    seller = sessions.consoles_for("x", {"seller"}, bases)
+    assert [console.url.split("/")[2] for console in seller] == ["ads.vn"]
+    assert sessions.consoles_for("x", set(), bases) == []
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("ngắn", "too-short"),
+        ("a" * 11, "too-short"),
+        ("b" * 129, "too-long"),
+        ("aaaaaaaaaaaaaaaa", "too-simple"),
+        ("seller@bao.example", "is-email"),
+        ("SELLER@bao.example", "is-email"),
+        ("seller@bao.example1", "is-email"),
+        ("mùa lúa chín", None),
+        ("correct horse battery", None),
+        ("x1y2z3" * 21, None),
+    ],
+)
+def test_a_password_is_long_enough_not_the_address_and_not_one_letter(password, problem):
+    assert accounts.password_problem(password, "seller@bao.example") == problem
+
+
+def test_the_same_words_from_two_keyboards_are_the_same_password():
+    composed, decomposed = "mùa lúa", "mu\u0300a lu\u0301a"
+    assert composed != decomposed
+    assert accounts.normalise_password(composed) == accounts.normalise_password(decomposed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "email"),
+    [
+        (" Lan.Anh@Bao-Hung-Yen.VN ", "lan.anh@bao-hung-yen.vn"),
+        ("a@b.c", None),
+        ("a@b.co", "a@b.co"),
+        ("no-at.example", None),
+        ("two@@example.vn", None),
+        ("a b@example.vn", None),
+        ("a@-x.vn", None),
+        ("nul\x00@example.vn", None),
+        ("x@" + "a" * 250 + ".vn", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_trimmed_lowered_and_checked(typed, email):
+    assert accounts.normalise_email(typed) == email
+
+
+@given(st.text(max_size=300))
+def test_whatever_is_typed_as_an_address_or_name_never_raises_and_never_keeps_control_characters(
+    typed,
+):
+    for cleaned in (accounts.normalise_email(typed), accounts.normalise_name(typed)):
+        assert cleaned is None or "\x00" not in cleaned
+
+
+def test_an_account_sleeps_after_45_days_to_the_second():
+    assert not accounts.is_dormant(NOW, NOW + timedelta(days=45) - timedelta(seconds=1))
+    assert accounts.is_dormant(NOW, NOW + timedelta(days=45))
+
+
+def test_a_one_time_password_ends_and_an_own_one_does_not():
+    assert accounts.may_use_password(None, NOW)
+    assert accounts.may_use_password(NOW + MINUTE, NOW)
+    assert not accounts.may_use_password(NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ("agencies", "manager", "allowed"),
+    [
+        (["a"], {"a": {"admin"}}, True),
+        (["a", "b"], {"a": {"admin"}}, False),
+        (["a", "b"], {"a": {"admin"}, "b": {"finance"}}, False),
+        (["a", "b"], {"a": {"admin"}, "b": {"admin"}}, True),
+    ],
+)
+def test_a_whole_account_is_managed_only_by_who_administers_all_its_agencies(
+    agencies, manager, allowed
+):
+    assert accounts.may_manage_whole_account(agencies, manager) is allowed
+
+
+def test_roles_are_known_ones():
+    assert accounts.parse_roles(["seller", "seller"]) == {Role.SELLER}
+    assert accounts.parse_roles(["root"]) is None
+    assert set(accounts.ROLE_WORDS) == set(Role)
+
+
+def test_a_key_carries_its_id_and_shows_almost_nothing_of_its_secret():
+    key = keys.compose("demo1234", "s_-" + "x" * 40)
+    assert keys.key_id_of(key) == "demo1234"
+    assert keys.display_prefix(key) == "prk_demo1234_s_-x…"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "prk_", "prk_ab_" + "x" * 40, "prk_abcd_short", "PRK_abcd_" + "x" * 40]
+    + ["prk_abcd_" + "x" * 129, "prk_abcd_" + "ế" * 40, "prk_abcd_" + "x" * 40 + "\n"],
+)
+def test_what_is_not_a_key_has_no_id(key):
+    assert keys.key_id_of(key) is None
+
+
+@pytest.mark.parametrize(
+    ("revoked", "expires", "state"),
+    [
+        (None, None, "active"),
+        (None, NOW + MINUTE, "active"),
+        (None, NOW, "expired"),
+        (NOW, None, "revoked"),
+        (NOW, NOW, "revoked"),
+    ],
+)
+def test_a_key_works_until_it_expires_or_is_revoked(revoked, expires, state):
+    assert keys.state_of(revoked, expires, NOW) == state
+
+
+def test_scopes_are_known_and_at_least_one():
+    assert keys.parse_scopes(["ads:decide", "paywall:decide"]) == ["paywall:decide", "ads:decide"]
+    assert keys.parse_scopes([]) is None
+    assert keys.parse_scopes(["paywall:decide", "everything"]) is None
+    assert keys.parse_scopes(list(Scope)) == list(Scope)
+
+
+PRODUCTION = {
+    "environment": "production",
+    "scrape_token": "s" * 20,
+    "identity_internal_keys": "paywall:" + "k" * 32,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"argon2_memory_kib": 1024}, "ARGON2_MEMORY_KIB"),
+        ({"argon2_time_cost": 1}, "ARGON2_TIME_COST"),
+        ({"identity_internal_keys": ""}, "IDENTITY_INTERNAL_KEYS"),
+        ({"identity_internal_keys": "paywall:short"}, "24 characters"),
+        ({"identity_internal_keys": "no-colon"}, "name:key"),
+        ({"demo_password": "mùa lúa chín vàng"}, "DEMO_PASSWORD"),
+    ],
+)
+def test_production_refuses_weaker_settings(changes, complaint):
+    IdentitySettings(**PRODUCTION)
+    with pytest.raises(ValidationError, match=complaint):
+        IdentitySettings(**(PRODUCTION | changes))
+
+
+def test_the_shared_internal_key_is_enough_locally_and_not_in_production():
+    local = IdentitySettings(environment="local", identity_internal_key="k" * 32)
+    assert local.internal_keys() == {"local": "k" * 32}
+    with pytest.raises(ValidationError, match="IDENTITY_INTERNAL_KEYS"):
+        IdentitySettings(
+            **(PRODUCTION | {"identity_internal_keys": "", "identity_internal_key": "k" * 32})
+        )
