@@ -1,5 +1,7 @@
 """What waits for a date: renewals, further tries of a failed one, ends, session expiry."""
 
+from heapq import heapify, heappop, heappush
+
 from . import invoices, subscriptions
 from .checkout import expire_session
 from .periods import next_boundary
@@ -70,17 +72,34 @@ def _collect(scope: Scope, subscription: Doc, invoice: Doc, at: int) -> Doc:
 
 def run_due(scope: Scope, *, until: int, clock: str | None) -> None:
     """Everything due up to a moment, in the order of its dates, on one clock (None: the wall's)."""
-    while True:
-        living = [
-            one
-            for one in scope.all("subscription", ("status", "!=", "canceled"), oldest_first=True)
-            if one["test_clock"] == clock and due_at(scope, one) <= until
-        ]
-        if not living:
-            break
-        step(scope, min(living, key=lambda one: due_at(scope, one)))
+    # A step touches its own subscription only, so the others' places in the queue stay right.
+    queue = [(due_at(scope, one), one["id"]) for one in _due(scope, until, clock)]
+    heapify(queue)
+    while queue:
+        _, identifier = heappop(queue)
+        after = step(scope, scope.fetch("subscription", identifier))
+        if after["status"] != "canceled" and (again := due_at(scope, after)) <= until:
+            heappush(queue, (again, identifier))
     if clock is None:
         for session in scope.all(
             "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)
         ):
             expire_session(scope, session)
+
+
+def _due(scope: Scope, until: int, clock: str | None) -> list[Doc]:
+    """Living subscriptions with a period or a further try that ends by then."""
+    living = (("status", "!=", "canceled"), ("test_clock", "is", clock))
+    retried = [
+        invoices.subscription_of(invoice)
+        for invoice in scope.all(
+            "invoice",
+            ("status", "=", "open"),
+            ("test_clock", "is", clock),
+            ("next_payment_attempt", "<=", until),
+        )
+    ]
+    ended = scope.all("subscription", *living, ("items.data[0].current_period_end", "<=", until))
+    waiting = scope.all("subscription", *living, ("id", "in", retried))
+    found = {one["id"]: one for one in (*ended, *waiting)}
+    return list(found.values())
