@@ -14,6 +14,7 @@ from .scope import Sandbox, Scope
 from .store import Doc
 from .web import COOKIE, Tokens, render, same_origin
 from .webhooks import Deliverer
+from .words import CONTROL, language
 
 HEADER = "Sandbox-Control-Token"
 SHOWN = 20
@@ -64,7 +65,8 @@ class Control:
     def _done(self, request: Request, answer: Any) -> Response:
         self.deliverer.wake()
         if request.headers.get("content-type", "").startswith("application/x-www-form"):
-            return RedirectResponse("/", 303)
+            lang = request.query_params.get("lang", "")
+            return RedirectResponse(f"/?lang={lang}" if lang in CONTROL else "/", 303)
         return JSONResponse(answer)
 
     # -- what -------------------------------------------------------------------------------
@@ -153,8 +155,12 @@ class Control:
     async def page(self, request: Request) -> Response:
         """GET /"""
         cookie = self.tokens.cookie(request)
+        lang = language(request.query_params.get("lang"), None)
         response = render(
             "control.html",
+            t=CONTROL[lang],
+            lang=lang,
+            other="en" if lang == "vi" else "vi",
             token=self.tokens.token(cookie),
             switches=self.switches(),
             webhook_url=self.sandbox.settings.webhook_url,
