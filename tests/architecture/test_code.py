@@ -1,0 +1,164 @@
+"""Sizes, time, and money: rules that a review would have to remember."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.architecture.source import files, is_migration, relative, report, tree
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+#: Where the machine's clock may be read: file, and why.
+CLOCK_ALLOWED = {
+    "shared/clock.py": "it is the clock",
+    "infra/local/backup.py": "names a folder of the operator's machine",
+}
+CLOCK_CALLS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),
+               ("time", "time"), ("time", "time_ns")}  # fmt: skip
+MONEY_NAME = re.compile(r"(^|_)(vnd|amount|amounts|price|revenue|balance|vat|fee|refund)($|_)")
+#: Ends of names that speak of money and are none.
+NOT_MONEY = re.compile(r"_(ratio|percent|rate|share|factor|seconds|at|on)$")
+
+
+def long_functions(parsed: ast.Module) -> list[str]:
+    """Functions past the limit. Functions inside a function (a router's routes) count for themselves."""
+
+    def lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        inner = 0
+        todo: list[ast.AST] = list(node.body)
+        while todo:
+            part = todo.pop()
+            if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([part.lineno, *(d.lineno for d in part.decorator_list)])
+                inner += (part.end_lineno or first) - first + 1
+            else:
+                todo.extend(ast.iter_child_nodes(part))
+        return (node.end_lineno or node.lineno) - node.lineno + 1 - inner
+
+    return [
+        f"{node.name} (line {node.lineno}) has {lines(node)} lines"
+        for node in ast.walk(parsed)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and lines(node) > MAX_FUNCTION_LINES
+    ]
+
+
+def clock_reads(parsed: ast.Module) -> list[int]:
+    """Lines that ask the machine for the time (not its monotonic clock: that only measures)."""
+    lines = []
+    for node in ast.walk(parsed):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        owner = node.func.value
+        name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+        if (name, node.func.attr) in CLOCK_CALLS:
+            lines.append(node.lineno)
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            lines += [node.lineno for alias in node.names if alias.name in ("time", "time_ns")]
+    return lines
+
+
+def float_money(parsed: ast.Module) -> list[str]:
+    """Names of money that are annotated, defaulted or computed as floats."""
+    found = []
+
+    def is_float(node: ast.expr | None) -> bool:
+        if node is None:
+            return False
+        return any(
+            (isinstance(part, ast.Name) and part.id == "float")
+            or (isinstance(part, ast.Constant) and isinstance(part.value, float))
+            for part in ast.walk(node)
+        )
+
+    def check(name: str, line: int, *nodes: ast.expr | None) -> None:
+        if MONEY_NAME.search(name.lower()) and not NOT_MONEY.search(name.lower()):
+            found.extend(f"{name} (line {line})" for node in nodes if is_float(node))
+
+    for node in ast.walk(parsed):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name)):
+                check(name, node.lineno, node.annotation, node.value)
+            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)]):
+                if isinstance(node.value, ast.Constant) or (
+                    isinstance(node.value, ast.Call)
+                    and getattr(node.value.func, "id", "") == "float"
+                ):
+                    check(name, node.lineno, node.value)
+            case ast.arg():
+                check(node.arg, node.lineno, node.annotation)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                check(node.name, node.lineno, node.returns)
+    return found
+
+
+def test_no_file_is_longer_than_it_can_be_read():
+    too_long = [
+        f"{relative(path)}: {count} lines"
+        for path in files(".py", ".js", ".css", ".html")
+        if not is_migration(path)
+        and (count := len(path.read_text(encoding="utf-8").splitlines())) > MAX_FILE_LINES
+    ]
+    report(f"A file past {MAX_FILE_LINES} lines is two things: split it by meaning.", too_long)
+
+
+def test_no_function_is_longer_than_it_can_be_read():
+    found = [
+        f"{relative(path)}: {line}"
+        for path in files(".py")
+        if not is_migration(path)
+        for line in long_functions(tree(path))
+    ]
+    report(f"A function past {MAX_FUNCTION_LINES} lines is two things: split it by meaning.", found)
+
+
+def test_the_time_comes_from_a_clock_that_tests_can_move():
+    found = [
+        f"{relative(path)}:{line}"
+        for path in files(".py")
+        if relative(path) not in CLOCK_ALLOWED
+        for line in clock_reads(tree(path))
+    ]
+    report(
+        "Take `now` as a value, or a shared.clock.Clock (durations: time.monotonic). "
+        "If it is truly about this machine, add the file with its reason to CLOCK_ALLOWED.",
+        found,
+    )
+
+
+def test_money_is_never_a_float():
+    found = [
+        f"{relative(path)}: {line}" for path in files(".py") for line in float_money(tree(path))
+    ]
+    report("Money is whole đồng: int or shared.money.Money, never a float.", found)
+
+
+@pytest.mark.parametrize(
+    ("checker", "code", "caught"),
+    [
+        (clock_reads, "datetime.now(UTC)", True),
+        (clock_reads, "dt.datetime.utcnow()", True),
+        (clock_reads, "date.today()", True),
+        (clock_reads, "time.time()", True),
+        (clock_reads, "from time import time", True),
+        (clock_reads, "time.monotonic(); clock.now()", False),
+        (float_money, "amount_vnd: float = 0", True),
+        (float_money, "price: int | float", True),
+        (float_money, "def fee(x): ...\ndef net_amount() -> float: ...", True),
+        (float_money, "def f(total_vnd: float): ...", True),
+        (float_money, "balance = 0.0", True),
+        (float_money, "self.amount = float(x)", True),
+        (float_money, "amount_vnd: int = 0\nvat_rate: float = 0.08\nfrequency = 0.5", False),
+        (long_functions, "def f():\n" + "    x = 1\n" * 60, True),
+        (long_functions, "def f():\n" + "    x = 1\n" * 59, False),
+        (long_functions, "def f():\n  def g():\n" + "    x = 1\n" * 59 + "  y = 1\n" * 9, False),
+        (long_functions, "def f():\n  def g():\n" + "    x = 1\n" * 60, True),
+    ],
+)
+def test_the_checks_catch(checker, code, caught):
+    assert bool(checker(ast.parse(code))) is caught
