@@ -311,8 +311,10 @@ def test_a_key_carries_its_id_and_shows_almost_nothing_of_its_secret():
 
 @pytest.mark.parametrize(
     "key",
-    ["", "prk_", "prk_ab_" + "x" * 40, "prk_abcd_short", "PRK_abcd_" + "x" * 40]
-    + ["prk_abcd_" + "x" * 129, "prk_abcd_" + "ế" * 40, "prk_abcd_" + "x" * 40 + "\n"],
+    [
+        *("", "prk_", "prk_ab_" + "x" * 40, "prk_abcd_short", "PRK_abcd_" + "x" * 40),
+        *("prk_abcd_" + "x" * 129, "prk_abcd_" + "ế" * 40, "prk_abcd_" + "x" * 40 + "\n"),
+    ],
 )
 def test_what_is_not_a_key_has_no_id(key):
     assert keys.key_id_of(key) is None

@@ -6,26 +6,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlmodel import col, delete, select, update
+from sqlalchemy import delete, select, text, update
+from sqlmodel import col
 
 from shared.database import ReadSession, Session
 from shared.identity.accounts.models import Account, AccountRole, DisabledReason, PasswordHistory
 
 
 async def by_email(session: Session | ReadSession, email: str) -> Account | None:
-    return (await session.exec(select(Account).where(Account.email == email))).one_or_none()
+    return (await session.scalars(select(Account).where(col(Account.email) == email))).one_or_none()
 
 
 async def by_id(session: Session | ReadSession, account_id: UUID) -> Account | None:
-    return (await session.exec(select(Account).where(Account.id == account_id))).one_or_none()
+    return (
+        await session.scalars(select(Account).where(col(Account.id) == account_id))
+    ).one_or_none()
 
 
 async def lock(session: Session, account_id: UUID) -> Account | None:
     """The account, held until the transaction ends."""
-    found = await session.exec(
+    found = await session.scalars(
         select(Account)
-        .where(Account.id == account_id)
+        .where(col(Account.id) == account_id)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -33,7 +35,9 @@ async def lock(session: Session, account_id: UUID) -> Account | None:
 
 
 async def roles_of(session: Session | ReadSession, account_id: UUID) -> dict[str, frozenset[str]]:
-    rows = await session.exec(select(AccountRole).where(AccountRole.account_id == account_id))
+    rows = await session.scalars(
+        select(AccountRole).where(col(AccountRole.account_id) == account_id)
+    )
     roles: dict[str, set[str]] = {}
     for row in rows:
         roles.setdefault(row.agency, set()).add(row.role)
@@ -42,7 +46,7 @@ async def roles_of(session: Session | ReadSession, account_id: UUID) -> dict[str
 
 async def set_roles(session: Session, account_id: UUID, agency: str, roles: Iterable[str]) -> None:
     """Exactly these roles at one agency."""
-    await session.exec(
+    await session.execute(
         delete(AccountRole).where(
             col(AccountRole.account_id) == account_id, col(AccountRole.agency) == agency
         )
@@ -57,10 +61,10 @@ async def members(
     session: Session | ReadSession, agency: str
 ) -> list[tuple[Account, frozenset[str]]]:
     """The accounts with a role at an agency, and those roles only."""
-    rows = await session.exec(
-        select(Account, AccountRole.role)
+    rows = await session.execute(
+        select(Account, col(AccountRole.role))
         .join(AccountRole, col(AccountRole.account_id) == col(Account.id))
-        .where(AccountRole.agency == agency)
+        .where(col(AccountRole.agency) == agency)
         .order_by(col(Account.email), col(AccountRole.role))
     )
     found: dict[UUID, tuple[Account, set[str]]] = {}
@@ -75,12 +79,12 @@ async def lock_administrators(session: Session, agency: str) -> set[UUID]:
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
         {"name": f"administrators of {agency}"},
     )
-    rows = await session.exec(
-        select(AccountRole.account_id)
+    rows = await session.scalars(
+        select(col(AccountRole.account_id))
         .join(Account, col(AccountRole.account_id) == col(Account.id))
         .where(
-            AccountRole.agency == agency,
-            AccountRole.role == "admin",
+            col(AccountRole.agency) == agency,
+            col(AccountRole.role) == "admin",
             col(Account.disabled_at).is_(None),
         )
     )
@@ -88,9 +92,9 @@ async def lock_administrators(session: Session, agency: str) -> set[UUID]:
 
 
 async def former_hashes(session: Session | ReadSession, account_id: UUID, limit: int) -> list[str]:
-    rows = await session.exec(
-        select(PasswordHistory.password_hash)
-        .where(PasswordHistory.account_id == account_id)
+    rows = await session.scalars(
+        select(col(PasswordHistory.password_hash))
+        .where(col(PasswordHistory.account_id) == account_id)
         .order_by(col(PasswordHistory.id).desc())
         .limit(limit)
     )
@@ -114,7 +118,7 @@ async def remember_hash(
 
 
 async def touch(session: Session, account_id: UUID, now: datetime) -> None:
-    await session.exec(
+    await session.execute(
         update(Account).where(col(Account.id) == account_id).values(last_active_at=now)
     )
 

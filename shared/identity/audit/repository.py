@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlalchemy import select
+from sqlmodel import col
 
 from shared.database import ReadSession, Session
 from shared.identity.audit.models import AuditEntry, Kind
@@ -41,9 +42,9 @@ async def record(
 
 async def recent(session: ReadSession, agency: str, limit: int = 30) -> Sequence[AuditEntry]:
     """The newest entries of one agency."""
-    found = await session.exec(
+    found = await session.scalars(
         select(AuditEntry)
-        .where(AuditEntry.agency == agency)
+        .where(col(AuditEntry.agency) == agency)
         .order_by(col(AuditEntry.id).desc())
         .limit(limit)
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
+from sqlmodel import col
 
 from shared.database import Session
+from shared.identity.authenticators.models import SignInLock, SignInNetwork
 from shared.identity.authenticators.rules import Attempts
 
 
@@ -124,9 +126,7 @@ async def refund_network(session: Session, network: str) -> None:
 
 async def purge(session: Session, before: datetime) -> None:
     """Forget tries older than ``before``."""
+    await session.execute(delete(SignInLock).where(col(SignInLock.last_failed_at) < before))
     await session.execute(
-        text("DELETE FROM sign_in_lock WHERE last_failed_at < :before"), {"before": before}
-    )
-    await session.execute(
-        text("DELETE FROM sign_in_network WHERE window_started_at < :before"), {"before": before}
+        delete(SignInNetwork).where(col(SignInNetwork.window_started_at) < before)
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import col, func, select, update
+from sqlalchemy import func, select, update
+from sqlmodel import col
 
 from shared.database import ReadSession, Session
 from shared.identity.keys.models import ServiceKey
@@ -18,19 +19,23 @@ async def add(session: Session, key: ServiceKey) -> None:
 
 
 async def by_id(session: Session | ReadSession, key_id: str) -> ServiceKey | None:
-    return (await session.exec(select(ServiceKey).where(ServiceKey.id == key_id))).one_or_none()
+    return (
+        await session.scalars(select(ServiceKey).where(col(ServiceKey.id) == key_id))
+    ).one_or_none()
 
 
 async def by_request(session: Session | ReadSession, request_id: UUID) -> ServiceKey | None:
-    found = await session.exec(select(ServiceKey).where(ServiceKey.request_id == request_id))
+    found = await session.scalars(
+        select(ServiceKey).where(col(ServiceKey.request_id) == request_id)
+    )
     return found.one_or_none()
 
 
 async def lock_of_agency(session: Session, agency: str, key_id: str) -> ServiceKey | None:
     """One of an agency's keys, held until the transaction ends."""
-    found = await session.exec(
+    found = await session.scalars(
         select(ServiceKey)
-        .where(ServiceKey.agency == agency, ServiceKey.id == key_id)
+        .where(col(ServiceKey.agency) == agency, col(ServiceKey.id) == key_id)
         .with_for_update()
     )
     return found.one_or_none()
@@ -38,24 +43,24 @@ async def lock_of_agency(session: Session, agency: str, key_id: str) -> ServiceK
 
 async def of_agency(session: Session | ReadSession, agency: str) -> Sequence[ServiceKey]:
     """An agency's keys: the working ones first, then the newest."""
-    found = await session.exec(
+    found = await session.scalars(
         select(ServiceKey)
-        .where(ServiceKey.agency == agency)
+        .where(col(ServiceKey.agency) == agency)
         .order_by(col(ServiceKey.revoked_at).is_not(None), col(ServiceKey.created_at).desc())
     )
     return found.all()
 
 
 async def count_working(session: Session, agency: str) -> int:
-    found = await session.exec(
+    found = await session.scalars(
         select(func.count())
         .select_from(ServiceKey)
-        .where(ServiceKey.agency == agency, col(ServiceKey.revoked_at).is_(None))
+        .where(col(ServiceKey.agency) == agency, col(ServiceKey.revoked_at).is_(None))
     )
     return found.one()
 
 
 async def write_use(session: Session, key_id: str, now: datetime) -> None:
-    await session.exec(
+    await session.execute(
         update(ServiceKey).where(col(ServiceKey.id) == key_id).values(last_used_at=now)
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import col, delete, select, update
+from sqlalchemy import delete, select, update
+from sqlmodel import col
 
 from shared.database import ReadSession, Session
 from shared.identity.accounts.models import Account
@@ -22,17 +23,18 @@ async def find(
     session: Session | ReadSession, token_hash: bytes
 ) -> tuple[StaffSession, Account] | None:
     """A session that was not ended, with its account."""
-    found = await session.exec(
+    found = await session.execute(
         select(StaffSession, Account)
         .join(Account, col(Account.id) == col(StaffSession.account_id))
-        .where(StaffSession.token_hash == token_hash, col(StaffSession.ended_at).is_(None))
+        .where(col(StaffSession.token_hash) == token_hash, col(StaffSession.ended_at).is_(None))
     )
-    return found.one_or_none()
+    row = found.one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 async def touch(session: Session, session_id: UUID, now: datetime) -> None:
     """Write activity; never back in time and never for an ended session."""
-    await session.exec(
+    await session.execute(
         update(StaffSession)
         .where(
             col(StaffSession.id) == session_id,
@@ -45,7 +47,7 @@ async def touch(session: Session, session_id: UUID, now: datetime) -> None:
 
 async def end_by_token(session: Session, token_hash: bytes, now: datetime) -> UUID | None:
     """End one session; whose it was, or None when it had ended."""
-    found = await session.exec(
+    found = await session.execute(
         update(StaffSession)
         .where(col(StaffSession.token_hash) == token_hash, col(StaffSession.ended_at).is_(None))
         .values(ended_at=now)
@@ -56,7 +58,7 @@ async def end_by_token(session: Session, token_hash: bytes, now: datetime) -> UU
 
 async def end_one(session: Session, session_id: UUID, account_id: UUID, now: datetime) -> bool:
     """End one of an account's own sessions."""
-    found = await session.exec(
+    found = await session.execute(
         update(StaffSession)
         .where(
             col(StaffSession.id) == session_id,
@@ -71,7 +73,7 @@ async def end_one(session: Session, session_id: UUID, account_id: UUID, now: dat
 
 async def end_all(session: Session, account_id: UUID, now: datetime) -> int:
     """End every session of an account; how many."""
-    found = await session.exec(
+    found = await session.execute(
         update(StaffSession)
         .where(col(StaffSession.account_id) == account_id, col(StaffSession.ended_at).is_(None))
         .values(ended_at=now)
@@ -84,10 +86,10 @@ async def live(
     session: Session | ReadSession, account_id: UUID, *, seen_since: datetime, now: datetime
 ) -> Sequence[StaffSession]:
     """An account's sessions that still work, the newest first."""
-    found = await session.exec(
+    found = await session.scalars(
         select(StaffSession)
         .where(
-            StaffSession.account_id == account_id,
+            col(StaffSession.account_id) == account_id,
             col(StaffSession.ended_at).is_(None),
             col(StaffSession.expires_at) > now,
             col(StaffSession.last_seen_at) > seen_since,
@@ -99,4 +101,4 @@ async def live(
 
 async def purge(session: Session, before: datetime) -> None:
     """Delete sessions that ended by themselves before ``before``."""
-    await session.exec(delete(StaffSession).where(col(StaffSession.expires_at) < before))
+    await session.execute(delete(StaffSession).where(col(StaffSession.expires_at) < before))

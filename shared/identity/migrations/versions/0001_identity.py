@@ -1,8 +1,7 @@
 """Accounts, roles, sessions, sign-in limits, service keys, audit trail."""
 
-from alembic import op
-
 from shared.agencies import SCHEMA_V1 as AGENCY
+from shared.database.migrations import run_script
 
 revision = "0001"
 down_revision = None
@@ -114,5 +113,4 @@ CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry
 
 
 def upgrade() -> None:
-    op.execute(AGENCY)
-    op.execute(SCHEMA)
+    run_script(AGENCY, SCHEMA)
