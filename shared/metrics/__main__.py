@@ -1,0 +1,103 @@
+"""``python -m shared.metrics web|worker|migrate|seed|dead-letters|import-baseline|import-revenue``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.cli import service_cli
+from shared.clock import SystemClock
+from shared.database import Database
+from shared.metrics.baseline import service as baseline
+from shared.metrics.imports import service as imports
+from shared.metrics.seed import main as seed
+from shared.metrics.settings import MetricsSettings
+from shared.metrics.sheets import Problem
+from shared.metrics.worker import main as worker
+
+app = service_cli(
+    "metrics",
+    "shared.metrics",
+    MetricsSettings,
+    web_factory="shared.metrics.app:create",
+    worker=worker,
+    seed=seed,
+)
+
+FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+AgencyOption = Annotated[str, typer.Option(help="The agency's id")]
+ByOption = Annotated[str, typer.Option(help="Who imports: kept with the file")]
+
+
+@app.command("import-baseline")
+def import_baseline(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
+    """Import a baseline year from a CSV file, as a draft to be reviewed and frozen on the finance page."""
+    asyncio.run(_import_baseline(file, agency, by))
+
+
+@app.command("import-revenue")
+def import_revenue(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
+    """Import revenue that other systems book from a CSV file."""
+    asyncio.run(_import_revenue(file, agency, by))
+
+
+async def _import_baseline(file: Path, agency: str, by: str) -> None:
+    settings = MetricsSettings()
+    database = Database(settings.database_url, application_name="metrics-import")
+    try:
+        parsed, version = await baseline.import_draft(
+            database,
+            agency=agency,
+            file_name=file.name,
+            content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
+            by=by,
+            now=SystemClock(settings.clock_offset_seconds).now(),
+        )
+    finally:
+        await database.close()
+    _refuse(parsed.problems)
+    assert version is not None
+    total = sum(row.amount for row in parsed.rows)
+    typer.echo(
+        f"{agency}: version {version.version} (year {parsed.year}, {len(parsed.rows)} rows, {total} VND)"
+    )
+
+
+async def _import_revenue(file: Path, agency: str, by: str) -> None:
+    settings = MetricsSettings()
+    now = SystemClock(settings.clock_offset_seconds).now()
+    database = Database(settings.database_url, application_name="metrics-import")
+    try:
+        preview = await imports.preview_revenue(
+            database,
+            agency=agency,
+            file_name=file.name,
+            content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
+            by=by,
+            now=now,
+        )
+        _refuse(preview.parsed.problems)
+        assert preview.file is not None
+        added = await imports.confirm_revenue(
+            database, agency=agency, file_id=preview.file.id, by=by, now=now
+        )
+    finally:
+        await database.close()
+    typer.echo(f"{agency}: {len(preview.parsed.rows)} rows, {added} new entries")
+
+
+def _refuse(problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        typer.echo(
+            f"row {problem.row}  {problem.column or '-'}: {problem.found!r}, expected {problem.expected}",
+            err=True,
+        )
+    if problems:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The baseline year by segment, stream and month: imported, reviewed, frozen."""

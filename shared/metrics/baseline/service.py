@@ -1,0 +1,233 @@
+"""Use cases of the baseline: import a draft, compose one from predecessors, freeze, verify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.agencies import get_agency
+from shared.clock import local_date
+from shared.database import Database, ReadSession, Session
+from shared.errors import ConflictError, InvalidInputError, NotFoundError
+from shared.metrics.baseline import repository, rules
+from shared.metrics.baseline.repository import Version
+from shared.metrics.baseline.rules import MonthAmount, ParsedBaseline
+from shared.metrics.imports.service import field_errors, keep_file
+from shared.metrics.lineage.rules import members
+from shared.metrics.lineage.service import owners_on
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A version with its rows."""
+
+    version: Version
+    rows: tuple[MonthAmount, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(row.amount for row in self.rows)
+
+
+async def import_draft(
+    database: Database, *, agency: str, file_name: str, content: bytes, by: str, now: datetime
+) -> tuple[ParsedBaseline, Version | None]:
+    """A file as a draft version. With problems nothing is stored; the same file again is the same version."""
+    async with database.transaction() as session:
+        await get_agency(session, agency)
+        parsed = rules.parse(content)
+        if parsed.problems:
+            return parsed, None
+        version = await save_draft(
+            session,
+            agency=agency,
+            file_name=file_name,
+            content=content,
+            parsed=parsed,
+            by=by,
+            now=now,
+        )
+        return parsed, version
+
+
+async def save_draft(
+    session: Session,
+    *,
+    agency: str,
+    file_name: str,
+    content: bytes,
+    parsed: ParsedBaseline,
+    by: str,
+    now: datetime,
+) -> Version:
+    """The draft of a file without problems."""
+    number = await repository.next_version(session, agency)  # also the lock
+    file, new = await keep_file(
+        session,
+        agency=agency,
+        kind="baseline",
+        file_name=file_name,
+        content=content,
+        by=by,
+        now=now,
+    )
+    if not new:
+        known = await repository.by_import(session, agency, file.id)
+        if known is not None:
+            return known
+    version = _draft(agency, number, parsed.year, by, now, import_id=file.id)
+    await repository.insert(session, version, parsed.rows)
+    return version
+
+
+async def compose_draft(session: Session, *, agency: str, by: str, now: datetime) -> Version:
+    """A draft that is the sum of what the agency carries on: the newest frozen import of each, by segment.
+
+    The same parts again are the same version. Raises :class:`ConflictError` when a part has no frozen baseline.
+    """
+    zone = (await get_agency(session, agency)).zone
+    pairs = members(await owners_on(session, local_date(now, zone)), agency)
+    parts: list[dict[str, Any]] = []
+    rows: list[list[MonthAmount]] = []
+    years: set[int] = set()
+    for member in sorted({member for member, _ in pairs}):
+        frozen = [
+            version
+            for version in await repository.versions(session, member)
+            if version.origin == "import" and version.frozen_at is not None
+        ]
+        if not frozen:
+            if member == agency:
+                continue  # it need not have had anything of its own before
+            raise ConflictError(
+                f"{member} has no frozen baseline yet: freeze it first",
+                slug="baseline-part-missing",
+            )
+        segments = sorted(segment for name, segment in pairs if name == member)
+        parts.append(
+            {
+                "agency": member,
+                "version": frozen[0].version,
+                "sha256": frozen[0].sha256,
+                "segments": segments,
+            }
+        )
+        years.add(frozen[0].baseline_year)
+        found = await repository.rows_of(session, member, frozen[0].version)
+        rows.append([row for row in found if row.segment in segments])
+    if not [part for part in parts if part["agency"] != agency]:
+        raise ConflictError("This agency carries on no other", slug="no-predecessors")
+    if len(years) > 1:
+        raise ConflictError(
+            f"The parts are of different years ({', '.join(map(str, sorted(years)))})",
+            slug="baseline-years-differ",
+        )
+    number = await repository.next_version(session, agency)
+    for known in await repository.versions(session, agency):
+        if known.origin == "lineage" and known.composed_of == parts:
+            return known
+    version = _draft(agency, number, years.pop(), by, now, composed_of=parts)
+    await repository.insert(session, version, rules.compose(rows))
+    return version
+
+
+def _draft(
+    agency: str,
+    number: int,
+    year: int,
+    by: str,
+    now: datetime,
+    *,
+    import_id: UUID | None = None,
+    composed_of: list[dict[str, Any]] | None = None,
+) -> Version:
+    return Version(
+        agency=agency,
+        version=number,
+        baseline_year=year,
+        origin="import" if import_id else "lineage",
+        import_id=import_id,
+        composed_of=composed_of or [],
+        created_by=by,
+        created_at=now,
+        approver=None,
+        frozen_at=None,
+        sha256=None,
+    )
+
+
+async def freeze(
+    session: Session, *, agency: str, version: int, approver: str, now: datetime
+) -> str:
+    """Sign a draft: from now on it never changes. Returns its hash; a frozen version keeps its own."""
+    found = await repository.get(session, agency, version, lock=True)
+    if found is None:
+        raise NotFoundError("There is no such baseline version", slug="baseline-unknown")
+    if found.sha256 is not None:
+        return found.sha256
+    rows = await repository.rows_of(session, agency, version)
+    if sum(row.amount for row in rows) <= 0:
+        raise InvalidInputError(
+            "This baseline is zero: there would be nothing to compare with", slug="baseline-empty"
+        )
+    signed = rules.signature(agency, version, found.baseline_year, rows)
+    await repository.freeze(session, agency, version, approver, now, signed)
+    return signed
+
+
+async def get_baseline(session: Session | ReadSession, agency: str, version: int) -> Baseline:
+    """Raises :class:`NotFoundError`."""
+    found = await repository.get(session, agency, version)
+    if found is None:
+        raise NotFoundError("There is no such baseline version", slug="baseline-unknown")
+    return Baseline(found, tuple(await repository.rows_of(session, agency, version)))
+
+
+async def frozen_baseline(
+    session: Session | ReadSession, agency: str, version: int | None = None
+) -> Baseline | None:
+    """The newest frozen version, or a given one (404 unless it is frozen). None: "no baseline"."""
+    if version is not None:
+        found = await get_baseline(session, agency, version)
+        if found.version.frozen_at is None:
+            raise NotFoundError("This baseline version is not frozen", slug="baseline-unknown")
+        return found
+    for candidate in await repository.versions(session, agency):
+        if candidate.frozen_at is not None:
+            rows = await repository.rows_of(session, agency, candidate.version)
+            return Baseline(candidate, tuple(rows))
+    return None
+
+
+async def altered(database: Database) -> list[str]:
+    """The invariant: every frozen version still has the rows that were signed."""
+    found = []
+    async with database.read() as session:
+        for version in await repository.all_frozen(session):
+            rows = await repository.rows_of(session, version.agency, version.version)
+            signed = rules.signature(version.agency, version.version, version.baseline_year, rows)
+            if signed != version.sha256:
+                found.append(f"{version.agency}@{version.version}")
+    return found
+
+
+versions = repository.versions
+__all__ = [
+    "Baseline",
+    "Version",
+    "altered",
+    "compose_draft",
+    "freeze",
+    "frozen_baseline",
+    "get_baseline",
+]
+__all__ += ["import_draft", "import_error", "save_draft", "versions"]
+
+
+def import_error(parsed: ParsedBaseline) -> InvalidInputError:
+    """The problems of a file as one error."""
+    return InvalidInputError(
+        "The file has rows that cannot be taken", errors=field_errors(parsed.problems)
+    )

@@ -1,0 +1,1 @@
+"""What was earned, billed ahead, and moved in monthly recurring revenue: append-only, summed by day."""

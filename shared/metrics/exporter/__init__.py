@@ -1,0 +1,1 @@
+"""The Prometheus exporter: exact figures of one snapshot, or none."""

@@ -1,0 +1,1 @@
+"""The finance pages: the same figures without Grafana, down to each entry."""

@@ -1,0 +1,1 @@
+"""Which agency carries on which: merges and splits, by segment and date."""

@@ -1,0 +1,118 @@
+"""Loads the example agencies: lineage, targets, frozen baselines, and revenue up to today. Safe to repeat, and on a later
+day it adds the days since.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import structlog
+
+from shared.agencies import get_agency, list_agencies, read_agencies, save_agencies
+from shared.clock import SystemClock, local_date
+from shared.database import Database, Session
+from shared.metrics.baseline import rules as baseline_rules
+from shared.metrics.baseline import service as baseline
+from shared.metrics.entries import rules as revenue_rules
+from shared.metrics.imports import service as imports
+from shared.metrics.lineage.rules import Edge, live, members
+from shared.metrics.lineage.service import owners_on, save_lineage, save_target
+from shared.metrics.settings import MetricsSettings
+
+log = structlog.get_logger(__name__)
+BY = "example-data"
+
+
+class ExampleDataError(ValueError):
+    """A file of the example data has a bad row."""
+
+
+async def seed(database: Database, folder: Path, now: datetime) -> int:
+    """Everything in one transaction. Returns how many entries are new."""
+    async with database.transaction() as session:
+        await save_agencies(session, read_agencies(folder / "agencies.toml"))
+        await _seed_lineage(session, folder / "lineage.toml")
+        for path in sorted((folder / "baseline").glob("*.csv")):
+            await _seed_baseline(session, path, now)
+        await _compose(session, now)
+        added = 0
+        for path in sorted((folder / "revenue").glob("*.csv")):
+            added += await _seed_revenue(session, path, now)
+    return added
+
+
+async def _seed_lineage(session: Session, path: Path) -> None:
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    edges = [
+        Edge(item["predecessor"], segment, item["successor"], item["effective_on"], item["note"])
+        for item in data["lineage"]
+        for segment in item["segments"]
+    ]
+    await save_lineage(session, edges)
+    for item in data["targets"]:
+        await save_target(session, item["agency"], item["deadline"], Decimal(item["ratio"]))
+
+
+async def _seed_baseline(session: Session, path: Path, now: datetime) -> None:
+    content, agency = path.read_bytes(), path.stem
+    parsed = baseline_rules.parse(content)
+    if parsed.problems:
+        raise ExampleDataError(f"{path.name}: {parsed.problems[0]}")
+    version = await baseline.save_draft(
+        session,
+        agency=agency,
+        file_name=path.name,
+        content=content,
+        parsed=parsed,
+        by=BY,
+        now=now,
+    )
+    await baseline.freeze(session, agency=agency, version=version.version, approver=BY, now=now)
+
+
+async def _compose(session: Session, now: datetime) -> None:
+    """Who carries on others is measured against the sum of their baselines."""
+    for agency in await list_agencies(session):
+        owned = await owners_on(session, local_date(now, agency.zone))
+        carried = {member for member, _ in members(owned, agency.id)} - {agency.id}
+        if agency.id in live(owned) and carried:
+            version = await baseline.compose_draft(session, agency=agency.id, by=BY, now=now)
+            await baseline.freeze(
+                session, agency=agency.id, version=version.version, approver=BY, now=now
+            )
+
+
+async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
+    """``<agency>-<anything>.csv``; a month that is not over is recorded day by day, up to today."""
+    content, agency = path.read_bytes(), path.stem.rpartition("-")[0]
+    today = local_date(now, (await get_agency(session, agency)).zone)
+    parsed = revenue_rules.parse(content, today, unfinished_months=True)
+    if parsed.problems:
+        raise ExampleDataError(f"{path.name}: {parsed.problems[0]}")
+    file, _ = await imports.keep_file(
+        session,
+        agency=agency,
+        kind="revenue",
+        file_name=path.name,
+        content=content,
+        by=BY,
+        now=now,
+    )
+    added = await imports.record_rows(session, agency, parsed, today, file.id)
+    await imports.mark_applied(session, file.id, BY, now)
+    return added
+
+
+async def main() -> None:
+    """``python -m shared.metrics seed``."""
+    settings = MetricsSettings()
+    database = Database(settings.database_url, application_name="metrics-seed")
+    try:
+        now = SystemClock(settings.clock_offset_seconds).now()
+        added = await seed(database, Path(settings.demo_dir), now)
+    finally:
+        await database.close()
+    log.info("seeded", new_entries=added)

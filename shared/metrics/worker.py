@@ -1,0 +1,91 @@
+"""Composition root of the metrics layer's worker: the recorder, and the watch over what must never be."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import text
+
+from shared import bus as bus_module
+from shared.bus import Bus
+from shared.database import Database
+from shared.loops import Heartbeat, Loop, every
+from shared.metrics import metrics
+from shared.metrics.baseline import service as baseline
+from shared.metrics.entries import service as entries
+from shared.metrics.entries.consumers import CONSUMER, STREAM, recorder
+from shared.metrics.settings import MetricsSettings
+from shared.telemetry import metrics as process_metrics
+from shared.worker import WorkerParts, run_worker
+
+log = structlog.get_logger(__name__)
+SERVICE = "metrics"
+WATCH_SECONDS = 10.0
+
+
+async def check_invariants(database: Database) -> dict[str, int]:
+    """Sums equal their entries; frozen baselines are what was signed. Sets the gauges; returns the violations."""
+    found = {
+        f"sums_{name}": count for name, count in (await entries.sums_that_differ(database)).items()
+    }
+    altered = await baseline.altered(database)
+    found["frozen_baseline"] = len(altered)
+    for invariant, count in found.items():
+        metrics.INVARIANT_VIOLATIONS.labels(SERVICE, invariant).set(count)
+    if any(found.values()):
+        log.error("invariant_violated", violations=found, baselines=altered)
+    return found
+
+
+async def watch_queue(database: Database, bus: Bus) -> None:
+    """How far behind the recorder is, and what it had to give up."""
+    subscription = await bus.bind(STREAM, CONSUMER)
+    try:
+        process_metrics.CONSUMER_LAG.labels(CONSUMER).set(await subscription.pending())
+    finally:
+        await subscription.close()
+    async with database.read() as session:
+        count = await session.execute(
+            text("SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL")
+        )
+        process_metrics.DEAD_LETTERS.labels(SERVICE).set(count.scalar_one())
+
+
+async def main() -> None:
+    """Run until told to stop."""
+    settings = MetricsSettings()
+    database = Database(
+        settings.database_url,
+        application_name="metrics-worker",
+        pool_size=settings.database_pool_size,
+    )
+    bus = await bus_module.connect(settings.nats_url, "metrics-worker")
+    runner = recorder(database, bus, batch=settings.recorder_batch)
+
+    async def invariants() -> None:
+        await check_invariants(database)
+
+    async def watch() -> None:
+        await watch_queue(database, bus)
+
+    async def record(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        await runner.run(stop, heartbeat)
+
+    await run_worker(
+        SERVICE,
+        settings,
+        WorkerParts(
+            loops=(
+                Loop("recorder", record),
+                Loop(
+                    "invariants",
+                    every(settings.invariant_check_seconds, invariants),
+                    limit_seconds=settings.invariant_check_seconds + 120,
+                ),
+                Loop("queue", every(WATCH_SECONDS, watch)),
+            ),
+            checks={"database": database.ping, "nats": bus.ping},
+            closers=(bus.close, database.close),
+        ),
+    )
