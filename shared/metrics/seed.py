@@ -57,7 +57,7 @@ async def _seed_lineage(session: Session, path: Path) -> None:
 
 
 async def _seed_baseline(session: Session, path: Path, now: datetime) -> None:
-    content, agency = path.read_bytes(), path.stem
+    content, agency = path.read_bytes(), path.stem  # noqa: ASYNC240 - a command, nothing else waits
     parsed = baseline_rules.parse(content)
     if parsed.problems:
         raise ExampleDataError(f"{path.name}: {parsed.problems[0]}")
@@ -87,7 +87,7 @@ async def _compose(session: Session, now: datetime) -> None:
 
 async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
     """``<agency>-<anything>.csv``; a month that is not over is recorded day by day, up to today."""
-    content, agency = path.read_bytes(), path.stem.rpartition("-")[0]
+    content, agency = path.read_bytes(), path.stem.rpartition("-")[0]  # noqa: ASYNC240
     today = local_date(now, (await get_agency(session, agency)).zone)
     parsed = revenue_rules.parse(content, today, unfinished_months=True)
     if parsed.problems:

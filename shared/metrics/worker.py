@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from sqlalchemy import text
 
 from shared import bus as bus_module
-from shared.bus import Bus
 from shared.database import Database
 from shared.loops import Heartbeat, Loop, every
 from shared.metrics import metrics
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
-from shared.metrics.entries.consumers import CONSUMER, STREAM, recorder
+from shared.metrics.entries.consumers import recorder
 from shared.metrics.settings import MetricsSettings
-from shared.telemetry import metrics as process_metrics
 from shared.worker import WorkerParts, run_worker
 
 log = structlog.get_logger(__name__)
 SERVICE = "metrics"
-WATCH_SECONDS = 10.0
 
 
 async def check_invariants(database: Database) -> dict[str, int]:
@@ -38,20 +34,6 @@ async def check_invariants(database: Database) -> dict[str, int]:
     return found
 
 
-async def watch_queue(database: Database, bus: Bus) -> None:
-    """How far behind the recorder is, and what it had to give up."""
-    subscription = await bus.bind(STREAM, CONSUMER)
-    try:
-        process_metrics.CONSUMER_LAG.labels(CONSUMER).set(await subscription.pending())
-    finally:
-        await subscription.close()
-    async with database.read() as session:
-        count = await session.execute(
-            text("SELECT count(*) FROM dead_letter WHERE replayed_at IS NULL")
-        )
-        process_metrics.DEAD_LETTERS.labels(SERVICE).set(count.scalar_one())
-
-
 async def main() -> None:
     """Run until told to stop."""
     settings = MetricsSettings()
@@ -65,9 +47,6 @@ async def main() -> None:
 
     async def invariants() -> None:
         await check_invariants(database)
-
-    async def watch() -> None:
-        await watch_queue(database, bus)
 
     async def record(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         await runner.run(stop, heartbeat)
@@ -83,7 +62,6 @@ async def main() -> None:
                     every(settings.invariant_check_seconds, invariants),
                     limit_seconds=settings.invariant_check_seconds + 120,
                 ),
-                Loop("queue", every(WATCH_SECONDS, watch)),
             ),
             checks={"database": database.ping, "nats": bus.ping},
             closers=(bus.close, database.close),

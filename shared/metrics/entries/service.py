@@ -121,3 +121,7 @@ async def contradicting(
 
 
 known_references = repository.known_references
+
+Selection = repository.Selection
+entries_of = repository.entries_of
+totals_of = repository.totals_of

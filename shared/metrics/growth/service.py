@@ -90,7 +90,7 @@ async def report(
     """
     agency = await get_agency(session, agency_id)
     day = as_of or local_date(now, agency.zone)
-    pairs = members(await owners_on(session, day), agency_id)
+    pairs = await owned_on(session, agency_id, day)
     first, _ = rules.fiscal_year(day)
     months = await repository.revenue_by_month(session, pairs, first, day)
     trailing = await repository.revenue_between(session, pairs, *rules.trailing_window(day))

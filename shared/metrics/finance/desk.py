@@ -1,0 +1,77 @@
+"""What every finance page needs: who asks, what day it is, how to show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from shared.auth import Role, StaffPrincipal
+from shared.clock import Clock
+from shared.database import Database
+from shared.errors import FieldError, InvalidInputError
+from shared.metrics.finance import rules
+from shared.web import Pages
+from shared.web.csrf import FormTokens
+from shared.web.i18n import request_language
+from shared.web.staff import StaffAccess
+
+MAX_FILE_BYTES = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts the composition root hands to the pages."""
+
+    database: Database
+    clock: Clock
+    access: StaffAccess
+    forms: FormTokens
+    pages: Pages
+    default_target: Decimal
+
+    async def finance(self, request: Request, agency: str) -> StaffPrincipal:
+        """Staff of the agency's finance; 404 for another agency, 403 without the role."""
+        principal = await self.access.page(request)
+        principal.require(agency, Role.FINANCE)
+        return principal
+
+    async def form(self, request: Request, agency: str) -> StaffPrincipal:
+        """The same for a form, whose token is checked."""
+        principal = await self.finance(request, agency)
+        await self.forms.verify(request)
+        return principal
+
+    def render(
+        self, request: Request, template: str, status_code: int = 200, **context: Any
+    ) -> HTMLResponse:
+        language = request_language(request)
+
+        def show_percent(ratio: Any, *, signed: bool = True) -> str:
+            return rules.show_percent(ratio, language, signed=signed)
+
+        return self.pages.render(
+            request,
+            template,
+            status_code,
+            label=lambda key: rules.label(key, language),
+            percent=show_percent,
+            **context,
+        )
+
+
+async def uploaded_csv(request: Request) -> tuple[str, bytes]:
+    """The form's file. Raises :class:`InvalidInputError` when there is none, or it is too large."""
+    form = await request.form()
+    upload = form.get("file")
+    expected = f"a CSV file of at most {MAX_FILE_BYTES // 1000} kB"
+    if not isinstance(upload, UploadFile) or not upload.filename:
+        raise InvalidInputError(errors=(FieldError("file", "There is no file", expected),))
+    content = await upload.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidInputError(errors=(FieldError("file", "The file is too large", expected),))
+    return upload.filename, content
