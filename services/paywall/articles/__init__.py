@@ -1,0 +1,1 @@
+"""The registry of articles: what the website says each one is."""

@@ -1,0 +1,1 @@
+"""What decisions ask outside of the paywall."""

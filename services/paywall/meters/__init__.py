@@ -1,0 +1,1 @@
+"""How many distinct articles a reader has opened in the present window. PostgreSQL is the truth."""

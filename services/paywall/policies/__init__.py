@@ -1,0 +1,1 @@
+"""What an agency lets people read for nothing: one versioned policy each."""

@@ -1,0 +1,133 @@
+"""Pages where staff see and change their agency's policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from services.paywall.policies.rules import FailureMode, month_window
+from services.paywall.policies.schemas import (
+    MAX_ALLOWANCE,
+    AllowanceBody,
+    FailureBody,
+    PolicyBody,
+    PolicyOut,
+)
+from services.paywall.policies.service import Editor, PolicyService
+from shared.auth import Role
+from shared.clock import Clock
+from shared.errors import PreconditionError
+from shared.web.csrf import FormTokens
+from shared.web.pages import Pages
+from shared.web.staff import StaffAccess
+
+
+class PolicyPages:
+    """The list of one's agencies, and one page per agency."""
+
+    def __init__(
+        self,
+        service: PolicyService,
+        access: StaffAccess,
+        pages: Pages,
+        forms: FormTokens,
+        clock: Clock,
+    ) -> None:
+        self._service = service
+        self._access = access
+        self._pages = pages
+        self._forms = forms
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        routes = APIRouter(include_in_schema=False)
+        routes.add_api_route("/", self.index, methods=["GET"])
+        routes.add_api_route("/policies", self.index, methods=["GET"])
+        routes.add_api_route("/policies/{agency}", self.show, methods=["GET"])
+        routes.add_api_route("/policies/{agency}", self.change, methods=["POST"])
+        return routes
+
+    async def index(self, request: Request) -> Response:
+        """Straight to the only agency, or the list."""
+        principal = await self._access.page(request)
+        if len(principal.agencies) == 1:
+            return RedirectResponse(f"/policies/{principal.agencies[0]}", 303)
+        return self._pages.render(request, "policies.html", agencies=principal.agencies)
+
+    async def show(self, request: Request, agency: str) -> HTMLResponse:
+        principal = await self._access.page(request)
+        principal.require(agency, Role.EDITOR, Role.ADMIN)
+        return await self._page(request, agency, saved="saved" in request.query_params)
+
+    async def change(
+        self,
+        request: Request,
+        agency: str,
+        version: int = Form(ge=0, le=1_000_000_000),
+        anonymous: str = Form(max_length=20),
+        registered: str = Form(max_length=20),
+        failure_mode: FailureMode = Form(),
+    ) -> Response:
+        principal = await self._access.page(request)
+        principal.require(agency, Role.EDITOR, Role.ADMIN)
+        await self._forms.verify(request)
+        now = await self._service.get(agency)
+        typed = {"anonymous": anonymous, "registered": registered, "failure_mode": failure_mode}
+        try:
+            body = PolicyBody(
+                allowance=AllowanceBody.model_validate(
+                    {"anonymous": anonymous.strip(), "registered": registered.strip()}
+                ),
+                window=now.window,
+                rules=now.rules,
+                failure=FailureBody(mode=failure_mode, timeout_ms=now.failure.timeout_ms),
+            )
+        except ValidationError:
+            return await self._page(request, agency, status=422, typed=typed, problem="numbers")
+        try:
+            await self._service.put(
+                agency,
+                body,
+                expected=version,
+                editor=Editor(principal.email, principal.account_id),
+            )
+        except PreconditionError:
+            return await self._page(request, agency, status=412, typed=typed, problem="changed")
+        return RedirectResponse(f"/policies/{agency}?saved", 303)
+
+    async def _page(
+        self,
+        request: Request,
+        agency_id: str,
+        *,
+        status: int = 200,
+        saved: bool = False,
+        typed: dict[str, Any] | None = None,
+        problem: str = "",
+    ) -> HTMLResponse:
+        policy = await self._service.get(agency_id)
+        agency = await self._service.agency(agency_id)
+        return self._pages.render(
+            request,
+            "policy.html",
+            status,
+            agency=agency,
+            policy=policy,
+            values=typed or _values(policy),
+            window=month_window(self._clock.now(), agency.zone),
+            history=await self._service.history(agency_id),
+            saved=saved,
+            problem=problem,
+            max_allowance=MAX_ALLOWANCE,
+        )
+
+
+def _values(policy: PolicyOut) -> dict[str, Any]:
+    return {
+        "anonymous": policy.allowance.anonymous,
+        "registered": policy.allowance.registered,
+        "failure_mode": policy.failure.mode,
+    }

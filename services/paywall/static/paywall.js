@@ -1,0 +1,204 @@
+/* Asks the paywall about this article, shows what is left of the free articles or the wall, and fetches the text
+   after a grant. No dependency, no inline style, no third-party cookie. The paid text is never in this script's
+   hands before the website's own server has checked the grant.
+
+   <script src="https://paywall.example.vn/paywall.js" defer data-agency="bao-hung-yen" data-article="mua-nhan"
+           data-content="/content/mua-nhan" data-billing="https://doc.example.vn"></script>
+   <div data-paywall-content>…the free opening…</div>                                                       */
+(() => {
+  "use strict";
+  const script = document.currentScript;
+  if (!script || !script.dataset.agency || !script.dataset.article) return;
+  const { agency, article, content, billing } = script.dataset;
+  const paywall = new URL(script.src).origin;
+  const english = (document.documentElement.lang || "vi").toLowerCase().startsWith("en");
+  const words = english
+    ? {
+        left: (n) => (n === 0 ? "0 free articles left: this was the last one this month" : n === 1 ? "1 free article left this month" : `${n} free articles left this month`),
+        METER_EXHAUSTED: "You have read all your free articles this month",
+        SUBSCRIPTION_REQUIRED: "This article is for subscribers",
+        REGISTRATION_REQUIRED: "Sign in to read this article",
+        NETWORK_EXHAUSTED: "Sign in to go on reading",
+        FALLBACK: "This article cannot be opened right now",
+        text: "Subscribe to read everything, or sign in if you have a plan already.",
+        register: "Sign in with your e-mail to read more articles for nothing every month.",
+        again: (day) => `Your free articles start again on ${day}.`,
+        later: "Please try again in a moment.",
+        offers: { subscribe: "See the plans", register: "Sign in and read on", sign_in: "I have a plan already: sign in" },
+        retry: "Try again",
+        failed: "The text could not be loaded.",
+        label: "Paywall",
+      }
+    : {
+        left: (n) => (n === 0 ? "Bạn còn 0 bài đọc miễn phí: đây là bài cuối cùng trong tháng này" : `Bạn còn ${n} bài đọc miễn phí trong tháng này`),
+        METER_EXHAUSTED: "Bạn đã đọc hết số bài miễn phí trong tháng này",
+        SUBSCRIPTION_REQUIRED: "Bài viết dành cho người đăng ký",
+        REGISTRATION_REQUIRED: "Đăng nhập để đọc bài viết này",
+        NETWORK_EXHAUSTED: "Đăng nhập để đọc tiếp",
+        FALLBACK: "Hiện chưa mở được bài viết này",
+        text: "Đăng ký gói đọc báo để đọc toàn bộ, hoặc đăng nhập nếu bạn đã có gói.",
+        register: "Đăng nhập bằng email để đọc miễn phí thêm nhiều bài mỗi tháng.",
+        again: (day) => `Số bài đọc miễn phí được tính lại từ ngày ${day}.`,
+        later: "Bạn hãy thử lại sau giây lát.",
+        offers: { subscribe: "Xem các gói đọc báo", register: "Đăng nhập để đọc tiếp", sign_in: "Tôi đã có gói: đăng nhập" },
+        retry: "Thử lại",
+        failed: "Chưa tải được nội dung bài viết.",
+        label: "Tường phí",
+      };
+
+  const element = (tag, className, text) => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text) node.textContent = text;
+    return node;
+  };
+  const target = () => document.querySelector("[data-paywall-content]");
+  const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`paywall:${name}`, { detail }));
+
+  const within = async (milliseconds, url, options) => {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), milliseconds);
+    try {
+      return await fetch(url, { ...options, signal: controller.signal });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  // Billing away, signed out, cookies refused: the reader is anonymous, and reading goes on.
+  const readerToken = async () => {
+    if (!billing) return null;
+    try {
+      const answer = await within(2500, `${billing}/v1/agencies/${encodeURIComponent(agency)}/session`, { credentials: "include" });
+      if (!answer.ok) return null;
+      const session = await answer.json();
+      announce("session", { signed_in: session.signed_in });
+      return session.token || null;
+    } catch {
+      return null;
+    }
+  };
+
+  const ask = (token) =>
+    within(8000, `${paywall}/v1/decisions`, {
+      method: "POST",
+      credentials: "include",
+      headers: { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) },
+      body: JSON.stringify({ agency, article_id: article }),
+    });
+
+  const decision = async () => {
+    let token = await readerToken();
+    for (let turn = 0; ; turn++) {
+      const answer = await ask(token);
+      if (answer.ok) return answer.json();
+      if (answer.status === 401 && token && turn < 2) {
+        // The token ran out on the way, or keys have just been changed: a fresh one, at last without.
+        token = turn === 0 ? await readerToken() : null;
+        continue;
+      }
+      if (answer.status === 503 && turn < 2) {
+        const wait = Math.min(Number(answer.headers.get("Retry-After")) || 1, 3);
+        await new Promise((resolve) => setTimeout(resolve, wait * 1000 * (0.5 + Math.random())));
+        continue;
+      }
+      throw new Error(`paywall ${answer.status}`);
+    }
+  };
+
+  const text = async (grant) => {
+    const answer = await within(10000, content, { headers: { Authorization: `Bearer ${grant}` }, credentials: "omit" });
+    if (!answer.ok) throw new Error(`content ${answer.status}`);
+    return answer.text();
+  };
+
+  // An empty live region first, its words afterwards: otherwise screen readers say nothing.
+  const say = (sentence) => {
+    let node = document.querySelector(".pr-meter");
+    if (!node) {
+      node = element("p", "pr-meter");
+      node.setAttribute("role", "status");
+      node.setAttribute("aria-live", "polite");
+      target().before(node);
+    }
+    setTimeout(() => (node.textContent = sentence), 50);
+  };
+
+  // After the opening, where the text would go on. The focus stays where the reader has it.
+  const place = (section) => {
+    document.querySelectorAll(".pr-wall").forEach((old) => old.remove());
+    target().classList.add("pr-closed");
+    target().after(section);
+  };
+
+  const link = (offer, index) => {
+    const node = element("a", index === 0 ? "pr-button" : "pr-link", words.offers[offer.kind] || offer.kind);
+    const url = new URL(offer.url);
+    url.searchParams.set("return_to", location.href.split("#")[0]);
+    node.href = url.href;
+    node.dataset.offer = offer.kind;
+    return node;
+  };
+
+  const wall = (answer) => {
+    const section = element("section", "pr-wall");
+    const heading = element("h2", "pr-wall-title", words[answer.reason] || words.SUBSCRIPTION_REQUIRED);
+    heading.id = "pr-wall-title";
+    section.setAttribute("aria-labelledby", heading.id);
+    const explained = answer.degraded ? words.later : answer.action === "register" ? words.register : words.text;
+    const actions = element("p", "pr-wall-actions");
+    actions.append(...(answer.offers || []).map(link));
+    section.append(heading, element("p", "pr-wall-text", explained), actions);
+    if (answer.reason === "METER_EXHAUSTED" && answer.meter) {
+      const zone = { timeZone: script.dataset.zone || "Asia/Ho_Chi_Minh" };
+      const day = new Date(answer.meter.resets_at).toLocaleDateString(english ? "en-GB" : "vi-VN", zone);
+      section.append(element("p", "pr-wall-small", words.again(day)));
+    }
+    place(section);
+    announce("wall", answer);
+  };
+
+  const trouble = () => {
+    const section = element("section", "pr-wall");
+    section.setAttribute("aria-label", words.label);
+    const button = element("button", "pr-button", words.retry);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      section.remove();
+      run();
+    });
+    section.append(element("p", "pr-wall-text", words.failed), button);
+    place(section);
+  };
+
+  const open = (html) => {
+    document.querySelectorAll(".pr-wall").forEach((old) => old.remove());
+    target().classList.remove("pr-closed");
+    target().innerHTML = html; // from the website's own server, which is where this page comes from
+    announce("open", { article });
+  };
+
+  const run = async () => {
+    if (!target()) return;
+    try {
+      const answer = await decision();
+      announce("decision", { granted: answer.granted, reason: answer.reason, meter: answer.meter, variant: answer.variant });
+      if (!answer.granted) return wall(answer);
+      if (content && answer.grant) open(await text(answer.grant));
+      if (answer.reason === "METERING" && answer.meter) say(words.left(answer.meter.left));
+    } catch (error) {
+      trouble();
+      announce("failed", String(error));
+    }
+  };
+
+  const style = element("link");
+  style.rel = "stylesheet";
+  style.href = `${paywall}/paywall.css`;
+  document.head.append(style);
+
+  const start = () => (document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", run, { once: true }) : run());
+  // A page that is only prepared in advance has not been read.
+  if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
+  else start();
+})();

@@ -1,0 +1,20 @@
+"""The paywall's own set of tables; those of the nouns are in their ``models.py``."""
+
+from __future__ import annotations
+
+from sqlmodel import SQLModel
+
+from shared import inbox, outbox
+from shared.agencies import define_table
+from shared.database import new_metadata
+
+METADATA = new_metadata()
+AGENCY = define_table(METADATA)
+OUTBOX = outbox.define_table(METADATA)
+INBOX, DEAD_LETTER = inbox.define_tables(METADATA)
+
+
+class Base(SQLModel):
+    """Base of the paywall's tables."""
+
+    metadata = METADATA
