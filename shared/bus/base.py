@@ -74,6 +74,10 @@ class Bus(Protocol):
 
     async def bind(self, stream: str, consumer: str) -> Subscription: ...
 
+    async def replay(self, stream: str, filter_subjects: Sequence[str]) -> Subscription:
+        """The stream from its beginning, for rebuilding a reader's copy. Leaves no consumer behind."""
+        ...
+
     async def ping(self) -> None:
         """A round trip. Raises :class:`BusUnavailableError`."""
         ...

@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.bus.base import (
     BusUnavailableError,
@@ -37,6 +38,7 @@ MAX_IN_FLIGHT = 256
 #: How long a batch waits for one more message after the last one came (the server's "no more" usually ends it first).
 GAP_SECONDS = 0.02
 NO_MESSAGES, TIMED_OUT, CONFLICT = "404", "408", "409"
+REPLAY_IDLE_SECONDS = 60.0
 
 
 async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> JetStreamBus:
@@ -295,6 +297,23 @@ class JetStreamBus:
 
     async def bind(self, stream: str, consumer: str) -> JetStreamSubscription:
         return JetStreamSubscription(self._client, stream, consumer)
+
+    async def replay(self, stream: str, filter_subjects: Sequence[str]) -> JetStreamSubscription:
+        try:
+            info = await self._client.jetstream().add_consumer(
+                stream,
+                ConsumerConfig(
+                    ack_policy=AckPolicy.EXPLICIT,
+                    deliver_policy=DeliverPolicy.ALL,
+                    filter_subjects=list(filter_subjects),
+                    inactive_threshold=REPLAY_IDLE_SECONDS,  # the server removes it afterwards
+                    mem_storage=True,
+                    num_replicas=1,
+                ),
+            )
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailableError(repr(error)) from error
+        return JetStreamSubscription(self._client, stream, info.name)
 
     async def ping(self) -> None:
         if not self._client.is_connected:

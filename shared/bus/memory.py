@@ -192,6 +192,10 @@ class MemoryBus:
         found = self._streams[stream]
         return MemorySubscription(self, found, found.consumers[consumer])
 
+    async def replay(self, stream: str, filter_subjects: Sequence[str]) -> MemorySubscription:
+        patterns = tuple(subject_pattern(subject) for subject in filter_subjects)
+        return MemorySubscription(self, self._streams[stream], _Consumer(patterns, 30.0))
+
     async def ping(self) -> None:
         if self._closed:
             raise BusUnavailableError("the bus is closed")
