@@ -68,6 +68,8 @@ class Part:
     def start(self, *, fault: str = "", action: Literal["kill", "pause"] = "kill") -> Part:
         """Start it, with a fault armed when one is named (each start arms anew)."""
         environment = {**os.environ, **self._env}
+        # These tests start processes dozens of times: let the first one keep the compiled modules.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment |= {"FAULT_POINT": "", "FAULT_LATCH": ""}
         if fault:
             self._latch = self._folder / f"{self.name}.{next(self._numbers)}.latch"
