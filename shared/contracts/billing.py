@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.envelope import Payload, event_type
+from shared.contracts.envelope import Instant, Payload, event_type
 
 
 class Entitlement(Payload, frozen=True, kw_only=True):
@@ -19,8 +18,8 @@ class Entitlement(Payload, frozen=True, kw_only=True):
     reader_id: UUID
     plan_code: str
     scope: str
-    valid_from: datetime
-    valid_until: datetime
+    valid_from: Instant
+    valid_until: Instant
     subscription_id: UUID | None = None
 
 

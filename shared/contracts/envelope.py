@@ -10,7 +10,7 @@ are compatible), missing ones are an error.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,9 @@ from shared.ids import new_id
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "vn.press."
+
+#: A moment: refused without a zone.
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +39,7 @@ class Event(msgspec.Struct, Generic[D], frozen=True, kw_only=True, omit_defaults
     id: UUID
     source: str
     type: str
-    time: datetime
+    time: Instant
     agency: str
     subject: str
     version: int
@@ -126,12 +129,12 @@ def decode(raw: bytes) -> Event[Any]:
     """The event behind bytes. Raises :class:`UnknownEventTypeError` or :class:`MalformedEventError`."""
     try:
         head = _HEAD.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEventError(str(error)) from error
     decoder = _DECODERS.get(head.type)
     if decoder is None:
         raise UnknownEventTypeError(head.type)
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEventError(f"{head.type}: {error}") from error

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from shared.contracts.envelope import Payload, event_type
+from shared.contracts.envelope import Instant, Payload, event_type
 
 
 @event_type("paywall.decision.counted.v1")
@@ -17,5 +15,5 @@ class DecisionsCounted(Payload, frozen=True, kw_only=True):
     variant: str
     granted: bool
     count: int
-    from_at: datetime
-    until_at: datetime
+    from_at: Instant
+    until_at: Instant
