@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,11 @@ class Authenticator(Protocol):
     async def authenticate(self, credentials: Mapping[str, str], network: str) -> Outcome: ...
 
 
+def _impossible(typed: str) -> str:
+    """A stand-in that no account can have, safe to look up whatever was typed."""
+    return "?" + hashlib.sha256(typed.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class PasswordAuthenticator:
     """A local account's e-mail address and password."""
 
@@ -67,7 +73,7 @@ class PasswordAuthenticator:
     async def authenticate(self, credentials: Mapping[str, str], network: str) -> Outcome:
         """``email`` and ``password``. Unknown, disabled, dormant and wrong are one and the same answer."""
         # An address that cannot exist takes the same way as one that does not.
-        email = normalise_email(credentials["email"]) or "?" + credentials["email"]
+        email = normalise_email(credentials["email"]) or _impossible(credentials["email"])
         password = normalise_password(credentials["password"])
         locked = await self._begin(email, network)
         if locked is not None:
