@@ -27,8 +27,13 @@ from shared.web.staff import STAFF_COOKIE, StaffAccess
 FOLDER = Path(__file__).parent
 
 
-def create(settings: MetricsSettings | None = None, *, clock: Clock | None = None) -> FastAPI:
-    """The application. Connections are lazy: the database may come up later."""
+def create(
+    settings: MetricsSettings | None = None,
+    *,
+    clock: Clock | None = None,
+    client: httpx.AsyncClient | None = None,
+) -> FastAPI:
+    """The application. Connections are lazy: the database may come up later. ``client`` asks identity."""
     settings = settings or MetricsSettings()
     clock = clock or SystemClock(settings.clock_offset_seconds)
     database = Database(
@@ -36,7 +41,7 @@ def create(settings: MetricsSettings | None = None, *, clock: Clock | None = Non
         application_name="metrics-web",
         pool_size=settings.database_pool_size,
     )
-    client = httpx.AsyncClient()
+    client = client or httpx.AsyncClient()
     access = StaffAccess(
         IdentityClient(settings.identity_url, settings.identity_internal_key, client),
         identity_url=settings.identity_url,

@@ -45,7 +45,7 @@ async def seed(database: Database, folder: Path, now: datetime) -> int:
 
 
 async def _seed_lineage(session: Session, path: Path) -> None:
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = tomllib.loads(path.read_text(encoding="utf-8"))  # noqa: ASYNC240
     edges = [
         Edge(item["predecessor"], segment, item["successor"], item["effective_on"], item["note"])
         for item in data["lineage"]

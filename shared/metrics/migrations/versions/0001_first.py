@@ -313,10 +313,21 @@ SELECT o.owner AS agency, t.segment, t.stream, t.currency, t.amount
 FROM deferred_total t JOIN reporting.ownership o ON o.member = t.agency AND o.segment = t.segment;
 """
 
+# The read-only role of Grafana, where the operator has made it (infra/postgres): these views and nothing else.
+GRANTS = """
+DO $$ BEGIN
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'press_reporting') THEN
+        GRANT USAGE ON SCHEMA reporting TO press_reporting;
+        GRANT SELECT ON ALL TABLES IN SCHEMA reporting TO press_reporting;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA reporting GRANT SELECT ON TABLES TO press_reporting;
+    END IF;
+END $$;
+"""
+
 
 def upgrade() -> None:
     run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1)
-    run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, APPEND_ONLY, SUMS, REPORTING)
+    run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, APPEND_ONLY, SUMS, REPORTING, GRANTS)
     for table in ("revenue_entry", "deferred_entry", "mrr_movement"):
         run_script(
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
