@@ -1,0 +1,79 @@
+"""Meter cookies, their keys, and what a network may bring."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.paywall.meters.networks import NewReaders, client_address, network_of
+from services.paywall.meters.rules import MeterIds, device_key, new_meter_id
+
+IDS = MeterIds([b"s" * 32])
+NOW = datetime(2026, 7, 15, 5, 30, tzinfo=UTC)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_signed_id_comes_back(random):
+    meter_id = new_meter_id(random)
+    assert IDS.verify(IDS.sign(meter_id)) == meter_id
+
+
+@given(st.binary(min_size=16, max_size=16), st.data())
+def test_a_cookie_with_any_character_changed_is_not_ours(random, data):
+    value = IDS.sign(new_meter_id(random))
+    place = data.draw(st.integers(0, len(value) - 1))
+    changed = data.draw(st.characters().filter(lambda c: c != value[place]))
+    edited = value[:place] + changed + value[place + 1 :]
+    assert IDS.verify(edited) is None
+
+
+@given(st.text())
+def test_arbitrary_text_is_never_a_meter_id(text):
+    assert IDS.verify(text) is None
+
+
+def test_a_device_has_another_key_at_every_agency():
+    meter_id = new_meter_id(bytes(16))
+    assert device_key("bao-hung-yen", meter_id) != device_key("dai-song-hong", meter_id)
+    assert meter_id not in device_key("bao-hung-yen", meter_id)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.7", "203.0.113.200", True),
+        ("203.0.113.7", "203.0.114.7", False),
+        ("::ffff:203.0.113.7", "203.0.113.9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:ffff::9", True),
+        ("2001:db8:1::1", "2001:db8:2::1", False),
+        ("unknown", "", True),
+    ],
+)
+def test_a_network_is_slash_24_or_slash_48(one, other, same):
+    assert (network_of(one) == network_of(other)) is same
+
+
+def test_each_network_has_its_own_hourly_number_of_new_readers():
+    readers = NewReaders(2)
+    assert [readers.admit("203.0.113.7", NOW) for _ in range(3)] == [True, True, False]
+    assert readers.admit("198.51.100.1", NOW)
+    assert not readers.admit("203.0.113.99", NOW + timedelta(minutes=29))
+    assert readers.admit("203.0.113.99", NOW + timedelta(minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("198.51.100.1", "203.0.113.7", "198.51.100.1"),  # nobody we trust says so
+        ("10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "garbage", "garbage"),
+    ],
+)
+def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(peer, forwarded, expected):
+    assert client_address(peer, forwarded, (ip_network("10.0.0.0/8"),)) == expected
