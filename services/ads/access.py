@@ -1,0 +1,45 @@
+"""Who may do what here: the agency in the path is theirs, and they hold a role or a scope for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Path, Request
+
+from services.ads.settings import AdsSettings
+from shared.agencies import Agency, get_agency
+from shared.auth import KeyPrincipal, Role
+from shared.auth.roles import Scope
+from shared.clock import Clock
+from shared.database import Database
+from shared.web.staff import StaffAccess
+
+AgencyPath = Annotated[str, Path(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+EVERYONE = (Role.SELLER, Role.TRAFFIC, Role.APPROVER, Role.FINANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every route of the API and of the console stands on."""
+
+    settings: AdsSettings
+    database: Database
+    access: StaffAccess
+    clock: Clock
+
+
+async def require(desk: Desk, request: Request, agency: str, *roles: Role) -> str:
+    """Who asks (for the audit trail). Raises 401, 403, or 404 for another agency."""
+    principal = await desk.access.staff_or_key(request)
+    if isinstance(principal, KeyPrincipal):
+        principal.require(agency, Scope.ADS_BOOK)
+        return f"key:{principal.key_id}"
+    principal.require(agency, *roles)
+    return principal.email
+
+
+async def known_agency(desk: Desk, agency: str) -> Agency:
+    """Raises :class:`NotFoundError`."""
+    async with desk.database.read() as session:
+        return await get_agency(session, agency)

@@ -1,0 +1,1 @@
+"""Orders and lines: quote, hold, book; one table of transitions."""

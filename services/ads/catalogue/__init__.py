@@ -1,0 +1,1 @@
+"""What can be sold: advertisers, placements, products and their dated rates."""

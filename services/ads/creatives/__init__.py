@@ -1,0 +1,1 @@
+"""What is shown: native texts and checked images, each belonging to a line."""

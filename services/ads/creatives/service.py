@@ -1,0 +1,131 @@
+"""Use cases of creatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from services.ads.creatives import repository
+from services.ads.creatives.models import Creative, CreativeImage
+from services.ads.creatives.repository import AnySession
+from services.ads.creatives.rules import (
+    THEMES,
+    WrongImageError,
+    click_url_problem,
+    inspect_image,
+)
+from shared.database import Session
+from shared.errors import FieldError, InvalidInputError, NotFoundError
+from shared.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class CreativeText:
+    """The words of a creative and where a click goes."""
+
+    headline: str
+    body: str
+    call_to_action: str
+    click_url: str
+    theme: str
+    active: bool = True
+
+
+def _check(words: CreativeText) -> None:
+    errors = []
+    if not 1 <= len(words.headline) <= 90:
+        errors.append(FieldError("headline", "A headline is needed", "1 to 90 characters"))
+    if len(words.body) > 200:
+        errors.append(FieldError("body", "The text is too long", "at most 200 characters"))
+    if len(words.call_to_action) > 30:
+        errors.append(FieldError("call_to_action", "Too long", "at most 30 characters"))
+    problem = click_url_problem(words.click_url)
+    if problem:
+        errors.append(
+            FieldError(
+                "click_url", f"The address {problem}", "an address such as https://example.vn/"
+            )
+        )
+    if words.theme not in THEMES:
+        errors.append(FieldError("theme", "An unknown colour", ", ".join(THEMES)))
+    if any("\x00" in value for value in (words.headline, words.body, words.call_to_action)):
+        errors.append(FieldError("headline", "Contains a character that no text has"))
+    if errors:
+        raise InvalidInputError(errors=tuple(errors))
+
+
+async def add(
+    session: Session, agency: str, line_id: UUID, words: CreativeText, picture: bytes | None = None
+) -> UUID:
+    """A creative of a line: native, or an image with a picture. Raises 404 and 422."""
+    _check(words)
+    if not await repository.line_exists(session, agency, line_id):
+        raise NotFoundError("There is no such line", slug="line-unknown")
+    creative = Creative(
+        id=new_id(),
+        agency_id=agency,
+        line_id=line_id,
+        headline=words.headline,
+        body=words.body,
+        call_to_action=words.call_to_action,
+        click_url=words.click_url,
+        theme=words.theme,
+        active=words.active,
+    )
+    await repository.save(session, creative)
+    if picture:
+        await _set_picture(session, creative, picture)
+    return creative.id
+
+
+async def change(
+    session: Session,
+    agency: str,
+    creative_id: UUID,
+    words: CreativeText,
+    picture: bytes | None = None,
+) -> None:
+    """New words, and a new picture when one is given. Raises 404 and 422."""
+    _check(words)
+    creative = await get(session, agency, creative_id)
+    creative.headline, creative.body = words.headline, words.body
+    creative.call_to_action, creative.click_url = words.call_to_action, words.click_url
+    creative.theme, creative.active = words.theme, words.active
+    creative.version += 1
+    await repository.save(session, creative)
+    if picture:
+        await _set_picture(session, creative, picture)
+
+
+async def _set_picture(session: Session, creative: Creative, picture: bytes) -> None:
+    try:
+        image = inspect_image(picture)
+    except WrongImageError as error:
+        raise InvalidInputError(
+            errors=(FieldError("image", f"The file is {error}", "PNG, JPEG, GIF or WebP, 1 MiB"),)
+        ) from None
+    creative.kind = "image"
+    await repository.save(session, creative)
+    await repository.save_image(session, creative, picture, image, sha256(picture).hexdigest()[:32])
+
+
+async def get(session: AnySession, agency: str, creative_id: UUID) -> Creative:
+    """Raises :class:`NotFoundError`."""
+    found = await repository.get(session, agency, creative_id)
+    if found is None:
+        raise NotFoundError("There is no such creative", slug="creative-unknown")
+    return found
+
+
+async def of_line(session: AnySession, agency: str, line_id: UUID) -> Sequence[Creative]:
+    return await repository.of_line(session, agency, line_id)
+
+
+async def picture(session: AnySession, creative_id: UUID, digest: str) -> CreativeImage:
+    """Raises :class:`NotFoundError`."""
+    found = await repository.image(session, creative_id, digest)
+    if found is None:
+        raise NotFoundError("There is no such image", slug="image-unknown")
+    return found

@@ -1,0 +1,1 @@
+"""Decisions, leases, counting, revenue as delivered."""

@@ -1,0 +1,175 @@
+"""The click route, ads.js, and the documentation of the hot routes in the same OpenAPI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import Path as PathParameter
+from pydantic import BaseModel
+
+from services.ads import metrics
+from services.ads.access import EVERYONE, AgencyPath, Desk, require
+from services.ads.bookings.service import get_line
+from services.ads.delivery import repository
+from services.ads.delivery.models import Kind
+from services.ads.delivery.rules import is_declared_bot
+from services.ads.delivery.service import Delivery
+from services.ads.delivery.tokens import ForgedTokenError
+from shared.database import OverloadedError
+from shared.errors import BadRequestError, NotFoundError, ProblemError
+
+log = structlog.get_logger(__name__)
+STATIC = Path(__file__).parent / "static"
+
+
+class GoneError(ProblemError):
+    status, slug, title = 410, "token-expired", "This link has expired"
+
+
+class DayStats(BaseModel):
+    """A day of a line in the agency's zone."""
+
+    day: str
+    impressions: int
+    viewables: int
+    clicks: int
+    recognised_vnd: int
+
+
+def router(desk: Desk, delivery: Delivery) -> APIRouter:
+    routes = APIRouter(tags=["delivery"])
+    script = (STATIC / "ads.js").read_bytes()
+    sheet = (STATIC / "ads.css").read_bytes()
+
+    @routes.get("/v1/clicks/{token}", status_code=302, response_class=Response)
+    async def click(
+        request: Request, token: Annotated[str, PathParameter(max_length=400)]
+    ) -> Response:
+        """Public: counts the click at most once and leads to the creative's stored address."""
+        try:
+            verified = delivery.keys.verify(token)
+        except ForgedTokenError:
+            metrics.COUNTED.labels("click", "forged").inc()
+            raise BadRequestError("This is not one of our links", slug="token-forged") from None
+        target = await delivery.click_url(verified.creative_id)
+        if target is None:
+            raise NotFoundError("There is no such creative", slug="creative-unknown")
+        if delivery.expired(verified, Kind.CLICK):
+            metrics.COUNTED.labels("click", "expired").inc()
+            raise GoneError
+        if is_declared_bot(request.headers.get("user-agent", "")):
+            metrics.COUNTED.labels("click", "bot").inc()
+        else:
+            try:
+                fresh = await delivery.count(verified, Kind.CLICK)
+                metrics.COUNTED.labels("click", "counted" if fresh else "duplicate").inc()
+            except (OverloadedError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+                # Declared failure mode: the reader still arrives; a lost click costs nobody money.
+                metrics.COUNTED.labels("click", "shed").inc()
+                log.warning("click_not_counted", error=repr(error))
+        return Response(
+            status_code=302,
+            headers={"Location": target, "Cache-Control": "no-store", "Referrer-Policy": "origin"},
+        )
+
+    @routes.get("/ads.js", include_in_schema=False)
+    async def ads_js() -> Response:
+        return Response(script, media_type="text/javascript", headers=_PUBLIC)
+
+    @routes.get("/ads.css", include_in_schema=False)
+    async def ads_css() -> Response:
+        return Response(sheet, media_type="text/css", headers=_PUBLIC)
+
+    @routes.get("/v1/agencies/{agency}/lines/{line_id}/stats")
+    async def stats(request: Request, agency: AgencyPath, line_id: UUID) -> list[DayStats]:
+        await require(desk, request, agency, *EVERYONE)
+        async with desk.database.read() as session:
+            await get_line(session, agency, line_id)
+            rows = await repository.stats(session, line_id)
+        return [
+            DayStats(
+                day=row.counted_on.isoformat(),
+                impressions=row.impressions,
+                viewables=row.viewables,
+                clicks=row.clicks,
+                recognised_vnd=row.recognised_vnd,
+            )
+            for row in rows
+        ]
+
+    return routes
+
+
+_PUBLIC = {
+    "Cache-Control": "public, max-age=300",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+}
+
+
+def document_hot_routes(app: FastAPI) -> None:
+    """The raw routes beside the others in ``/openapi.json``."""
+    build = app.openapi
+
+    def with_hot_routes() -> dict[str, Any]:
+        document = build()
+        document["paths"].setdefault("/v1/ad-decisions", {"post": _DECISIONS})
+        document["paths"].setdefault("/v1/impressions", {"post": _IMPRESSIONS})
+        return document
+
+    app.openapi = with_hot_routes  # type: ignore[method-assign]
+
+
+def _operation(summary: str, example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    problem = {"description": "Problem", "content": {"application/problem+json": {}}}
+    return {
+        "tags": ["delivery"],
+        "summary": summary,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": example},
+                "text/plain": {"schema": {"type": "string"}},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "OK",
+                "content": {"application/json": {"schema": {"type": "object"}, "example": answer}},
+            },
+            **dict.fromkeys(("400", "404", "410", "413", "422", "503"), problem),
+        },
+    }
+
+
+_DECISIONS = _operation(
+    "An ad for each place of a page (public, from the website)",
+    {
+        "agency": "bao-hung-yen",
+        "page": {"url": "https://baohungyen.vn/", "section": "home"},
+        "placements": [{"slot": "a", "placement": "home-top"}],
+    },
+    {
+        "decisions": [
+            {
+                "slot": "a",
+                "placement": "home-top",
+                "line_id": None,
+                "creative": None,
+                "token": None,
+                "impression_url": None,
+                "click_url": None,
+            }
+        ]
+    },
+)
+_IMPRESSIONS = _operation(
+    "Count an impression or a viewable ping at most once (public, from the website)",
+    {"token": "…", "event": "impression"},
+    {"counted": True},
+)
