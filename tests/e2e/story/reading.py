@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 
+from infra.news_site.articles import Article, load_articles
 from playwright.async_api import Page, expect
 
-from infra.news_site.articles import Article, load_articles
 from tests.e2e.story.teller import AGENCY, Story, Witness, phone_page
 
 READER = "ban.doc@example.vn"
@@ -82,9 +82,9 @@ async def _sign_in(story: Story, page: Page, walled: Article) -> None:
         await page.click(".pr-wall [data-offer=subscribe]")
         await page.wait_for_url("**/r/**")
         # A plan is chosen first; whoever is not signed in is asked to, and comes back.
-        await page.locator("form.plan", has_text=re.compile(r"59\.000")).get_by_role(
-            "button"
-        ).click()
+        await (
+            page.locator("form.plan", has_text=re.compile(r"59\.000")).get_by_role("button").click()
+        )
         await page.fill("input[name=email]", READER)
         await page.click("main form button[type=submit]")
         await page.wait_for_selector("input[name=code]")
@@ -108,9 +108,11 @@ async def _card(page: Page, number: str) -> None:
 async def _pay(story: Story, page: Page, walled: Article) -> None:
     async with story.step("A declined card, then a good one") as facts:
         if "/checkout" not in page.url and story.url("stripe-sandbox") not in page.url:
-            await page.locator("form.plan", has_text=re.compile(r"59\.000")).get_by_role(
-                "button"
-            ).click()
+            await (
+                page.locator("form.plan", has_text=re.compile(r"59\.000"))
+                .get_by_role("button")
+                .click()
+            )
         await page.wait_for_selector("#number")
         assert page.url.startswith(story.url("stripe-sandbox"))
         await _card(page, DECLINED)
