@@ -67,8 +67,9 @@ def imports_of(module: str, parsed: ast.Module, *, package: bool = False) -> Ite
                 yield Import(module, f"{base}.{alias.name}", node.lineno)
 
 
-def imports(path: Path) -> Iterator[Import]:
-    return imports_of(module_name(path), tree(path), package=path.name == "__init__.py")
+@cache
+def imports(path: Path) -> tuple[Import, ...]:
+    return tuple(imports_of(module_name(path), tree(path), package=path.name == "__init__.py"))
 
 
 def report(what_to_do: str, violations: list[str]) -> None:
