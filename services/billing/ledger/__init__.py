@@ -1,0 +1,1 @@
+"""The books: double entry, append-only, deferred revenue day by day."""

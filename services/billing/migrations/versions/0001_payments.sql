@@ -1,0 +1,68 @@
+CREATE TABLE checkout (
+    id uuid NOT NULL CONSTRAINT pk_checkout PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    price_id uuid NOT NULL,
+    provider text NOT NULL,
+    provider_session text,
+    provider_customer text,
+    state text NOT NULL DEFAULT 'open' CONSTRAINT ck_checkout_state
+        CHECK (state IN ('open', 'completed', 'expired', 'refused')),
+    language text NOT NULL DEFAULT 'vi',
+    return_to text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    completed_at timestamptz,
+    CONSTRAINT fk_checkout_reader_id_reader FOREIGN KEY (reader_id, agency)
+        REFERENCES reader (id, agency),
+    CONSTRAINT fk_checkout_price_id_plan_price FOREIGN KEY (price_id, agency)
+        REFERENCES plan_price (id, agency),
+    CONSTRAINT uq_checkout_provider_session UNIQUE (provider, provider_session)
+);
+CREATE INDEX ix_checkout_reader_id ON checkout (reader_id);
+
+CREATE TABLE provider_customer (
+    provider text NOT NULL,
+    reader_id uuid NOT NULL CONSTRAINT fk_provider_customer_reader_id_reader REFERENCES reader,
+    external_id text NOT NULL,
+    CONSTRAINT pk_provider_customer PRIMARY KEY (provider, reader_id)
+);
+
+CREATE TABLE payment (
+    id uuid NOT NULL CONSTRAINT pk_payment PRIMARY KEY,
+    agency text NOT NULL,
+    subscription_id uuid NOT NULL,
+    reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
+    provider text NOT NULL,
+    provider_invoice text NOT NULL,
+    number text NOT NULL DEFAULT '',
+    amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd > 0),
+    refunded_vnd bigint NOT NULL DEFAULT 0,
+    period_start timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    paid_at timestamptz NOT NULL,
+    CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
+    CONSTRAINT ck_payment_period CHECK (period_end > period_start),
+    CONSTRAINT fk_payment_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
+        REFERENCES subscription (id, agency),
+    CONSTRAINT uq_payment_provider_invoice UNIQUE (provider, provider_invoice),
+    CONSTRAINT uq_payment_id_agency UNIQUE (id, agency)
+);
+CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
+
+CREATE TABLE refund (
+    id uuid NOT NULL CONSTRAINT pk_refund PRIMARY KEY,
+    agency text NOT NULL,
+    payment_id uuid NOT NULL,
+    provider text NOT NULL,
+    provider_refund text NOT NULL,
+    amount_vnd bigint NOT NULL CONSTRAINT ck_refund_amount_vnd CHECK (amount_vnd > 0),
+    deferred_vnd bigint NOT NULL,
+    refunded_at timestamptz NOT NULL,
+    CONSTRAINT ck_refund_deferred_vnd CHECK (deferred_vnd BETWEEN 0 AND amount_vnd),
+    CONSTRAINT fk_refund_payment_id_payment FOREIGN KEY (payment_id, agency)
+        REFERENCES payment (id, agency),
+    CONSTRAINT uq_refund_provider_refund UNIQUE (provider, provider_refund)
+);
+CREATE INDEX ix_refund_payment_id ON refund (payment_id);
+CREATE TRIGGER refund_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON refund
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -1,0 +1,72 @@
+CREATE TABLE plan (
+    id uuid NOT NULL CONSTRAINT pk_plan PRIMARY KEY,
+    agency text NOT NULL CONSTRAINT fk_plan_agency_agency REFERENCES agency,
+    code text NOT NULL CONSTRAINT ck_plan_code CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    scope text NOT NULL DEFAULT 'site',
+    name_vi text NOT NULL,
+    name_en text NOT NULL,
+    description_vi text NOT NULL DEFAULT '',
+    description_en text NOT NULL DEFAULT '',
+    active boolean NOT NULL DEFAULT true,
+    CONSTRAINT uq_plan_agency_code UNIQUE (agency, code),
+    CONSTRAINT uq_plan_id_agency UNIQUE (id, agency)
+);
+
+CREATE TABLE plan_price (
+    id uuid NOT NULL CONSTRAINT pk_plan_price PRIMARY KEY,
+    agency text NOT NULL,
+    plan_id uuid NOT NULL,
+    period text NOT NULL CONSTRAINT ck_plan_price_period
+        CHECK (period IN ('week', 'month', 'quarter', 'half_year', 'year')),
+    amount_vnd bigint NOT NULL CONSTRAINT ck_plan_price_amount_vnd
+        CHECK (amount_vnd > 0 AND amount_vnd <= 1000000000000000),
+    currency text NOT NULL DEFAULT 'VND' CONSTRAINT ck_plan_price_currency CHECK (currency = 'VND'),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    superseded_at timestamptz,
+    CONSTRAINT fk_plan_price_plan_id_plan FOREIGN KEY (plan_id, agency) REFERENCES plan (id, agency),
+    CONSTRAINT uq_plan_price_id_agency UNIQUE (id, agency)
+);
+CREATE UNIQUE INDEX uq_plan_price_current ON plan_price (plan_id, period) WHERE superseded_at IS NULL;
+
+-- The only change a price knows: it is superseded, once.
+CREATE FUNCTION plan_price_only_superseded() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.superseded_at IS NULL AND NEW.superseded_at IS NOT NULL
+        AND (NEW.id, NEW.agency, NEW.plan_id, NEW.period, NEW.amount_vnd, NEW.currency, NEW.created_at)
+          = (OLD.id, OLD.agency, OLD.plan_id, OLD.period, OLD.amount_vnd, OLD.currency, OLD.created_at)
+    THEN RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'a price is never edited: supersede it and add another'
+        USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER plan_price_only_superseded BEFORE UPDATE ON plan_price
+    FOR EACH ROW EXECUTE FUNCTION plan_price_only_superseded();
+CREATE TRIGGER plan_price_kept BEFORE DELETE OR TRUNCATE ON plan_price
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE provider_price (
+    provider text NOT NULL,
+    price_id uuid NOT NULL CONSTRAINT fk_provider_price_price_id_plan_price REFERENCES plan_price,
+    external_id text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT pk_provider_price PRIMARY KEY (provider, price_id)
+);
+
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+CREATE TABLE vat_rate (
+    kind text NOT NULL,
+    valid_from date NOT NULL,
+    valid_until date,
+    treatment text NOT NULL CONSTRAINT ck_vat_rate_treatment CHECK (treatment IN ('exempt', 'rate')),
+    rate_basis_points integer,
+    source text NOT NULL,
+    CONSTRAINT pk_vat_rate PRIMARY KEY (kind, valid_from),
+    -- Exempt is not 0 %: it has no rate at all.
+    CONSTRAINT ck_vat_rate_rate CHECK ((treatment = 'rate') = (rate_basis_points IS NOT NULL)),
+    CONSTRAINT ck_vat_rate_order CHECK (valid_until > valid_from),
+    CONSTRAINT ex_vat_rate_overlap EXCLUDE USING gist
+        (kind WITH =, daterange(valid_from, valid_until) WITH &&)
+);
+INSERT INTO vat_rate (kind, valid_from, treatment, source) VALUES
+    ('press_subscription', '2025-07-01', 'exempt',
+     'Luật Thuế giá trị gia tăng 48/2024/QH15, Điều 5 (in force 1 July 2025); to be confirmed by the agency''s lawyer');

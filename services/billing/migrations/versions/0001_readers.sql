@@ -1,0 +1,81 @@
+-- Refuses every change of a row that has been written.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TABLE reader (
+    id uuid NOT NULL CONSTRAINT pk_reader PRIMARY KEY,
+    agency text NOT NULL CONSTRAINT fk_reader_agency_agency REFERENCES agency,
+    email text NOT NULL CONSTRAINT ck_reader_email
+        CHECK (email = lower(email) AND length(email) <= 254 AND position('@' IN email) > 1),
+    name text NOT NULL DEFAULT '' CONSTRAINT ck_reader_name CHECK (length(name) <= 200),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT uq_reader_agency_email UNIQUE (agency, email),
+    CONSTRAINT uq_reader_id_agency UNIQUE (id, agency)
+);
+
+CREATE TABLE sign_in_code (
+    id uuid NOT NULL CONSTRAINT pk_sign_in_code PRIMARY KEY,
+    agency text NOT NULL CONSTRAINT fk_sign_in_code_agency_agency REFERENCES agency,
+    email text NOT NULL,
+    attempt_hash bytea NOT NULL CONSTRAINT uq_sign_in_code_attempt_hash UNIQUE,
+    code_hash bytea NOT NULL,
+    tries integer NOT NULL DEFAULT 0 CONSTRAINT ck_sign_in_code_tries CHECK (tries BETWEEN 0 AND 5),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    used_at timestamptz
+);
+CREATE INDEX ix_sign_in_code_expires_at ON sign_in_code (expires_at);
+
+CREATE TABLE reader_session (
+    id uuid NOT NULL CONSTRAINT pk_reader_session PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    token_hash bytea NOT NULL CONSTRAINT uq_reader_session_token_hash UNIQUE,
+    user_agent text NOT NULL DEFAULT '',
+    network text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    CONSTRAINT fk_reader_session_reader_id_reader FOREIGN KEY (reader_id, agency)
+        REFERENCES reader (id, agency)
+);
+CREATE INDEX ix_reader_session_reader_id ON reader_session (reader_id);
+
+CREATE TABLE consent (
+    id uuid NOT NULL CONSTRAINT pk_consent PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    purpose text NOT NULL,
+    version integer NOT NULL CONSTRAINT ck_consent_version CHECK (version > 0),
+    granted boolean NOT NULL,
+    language text NOT NULL,
+    wording text NOT NULL,
+    network text NOT NULL,
+    user_agent text NOT NULL,
+    given_at timestamptz NOT NULL,
+    CONSTRAINT fk_consent_reader_id_reader FOREIGN KEY (reader_id, agency)
+        REFERENCES reader (id, agency)
+);
+CREATE INDEX ix_consent_reader_id_purpose ON consent (reader_id, purpose);
+CREATE TRIGGER consent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consent
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE rate_window (
+    bucket text NOT NULL,
+    window_start timestamptz NOT NULL,
+    hits integer NOT NULL,
+    CONSTRAINT pk_rate_window PRIMARY KEY (bucket, window_start)
+);
+
+CREATE TABLE mail_message (
+    id uuid NOT NULL CONSTRAINT pk_mail_message PRIMARY KEY,
+    recipient text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_mail_message_created_at ON mail_message (created_at);

@@ -1,0 +1,88 @@
+CREATE TABLE subscription (
+    id uuid NOT NULL CONSTRAINT pk_subscription PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    price_id uuid NOT NULL,
+    provider text NOT NULL,
+    provider_id text NOT NULL,
+    provider_status text NOT NULL,
+    state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
+        ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'canceled', 'expired')),
+    cancel_at_period_end boolean NOT NULL DEFAULT false,
+    period_start timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    ended_at timestamptz,
+    mrr_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_subscription_mrr_vnd CHECK (mrr_vnd >= 0),
+    review_at timestamptz,
+    version integer NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT ck_subscription_period CHECK (period_end > period_start),
+    CONSTRAINT fk_subscription_reader_id_reader FOREIGN KEY (reader_id, agency)
+        REFERENCES reader (id, agency),
+    CONSTRAINT fk_subscription_price_id_plan_price FOREIGN KEY (price_id, agency)
+        REFERENCES plan_price (id, agency),
+    CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency),
+    CONSTRAINT uq_subscription_provider_id UNIQUE (provider, provider_id)
+);
+CREATE INDEX ix_subscription_reader_id ON subscription (reader_id);
+CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
+CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
+
+CREATE TABLE subscription_transition (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_subscription_transition PRIMARY KEY,
+    subscription_id uuid NOT NULL
+        CONSTRAINT fk_subscription_transition_subscription_id_subscription REFERENCES subscription,
+    from_state text,
+    to_state text NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE INDEX ix_subscription_transition_subscription_id ON subscription_transition (subscription_id);
+CREATE TRIGGER subscription_transition_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON subscription_transition
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE mrr_movement (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_mrr_movement PRIMARY KEY,
+    subscription_id uuid NOT NULL
+        CONSTRAINT fk_mrr_movement_subscription_id_subscription REFERENCES subscription,
+    version integer NOT NULL,
+    movement text NOT NULL CONSTRAINT ck_mrr_movement_movement CHECK (movement IN
+        ('new', 'expansion', 'contraction', 'churn', 'reactivation')),
+    amount_vnd bigint NOT NULL CONSTRAINT ck_mrr_movement_amount_vnd
+        CHECK (amount_vnd <> 0 AND (amount_vnd < 0) = (movement IN ('contraction', 'churn'))),
+    occurred_on date NOT NULL,
+    CONSTRAINT uq_mrr_movement_subscription_version UNIQUE (subscription_id, version)
+);
+CREATE TRIGGER mrr_movement_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mrr_movement
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TABLE entitlement (
+    id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
+    subscription_id uuid NOT NULL CONSTRAINT uq_entitlement_subscription_id UNIQUE,
+    plan_code text NOT NULL,
+    scope text NOT NULL,
+    valid_from timestamptz NOT NULL,
+    valid_until timestamptz NOT NULL,
+    revoked boolean NOT NULL DEFAULT false,
+    version integer NOT NULL DEFAULT 1 CONSTRAINT ck_entitlement_version CHECK (version > 0),
+    updated_at timestamptz NOT NULL,
+    CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
+    CONSTRAINT fk_entitlement_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
+        REFERENCES subscription (id, agency)
+);
+CREATE INDEX ix_entitlement_reader_id ON entitlement (reader_id);
+
+-- A version only grows: an older announcement never overwrites a newer one.
+CREATE FUNCTION version_grows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.version <= OLD.version THEN
+        RAISE EXCEPTION '%: version % does not follow %', TG_TABLE_NAME, NEW.version, OLD.version
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER entitlement_version BEFORE UPDATE ON entitlement
+    FOR EACH ROW EXECUTE FUNCTION version_grows();

@@ -1,0 +1,13 @@
+"""Every model of billing, imported once, so that its metadata is whole."""
+
+from __future__ import annotations
+
+from services.billing.ledger import models as ledger
+from services.billing.payments import models as payments
+from services.billing.plans import models as plans
+from services.billing.readers import models as readers
+from services.billing.subscriptions import models as subscriptions
+from services.billing.tables import METADATA
+from services.billing.webhooks import models as webhooks
+
+__all__ = ["METADATA", "ledger", "payments", "plans", "readers", "subscriptions", "webhooks"]

@@ -1,0 +1,88 @@
+"""Tables of payments. Amounts in whole đồng; every reference carries the agency."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint
+from sqlmodel import Field
+
+from services.billing.tables import Row
+from shared.database import UTCDateTime
+
+
+class Checkout(Row, table=True):
+    """A reader on the way to a provider's payment page and back."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        UniqueConstraint("provider", "provider_session", name="uq_checkout_provider_session"),
+        Index("ix_checkout_reader_id", "reader_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID
+    price_id: UUID
+    provider: str = Field(sa_type=Text)
+    provider_session: str | None = Field(sa_type=Text, default=None)
+    provider_customer: str | None = Field(sa_type=Text, default=None)
+    state: str = Field(sa_type=Text, default="open")
+    language: str = Field(sa_type=Text, default="vi")
+    return_to: str = Field(sa_type=Text, default="")
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    completed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class ProviderCustomer(Row, table=True):
+    """A reader as a provider knows them."""
+
+    __tablename__ = "provider_customer"
+    provider: str = Field(sa_type=Text, primary_key=True)
+    reader_id: UUID = Field(primary_key=True, foreign_key="reader.id")
+    external_id: str = Field(sa_type=Text)
+
+
+class Payment(Row, table=True):
+    """One paid invoice of a subscription: the period it bought and what was given back of it."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(
+            ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
+        ),
+        UniqueConstraint("provider", "provider_invoice", name="uq_payment_provider_invoice"),
+        UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
+        Index("ix_payment_subscription_id", "subscription_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    subscription_id: UUID
+    reader_id: UUID = Field(foreign_key="reader.id")
+    provider: str = Field(sa_type=Text)
+    provider_invoice: str = Field(sa_type=Text)
+    number: str = Field(sa_type=Text, default="")
+    amount_vnd: int = Field(sa_type=BigInteger)
+    refunded_vnd: int = Field(sa_type=BigInteger, default=0)
+    period_start: datetime = Field(sa_type=UTCDateTime)
+    period_end: datetime = Field(sa_type=UTCDateTime)
+    paid_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Refund(Row, table=True):
+    """Money given back, and how it split between what was not yet earned and what was."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
+        UniqueConstraint("provider", "provider_refund", name="uq_refund_provider_refund"),
+        Index("ix_refund_payment_id", "payment_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    payment_id: UUID
+    provider: str = Field(sa_type=Text)
+    provider_refund: str = Field(sa_type=Text)
+    amount_vnd: int = Field(sa_type=BigInteger)
+    deferred_vnd: int = Field(sa_type=BigInteger)
+    refunded_at: datetime = Field(sa_type=UTCDateTime)

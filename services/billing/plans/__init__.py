@@ -1,0 +1,1 @@
+"""What may be bought, and for how much."""

@@ -1,0 +1,1 @@
+"""Readers: who they are, how they sign in, what they agreed to."""

@@ -1,0 +1,1 @@
+"""How mail leaves: SMTP, or the local outbox page."""

@@ -1,0 +1,104 @@
+"""Tables of readers. A reader belongs to one agency; every reference carries the agency, so none crosses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field
+
+from services.billing.tables import Row
+from shared.database import UTCDateTime
+
+
+class Reader(Row, table=True):
+    """Somebody who reads one agency's site under an e-mail address that was proved."""
+
+    __table_args__: Any = (
+        UniqueConstraint("agency", "email", name="uq_reader_agency_email"),
+        UniqueConstraint("id", "agency", name="uq_reader_id_agency"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text, foreign_key="agency.id")
+    email: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text, default="")
+    created_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class SignInCode(Row, table=True):
+    """One request to sign in: the browser holds ``attempt``, the mailbox the code; only hashes are here."""
+
+    __tablename__ = "sign_in_code"
+    __table_args__: Any = (Index("ix_sign_in_code_expires_at", "expires_at"),)
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text, foreign_key="agency.id")
+    email: str = Field(sa_type=Text)
+    attempt_hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    code_hash: bytes = Field(sa_type=LargeBinary)
+    tries: int = 0
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    used_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class ReaderSession(Row, table=True):
+    """A signed-in browser. The token itself is only in its cookie."""
+
+    __tablename__ = "reader_session"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        Index("ix_reader_session_reader_id", "reader_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID
+    token_hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    user_agent: str = Field(sa_type=Text, default="")
+    network: str = Field(sa_type=Text, default="")
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    last_seen_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    ended_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class Consent(Row, table=True):
+    """What a reader said about one purpose, with the proof. Append-only: the newest row counts."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        Index("ix_consent_reader_id_purpose", "reader_id", "purpose"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID
+    purpose: str = Field(sa_type=Text)
+    version: int
+    granted: bool
+    language: str = Field(sa_type=Text)
+    wording: str = Field(sa_type=Text)
+    network: str = Field(sa_type=Text)
+    user_agent: str = Field(sa_type=Text)
+    given_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class RateWindow(Row, table=True):
+    """How often something was tried within one window of time."""
+
+    __tablename__ = "rate_window"
+    bucket: str = Field(sa_type=Text, primary_key=True)
+    window_start: datetime = Field(sa_type=UTCDateTime, primary_key=True)
+    hits: int
+
+
+class MailMessage(Row, table=True):
+    """The local outbox of mail (environments local and test only)."""
+
+    __tablename__ = "mail_message"
+    __table_args__: Any = (Index("ix_mail_message_created_at", "created_at"),)
+    id: UUID = Field(primary_key=True)
+    recipient: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    body: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UTCDateTime)

@@ -1,0 +1,1 @@
+"""Subscriptions, their states, and the right to read that follows."""

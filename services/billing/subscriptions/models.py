@@ -1,0 +1,107 @@
+"""Tables of subscriptions and the rights that follow from them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field
+
+from services.billing.tables import Row
+from shared.database import UTCDateTime
+
+
+class Subscription(Row, table=True):
+    """A reader's agreement to pay for a plan, again and again. ``version`` grows with every change."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        UniqueConstraint("id", "agency", name="uq_subscription_id_agency"),
+        UniqueConstraint("provider", "provider_id", name="uq_subscription_provider_id"),
+        Index("ix_subscription_reader_id", "reader_id"),
+        Index("ix_subscription_agency_created_at", "agency", "created_at"),
+        Index(
+            "ix_subscription_review_at",
+            "review_at",
+            postgresql_where=text("review_at IS NOT NULL"),
+        ),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID
+    price_id: UUID
+    provider: str = Field(sa_type=Text)
+    provider_id: str = Field(sa_type=Text)
+    provider_status: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    cancel_at_period_end: bool = False
+    period_start: datetime = Field(sa_type=UTCDateTime)
+    period_end: datetime = Field(sa_type=UTCDateTime)
+    ended_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    mrr_vnd: int = Field(sa_type=BigInteger, default=0)
+    review_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    version: int = 0
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class SubscriptionTransition(Row, table=True):
+    """Every change of state, append-only."""
+
+    __tablename__ = "subscription_transition"
+    __table_args__: Any = (Index("ix_subscription_transition_subscription_id", "subscription_id"),)
+    id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
+    subscription_id: UUID = Field(foreign_key="subscription.id")
+    from_state: str | None = Field(sa_type=Text, default=None)
+    to_state: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=UTCDateTime)
+
+
+class MrrMovement(Row, table=True):
+    """A movement of monthly recurring revenue; a subscription's MRR is the sum of its movements."""
+
+    __tablename__ = "mrr_movement"
+    __table_args__: Any = (
+        UniqueConstraint("subscription_id", "version", name="uq_mrr_movement_subscription_version"),
+    )
+    id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
+    subscription_id: UUID = Field(foreign_key="subscription.id")
+    version: int
+    movement: str = Field(sa_type=Text)
+    amount_vnd: int = Field(sa_type=BigInteger)
+    occurred_on: date = Field(sa_type=Date)
+
+
+class EntitlementRow(Row, table=True):
+    """One reader's right to read, as last announced. ``version`` grows with every announcement."""
+
+    __tablename__ = "entitlement"
+    __table_args__: Any = (
+        ForeignKeyConstraint(
+            ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
+        ),
+        Index("ix_entitlement_reader_id", "reader_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID = Field(foreign_key="reader.id")
+    subscription_id: UUID = Field(unique=True)
+    plan_code: str = Field(sa_type=Text)
+    scope: str = Field(sa_type=Text)
+    valid_from: datetime = Field(sa_type=UTCDateTime)
+    valid_until: datetime = Field(sa_type=UTCDateTime)
+    revoked: bool = False
+    version: int = 1
+    updated_at: datetime = Field(sa_type=UTCDateTime)

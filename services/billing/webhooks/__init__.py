@@ -1,0 +1,1 @@
+"""Notifications from payment providers: kept first, applied afterwards."""
