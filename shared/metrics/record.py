@@ -106,6 +106,28 @@ async def record_revenue(
     await record(session, event)
 
 
+def deferred_event(
+    *,
+    agency: str,
+    source_reference: str,
+    segment: Segment,
+    stream: Stream,
+    amount: Money,
+    occurred_on: date,
+    now: datetime,
+) -> Event[Payload]:
+    """The event that :func:`record_deferred` stores (for hot paths that write many at once)."""
+    payload = DeferredRecorded(
+        source_reference=source_reference,
+        segment=segment,
+        stream=stream,
+        currency=amount.currency,
+        amount=amount.amount,
+        occurred_on=occurred_on,
+    )
+    return _event(payload, agency, source_reference, now)
+
+
 async def record_deferred(
     session: Session,
     *,
@@ -118,15 +140,16 @@ async def record_deferred(
     now: datetime,
 ) -> None:
     """A change of deferred revenue: + when billed ahead, − when recognised, refunded or reversed."""
-    payload = DeferredRecorded(
+    event = deferred_event(
+        agency=agency,
         source_reference=source_reference,
         segment=segment,
         stream=stream,
-        currency=amount.currency,
-        amount=amount.amount,
+        amount=amount,
         occurred_on=occurred_on,
+        now=now,
     )
-    await record(session, _event(payload, agency, source_reference, now))
+    await record(session, event)
 
 
 async def record_mrr_movement(
