@@ -61,8 +61,12 @@ class JournalLine(Row, table=True):
 
     __tablename__ = "journal_line"
     __table_args__: Any = (
-        ForeignKeyConstraint(["agency", "account"], ["ledger_account.agency", "ledger_account.code"]),
-        Index("ix_journal_line_agency_account", "agency", "account", postgresql_include=["amount_vnd"]),
+        ForeignKeyConstraint(
+            ["agency", "account"], ["ledger_account.agency", "ledger_account.code"]
+        ),
+        Index(
+            "ix_journal_line_agency_account", "agency", "account", postgresql_include=["amount_vnd"]
+        ),
     )
     entry_id: UUID = Field(primary_key=True, foreign_key="journal_entry.id")
     line_no: int = Field(primary_key=True)

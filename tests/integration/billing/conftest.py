@@ -1,17 +1,24 @@
-"""A migrated, empty billing database for each test."""
+"""A migrated billing database for each test, and a whole billing around it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from shared.database.migrations import migrate
+from tests.integration.billing.world import World, make_world
 
 
 @pytest.fixture
 def billing_url(create_database, template_database) -> str:
-    name = template_database(
-        "billing", lambda url: asyncio.run(migrate(url, "services.billing"))
-    )
+    name = template_database("billing", lambda url: asyncio.run(migrate(url, "services.billing")))
     return create_database("billing", name)
+
+
+@pytest.fixture
+async def world(billing_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with make_world(billing_url, tmp_path) as made:
+        yield made

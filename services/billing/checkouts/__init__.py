@@ -1,0 +1,1 @@
+"""The reader's way to the payment page and back."""

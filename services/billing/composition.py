@@ -1,0 +1,157 @@
+"""The parts of billing, put together once for the web process, the worker and the commands."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from services.billing import models as _models  # noqa: F401 - foreign keys need every table
+from services.billing.checkouts.service import Checkouts
+from services.billing.invariants import Invariants
+from services.billing.ledger.service import Ledger
+from services.billing.payments.adapters.port import PaymentProvider
+from services.billing.payments.adapters.stripe import StripeProvider
+from services.billing.payments.service import Payments
+from services.billing.plans.service import Plans
+from services.billing.readers.adapters.mail import MailSender, OutboxMail
+from services.billing.readers.adapters.smtp import SmtpMail
+from services.billing.readers.service import Readers
+from services.billing.settings import BillingSettings
+from services.billing.subscriptions.service import Subscriptions
+from services.billing.webhooks.service import Applier, Inbox, Webhooks
+from shared.auth import SigningKeySet
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+
+log = structlog.get_logger(__name__)
+
+ISSUER = "press-billing"
+Check = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Billing:
+    """Everything a process of billing may need."""
+
+    settings: BillingSettings
+    database: Database
+    clock: Clock
+    provider: PaymentProvider
+    readers: Readers
+    plans: Plans
+    subscriptions: Subscriptions
+    payments: Payments
+    checkouts: Checkouts
+    ledger: Ledger
+    inbox: Inbox
+    applier: Applier
+    webhooks: Webhooks
+    invariants: Invariants
+
+    async def close(self) -> None:
+        await self.inbox.close()
+        await self.provider.close()
+        await self.database.close()
+
+
+def build(
+    settings: BillingSettings,
+    *,
+    role: str = "web",
+    clock: Clock | None = None,
+    provider: PaymentProvider | None = None,
+) -> Billing:
+    """``clock`` and ``provider`` are given by tests only."""
+    clock = clock or SystemClock(settings.clock_offset_seconds)
+    database = Database(
+        settings.database_url,
+        application_name=f"billing-{role}",
+        pool_size=max(
+            settings.database_pool_size, settings.appliers + 2 if role == "worker" else 0
+        ),
+    )
+    provider = provider or StripeProvider(
+        settings.stripe_secret_key,
+        api_base=settings.stripe_api_base,
+        timeout_seconds=settings.stripe_timeout_seconds,
+        max_retries=settings.stripe_max_retries,
+    )
+    grace = timedelta(days=settings.grace_days)
+    plans = Plans(database, clock, provider)
+    subscriptions = Subscriptions(database, clock, provider, grace=grace)
+    payments = Payments(database, clock, provider, grace=grace)
+    return Billing(
+        settings=settings,
+        database=database,
+        clock=clock,
+        provider=provider,
+        readers=Readers(
+            database,
+            clock,
+            mail_sender(settings, database, clock),
+            secret=settings.form_secret,
+            session_days=settings.session_days,
+        ),
+        plans=plans,
+        subscriptions=subscriptions,
+        payments=payments,
+        checkouts=Checkouts(
+            database,
+            clock,
+            provider,
+            plans,
+            payments,
+            subscriptions,
+            public_url=settings.billing_url,
+        ),
+        ledger=Ledger(database, clock),
+        inbox=Inbox(database, clock, provider.name),
+        applier=Applier(
+            database, clock, provider, payments, max_attempts=settings.webhook_max_attempts
+        ),
+        webhooks=Webhooks(database, clock, provider),
+        invariants=Invariants(database, clock),
+    )
+
+
+def mail_sender(settings: BillingSettings, database: Database, clock: Clock) -> MailSender:
+    """SMTP, or the local outbox."""
+    if settings.mail_transport == "outbox":
+        return OutboxMail(database, clock)
+    return SmtpMail(
+        settings.smtp_host,
+        settings.smtp_port,
+        sender=settings.mail_from,
+        username=settings.smtp_username,
+        password=settings.smtp_password,
+        tls=settings.smtp_tls,
+    )
+
+
+def signing_keys(settings: BillingSettings) -> SigningKeySet:
+    """The keys of reader tokens; outside production they are made once, where there are none."""
+    path = settings.signing_keys_path
+    if settings.environment != "production" and not path.exists():
+        _make_keys(path)
+    return SigningKeySet.from_file(ISSUER, str(path))
+
+
+def _make_keys(path: Path) -> None:
+    """Written aside and linked: of several processes starting together one wins, and nobody reads half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(SigningKeySet.new_pem())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        log.info("signing_keys_exist", path=str(path))
+    finally:
+        draft.unlink()

@@ -1,0 +1,157 @@
+"""What must always be true, checked all the time: by a timer in production, and by the property tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlalchemy import text
+
+from services.billing import metrics
+from services.billing.ledger import rules as books
+from shared.clock import Clock
+from shared.database import Database, ReadSession
+
+
+class Invariant:
+    """A statement about the database, and a query that counts (or sums) what contradicts it: 0 is right."""
+
+    name: ClassVar[str]
+    statement: ClassVar[str]
+    sql: ClassVar[str]
+
+    async def violations(self, session: ReadSession, now: object) -> int:
+        parameters = {"now": now} if ":now" in self.sql else {}
+        return int(await session.scalar(text(self.sql), parameters) or 0)
+
+
+class LedgerBalances(Invariant):
+    name = "ledger_balances"
+    statement = "Every journal entry sums to zero"
+    sql = """SELECT count(*) FROM (SELECT entry_id FROM journal_line GROUP BY entry_id
+             HAVING sum(amount_vnd) <> 0 OR count(*) < 2) AS wrong"""
+
+
+class DeferredRollsForward(Invariant):
+    name = "deferred_rolls_forward"
+    statement = (
+        "Deferred opening + billed − recognised − reversed = closing, in books and schedules"
+    )
+    sql = f"""SELECT coalesce(sum(abs(books.amount - plan.amount)), 0) FROM
+        (SELECT a.id, coalesce(-sum(l.amount_vnd), 0) AS amount FROM agency a
+         LEFT JOIN journal_line l ON l.agency = a.id AND l.account = '{books.DEFERRED}'
+         GROUP BY a.id) AS books
+        JOIN (SELECT a.id, coalesce(sum(s.total_vnd - s.recognised_vnd - s.reversed_vnd
+                                        - s.carried_vnd), 0) AS amount
+              FROM agency a LEFT JOIN recognition_schedule s ON s.agency = a.id
+              GROUP BY a.id) AS plan ON plan.id = books.id"""  # noqa: S608 - a constant of ours
+
+
+class PaymentsArePosted(Invariant):
+    name = "payments_are_posted"
+    statement = (
+        "What payments say was captured and given back is what the provider owes in the books"
+    )
+    sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
+        (SELECT a.id, coalesce(sum(l.amount_vnd), 0) AS amount FROM agency a
+         LEFT JOIN journal_line l ON l.agency = a.id AND l.account = '{books.RECEIVABLE}'
+         GROUP BY a.id) AS books
+        JOIN (SELECT a.id, coalesce(sum(p.amount_vnd - p.refunded_vnd), 0) AS amount
+              FROM agency a LEFT JOIN payment p ON p.agency = a.id GROUP BY a.id) AS facts
+        ON facts.id = books.id"""  # noqa: S608 - a constant of ours
+
+
+class PaidInvoicesHaveEntitlements(Invariant):
+    name = "paid_invoices_have_entitlements"
+    statement = "Every payment that was not given back has its right to read within a minute"
+    sql = """SELECT count(*) FROM payment p
+        JOIN subscription s ON s.id = p.subscription_id
+        LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
+        WHERE p.refunded_vnd < p.amount_vnd AND (e.id IS NULL OR e.revoked AND s.ended_at IS NULL
+              OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""
+
+
+class InboxIsHandled(Invariant):
+    name = "inbox_is_handled"
+    statement = (
+        "Every webhook event is handled or parked within a quarter of an hour of its last try"
+    )
+    sql = """SELECT count(*) FROM webhook_event
+        WHERE state = 'waiting' AND next_attempt_at < CAST(:now AS timestamptz) - interval '15 minutes'"""
+
+
+class RefundsWithinCaptured(Invariant):
+    name = "refunds_within_captured"
+    statement = "Refunds of a payment never exceed what was captured, and add up to what it says"
+    sql = """SELECT count(*) FROM payment p
+        LEFT JOIN (SELECT payment_id, sum(amount_vnd) AS amount FROM refund GROUP BY payment_id) r
+        ON r.payment_id = p.id
+        WHERE p.refunded_vnd > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0)"""
+
+
+class MrrMovementsSum(Invariant):
+    name = "mrr_movements_sum"
+    statement = "The movements of monthly recurring revenue sum to the monthly recurring revenue"
+    sql = """SELECT count(*) FROM subscription s
+        LEFT JOIN (SELECT subscription_id, sum(amount_vnd) AS amount FROM mrr_movement
+                   GROUP BY subscription_id) m ON m.subscription_id = s.id
+        WHERE s.mrr_vnd <> coalesce(m.amount, 0)"""
+
+
+class PeriodsDoNotOverlap(Invariant):
+    name = "periods_do_not_overlap"
+    statement = "No two periods that were paid for (net of refunds) of one subscription overlap"
+    sql = """SELECT count(*) FROM payment a JOIN payment b
+        ON b.subscription_id = a.subscription_id AND b.id > a.id
+        AND tstzrange(a.period_start, a.period_end) && tstzrange(b.period_start, b.period_end)
+        WHERE a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""
+
+
+ALL: tuple[Invariant, ...] = (
+    LedgerBalances(),
+    DeferredRollsForward(),
+    PaymentsArePosted(),
+    PaidInvoicesHaveEntitlements(),
+    InboxIsHandled(),
+    RefundsWithinCaptured(),
+    MrrMovementsSum(),
+    PeriodsDoNotOverlap(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The state of one invariant; ``violations`` 0 is right."""
+
+    name: str
+    statement: str
+    violations: int
+
+
+class Invariants:
+    """Checks them all on one consistent snapshot."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def check(self) -> list[Finding]:
+        async with self._database.read() as session:
+            now = self._clock.now()
+            return [
+                Finding(one.name, one.statement, await one.violations(session, now)) for one in ALL
+            ]
+
+    async def export(self) -> None:
+        """Set the gauges."""
+        for finding in await self.check():
+            metrics.INVARIANT.labels(finding.name).set(finding.violations)
+        async with self._database.read() as session:
+            rows = await session.execute(
+                text(
+                    """SELECT a.id, coalesce(sum(l.amount_vnd), 0) FROM agency a
+                       LEFT JOIN journal_line l ON l.agency = a.id GROUP BY a.id"""
+                )
+            )
+            for agency, amount in rows:
+                metrics.LEDGER_IMBALANCE.labels(agency).set(int(amount))

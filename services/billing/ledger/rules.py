@@ -1,0 +1,115 @@
+"""Decisions of the books: values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from shared.money import accrued
+
+
+class Line(NamedTuple):
+    """One side: debits positive, credits negative, whole đồng."""
+
+    account: str
+    amount_vnd: int
+
+
+class AccountSpec(NamedTuple):
+    """An account, and its number in the example chart of a Vietnamese public-service unit."""
+
+    code: str
+    kind: str
+    local_code: str
+    name_vi: str
+    name_en: str
+
+
+BANK = "bank"
+RECEIVABLE = "stripe_receivable"
+DEFERRED = "deferred_subscription"
+VAT_PAYABLE = "vat_payable"
+REVENUE = "revenue_subscription"
+REFUNDS = "refunds_subscription"
+FEES = "payment_fees"
+
+#: The example chart follows the shape of circular 24/2024/TT-BTC; an agency maps to its own numbers.
+CHART = (
+    AccountSpec(BANK, "asset", "112", "Tiền gửi ngân hàng", "Bank"),
+    AccountSpec(
+        RECEIVABLE, "asset", "1311", "Phải thu cổng thanh toán Stripe", "Receivable from Stripe"
+    ),
+    AccountSpec(
+        DEFERRED,
+        "liability",
+        "3387",
+        "Doanh thu chưa thực hiện – gói đọc báo",
+        "Deferred revenue – subscriptions",
+    ),
+    AccountSpec(VAT_PAYABLE, "liability", "3331", "Thuế GTGT phải nộp", "VAT payable"),
+    AccountSpec(REVENUE, "revenue", "5311", "Doanh thu gói đọc báo", "Revenue – subscriptions"),
+    AccountSpec(REFUNDS, "contra_revenue", "5319", "Hoàn tiền bạn đọc", "Refunds to readers"),
+    AccountSpec(FEES, "expense", "6427", "Phí cổng thanh toán", "Payment fees"),
+)
+
+
+class UnbalancedEntryError(ValueError):
+    """Lines that do not make an entry. The database would refuse it too."""
+
+
+def check_lines(lines: tuple[Line, ...]) -> None:
+    """Raises :class:`UnbalancedEntryError` unless there are two lines or more, none zero, that sum to zero."""
+    total = sum(line.amount_vnd for line in lines)
+    if len(lines) < 2 or total != 0 or any(line.amount_vnd == 0 for line in lines):
+        raise UnbalancedEntryError(f"{len(lines)} lines that sum to {total}")
+
+
+def payment_lines(gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
+    """A payment for days to come: owed by the provider, not yet earned."""
+    lines = [Line(RECEIVABLE, gross_vnd), Line(DEFERRED, -(gross_vnd - vat_vnd))]
+    if vat_vnd:
+        lines.append(Line(VAT_PAYABLE, -vat_vnd))
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSplit:
+    """A refund: what had not been earned yet goes first, the rest takes back revenue."""
+
+    deferred_vnd: int
+    earned_vnd: int
+
+    def lines(self) -> tuple[Line, ...]:
+        sides = [
+            Line(DEFERRED, self.deferred_vnd),
+            Line(REFUNDS, self.earned_vnd),
+            Line(RECEIVABLE, -(self.deferred_vnd + self.earned_vnd)),
+        ]
+        return tuple(line for line in sides if line.amount_vnd)
+
+
+def split_refund(refund_vnd: int, still_deferred_vnd: int) -> RefundSplit:
+    """Raises ``ValueError`` for amounts that cannot be."""
+    if refund_vnd <= 0 or still_deferred_vnd < 0:
+        raise ValueError(f"a refund of {refund_vnd} with {still_deferred_vnd} deferred cannot be")
+    deferred = min(refund_vnd, still_deferred_vnd)
+    return RefundSplit(deferred, refund_vnd - deferred)
+
+
+def days_bought(first: date, end: date) -> tuple[date, date]:
+    """Calendar days a period stands for: the day it starts on up to, without, the day it ends on; at least one."""
+    return (first, end) if end > first else (first, first + timedelta(days=1))
+
+
+def recognised_on(total_vnd: int, starts_on: date, ends_on: date, day: date) -> int:
+    """What one day earns. All days from ``starts_on`` to before ``ends_on`` sum exactly to the total."""
+    whole = (ends_on - starts_on).days
+    done = (day - starts_on).days
+    return accrued(total_vnd, done + 1, whole) - accrued(total_vnd, done, whole)
+
+
+def recognised_before(total_vnd: int, starts_on: date, ends_on: date, day: date) -> int:
+    """What has been earned on all days before ``day``."""
+    whole = (ends_on - starts_on).days
+    return accrued(total_vnd, min(max((day - starts_on).days, 0), whole), whole)

@@ -1,0 +1,215 @@
+"""Payments applied: one use case, whoever brings the word (webhook, sweep, or the reader coming back)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from services.billing import metrics
+from services.billing.ledger import service as ledger
+from services.billing.payments import repository
+from services.billing.payments.adapters.port import (
+    CheckoutCompleted,
+    CheckoutFacts,
+    Fact,
+    InvoicePaid,
+    PaidInvoice,
+    PaymentProvider,
+    Refunded,
+    SubscriptionTouched,
+)
+from services.billing.payments.models import Payment, Refund
+from services.billing.plans.service import vat_in
+from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions import service as subscriptions
+from services.billing.subscriptions.models import Subscription
+from services.billing.subscriptions.rules import State
+from shared.agencies import get_agency
+from shared.clock import Clock, local_date
+from shared.database import Database, Session
+from shared.ids import new_id
+from shared.money import Money
+
+log = structlog.get_logger(__name__)
+
+
+class PrerequisiteMissingError(Exception):
+    """What this builds on has not been applied yet: try again later."""
+
+
+class Payments:
+    """Turns facts into the books, the subscription, the right to read and their events: one transaction."""
+
+    def __init__(
+        self, database: Database, clock: Clock, provider: PaymentProvider, *, grace: timedelta
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._provider = provider
+        self._grace = grace
+
+    async def apply(self, session: Session, fact: Fact) -> bool:
+        """Apply a fact in the caller's transaction. Idempotent. False when billing has no part in it.
+
+        Raises :class:`PrerequisiteMissingError` and the provider's errors.
+        """
+        match fact:
+            case CheckoutCompleted(session_id):
+                checkout = await self._provider.fetch_checkout(session_id)
+                return await self.apply_checkout(session, checkout)
+            case InvoicePaid(invoice):
+                return await self._apply_subscription(session, invoice.subscription_id, invoice)
+            case SubscriptionTouched(subscription_id):
+                return await self._apply_subscription(session, subscription_id, None)
+            case Refunded(reference):
+                return await self._apply_refunds(session, reference)
+            case _:
+                return False
+
+    async def apply_checkout(self, session: Session, checkout: CheckoutFacts) -> bool:
+        """A checkout the provider calls paid. False when it is not (yet)."""
+        if not checkout.paid or not checkout.subscription_id:
+            return False
+        applied = await self._apply_subscription(
+            session, checkout.subscription_id, checkout.invoice
+        )
+        if applied:
+            await repository.complete_checkout(
+                session, self._provider.name, checkout.session_id, self._clock.now()
+            )
+        return applied
+
+    async def _apply_subscription(
+        self, session: Session, subscription_id: str, invoice: PaidInvoice | None
+    ) -> bool:
+        """One at a time for each subscription: who holds the lock asks the provider anew, so that an older answer
+        never overwrites a newer one."""
+        name, now = self._provider.name, self._clock.now()
+        await subscriptions_repository.lock(session, name, subscription_id)
+        row = await subscriptions_repository.by_provider_id(session, name, subscription_id)
+        if invoice is not None and row is not None and State(row.state) == State.ACTIVE:
+            # A renewal of what is active: the invoice says it all, and a month's beginning brings many.
+            if invoice.period_end > row.period_end:
+                row.period_start, row.period_end = invoice.period_start, invoice.period_end
+        else:
+            facts = await self._provider.fetch_subscription(subscription_id)
+            origin = facts.origin
+            if origin is None or not await repository.origin_exists(
+                session, origin.agency, origin.reader_id, origin.price_id
+            ):
+                log.info("subscription_not_ours", provider_id=subscription_id)
+                return False
+            row = await subscriptions.observe(session, name, facts, origin, now)
+            await repository.save_customer(session, name, row.reader_id, facts.customer)
+        if invoice is not None:
+            await self._record_payment(session, row, invoice, now)
+        await subscriptions.refresh(session, row, self._grace, now)
+        return True
+
+    async def _record_payment(
+        self, session: Session, row: Subscription, invoice: PaidInvoice, now: datetime
+    ) -> None:
+        if await repository.payment_by_invoice(session, row.provider, invoice.id) is not None:
+            return
+        agency = await get_agency(session, row.agency)
+        paid_on = local_date(invoice.paid_at, agency.zone)
+        payment = Payment(
+            id=new_id(),
+            agency=row.agency,
+            subscription_id=row.id,
+            reader_id=row.reader_id,
+            provider=row.provider,
+            provider_invoice=invoice.id,
+            number=invoice.number,
+            amount_vnd=invoice.amount_vnd,
+            period_start=invoice.period_start,
+            period_end=invoice.period_end,
+            paid_at=invoice.paid_at,
+        )
+        session.add(payment)
+        await session.flush()
+        await ledger.post_payment(
+            session,
+            ledger.PaymentFact(
+                payment.id,
+                agency,
+                f"{row.provider}:invoice:{invoice.id}",
+                Money(invoice.amount_vnd, invoice.currency),
+                await vat_in(session, invoice.amount_vnd, paid_on),
+                invoice.paid_at,
+                invoice.period_start,
+                invoice.period_end,
+            ),
+            now,
+        )
+        metrics.PAYMENTS.labels(row.agency, "paid").inc()
+
+    async def _apply_refunds(self, session: Session, reference: str) -> bool:
+        """Every refund of a payment that went through, each once."""
+        name, now = self._provider.name, self._clock.now()
+        invoice_id = await self._provider.invoice_of_payment(reference)
+        if invoice_id is None:
+            return False
+        known = await repository.payment_by_invoice(session, name, invoice_id)
+        if known is None:
+            raise PrerequisiteMissingError(
+                f"the payment of invoice {invoice_id} is not applied yet"
+            )
+        subscription = await session.get(Subscription, known.subscription_id)
+        assert subscription is not None  # a foreign key holds it
+        await subscriptions_repository.lock(session, name, subscription.provider_id)
+        row = await subscriptions_repository.by_provider_id(session, name, subscription.provider_id)
+        payment = await repository.payment_by_invoice(session, name, invoice_id)
+        assert row is not None and payment is not None
+        for refund in await self._provider.refunds_of(reference):
+            if not await repository.refund_exists(session, name, refund.id):
+                await self._record_refund(
+                    session, payment, refund.id, refund.amount_vnd, refund.refunded_at, now
+                )
+        await subscriptions.refresh(session, row, self._grace, now)
+        return True
+
+    async def _record_refund(
+        self,
+        session: Session,
+        payment: Payment,
+        refund_id: str,
+        amount_vnd: int,
+        refunded_at: datetime,
+        now: datetime,
+    ) -> None:
+        id_ = new_id()
+        deferred = await ledger.post_refund(
+            session,
+            ledger.RefundFact(
+                id_,
+                payment.id,
+                await get_agency(session, payment.agency),
+                f"{payment.provider}:refund:{refund_id}",
+                Money(amount_vnd),
+                refunded_at,
+            ),
+            now,
+        )
+        session.add(
+            Refund(
+                id=id_,
+                agency=payment.agency,
+                payment_id=payment.id,
+                provider=payment.provider,
+                provider_refund=refund_id,
+                amount_vnd=amount_vnd,
+                deferred_vnd=deferred,
+                refunded_at=refunded_at,
+            )
+        )
+        payment.refunded_vnd += amount_vnd
+        await session.flush()
+        metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
+
+    async def of_reader(self, reader_id: UUID) -> Sequence[Payment]:
+        async with self._database.read() as session:
+            return await repository.payments_of_reader(session, reader_id)

@@ -1,0 +1,164 @@
+"""Every SQL statement about plans and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.billing.plans.rules import VatRow
+from shared.database import ReadSession, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A price with the plan it is of."""
+
+    price_id: UUID
+    agency: str
+    plan_id: UUID
+    plan_code: str
+    scope: str
+    name_vi: str
+    name_en: str
+    description_vi: str
+    description_en: str
+    period: str
+    amount_vnd: int
+    currency: str
+    current: bool
+
+    def name(self, language: str) -> str:
+        return self.name_vi if language == "vi" else self.name_en
+
+    def description(self, language: str) -> str:
+        return self.description_vi if language == "vi" else self.description_en
+
+
+_OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.scope, p.name_vi,
+    p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency,
+    pp.superseded_at IS NULL AND p.active AS current
+    FROM plan_price pp JOIN plan p ON p.id = pp.plan_id"""
+
+
+async def offers(session: Session | ReadSession, agency: str) -> Sequence[Offer]:
+    """What may be bought now."""
+    rows = await session.execute(
+        text(
+            f"{_OFFER} WHERE pp.agency = :agency AND pp.superseded_at IS NULL AND p.active ORDER BY p.code"
+        ),
+        {"agency": agency},
+    )
+    return [Offer(**row) for row in rows.mappings()]
+
+
+async def offer(session: Session | ReadSession, agency: str, price_id: UUID) -> Offer | None:
+    """A price, also one that was superseded."""
+    row = (
+        (
+            await session.execute(
+                text(f"{_OFFER} WHERE pp.id = :id AND pp.agency = :agency"),
+                {"id": price_id, "agency": agency},
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return Offer(**row) if row else None
+
+
+async def save_plan(session: Session, values: dict[str, object]) -> UUID:
+    """Insert or update a plan's words; returns its id."""
+    id_: UUID = (
+        await session.execute(
+            text(
+                """INSERT INTO plan (id, agency, code, scope, name_vi, name_en, description_vi,
+                                     description_en)
+                   VALUES (:id, :agency, :code, :scope, :name_vi, :name_en, :description_vi,
+                           :description_en)
+                   ON CONFLICT (agency, code) DO UPDATE SET name_vi = excluded.name_vi,
+                       name_en = excluded.name_en, description_vi = excluded.description_vi,
+                       description_en = excluded.description_en
+                   RETURNING id"""
+            ),
+            values,
+        )
+    ).scalar_one()
+    return id_
+
+
+async def lock_plan(session: Session, plan_id: UUID) -> None:
+    await session.execute(text("SELECT 1 FROM plan WHERE id = :id FOR UPDATE"), {"id": plan_id})
+
+
+async def current_amount(session: Session, plan_id: UUID, period: str) -> int | None:
+    amount: int | None = (
+        await session.execute(
+            text(
+                """SELECT amount_vnd FROM plan_price
+                   WHERE plan_id = :plan AND period = :period AND superseded_at IS NULL"""
+            ),
+            {"plan": plan_id, "period": period},
+        )
+    ).scalar_one_or_none()
+    return amount
+
+
+async def supersede(session: Session, plan_id: UUID, period: str, now: datetime) -> None:
+    await session.execute(
+        text(
+            """UPDATE plan_price SET superseded_at = :now
+               WHERE plan_id = :plan AND period = :period AND superseded_at IS NULL"""
+        ),
+        {"plan": plan_id, "period": period, "now": now},
+    )
+
+
+async def add_price(session: Session, values: dict[str, object]) -> None:
+    await session.execute(
+        text(
+            """INSERT INTO plan_price (id, agency, plan_id, period, amount_vnd, created_at)
+               VALUES (:id, :agency, :plan, :period, :amount, :now)"""
+        ),
+        values,
+    )
+
+
+async def external_price(
+    session: Session | ReadSession, provider: str, price_id: UUID
+) -> str | None:
+    found: str | None = (
+        await session.execute(
+            text(
+                "SELECT external_id FROM provider_price WHERE provider = :provider AND price_id = :id"
+            ),
+            {"provider": provider, "id": price_id},
+        )
+    ).scalar_one_or_none()
+    return found
+
+
+async def save_external_price(
+    session: Session, provider: str, price_id: UUID, external_id: str, now: datetime
+) -> None:
+    await session.execute(
+        text(
+            """INSERT INTO provider_price (provider, price_id, external_id, created_at)
+               VALUES (:provider, :id, :external, :now) ON CONFLICT DO NOTHING"""
+        ),
+        {"provider": provider, "id": price_id, "external": external_id, "now": now},
+    )
+
+
+async def vat_rows(session: Session | ReadSession, kind: str) -> list[VatRow]:
+    rows = await session.execute(
+        text(
+            """SELECT valid_from, valid_until, treatment, rate_basis_points FROM vat_rate
+               WHERE kind = :kind ORDER BY valid_from"""
+        ),
+        {"kind": kind},
+    )
+    return [VatRow(*row) for row in rows]

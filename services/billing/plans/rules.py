@@ -1,0 +1,47 @@
+"""Decisions about prices and tax: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+#: How many of a period make a year, as a ratio: months are what MRR is normalised to.
+PERIODS_A_YEAR = {"week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
+PERIOD_ORDER = tuple(PERIODS_A_YEAR)
+
+
+def monthly(amount_vnd: int, period: str) -> int:
+    """A price normalised to a month, rounded down to the đồng. Raises ``KeyError`` for an unknown period."""
+    return amount_vnd * PERIODS_A_YEAR[period] // 12
+
+
+@dataclass(frozen=True, slots=True)
+class VatRow:
+    """One row of the dated table. ``valid_until`` is exclusive; exempt rows have no rate."""
+
+    valid_from: date
+    valid_until: date | None
+    treatment: Literal["exempt", "rate"]
+    rate_basis_points: int | None
+
+
+class NoVatRateError(LookupError):
+    """No row says how this is taxed on this day: an error, never a guess."""
+
+
+def vat_row(rows: Sequence[VatRow], day: date) -> VatRow:
+    """The row in force on ``day``. Raises :class:`NoVatRateError`."""
+    for row in rows:
+        if row.valid_from <= day and (row.valid_until is None or day < row.valid_until):
+            return row
+    raise NoVatRateError(f"the table of VAT rates has no row for {day}")
+
+
+def vat_included(gross_vnd: int, row: VatRow) -> int:
+    """The tax inside a price that includes it, rounded half up to the đồng; exempt has none."""
+    if row.rate_basis_points is None:
+        return 0
+    whole = 10_000 + row.rate_basis_points
+    return (2 * gross_vnd * row.rate_basis_points + whole) // (2 * whole)

@@ -1,0 +1,64 @@
+"""``GET /v1/agencies/{agency}/session``: who is reading, for the agency's website; and the public keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from services.billing.composition import Billing
+from services.billing.readers.schemas import ReaderOut, SessionOut
+from services.billing.readers.web import session_cookie
+from shared.agencies import get_agency
+from shared.auth import SigningKeySet
+
+TOKEN_SECONDS = 300
+AUDIENCE = "press-paywall"
+
+
+def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
+    routes = APIRouter(tags=["readers"])
+
+    @routes.get("/v1/agencies/{agency}/session", openapi_extra={"x-public": True})
+    async def session(agency: str, request: Request, response: Response) -> SessionOut:
+        """Who is reading (by the reader's cookie), with a short-lived token for the paywall."""
+        async with billing.database.read() as reading:
+            await get_agency(reading, agency)
+        response.headers["Cache-Control"] = "private, no-store"
+        base = f"{billing.settings.billing_url.rstrip('/')}/r/{agency}"
+        answer = SessionOut(
+            signed_in=False,
+            sign_in_url=f"{base}/sign-in",
+            plans_url=f"{base}/plans",
+            account_url=f"{base}/account",
+        )
+        cookie = request.cookies.get(session_cookie(agency), "")
+        found = await billing.readers.current(agency, cookie)
+        if found is None:
+            return answer
+        _, reader = found
+        now = billing.clock.now()
+        rights = await billing.subscriptions.rights(reader.id)
+        claims = {
+            "sub": str(reader.id),
+            "agency": agency,
+            "ent": [{"scope": scope, "until": int(until.timestamp())} for scope, until in rights],
+        }
+        token = keys.sign(claims, audience=AUDIENCE, now=now, lifetime_seconds=TOKEN_SECONDS)
+        return answer.model_copy(
+            update={
+                "signed_in": True,
+                "reader": ReaderOut(id=reader.id, name=reader.name, email=reader.email),
+                "token": token,
+                "expires_at": now.replace(microsecond=0) + timedelta(seconds=TOKEN_SECONDS),
+            }
+        )
+
+    @routes.get("/.well-known/jwks.json", openapi_extra={"x-public": True})
+    async def jwks(response: Response) -> dict[str, Any]:
+        """The public keys of reader tokens (RFC 7517)."""
+        response.headers["Cache-Control"] = "public, max-age=60"
+        return keys.jwks()
+
+    return routes

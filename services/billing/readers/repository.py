@@ -1,0 +1,134 @@
+"""Every SQL statement about readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+
+from services.billing.readers.models import Consent, MailMessage, Reader, ReaderSession, SignInCode
+from shared.database import ReadSession, Session
+
+_HIT = text(
+    """INSERT INTO rate_window (bucket, window_start, hits) VALUES (:bucket, :start, 1)
+       ON CONFLICT (bucket, window_start) DO UPDATE SET hits = rate_window.hits + 1
+       RETURNING hits"""
+)
+_INSERT_READER = text(
+    """INSERT INTO reader (id, agency, email, created_at) VALUES (:id, :agency, :email, :now)
+       ON CONFLICT (agency, email) DO NOTHING"""
+)
+
+
+async def hit(session: Session, bucket: str, start: datetime) -> int:
+    """Count one try; returns how many there were in this window, this one included."""
+    hits: int = (await session.execute(_HIT, {"bucket": bucket, "start": start})).scalar_one()
+    return hits
+
+
+async def forget_old(session: Session, before: datetime) -> None:
+    """Codes and counters nobody needs any more."""
+    await session.execute(text("DELETE FROM rate_window WHERE window_start < :at"), {"at": before})
+    await session.execute(text("DELETE FROM sign_in_code WHERE expires_at < :at"), {"at": before})
+
+
+async def code_for_update(session: Session, agency: str, attempt: bytes) -> SignInCode | None:
+    found: SignInCode | None = await session.scalar(
+        select(SignInCode)
+        .where(SignInCode.agency == agency, SignInCode.attempt_hash == attempt)  # type: ignore[arg-type]
+        .with_for_update()
+    )
+    return found
+
+
+async def reader_by_email(
+    session: Session, reader_id: UUID, agency: str, email: str, now: datetime
+) -> Reader:
+    """The reader under this address, made under ``reader_id`` when there is none yet."""
+    await session.execute(
+        _INSERT_READER, {"id": reader_id, "agency": agency, "email": email, "now": now}
+    )
+    return (
+        await session.scalars(
+            select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+        )
+    ).one()
+
+
+async def session_by_token(
+    session: Session | ReadSession, agency: str, token: bytes, now: datetime
+) -> tuple[ReaderSession, Reader] | None:
+    row = (
+        await session.execute(
+            select(ReaderSession, Reader)
+            .join(Reader, Reader.id == ReaderSession.reader_id)  # type: ignore[arg-type]
+            .where(
+                ReaderSession.token_hash == token,  # type: ignore[arg-type]
+                ReaderSession.agency == agency,  # type: ignore[arg-type]
+                ReaderSession.ended_at.is_(None),  # type: ignore[union-attr]
+                ReaderSession.expires_at > now,  # type: ignore[arg-type]
+            )
+        )
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def sessions_of(
+    session: Session | ReadSession, reader_id: UUID, now: datetime
+) -> Sequence[ReaderSession]:
+    return (
+        await session.scalars(
+            select(ReaderSession)
+            .where(
+                ReaderSession.reader_id == reader_id,  # type: ignore[arg-type]
+                ReaderSession.ended_at.is_(None),  # type: ignore[union-attr]
+                ReaderSession.expires_at > now,  # type: ignore[arg-type]
+            )
+            .order_by(ReaderSession.last_seen_at.desc())  # type: ignore[attr-defined]
+        )
+    ).all()
+
+
+async def touch(session: Session, id_: UUID, now: datetime, expires_at: datetime) -> None:
+    await session.execute(
+        update(ReaderSession)
+        .where(ReaderSession.id == id_)  # type: ignore[arg-type]
+        .values(last_seen_at=now, expires_at=expires_at)
+    )
+
+
+async def end_session(session: Session, id_: UUID, reader_id: UUID, now: datetime) -> bool:
+    """Whether there was such a session of this reader's."""
+    result: Any = await session.execute(
+        update(ReaderSession)
+        .where(
+            ReaderSession.id == id_,  # type: ignore[arg-type]
+            ReaderSession.reader_id == reader_id,  # type: ignore[arg-type]
+            ReaderSession.ended_at.is_(None),  # type: ignore[union-attr]
+        )
+        .values(ended_at=now)
+    )
+    return bool(result.rowcount)
+
+
+async def latest_consents(session: Session | ReadSession, reader_id: UUID) -> dict[str, Consent]:
+    """The newest word on each purpose."""
+    rows = await session.scalars(
+        select(Consent)
+        .where(Consent.reader_id == reader_id)  # type: ignore[arg-type]
+        .order_by(Consent.given_at, Consent.id)  # type: ignore[arg-type]
+    )
+    return {row.purpose: row for row in rows}
+
+
+async def recent_mail(session: Session | ReadSession, limit: int = 50) -> Sequence[MailMessage]:
+    return (
+        await session.scalars(
+            select(MailMessage)
+            .order_by(MailMessage.created_at.desc(), MailMessage.id.desc())  # type: ignore[attr-defined]
+            .limit(limit)
+        )
+    ).all()

@@ -1,0 +1,26 @@
+"""HTTP bodies about readers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+
+class ReaderOut(BaseModel):
+    id: UUID
+    name: str
+    email: str
+
+
+class SessionOut(BaseModel):
+    """Who is reading; ``token`` is for the paywall, valid until ``expires_at``."""
+
+    signed_in: bool
+    reader: ReaderOut | None = None
+    token: str | None = Field(default=None, description="EdDSA JWT for the paywall, 5 minutes")
+    expires_at: datetime | None = None
+    sign_in_url: str
+    plans_url: str
+    account_url: str

@@ -1,0 +1,59 @@
+"""The example agencies and their plans. Safe to repeat: the same price stays the same row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.billing.composition import Billing, build
+from services.billing.ledger.service import open_books
+from services.billing.settings import BillingSettings
+from shared.agencies import read_agencies, save_agencies
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
+
+PLANS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
+    "bao-hung-yen": (
+        {
+            "code": "doc-bao",
+            "name_vi": "Đọc báo không giới hạn",
+            "name_en": "Unlimited reading",
+            "description_vi": "Mọi bài viết trên trang, trên mọi thiết bị của bạn.",
+            "description_en": "Every article of the site, on all your devices.",
+        },
+        {"week": 19_000, "month": 59_000, "year": 590_000},
+    ),
+    "dai-song-hong": (
+        {
+            "code": "ban-nghe-dai",
+            "name_vi": "Bạn nghe đài",
+            "name_en": "Friend of the station",
+            "description_vi": "Bài viết, chương trình phát thanh và truyền hình xem lại.",
+            "description_en": "Articles, and radio and television on demand.",
+        },
+        {"month": 39_000, "year": 390_000},
+    ),
+}
+
+
+async def load(billing: Billing) -> None:
+    """Agencies, charts of accounts, plans."""
+    agencies = read_agencies(AGENCIES)
+    for agency in agencies:
+        # The demo's website stands where the local start put it, whatever port that is.
+        if agency.get("website"):
+            agency["website"] = billing.settings.news_site_url
+    async with billing.database.transaction() as session:
+        await save_agencies(session, agencies)
+        for agency in agencies:
+            await open_books(session, agency["id"])
+    for agency_id, (plan, prices) in PLANS.items():
+        await billing.plans.save_plan(agency_id, plan, prices)
+
+
+async def main() -> None:
+    billing = build(BillingSettings(), role="seed")
+    try:
+        await load(billing)
+    finally:
+        await billing.close()

@@ -1,0 +1,1 @@
+"""What members of staff see of billing: subscriptions, the books, the inbox, the invariants."""

@@ -1,0 +1,76 @@
+"""``/staff/{agency}``: the books at a glance, parked webhooks with a replay button, the invariants."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from services.billing.composition import Billing
+from services.billing.ledger import rules as books
+from services.billing.readers.web import BillingFormTokens, see_other
+from shared.agencies import Agency, get_agency
+from shared.auth.roles import Role
+from shared.web import Pages
+from shared.web.staff import StaffAccess
+
+ENTRIES_SHOWN = 25
+
+
+def router(
+    billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
+) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    async def allowed(request: Request, agency: str) -> Agency:
+        principal = await access.page(request)
+        principal.require(agency, Role.FINANCE, Role.SUPPORT)
+        async with billing.database.read() as session:
+            return await get_agency(session, agency)
+
+    @routes.get("/staff/{agency}")
+    async def overview(request: Request, agency: str, notice: str = "") -> Response:
+        found = await allowed(request, agency)
+        balances = await billing.ledger.trial_balance(agency)
+        by_code = {balance.code: balance.balance_vnd for balance in balances}
+        return pages.render(
+            request,
+            "staff.html",
+            agency=found,
+            balances=balances,
+            deferred=-by_code.get(books.DEFERRED, 0),
+            revenue=-by_code.get(books.REVENUE, 0) - by_code.get(books.REFUNDS, 0),
+            receivable=by_code.get(books.RECEIVABLE, 0),
+            entries=await billing.ledger.entries(agency, limit=ENTRIES_SHOWN),
+            parked=await billing.webhooks.listing("parked"),
+            inbox=await billing.webhooks.state(),
+            findings=await billing.invariants.check(),
+            notice=notice,
+            zone=found.zone,
+        )
+
+    @routes.get("/staff/{agency}/entries/{entry_id}")
+    async def entry(request: Request, agency: str, entry_id: UUID) -> Response:
+        found = await allowed(request, agency)
+        shown = await billing.ledger.entry(agency, entry_id)
+        related = await billing.ledger.entries(agency, limit=100, source_id=shown["source_id"])
+        return pages.render(
+            request,
+            "staff_entry.html",
+            agency=found,
+            entry=shown,
+            related=related,
+            zone=found.zone,
+        )
+
+    @routes.post("/staff/{agency}/webhooks/replay")
+    async def replay(request: Request, agency: str, event: list[str] = Form([])) -> Response:
+        """The inbox is one for all agencies: replaying is for those who keep the books."""
+        principal = await access.page(request)
+        principal.require(agency, Role.FINANCE)
+        await forms.verify(request)
+        replayed = await billing.webhooks.replay(event or None)
+        return see_other(f"/staff/{agency}?notice=replayed-{len(replayed)}")
+
+    return routes

@@ -1,0 +1,272 @@
+"""Subscriptions: what the provider says and what was paid, turned into a state, a right to read, and MRR.
+
+Everything is derived from facts that do not depend on the order in which they arrived, and written in the caller's
+transaction, together with the events that tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from services.billing.payments.adapters.port import Origin, PaymentProvider, SubscriptionFacts
+from services.billing.plans import repository as plans
+from services.billing.plans.rules import monthly
+from services.billing.subscriptions import repository, rules
+from services.billing.subscriptions.models import EntitlementRow, Subscription
+from shared.agencies import get_agency
+from shared.clock import Clock, local_date
+from shared.contracts import new_event
+from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
+from shared.database import Database, Session
+from shared.errors import ConflictError, NotFoundError
+from shared.ids import new_id
+from shared.metrics.record import record_mrr_movement
+from shared.money import Money
+from shared.outbox import record
+
+log = structlog.get_logger(__name__)
+
+REVIEWS_A_ROUND = 200
+
+
+class ForbiddenTransitionError(Exception):
+    """The table of transitions does not allow it: the notification is kept for a person to look at."""
+
+
+async def observe(
+    session: Session, provider: str, facts: SubscriptionFacts, origin: Origin, now: datetime
+) -> Subscription:
+    """Write down what the provider says of a subscription (the caller holds its lock and has just asked)."""
+    row = await repository.by_provider_id(session, provider, facts.id)
+    if row is None:
+        row = Subscription(
+            id=new_id(),
+            agency=origin.agency,
+            reader_id=origin.reader_id,
+            price_id=origin.price_id,
+            provider=provider,
+            provider_id=facts.id,
+            provider_status=facts.status,
+            state=rules.State.INCOMPLETE,
+            period_start=facts.period_start,
+            period_end=facts.period_end,
+            created_at=facts.created_at,
+            updated_at=now,
+        )
+        session.add(row)
+        await session.flush()
+        await repository.add_transition(session, row.id, None, row.state, now)
+    row.provider_status = facts.status
+    row.cancel_at_period_end = facts.cancel_at_period_end
+    row.ended_at = facts.ended_at
+    row.period_start, row.period_end = facts.period_start, facts.period_end
+    return row
+
+
+async def refresh(session: Session, row: Subscription, grace: timedelta, now: datetime) -> None:
+    """Derive state, right to read and MRR anew from the facts, and tell what changed."""
+    await session.flush()
+    periods = await repository.paid_periods(session, row.id)
+    facts = rules.Facts(
+        row.provider_status,
+        row.cancel_at_period_end,
+        row.ended_at,
+        tuple(rules.Paid(start, end) for start, end, returned in periods if not returned),
+        grace,
+        refunded=any(returned for *_, returned in periods),
+    )
+    before, after = rules.State(row.state), rules.derive_state(facts, now)
+    if not rules.may_become(before, after):
+        raise ForbiddenTransitionError(f"subscription {row.id}: {before} does not become {after}")
+    row.version += 1
+    row.updated_at = now
+    row.review_at = rules.review_at(facts, now)
+    if before != after:
+        row.state = after
+        await repository.add_transition(session, row.id, before, after, now)
+    offer = await plans.offer(session, row.agency, row.price_id)
+    assert offer is not None  # a foreign key holds it
+    await _announce(session, row, facts, offer.plan_code, offer.scope, now)
+    await _move_mrr(session, row, monthly(offer.amount_vnd, offer.period), now)
+    await session.flush()
+
+
+async def _announce(
+    session: Session,
+    row: Subscription,
+    facts: rules.Facts,
+    plan_code: str,
+    scope: str,
+    now: datetime,
+) -> None:
+    stored = await repository.entitlement(session, row.id)
+    before = (
+        rules.Right(stored.plan_code, stored.valid_from, stored.valid_until, stored.revoked)
+        if stored
+        else None
+    )
+    decided = rules.next_right(before, facts, plan_code, now)
+    if decided is None:
+        return
+    word, right = decided
+    if stored is None:
+        stored = EntitlementRow(
+            id=new_id(),
+            agency=row.agency,
+            reader_id=row.reader_id,
+            subscription_id=row.id,
+            plan_code=right.plan_code,
+            scope=scope,
+            valid_from=right.valid_from,
+            valid_until=right.valid_until,
+            version=1,
+            updated_at=now,
+        )
+        session.add(stored)
+    else:
+        stored.plan_code = right.plan_code
+        stored.valid_from, stored.valid_until = right.valid_from, right.valid_until
+        stored.revoked = right.revoked
+        stored.version += 1
+        stored.updated_at = now
+    common: dict[str, Any] = {
+        "entitlement_id": stored.id,
+        "reader_id": stored.reader_id,
+        "plan_code": stored.plan_code,
+        "scope": stored.scope,
+        "valid_from": stored.valid_from,
+        "valid_until": stored.valid_until,
+        "subscription_id": row.id,
+    }
+    payload: EntitlementGranted | EntitlementChanged | EntitlementRevoked
+    if word == "revoked":
+        payload = EntitlementRevoked(**common, reason=_reason(facts))
+    elif word == "granted":
+        payload = EntitlementGranted(**common)
+    else:
+        payload = EntitlementChanged(**common)
+    event = new_event(
+        payload, agency=row.agency, subject=str(stored.id), version=stored.version, now=now
+    )
+    await record(session, event)
+
+
+def _reason(facts: rules.Facts) -> str:
+    if not facts.paid and facts.refunded:
+        return "refund"
+    return "canceled" if facts.ended_at is not None else "unpaid"
+
+
+async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: datetime) -> None:
+    wanted = full_vnd if rules.State(row.state) in rules.PAYING else 0
+    returning = row.mrr_vnd == 0 and await repository.paid_before(session, row.reader_id, row.id)
+    movement = rules.mrr_movement(row.mrr_vnd, wanted, returning=returning)
+    if movement is None:
+        return
+    change = wanted - row.mrr_vnd
+    agency = await get_agency(session, row.agency)
+    day = local_date(now, agency.zone)
+    row.mrr_vnd = wanted
+    await repository.add_movement(
+        session,
+        {
+            "id": row.id,
+            "version": row.version,
+            "movement": movement,
+            "amount": change,
+            "day": day,
+        },
+    )
+    await record_mrr_movement(
+        session,
+        agency=row.agency,
+        source_reference=f"billing:mrr:{row.id}:{row.version}",
+        segment="online",
+        stream="subscription",
+        movement=movement,
+        amount=Money(change),
+        occurred_on=day,
+        now=now,
+    )
+
+
+class Subscriptions:
+    """Use cases of readers, staff and the clock."""
+
+    def __init__(
+        self, database: Database, clock: Clock, provider: PaymentProvider, *, grace: timedelta
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._provider = provider
+        self.grace = grace
+
+    async def of_reader(self, reader_id: UUID) -> Sequence[Subscription]:
+        async with self._database.read() as session:
+            return await repository.of_reader(session, reader_id)
+
+    async def live_of_reader(self, reader_id: UUID) -> Subscription | None:
+        """The subscription that makes a second one a mistake, if there is one."""
+        live = [
+            row
+            for row in await self.of_reader(reader_id)
+            if rules.State(row.state) in rules.LIVE and not row.cancel_at_period_end
+        ]
+        return live[0] if live else None
+
+    async def rights(self, reader_id: UUID) -> list[tuple[str, datetime]]:
+        """(scope, until) of what a reader may read now."""
+        async with self._database.read() as session:
+            return await repository.valid_entitlements(session, reader_id, self._clock.now())
+
+    async def set_cancel_at_period_end(
+        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool
+    ) -> Subscription:
+        """Cancel at the end of what is paid, or take that back. The provider is told first, then asked.
+
+        Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already.
+        """
+        async with self._database.read() as reading:
+            row = await repository.by_id(reading, agency, subscription_id)
+        if row is None or row.reader_id != reader_id:
+            raise NotFoundError
+        if rules.State(row.state) not in rules.LIVE:
+            raise ConflictError("This subscription has ended", slug="subscription-ended")
+        # The version makes the key stable for one wish, and new for the next one.
+        key = f"subscription:{row.id}:{row.version}:{'cancel' if cancel else 'resume'}"
+        await self._provider.set_cancel_at_period_end(row.provider_id, cancel=cancel, key=key)
+        async with self._database.transaction() as session:
+            await repository.lock(session, row.provider, row.provider_id)
+            facts = await self._provider.fetch_subscription(row.provider_id)
+            origin = Origin(row.agency, row.reader_id, row.price_id)
+            now = self._clock.now()
+            current = await observe(session, row.provider, facts, origin, now)
+            await refresh(session, current, self.grace, now)
+            return current
+
+    async def review_due(self) -> int:
+        """What the clock alone changes: ends that have come, grace that has run out. Returns how many."""
+        total = 0
+        while True:
+            async with self._database.transaction() as session:
+                now = self._clock.now()
+                rows = await repository.due_for_review(session, now, REVIEWS_A_ROUND)
+                for row in rows:
+                    await refresh(session, row, self.grace, now)
+            total += len(rows)
+            if len(rows) < REVIEWS_A_ROUND:
+                return total
+
+    async def list_for_staff(
+        self, agency: str, *, state: str | None, limit: int, offset: int
+    ) -> list[dict[str, Any]]:
+        async with self._database.read() as session:
+            await get_agency(session, agency)
+            return await repository.list_for_staff(
+                session, agency, state=state, limit=limit, offset=offset
+            )

@@ -1,0 +1,131 @@
+"""``POST /v1/webhooks/stripe`` as raw ASGI: signature on the raw body, inbox row, then the 2xx."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+from asyncpg import PostgresError
+from starlette.types import Receive, Scope, Send
+
+from services.billing import metrics
+from services.billing.webhooks import rules
+from services.billing.webhooks.repository import Incoming
+from services.billing.webhooks.service import Inbox
+from shared.clock import Clock
+from shared.database import OverloadedError
+from shared.web.middleware import send_problem
+
+log = structlog.get_logger(__name__)
+
+PATH = "/v1/webhooks/stripe"
+MAX_BODY_BYTES = 512 * 1024
+LATEST = 253_402_300_799  # the last second a timestamp can show
+
+
+class _Head(msgspec.Struct):
+    id: str
+    type: str
+    created: int
+    object: str
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+class StripeWebhook:
+    """The hot route. It never fails with a 5xx for what was sent, only when the inbox cannot be written."""
+
+    def __init__(
+        self, inbox: Inbox, clock: Clock, *, secrets: Sequence[str], tolerance_seconds: float
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._secrets = tuple(secrets)
+        self._tolerance = tolerance_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        if body is None:
+            await send_problem(send, 413, "body-too-large", "The body is too large")
+            return
+        header = next(
+            (value for name, value in scope["headers"] if name == b"stripe-signature"), b""
+        ).decode("latin-1")
+        if not self._secrets or not rules.signature_holds(
+            body,
+            header,
+            self._secrets,
+            now=self._clock.now().timestamp(),
+            tolerance=self._tolerance,
+        ):
+            metrics.WEBHOOKS.labels("unknown", "refused").inc()
+            await send_problem(send, 400, "signature-invalid", "The signature does not hold")
+            return
+        event = _parse(body)
+        if event is None:
+            metrics.WEBHOOKS.labels("unknown", "refused").inc()
+            await send_problem(send, 400, "event-malformed", "This is not an event")
+            return
+        if event.type not in rules.ALLOWED_TYPES:
+            metrics.WEBHOOKS.labels("other", "ignored").inc()
+            await _answer(send, {"received": True, "ignored": True})
+            return
+        await self._keep(event, send)
+
+    async def _keep(self, event: Incoming, send: Send) -> None:
+        try:
+            new = await self._inbox.take(event)
+        except (OverloadedError, PostgresError, OSError, TimeoutError) as error:
+            # Not kept, so not acknowledged: the provider sends it again.
+            log.warning("webhook_not_stored", error=repr(error))
+            await send_problem(send, 503, "unavailable", "Send it again in a moment")
+            return
+        metrics.WEBHOOKS.labels(event.type, "stored" if new else "duplicate").inc()
+        await _answer(send, {"received": True, "duplicate": not new})
+
+
+def _parse(body: bytes) -> Incoming | None:
+    try:
+        head = _HEAD.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    sane = head.object == "event" and 0 < len(head.id) <= 255 and 0 <= head.created <= LATEST
+    if not sane or "\x00" in head.id or not head.id.isprintable():
+        return None
+    return Incoming(head.id, head.type, datetime.fromtimestamp(head.created, UTC), body)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The raw body, exactly as it came; None when it is too large or cut off."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            return None
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def _answer(send: Send, body: dict[str, bool]) -> None:
+    raw = json.dumps(body).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(raw)).encode()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": raw})

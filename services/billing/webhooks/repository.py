@@ -1,0 +1,172 @@
+"""Every SQL statement about notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import select, text
+
+from services.billing.webhooks.models import WebhookEvent
+from shared.database import ReadSession, Session
+
+CHANNEL = "webhook"
+
+_STORE = """INSERT INTO webhook_event (source, event_id, type, payload, via, created_at, received_at,
+                                       next_attempt_at)
+    SELECT $1, e.id, e.type, e.payload, $2, e.created_at, $3, $3
+    FROM unnest($4::text[], $5::text[], $6::bytea[], $7::timestamptz[])
+         AS e(id, type, payload, created_at)
+    ON CONFLICT (source, event_id) DO NOTHING RETURNING event_id"""
+
+_CLAIM = text(
+    """SELECT source, event_id, type, payload, attempts FROM webhook_event
+       WHERE state = 'waiting' AND next_attempt_at <= :now
+       ORDER BY next_attempt_at, created_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A notification on its way in."""
+
+    id: str
+    type: str
+    created_at: datetime
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A notification in somebody's hands, for as long as their transaction lives."""
+
+    source: str
+    event_id: str
+    type: str
+    payload: bytes
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxState:
+    """``oldest_at`` is when the oldest waiting one came in."""
+
+    waiting: int
+    parked: int
+    oldest_at: datetime | None
+
+
+async def store(
+    connection: asyncpg.Connection, source: str, via: str, now: datetime, events: Sequence[Incoming]
+) -> set[str]:
+    """Keep them; returns the ids that were new. One statement, so one commit."""
+    # The same id twice in one statement is one row too.
+    unique = list({event.id: event for event in events}.values())
+    rows = await connection.fetch(
+        _STORE,
+        source,
+        via,
+        now,
+        [event.id for event in unique],
+        [event.type for event in unique],
+        [event.payload for event in unique],
+        [event.created_at for event in unique],
+    )
+    return {row["event_id"] for row in rows}
+
+
+async def claim(session: Session, now: datetime) -> Claimed | None:
+    """The next due one, locked until the transaction ends: a crash gives it back at once."""
+    row = (await session.execute(_CLAIM, {"now": now})).one_or_none()
+    return Claimed(*row) if row else None
+
+
+async def mark_handled(session: Session, event: Claimed, now: datetime) -> None:
+    await session.execute(
+        text(
+            """UPDATE webhook_event SET state = 'handled', handled_at = :now, error = '',
+                      attempts = attempts + 1
+               WHERE source = :source AND event_id = :id"""
+        ),
+        {"source": event.source, "id": event.event_id, "now": now},
+    )
+
+
+async def mark_failed(
+    session: Session, event: Claimed, next_attempt_at: datetime, error: str, *, parked: bool
+) -> None:
+    await session.execute(
+        text(
+            """UPDATE webhook_event SET state = :state, attempts = attempts + 1,
+                      next_attempt_at = :next, error = :error
+               WHERE source = :source AND event_id = :id AND state = 'waiting'"""
+        ),
+        {
+            "state": "parked" if parked else "waiting",
+            "next": next_attempt_at,
+            "error": error[:2000],
+            "source": event.source,
+            "id": event.event_id,
+        },
+    )
+
+
+async def replay(session: Session, now: datetime, event_ids: Sequence[str] | None) -> list[str]:
+    """Give parked ones (all, or these) another round of tries."""
+    rows = await session.execute(
+        text(
+            """UPDATE webhook_event SET state = 'waiting', attempts = 0, next_attempt_at = :now
+               WHERE state = 'parked'
+                 AND (CAST(:ids AS text[]) IS NULL OR event_id = ANY(CAST(:ids AS text[])))
+               RETURNING event_id"""
+        ),
+        {"now": now, "ids": list(event_ids) if event_ids is not None else None},
+    )
+    await session.execute(text("SELECT pg_notify('webhook', '')"))
+    return [row[0] for row in rows]
+
+
+async def listing(
+    session: Session | ReadSession, state: str | None, limit: int
+) -> Sequence[WebhookEvent]:
+    query = select(WebhookEvent).order_by(WebhookEvent.received_at.desc()).limit(limit)  # type: ignore[attr-defined]
+    if state is not None:
+        query = query.where(WebhookEvent.state == state)  # type: ignore[arg-type]
+    return (await session.scalars(query)).all()
+
+
+async def inbox_state(session: Session | ReadSession) -> InboxState:
+    row = (
+        await session.execute(
+            text(
+                """SELECT count(*) FILTER (WHERE state = 'waiting'),
+                          count(*) FILTER (WHERE state = 'parked'),
+                          min(received_at) FILTER (WHERE state = 'waiting')
+                   FROM webhook_event WHERE state IN ('waiting', 'parked')"""
+            )
+        )
+    ).one()
+    return InboxState(*row)
+
+
+async def seen_until(session: Session | ReadSession, source: str) -> datetime | None:
+    found: datetime | None = await session.scalar(
+        text("SELECT seen_until FROM sweep_cursor WHERE source = :source"), {"source": source}
+    )
+    return found
+
+
+async def save_seen_until(session: Session, source: str, at: datetime) -> None:
+    """Only forward."""
+    values: dict[str, Any] = {"source": source, "at": at}
+    await session.execute(
+        text(
+            """INSERT INTO sweep_cursor (source, seen_until) VALUES (:source, :at)
+               ON CONFLICT (source) DO UPDATE
+               SET seen_until = greatest(sweep_cursor.seen_until, excluded.seen_until)"""
+        ),
+        values,
+    )

@@ -1,0 +1,234 @@
+"""The inbox of notifications: kept before they are acknowledged, applied afterwards, fetched when they never came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.billing import metrics
+from services.billing.payments.adapters.port import (
+    MalformedNotificationError,
+    PaymentProvider,
+    ProviderUnavailableError,
+)
+from services.billing.payments.service import Payments
+from services.billing.webhooks import repository, rules
+from services.billing.webhooks.models import WebhookEvent
+from services.billing.webhooks.repository import Claimed, InboxState, Incoming
+from shared.clock import Clock
+from shared.database import Database, GroupCommit
+from shared.faults import fault_point
+from shared.loops import Heartbeat
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+SWEEP_CHUNK = 200
+
+
+class Inbox:
+    """Takes notifications in: many a commit, each answered after its own is safe."""
+
+    def __init__(self, database: Database, clock: Clock, source: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._source = source
+        self._group: GroupCommit[Incoming, bool] = GroupCommit(
+            self._store, max_batch=500, max_queue=20_000, writers=2
+        )
+
+    async def take(self, event: Incoming) -> bool:
+        """Whether it is new. Returns after the commit. Raises ``OverloadedError``."""
+        await fault_point("webhook.before_store")
+        new = await self._group.submit(event)
+        await fault_point("webhook.after_store")
+        return new
+
+    async def _store(self, events: Sequence[Incoming]) -> list[bool]:
+        pool = await self._database.pool()
+        async with pool.acquire() as connection:
+            fresh = await repository.store(
+                connection, self._source, "webhook", self._clock.now(), events
+            )
+        results = []
+        for event in events:
+            results.append(event.id in fresh)
+            fresh.discard(event.id)
+        return results
+
+    async def close(self) -> None:
+        await self._group.drain()
+
+
+class Applier:
+    """Applies what waits, several at the same time, each in one transaction with its effect."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        provider: PaymentProvider,
+        payments: Payments,
+        *,
+        max_attempts: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._provider = provider
+        self._payments = payments
+        self._max_attempts = max_attempts
+        self._wake = asyncio.Event()
+
+    async def apply_one(self) -> bool:
+        """Apply the next due one. False when nothing is due."""
+        event: Claimed | None = None
+        try:
+            async with self._database.transaction() as session:
+                event = await repository.claim(session, self._clock.now())
+                if event is None:
+                    return False
+                await fault_point("inbox.claimed")
+                fact = self._provider.interpret(event.payload)
+                applied = await self._payments.apply(session, fact)
+                await repository.mark_handled(session, event, self._clock.now())
+                await fault_point("payment.before_commit")
+            await fault_point("payment.after_commit")
+        except Exception as error:
+            # Whatever went wrong, the effect was rolled back: the event waits, or is parked for a person to see.
+            if event is None:
+                raise
+            await self._failed(event, error)
+            return True
+        metrics.WEBHOOKS.labels(event.type, "handled" if applied else "ignored").inc()
+        return True
+
+    async def _failed(self, event: Claimed, error: Exception) -> None:
+        away = isinstance(error, ProviderUnavailableError | OSError | TimeoutError)
+        hopeless = isinstance(error, MalformedNotificationError)
+        parked = hopeless or (not away and event.attempts + 1 >= self._max_attempts)
+        delay = timedelta(seconds=rules.delay_seconds(event.attempts + 1))
+        async with self._database.transaction() as session:
+            await repository.mark_failed(
+                session,
+                event,
+                self._clock.now() + delay,
+                f"{type(error).__name__}: {error}",
+                parked=parked,
+            )
+        outcome = "parked" if parked else "retried"
+        metrics.WEBHOOKS.labels(event.type, outcome).inc()
+        level = log.error if parked else log.warning
+        level(
+            f"webhook_{outcome}",
+            event_id=event.event_id,
+            type=event.type,
+            attempts=event.attempts + 1,
+            error=repr(error),
+        )
+
+    async def apply_due(self) -> int:
+        """Everything that is due now, one after the other. Returns how many."""
+        done = 0
+        while await self.apply_one():
+            done += 1
+        return done
+
+    async def run_slot(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        """One of the appliers that run side by side."""
+        while not stop.is_set():
+            heartbeat.beat()
+            self._wake.clear()  # before looking: what comes in from now on wakes us again
+            if await self.apply_one():
+                continue
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def listen(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        """Wakes the appliers when something is stored; their polling is only the fallback."""
+        connection: asyncpg.Connection = await self._database.connect_raw()
+        try:
+            await connection.add_listener(repository.CHANNEL, lambda *_: self._wake.set())
+            while not stop.is_set() and not connection.is_closed():
+                heartbeat.beat()
+                try:
+                    await asyncio.wait_for(stop.wait(), 1.0)
+                except TimeoutError:
+                    continue
+        finally:
+            if not connection.is_closed():
+                await connection.close(timeout=2)
+
+
+class Webhooks:
+    """Looking after the inbox: the sweep, the list, the replay."""
+
+    def __init__(self, database: Database, clock: Clock, provider: PaymentProvider) -> None:
+        self._database = database
+        self._clock = clock
+        self._provider = provider
+        self._swept_at: datetime | None = None
+
+    async def sweep(self) -> int:
+        """Read the provider's own list of events and take in what never arrived. Returns how many that were.
+
+        The cursor moves only after everything on the list is kept.
+        """
+        source, now = self._provider.name, self._clock.now()
+        async with self._database.read() as session:
+            seen = await repository.seen_until(session, source)
+        since = rules.sweep_from(seen, now)
+        missed, newest, chunk = 0, since, list[Incoming]()
+        types = sorted(rules.ALLOWED_TYPES)
+        async for event in self._provider.notifications_since(since, types):
+            newest = max(newest, event.created_at)
+            chunk.append(Incoming(event.id, event.type, event.created_at, event.payload))
+            if len(chunk) >= SWEEP_CHUNK:
+                missed += await self._take_in(chunk)
+                chunk = []
+        missed += await self._take_in(chunk)
+        async with self._database.transaction() as session:
+            await repository.save_seen_until(session, source, newest)
+        self._swept_at = now
+        return missed
+
+    async def _take_in(self, chunk: Sequence[Incoming]) -> int:
+        if not chunk:
+            return 0
+        pool = await self._database.pool()
+        async with pool.acquire() as connection:
+            fresh = await repository.store(
+                connection, self._provider.name, "sweep", self._clock.now(), chunk
+            )
+        for event in chunk:
+            if event.id in fresh:
+                metrics.WEBHOOKS.labels(event.type, "swept").inc()
+        return len(fresh)
+
+    async def listing(self, state: str | None, limit: int = 100) -> Sequence[WebhookEvent]:
+        async with self._database.read() as session:
+            return await repository.listing(session, state, limit)
+
+    async def replay(self, event_ids: Sequence[str] | None) -> list[str]:
+        """Give parked events (all of them with None) another round of tries. Returns their ids."""
+        async with self._database.transaction() as session:
+            return await repository.replay(session, self._clock.now(), event_ids)
+
+    async def state(self) -> InboxState:
+        async with self._database.read() as session:
+            return await repository.inbox_state(session)
+
+    async def measure(self) -> None:
+        """The inbox's gauges."""
+        state, now = await self.state(), self._clock.now()
+        metrics.INBOX_WAITING.set(state.waiting)
+        metrics.INBOX_PARKED.set(state.parked)
+        age = (now - state.oldest_at).total_seconds() if state.oldest_at else 0.0
+        metrics.INBOX_AGE.set(max(age, 0.0))
+        if self._swept_at is not None:
+            metrics.SWEEP_AGE.set(max((now - self._swept_at).total_seconds(), 0.0))

@@ -1,0 +1,75 @@
+"""The flow of a payment, end to end inside one process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from tests.integration.billing.world import AGENCY, DECLINED_CARD, GOOD_CARD, SITE, World
+
+
+def types(events) -> list[str]:
+    return [event["type"].removeprefix("vn.press.") for event in events]
+
+
+async def test_a_reader_who_comes_back_from_paying_reads_on_before_any_webhook(world: World):
+    browser = await world.signed_in()
+    article = f"{SITE}/bai/1"
+    page = await world.start_checkout(browser, return_to=article)
+    back = await world.pay(page)
+    receipt = await browser.get(back.headers["location"])
+    assert receipt.status_code == 200
+    assert "59.000" in receipt.text and article in receipt.text
+    session = (await browser.get(f"/v1/agencies/{AGENCY}/session")).json()
+    assert session["signed_in"] and session["token"]
+    assert "billing.entitlement.granted.v1" in types(await world.events())
+    before = await world.value("SELECT count(*) FROM journal_entry")
+
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM journal_entry") == before
+    assert await world.value("SELECT count(*) FROM payment") == 1
+    assert await world.rows("SELECT DISTINCT state FROM webhook_event") == [("handled",)]
+    await world.assert_sound()
+
+
+async def test_a_payment_is_deferred_and_earned_day_by_day_to_the_last_dong(world: World):
+    await world.subscribed()
+    await world.deliver()
+    sums = "SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1 ORDER BY 1"
+    first = 59_000 // 30  # 23 November to 22 December
+    assert await world.rows(sums) == [
+        ("deferred_subscription", -(59_000 - first)),
+        ("revenue_subscription", -first),
+        ("stripe_receivable", 59_000),
+    ]
+    for _ in range(40):
+        world.clock.advance(timedelta(days=1))
+        await world.billing.ledger.recognise_due()
+    assert await world.value("SELECT count(*) FROM journal_entry WHERE kind = 'recognition'") == 30
+    assert (await world.rows(sums))[0] == ("deferred_subscription", 0)
+    recorded = [
+        e for e in await world.events() if e["type"] == "vn.press.metrics.revenue.recorded.v1"
+    ]
+    assert sum(e["data"]["amount"] for e in recorded) == 59_000
+    deferred = [
+        e for e in await world.events() if e["type"] == "vn.press.metrics.deferred.recorded.v1"
+    ]
+    assert sum(e["data"]["amount"] for e in deferred) == 0
+    await world.assert_sound()
+
+
+async def test_a_declined_card_buys_nothing_and_a_good_one_afterwards_does(world: World):
+    browser = await world.signed_in()
+    page = await world.start_checkout(browser)
+    declined = await world.pay(page, DECLINED_CARD)
+    assert "declined=1" in declined.headers["location"]
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM payment") == 0
+    again = await world.start_checkout(browser)
+    assert urlsplit(again).path == urlsplit(page).path, "the same payment page is still open"
+    paid = await world.pay(again, GOOD_CARD)
+    assert (await browser.get(paid.headers["location"])).status_code == 200
+    await world.deliver()
+    assert await world.rows("SELECT amount_vnd FROM payment") == [(59_000,)]
+    assert await world.rows("SELECT state FROM subscription") == [("active",)]
+    await world.assert_sound()
