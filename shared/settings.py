@@ -36,6 +36,13 @@ class ServiceSettings(BaseSettings):
     identity_url: str = Field(
         default="http://127.0.0.1:8005", description="Staff sign-in and service keys."
     )
+    identity_internal_url: str = Field(
+        default="",
+        description="Identity as this process reaches it; empty: IDENTITY_URL (one machine).",
+    )
+    billing_internal_url: str = Field(
+        default="", description="Billing as this process reaches it; empty: BILLING_URL."
+    )
     identity_internal_key: str = Field(
         default="", description="Key this service uses towards identity's introspection."
     )
@@ -67,6 +74,16 @@ class ServiceSettings(BaseSettings):
     clock_offset_seconds: int = Field(
         default=0, description="Shifts the clock; refused in production unless 0."
     )
+
+    @property
+    def identity_api(self) -> str:
+        """Where this process asks identity."""
+        return (self.identity_internal_url or self.identity_url).rstrip("/")
+
+    @property
+    def billing_api(self) -> str:
+        """Where this process fetches billing's public keys."""
+        return (self.billing_internal_url or self.billing_url).rstrip("/")
 
     def model_post_init(self, _context: object) -> None:
         if self.environment == "production" and self.clock_offset_seconds != 0:

@@ -25,6 +25,7 @@ class LocalSecrets:
     scrape_token: str
     demo_password: str
     demo_site_key: str
+    ads_token_key: str
     stripe_secret_key: str
     stripe_webhook_secret: str
     stripe_control_token: str
@@ -42,6 +43,7 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
         scrape_token=secrets.token_urlsafe(24),
         demo_password=secrets.token_urlsafe(9),
         demo_site_key=f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
+        ads_token_key=secrets.token_urlsafe(32),
         stripe_secret_key="sk_test_" + secrets.token_hex(16),
         stripe_webhook_secret="whsec_" + secrets.token_hex(16),
         stripe_control_token=secrets.token_urlsafe(24),

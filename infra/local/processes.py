@@ -141,16 +141,19 @@ class Surroundings:
             variables["DATABASE_URL"] = self.database_url(spec.database)
         return {**variables, **self._extras(spec), **spec.env}
 
-    def _extras(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:
+    def _extras(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:  # noqa: PLR0911 - a table
         """What only some processes may know: payment keys, cookie keys, the demo's own."""
         if spec.database == "billing":
             return {
                 "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
                 "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
                 "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
+                "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
             }
         if spec.database == "paywall":
-            return {"COOKIE_SECRET": self.secrets.cookie_secret}
+            return {"METER_COOKIE_SECRETS": self.secrets.cookie_secret}
+        if spec.database == "ads":
+            return {"ADS_TOKEN_KEYS": f"1:{self.secrets.ads_token_key}"}
         if spec.database == "identity":
             return {
                 "DEMO_PASSWORD": self.secrets.demo_password,

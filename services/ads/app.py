@@ -42,7 +42,7 @@ def build(settings: AdsSettings, transport: httpx.AsyncBaseTransport | None = No
         pool_size=settings.database_pool_size,
     )
     client = httpx.AsyncClient(transport=transport)
-    identity = IdentityClient(settings.identity_url, settings.identity_internal_key, client)
+    identity = IdentityClient(settings.identity_api, settings.identity_internal_key, client)
     access = StaffAccess(identity, identity_url=settings.identity_url, own_url=settings.ads_url)
     clock = SystemClock(settings.clock_offset_seconds)
     delivery = Delivery(database, settings, clock)

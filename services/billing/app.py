@@ -42,7 +42,7 @@ def assemble(
     """The application around given parts (``identity_transport`` is for tests)."""
     settings = billing.settings
     client = httpx.AsyncClient(transport=identity_transport)
-    identity = IdentityClient(settings.identity_url, settings.identity_internal_key, client)
+    identity = IdentityClient(settings.identity_api, settings.identity_internal_key, client)
     access = StaffAccess(identity, identity_url=settings.identity_url, own_url=settings.billing_url)
     forms = BillingFormTokens(settings.form_secret)
     pages = Pages(HERE, forms, secure_cookies=settings.secure_cookies)

@@ -123,7 +123,7 @@ def _clock(settings: PaywallSettings) -> Clock:
 def create_from(parts: Parts) -> FrontDoor:
     """The ASGI application: the hot route in front, FastAPI for the rest."""
     settings = parts.settings
-    identity = IdentityClient(settings.identity_url, settings.identity_internal_key, parts.http)
+    identity = IdentityClient(settings.identity_api, settings.identity_internal_key, parts.http)
     access = StaffAccess(identity, identity_url=settings.identity_url, own_url=settings.paywall_url)
     forms = FormTokens(settings.form_token_secret, STAFF_COOKIE)
     pages = Pages(FOLDER, forms, secure_cookies=settings.environment == "production")
@@ -164,9 +164,7 @@ def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
         counts=parts.counts,
         billing_url=settings.billing_url,
     )
-    keys = RemoteKeySet(
-        BILLING_ISSUER, f"{settings.billing_url.rstrip('/')}/.well-known/jwks.json", parts.http
-    )
+    keys = RemoteKeySet(BILLING_ISSUER, f"{settings.billing_api}/.well-known/jwks.json", parts.http)
     return DecisionEndpoint(
         service,
         clock=parts.clock,

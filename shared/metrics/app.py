@@ -43,7 +43,7 @@ def create(
     )
     client = client or httpx.AsyncClient()
     access = StaffAccess(
-        IdentityClient(settings.identity_url, settings.identity_internal_key, client),
+        IdentityClient(settings.identity_api, settings.identity_internal_key, client),
         identity_url=settings.identity_url,
         own_url=settings.metrics_url,
     )
