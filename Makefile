@@ -31,7 +31,7 @@ run: $(STAMP) ## Start everything with demo data; Ctrl-C stops it (PORT=9000 mov
 	@exec $(PY) -m infra.local.run
 
 test: $(STAMP) ## All tests, in every tier, with what they need started by themselves
-	@$(PY) -m infra.local.debian chromium prometheus fonts-noto-core
+	@$(PY) -m infra.local.debian chromium prometheus docker-compose fonts-noto-core
 	@$(PY) -m pytest -q -n $(WORKERS) --durations=10 --durations-min=1
 
 test-fast: $(STAMP) ## The unit tests: no server, no browser
@@ -46,6 +46,7 @@ bench: $(STAMP) ## Throughput and latency of the hot paths, each beside its floo
 	@$(PY) -m benchmarks
 
 check: $(STAMP) ## Format, lint, types, import contracts, and the tests of the architecture
+	@$(PY) -m infra.local.debian docker-compose
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy

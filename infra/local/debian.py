@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 # How to see that a package is not needed: the command it brings, or a file.
-COMMANDS = {"chromium": "chromium", "prometheus": "promtool", "wrk": "wrk"}
+COMMANDS = {
+    "chromium": "chromium",
+    "docker-compose": "docker-compose",
+    "prometheus": "promtool",
+    "wrk": "wrk",
+}
 FILES = {"fonts-noto-core": Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")}
 
 
