@@ -186,6 +186,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
         stack.push_async_callback(parts.http.aclose)
         await parts.database.pool()
         await parts.refresher.start()
+        await parts.meter.start()
         stop = asyncio.Event()
         tasks = [asyncio.create_task(supervise(loop, stop)) for loop in parts.loops]
         try:

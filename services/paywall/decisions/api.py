@@ -299,6 +299,6 @@ def _field_error(message: str) -> FieldError:
     expected, _, place = message.partition(" - at `$")
     if place:
         return FieldError(place.strip("`").lstrip("."), "is not right", expected)
-    if "`" in message:  # "Object missing required field `agency`", "… unknown field `x`"
+    if "field `" in message:  # "Object missing required field `agency`", "… unknown field `x`"
         return FieldError(message.split("`")[1], message)
     return FieldError("body", message)

@@ -73,6 +73,14 @@ class MeterStore:
         self._database = database
         self._idle: list[asyncpg.Connection] = []
 
+    async def warm_up(self, connections: int, at: datetime) -> None:
+        """Connect and prepare now, so that the first readers do not wait for it. Raises when the database is away."""
+        ready = [await self._database.connect_raw() for _ in range(connections)]
+        for connection in ready:
+            self._idle.append(connection)
+            await self.count([], at)  # takes the last one: every connection plans the function once
+            await self.look([])
+
     async def count(self, views: Sequence[View], at: datetime) -> list[Counted]:
         """Count a group in one statement, durable when this returns. Nothing is counted when it raises."""
         async with self._connection() as connection:

@@ -70,6 +70,10 @@ class Meter:
         self._late_size = late_size
         self._away_until = 0.0
 
+    async def start(self) -> None:
+        """Connect before the first request. Raises when the database is away."""
+        await self._store.warm_up(WRITERS, self._clock.now())
+
     def remembered(self, view: View) -> Counted | None:
         """A view known to be unlocked, without a query. None: PostgreSQL has to be asked."""
         known = self._memory.get((view.agency, view.key))

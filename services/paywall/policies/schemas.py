@@ -11,6 +11,7 @@ from services.paywall.articles.models import Access
 from services.paywall.policies.rules import FailureMode, Policy, Rule, Then
 
 MAX_ALLOWANCE = 1_000
+DEFAULT_TIMEOUT_MS = 1_000
 
 
 class AllowanceBody(BaseModel):
@@ -89,7 +90,7 @@ def default_policy(anonymous: int, registered: int) -> PolicyBody:
     return PolicyBody(
         allowance=AllowanceBody(anonymous=anonymous, registered=registered),
         rules=DEFAULT_RULES,
-        failure=FailureBody(mode=FailureMode.OPEN, timeout_ms=250),
+        failure=FailureBody(mode=FailureMode.OPEN, timeout_ms=DEFAULT_TIMEOUT_MS),
     )
 
 

@@ -88,6 +88,8 @@ class Site:
                 "application/json",
                 f'{{"signed_in": {"true" if self.token else "false"}, "token": {f"{chr(34)}{self.token}{chr(34)}" if self.token else "null"}}}',
             )
+        if path == "/favicon.ico":
+            return 200, "image/svg+xml", "<svg xmlns='http://www.w3.org/2000/svg'/>"
         if path.startswith("/content/"):
             return await self.content(path[9:], dict(scope["headers"]))
         return 404, "text/plain", "không có"
@@ -212,7 +214,7 @@ async def test_a_reader_reads_what_is_free_and_meets_the_wall_without_a_word_of_
     assert await page.evaluate(overflow), "the page scrolls sideways"
     background = "getComputedStyle(document.querySelector('.pr-button')).backgroundColor"
     assert await page.evaluate(background) == "rgb(155, 28, 31)", "the style sheet did not load"
-    await page.screenshot(path=tmp_path / "wall.png")
+    await page.screenshot(path=tmp_path / "wall.png", full_page=True)
     assert watched.errors == []
 
 
