@@ -1,0 +1,42 @@
+"""Every text on billing's pages has its Vietnamese."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from services.billing import invariants
+from services.billing.readers.service import CONSENTS
+from shared.web.i18n import load_catalogues
+
+BILLING = Path(invariants.__file__).parent
+SHARED = BILLING.parents[1] / "shared" / "web"
+WORDS = load_catalogues([SHARED / "locale", BILLING / "locale"])
+IN_TEMPLATES = {
+    (path.name, text)
+    for path in (BILLING / "templates").glob("*.html")
+    for text in re.findall(r'_\(\s*"([^"]+)"', path.read_text(encoding="utf-8"))
+}
+IN_CODE = {
+    (path.name, text)
+    for path in BILLING.rglob("pages.py")
+    for text in re.findall(r'problem = \(?\s*"([^"]+)"', path.read_text(encoding="utf-8"))
+}
+SPOKEN = {("consents", words) for _, words in CONSENTS.values()} | {
+    ("invariants", one.statement) for one in invariants.ALL
+}
+
+
+def test_the_texts_are_found():
+    assert len(IN_TEMPLATES) > 80
+    assert len(IN_CODE) >= 5
+
+
+@pytest.mark.parametrize(("place", "english"), sorted(IN_TEMPLATES | IN_CODE | SPOKEN))
+def test_a_text_has_its_vietnamese_with_the_same_placeholders(place, english):
+    vietnamese = WORDS.get(english, "")
+    assert vietnamese, f"{place}: {english!r} is missing in locale/vi.po"
+    placeholders = r"\{\w+\}"
+    assert set(re.findall(placeholders, english)) == set(re.findall(placeholders, vietnamese))
