@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from infra.local.assets import ensure_assets
+from infra.local.assets import DEFAULT_FOLDER, ensure_assets
 from shared.metrics.growth.service import agency_report
 from shared.money import format_vnd
 from tests.fixtures.finance import DEMO, running_finance
@@ -39,8 +39,8 @@ async def served(app):
 
 @pytest.fixture
 async def finance(create_database, template_database):
-    assets = ensure_assets()
-    async with running_finance(create_database, template_database, assets_dir=str(assets)) as found:
+    ensure_assets()
+    async with running_finance(create_database, template_database, assets_dir=str(DEFAULT_FOLDER)) as found:
         yield found
 
 
@@ -50,8 +50,14 @@ async def enter(context, finance, base, email):
     page = await context.new_page()
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    page.on("console", lambda line: _note(line, faults))
     return page, faults
+
+
+def _note(line, faults):
+    """Errors the page itself causes; browsers ask for an icon on their own."""
+    if line.type == "error" and not line.location.get("url", "").endswith("/favicon.ico"):
+        faults.append(f"{line.text} {line.location.get('url', '')}")
 
 
 async def shot(page, name):
@@ -65,9 +71,9 @@ async def no_sideways_scroll(page):
 
 @pytest.mark.parametrize("screen", ["phone", "desktop"])
 async def test_the_page_shows_the_figures_of_the_entries_without_sideways_scrolling(
-    finance, request, screen
+    finance, phone, desktop, screen
 ):
-    context = request.getfixturevalue(screen)
+    context = {"phone": phone, "desktop": desktop}[screen]
     report = await agency_report(
         finance.database,
         AGENCY,
@@ -104,9 +110,9 @@ async def test_the_page_shows_the_figures_of_the_entries_without_sideways_scroll
 
 @pytest.mark.parametrize("screen", ["phone", "desktop"])
 async def test_a_baseline_is_uploaded_with_bad_rows_named_then_reviewed_and_frozen(
-    finance, request, screen, tmp_path
+    finance, phone, desktop, screen, tmp_path
 ):
-    context = request.getfixturevalue(screen)
+    context = {"phone": phone, "desktop": desktop}[screen]
     good = (DEMO / "baseline" / "bao-thai-binh.csv").read_text(encoding="utf-8")
     bad = tmp_path / "bad.csv"
     bad.write_text(good.replace("circulation,3,", "phathanh,3,", 1), encoding="utf-8")
@@ -142,8 +148,8 @@ async def test_a_baseline_is_uploaded_with_bad_rows_named_then_reviewed_and_froz
 
 
 @pytest.mark.parametrize("screen", ["phone", "desktop"])
-async def test_the_province_sees_its_agencies_and_no_predecessor_twice(finance, request, screen):
-    context = request.getfixturevalue(screen)
+async def test_the_province_sees_its_agencies_and_no_predecessor_twice(finance, phone, desktop, screen):
+    context = {"phone": phone, "desktop": desktop}[screen]
     async with served(finance.app) as base:
         page, faults = await enter(context, finance, base, PROVINCE)
         await page.goto(f"{base}/finance")

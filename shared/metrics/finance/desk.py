@@ -72,6 +72,7 @@ async def uploaded_csv(request: Request) -> tuple[str, bytes]:
     if not isinstance(upload, UploadFile) or not upload.filename:
         raise InvalidInputError(errors=(FieldError("file", "There is no file", expected),))
     content = await upload.read(MAX_FILE_BYTES + 1)
+    await upload.close()
     if len(content) > MAX_FILE_BYTES:
         raise InvalidInputError(errors=(FieldError("file", "The file is too large", expected),))
     return upload.filename, content

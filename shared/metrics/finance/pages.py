@@ -22,7 +22,7 @@ from shared.metrics.rules import MOVEMENTS, SEGMENTS, STREAMS
 from shared.metrics.sheets import write_sheet
 from shared.web.i18n import request_language
 
-PAGE_SIZE = 200
+PAGE_SIZE = 100
 CSV_CHUNK = 5_000
 CSV_HEADING = (
     *("recognised_on", "segment", "stream", "payer", "law_source", "account", "amount"),
