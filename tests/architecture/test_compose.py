@@ -65,7 +65,15 @@ def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
     command = shutil.which("docker-compose")
     assert command is not None, "install Debian's docker-compose (make check and make test do)"
     result = subprocess.run(
-        [command, "--env-file", str(filled), "-f", str(ROOT / "docker-compose.yml"), "config", "-q"],
+        [
+            command,
+            "--env-file",
+            str(filled),
+            "-f",
+            str(ROOT / "docker-compose.yml"),
+            "config",
+            "-q",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -40,7 +40,9 @@ async def served(app):
 @pytest.fixture
 async def finance(create_database, template_database):
     ensure_assets()
-    async with running_finance(create_database, template_database, assets_dir=str(DEFAULT_FOLDER)) as found:
+    async with running_finance(
+        create_database, template_database, assets_dir=str(DEFAULT_FOLDER)
+    ) as found:
         yield found
 
 
@@ -148,7 +150,9 @@ async def test_a_baseline_is_uploaded_with_bad_rows_named_then_reviewed_and_froz
 
 
 @pytest.mark.parametrize("screen", ["phone", "desktop"])
-async def test_the_province_sees_its_agencies_and_no_predecessor_twice(finance, phone, desktop, screen):
+async def test_the_province_sees_its_agencies_and_no_predecessor_twice(
+    finance, phone, desktop, screen
+):
     context = {"phone": phone, "desktop": desktop}[screen]
     async with served(finance.app) as base:
         page, faults = await enter(context, finance, base, PROVINCE)

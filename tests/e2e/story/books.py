@@ -37,8 +37,8 @@ async def _ledger(story: Story) -> int:
         lines = await story.number("billing", "SELECT count(*) FROM journal_line")
         assert (total, crooked) == (0, 0)
         assert lines > 0
-        deferred = -await _account(story, "deferred_revenue")
-        recognised = -await _account(story, "subscription_revenue")
+        deferred = -await _account(story, "deferred_subscription")
+        recognised = -await _account(story, "revenue_subscription")
         assert deferred + recognised == PRICE, (deferred, recognised)
         assert recognised > 0, "the first day is earned on the day of payment"
         facts.append(

@@ -59,7 +59,7 @@ async def tell(story: Story) -> None:
         recognised = -await story.number(
             "billing",
             """SELECT coalesce(sum(amount_vnd), 0) FROM journal_line
-               WHERE agency = $1 AND account = 'subscription_revenue'""",
+               WHERE agency = $1 AND account = 'revenue_subscription'""",
             AGENCY,
         )
         delivered = await story.number(

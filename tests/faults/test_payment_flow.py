@@ -1,0 +1,193 @@
+"""The payment flow, broken between every two of its steps: nothing is lost, nothing is doubled.
+
+The real services run as `make run` runs them. At each fault point a reader pays; the process that stands at the point is
+killed there, or stands still while nats-server is killed and comes back. Afterwards the books, the paywall's entitlements and
+the metrics layer's entries must say the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncpg
+import pytest
+
+from infra.local.assets import ensure_assets
+from infra.local.ports import free_block
+from infra.local.processes import PORTS_USED, PROCESSES
+from infra.local.stack import LocalStack
+from shared.faults import PAYMENT_FLOW
+from tests.faults.harness import wait_for
+from tests.faults.readers import AGENCY, PRICE, PayingReader
+
+NEEDED = (
+    "identity-web", "stripe-sandbox", "billing-web", "billing-worker", "paywall-worker", "metrics-worker",
+)  # fmt: skip
+SETTLE_SECONDS = 40.0
+#: Who stands at a point; the consumers' points are passed by two services.
+HOSTS = {"webhook": ("billing-web",), "inbox": ("billing-worker",), "payment": ("billing-worker",),
+         "relay": ("billing-worker",), "consumer": ("paywall-worker", "metrics-worker")}  # fmt: skip
+CASES = [(point, host) for point in PAYMENT_FLOW for host in HOSTS[point.split(".")[0]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What every store says about the payments so far."""
+
+    payments: int
+    ledger_imbalance: int
+    recognised: int
+    deferred: int
+    entitlements: int
+    revenue: int
+    revenue_entries: int
+    recognitions: int
+    deferred_in_metrics: int
+    mrr: int
+    unfinished: int
+
+    def problem(self, payments: int) -> str:
+        """Empty when everything agrees on ``payments`` payments."""
+        wanted = {
+            "payments": (self.payments, payments),
+            "ledger imbalance": (self.ledger_imbalance, 0),
+            "recognised + deferred": (self.recognised + self.deferred, payments * PRICE),
+            "entitlements": (self.entitlements, payments),
+            "revenue in the metrics layer": (self.revenue, self.recognised),
+            "revenue entries": (self.revenue_entries, self.recognitions),
+            "deferred in the metrics layer": (self.deferred_in_metrics, self.deferred),
+            "MRR": (self.mrr, payments * PRICE),
+            "unfinished work": (self.unfinished, 0),
+        }
+        return "; ".join(
+            f"{name}: {found} instead of {right}"
+            for name, (found, right) in wanted.items()
+            if found != right
+        )
+
+
+BILLING = f"""SELECT
+    (SELECT count(*) FROM payment) AS payments,
+    (SELECT coalesce(sum(abs(s)), 0) FROM (SELECT sum(amount_vnd) AS s FROM journal_line
+                                           GROUP BY entry_id) AS e) AS ledger_imbalance,
+    (SELECT coalesce(-sum(amount_vnd), 0) FROM journal_line
+     WHERE agency = '{AGENCY}' AND account = 'revenue_subscription') AS recognised,
+    (SELECT coalesce(-sum(amount_vnd), 0) FROM journal_line
+     WHERE agency = '{AGENCY}' AND account = 'deferred_subscription') AS deferred,
+    (SELECT count(*) FROM journal_entry WHERE kind = 'recognition') AS recognitions,
+    (SELECT count(*) FROM outbox WHERE published_at IS NULL)
+      + (SELECT count(*) FROM webhook_event WHERE state <> 'handled')
+      + (SELECT count(*) FROM dead_letter) AS unfinished"""
+METRICS = f"""SELECT
+    (SELECT coalesce(sum(amount), 0) FROM revenue_entry
+     WHERE agency = '{AGENCY}' AND stream = 'subscription') AS revenue,
+    (SELECT count(*) FROM revenue_entry
+     WHERE agency = '{AGENCY}' AND stream = 'subscription') AS revenue_entries,
+    (SELECT coalesce(sum(amount), 0) FROM deferred_entry WHERE agency = '{AGENCY}') AS deferred_in_metrics,
+    (SELECT coalesce(sum(amount), 0) FROM mrr_movement WHERE agency = '{AGENCY}') AS mrr,
+    (SELECT count(*) FROM dead_letter) AS unfinished"""
+PAYWALL = f"""SELECT
+    (SELECT count(*) FROM entitlement
+     WHERE agency = '{AGENCY}' AND NOT revoked AND valid_until > now()) AS entitlements,
+    (SELECT count(*) FROM dead_letter) AS unfinished"""
+
+
+async def _read(stack: LocalStack) -> Books:
+    found: dict[str, Any] = {}
+    for database, query in (("billing", BILLING), ("metrics", METRICS), ("paywall", PAYWALL)):
+        connection = await asyncpg.connect(stack.database_url(database))
+        try:
+            for key, value in (await connection.fetchrow(query)).items():
+                found[key] = int(value) + (found.get(key, 0) if key == "unfinished" else 0)
+        finally:
+            await connection.close()
+    return Books(**found)
+
+
+class Scene:
+    """The running stack and how many have paid."""
+
+    def __init__(self, stack: LocalStack, folder: Path) -> None:
+        self.stack = stack
+        self.folder = folder
+        self.payments = 0
+        self.kills = 0
+        self.problem = ""
+        self._numbers = count(1)
+
+    def latch(self) -> Path:
+        return self.folder / f"latch-{next(self._numbers)}"
+
+    def new_reader(self) -> PayingReader:
+        self.payments += 1
+        reader = PayingReader(self.stack, self.payments)
+        reader.choose()
+        return reader
+
+    def wait_settled(self) -> None:
+        """All stores agree, within a deadline."""
+
+        def settled() -> bool:
+            self.problem = asyncio.run(_read(self.stack)).problem(self.payments)
+            return not self.problem
+
+        try:
+            wait_for(settled, "the books agree", seconds=SETTLE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{self.problem}\n{error}") from None
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    ensure_assets()
+    folder = tmp_path_factory.mktemp("payment-flow")
+    stack = LocalStack(
+        folder / "local",
+        free_block(PORTS_USED),
+        durable=False,
+        processes=[spec for spec in PROCESSES if spec.name in NEEDED],
+    )
+    with stack:
+        told = Scene(stack, folder)
+        told.new_reader().pay()
+        told.wait_settled()
+        yield told
+        print(
+            f"\npayments made {told.payments}, kills survived {told.kills}, lost 0, doubled 0",
+            flush=True,
+        )
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+@pytest.mark.parametrize(("point", "host"), CASES)
+@pytest.mark.parametrize("action", ["kill", "pause"])
+@pytest.mark.timeout(150)
+def test_a_payment_survives(
+    scene: Scene, point: str, host: str, action: Literal["kill", "pause"]
+) -> None:
+    stack, latch = scene.stack, scene.latch()
+    reader = scene.new_reader()
+    fault = {"FAULT_POINT": point, "FAULT_ACTION": action, "FAULT_LATCH": str(latch)}
+    stack.restart(host, env=fault)
+    reader.pay()
+    scene.kills += 1
+    if action == "kill":
+        wait_for(lambda: not stack.alive(host), f"{host} dies at {point}")
+        assert _exists(Path(f"{latch}.fired")), f"{host} died elsewhere"
+        stack.restart(host)
+    else:
+        wait_for(lambda: _exists(Path(f"{latch}.reached")), f"{host} stands at {point}")
+        stack.kill("nats")
+        stack.restart("nats")
+        os.close(os.open(f"{latch}.release", os.O_CREAT))
+        wait_for(lambda: stack.alive(host), f"{host} is alive")
+    scene.wait_settled()
