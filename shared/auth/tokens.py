@@ -28,6 +28,10 @@ UNKNOWN_KEY_RETRY_SECONDS = 2.0
 LEEWAY_SECONDS = 5
 
 
+#: What the library raises for hostile text, its own errors and those of the decoders below it.
+_UNREADABLE = (jwt.InvalidTokenError, ValueError, RecursionError)
+
+
 class InvalidTokenError(Exception):
     """The token is not one of ours, is for somebody else, or has expired."""
 
@@ -143,7 +147,7 @@ def _verify(
                 "verify_iat": False,
             },
         )
-    except jwt.InvalidTokenError as error:
+    except _UNREADABLE as error:
         raise InvalidTokenError(str(error)) from error
     if claims["exp"] + LEEWAY_SECONDS < now.timestamp():
         raise InvalidTokenError("expired")
@@ -165,7 +169,7 @@ class RemoteKeySet:
         """The token's claims. Raises :class:`InvalidTokenError`; with keys in hand no request is made."""
         try:
             kid = jwt.get_unverified_header(token).get("kid", "")
-        except jwt.InvalidTokenError as error:
+        except _UNREADABLE as error:
             raise InvalidTokenError(str(error)) from error
         age = time.monotonic() - self._fetched_at
         if age > REFRESH_AFTER_SECONDS or (
