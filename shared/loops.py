@@ -18,6 +18,7 @@ from shared.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 RESTART_DELAYS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+STEADY_SECONDS = 60.0
 
 
 class Heartbeat:
@@ -72,7 +73,8 @@ async def supervise(loop: Loop, stop: asyncio.Event) -> None:
             # Nothing is lost by carrying on: every loop's work is transactional and is taken up again.
             log.exception("loop_failed", loop=loop.name)
             metrics.LOOP_FAILURES.labels(loop.name).inc()
-        failures = 0 if time.monotonic() - started > 60 else failures + 1
+        # A loop that ran well for a while starts again at once, whatever happened before.
+        failures = 1 if time.monotonic() - started > STEADY_SECONDS else failures + 1
         delay = RESTART_DELAYS_SECONDS[min(failures, len(RESTART_DELAYS_SECONDS)) - 1]
         try:
             await asyncio.wait_for(stop.wait(), delay)
