@@ -114,6 +114,7 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
 
     targets = "".join(f" {origin}" for origin in parts.form_targets)
     # Added last is outermost: metrics see everything, then headers, cross-origin rules, guards.
+    app.add_middleware(problems.UnexpectedErrors)
     app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
     app.add_middleware(
         SameOriginGuard, trusted_origins=[*parts.trusted_origins, *parts.cors_origins]

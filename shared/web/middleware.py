@@ -96,23 +96,37 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdigit() or int(length) > self._max:
-            await send_problem(
-                send, 413, "body-too-large", f"The body may have at most {self._max} bytes"
-            )
+        if not (length.isascii() and length.isdigit()) or int(length) > self._max:
+            await self._refuse(send)
             return
-        seen = 0
+        seen, started = 0, False
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max:
-                # Only a chunked body gets here: the reader sees a broken request, not more memory.
-                return {"type": "http.disconnect"}
-            return message
+            # Only a chunked body gets past the limit here: the application sees the client gone and reads no more.
+            return message if seen <= self._max else {"type": "http.disconnect"}
 
-        await self.app(scope, counted, send)
+        async def guarded(message: Message) -> None:
+            nonlocal started
+            if seen > self._max and not started:
+                return  # what it makes of that is not the answer: see below
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counted, guarded)
+        except Exception:
+            if seen <= self._max or started:
+                raise
+        if seen > self._max and not started:
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        await send_problem(
+            send, 413, "body-too-large", f"The body may have at most {self._max} bytes"
+        )
 
 
 class RequestMetrics:

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import (
     PROBLEM_TYPE_PREFIX,
@@ -81,7 +83,33 @@ def install(app: FastAPI) -> None:
         log.warning("dependency_unavailable", path=request.url.path, error=repr(error))
         return problem_response(UnavailableError(headers={"Retry-After": "1"}), request.url.path)
 
-    @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> Response:
-        log.error("unexpected_error", path=request.url.path, exc_info=error)
-        return problem_response(ProblemError(), request.url.path)
+
+class UnexpectedErrors:
+    """The last resort, inside of the headers and the metrics: a 500 that reveals nothing.
+
+    (The framework's own handler of ``Exception`` stands outside of every middleware: its answers had no headers.)
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is there to answer (or the body was too large, and the guard outside says so)
+        except Exception as error:
+            if started:
+                raise  # half an answer is out: the server cuts the connection
+            log.error("unexpected_error", path=scope["path"], exc_info=error)
+            await problem_response(ProblemError(), scope["path"])(scope, receive, send)

@@ -1,0 +1,291 @@
+"""What stands before every route: origins, sizes, headers, form tokens, errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+from shared.contracts import Payload
+from shared.errors import (
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
+from shared.settings import ServiceSettings
+from shared.web import WebParts, create_app
+from shared.web.csrf import FormTokens
+from shared.web.front import FrontDoor
+from shared.web.i18n import (
+    load_catalogues,
+    request_language,
+    show_date,
+    show_datetime,
+    translator,
+)
+
+SETTINGS = ServiceSettings(environment="test", scrape_token="scrape-me", assets_dir="/nonexistent")
+router = APIRouter()
+
+
+class Order(BaseModel):
+    quantity: int = Field(ge=1, le=10)
+
+
+@router.post("/echo")
+async def echo(request: Request) -> dict[str, int]:
+    return {"bytes": len(await request.body())}
+
+
+@router.post("/orders")
+async def orders(order: Order) -> Order:
+    return order
+
+
+@router.get("/fails/{how}")
+async def fails(how: str) -> None:
+    errors = {
+        "conflict": ConflictError("It is sold", slug="sold-out", left=0),
+        "missing": NotFoundError(),
+        "field": InvalidInputError(errors=(FieldError("a.b", "is odd", "an even number"),)),
+        "away": ConnectionRefusedError("10.0.0.1:5432"),
+        "bug": RuntimeError("the secret is 42"),
+    }
+    raise errors[how]
+
+
+def client(
+    parts: WebParts | None = None, settings: ServiceSettings = SETTINGS
+) -> httpx.AsyncClient:
+    app = create_app("proofs", "Proofs", settings, parts or WebParts(routers=[router]))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="https://press.vn")
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),  # no cookies: a key or a signature speaks for the caller
+        ({"Origin": "https://evil.vn"}, True),
+        ({"Cookie": "s=1", "Origin": "https://press.vn"}, True),
+        ({"Cookie": "s=1", "Origin": "https://site.vn"}, True),  # trusted
+        ({"Cookie": "s=1", "Referer": "https://press.vn/form?x=1"}, True),
+        ({"Cookie": "s=1", "Origin": "null", "Referer": "https://press.vn/form"}, True),
+        ({"Cookie": "s=1"}, False),
+        ({"Cookie": "s=1", "Origin": "null"}, False),
+        ({"Cookie": "s=1", "Origin": "https://evil.vn"}, False),
+        ({"Cookie": "s=1", "Origin": "http://press.vn"}, False),
+        ({"Cookie": "s=1", "Origin": "https://press.vn:8443"}, False),
+        ({"Cookie": "s=1", "Origin": "https://press.vn.evil.vn"}, False),
+        ({"Cookie": "s=1", "Origin": "https://site.vn.evil.vn"}, False),
+        ({"Cookie": "s=1", "Referer": "https://evil.vn/https://press.vn/"}, False),
+        ({"Cookie": "s=1", "Referer": "https://press.vn@evil.vn/"}, False),
+        ({"Cookie": "s=1", "Referer": "nonsense"}, False),
+        ({"Cookie": "s=1", "Origin": "https://evil.vn", "Referer": "https://press.vn/"}, False),
+    ],
+)
+async def test_a_changing_request_with_cookies_must_come_from_a_known_origin(headers, allowed):
+    parts = WebParts(routers=[router], trusted_origins=["https://site.vn/"])
+    async with client(parts) as http:
+        answer = await http.post("/echo", headers=headers, content=b"x")
+    assert (answer.status_code == 200) is allowed
+    if not allowed:
+        assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"].endswith(":cross-site-request")
+
+
+async def test_reading_needs_no_origin():
+    async with client() as http:
+        answer = await http.get("/healthz", headers={"Cookie": "s=1", "Origin": "https://evil.vn"})
+    assert answer.status_code == 200
+
+
+async def chunks(total: int) -> AsyncIterator[bytes]:
+    for start in range(0, total, 1000):
+        yield b"x" * min(1000, total - start)
+
+
+@pytest.mark.parametrize("path", ["/echo", "/orders"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_above_the_limit_is_refused_with_413(path, chunked):
+    async with client(WebParts(routers=[router], max_body_bytes=5000)) as http:
+        answer = await http.post(path, content=chunks(5001) if chunked else b"x" * 5001)
+    assert answer.status_code == 413
+    assert answer.json()["type"].endswith(":body-too-large")
+    assert "5000" in answer.json()["title"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_at_the_limit_is_taken(chunked):
+    async with client(WebParts(routers=[router], max_body_bytes=5000)) as http:
+        answer = await http.post("/echo", content=chunks(5000) if chunked else b"x" * 5000)
+    assert answer.json() == {"bytes": 5000}
+
+
+@pytest.mark.parametrize("length", ["-1", "1e9", "\u00b2", "5 5", ""])
+async def test_a_length_that_is_no_number_is_refused(length):
+    async with client() as http:
+        answer = await http.post(
+            "/echo", content=chunks(10), headers={"Content-Length": length.encode("latin-1")}
+        )
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/fails/bug", "/nothing-here", "/fails/conflict"])
+async def test_every_answer_carries_the_security_headers(path):
+    async with client(settings=SETTINGS) as http:
+        answer = await http.get(path)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert "strict-transport-security" not in answer.headers
+
+
+async def test_production_asks_browsers_to_stay_with_https():
+    settings = SETTINGS.model_copy(update={"environment": "production"})
+    async with client(settings=settings) as http:
+        assert "max-age" in (await http.get("/healthz")).headers["strict-transport-security"]
+
+
+async def test_metrics_are_for_the_scraper():
+    async with client() as http:
+        assert (await http.get("/metrics")).status_code == 401
+        wrong = await http.get("/metrics", headers={"Authorization": "Bearer scrape-mé".encode()})
+        assert wrong.status_code == 401
+        good = await http.get("/metrics", headers={"Authorization": "Bearer scrape-me"})
+    assert "press_http_requests_total" in good.text
+
+
+async def test_routes_are_counted_by_template_and_never_by_path():
+    async with client() as http:
+        for number in range(3):
+            await http.get(f"/guess-{number}")
+        await http.get("/fails/missing")
+        text = (await http.get("/metrics", headers={"Authorization": "Bearer scrape-me"})).text
+    assert "guess-" not in text
+    assert 'route="/fails/{how}"' in text
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "slug"),
+    [
+        ("conflict", 409, "sold-out"),
+        ("missing", 404, "not-found"),
+        ("field", 422, "invalid-input"),
+        ("away", 503, "unavailable"),
+        ("bug", 500, "internal"),
+    ],
+)
+async def test_an_error_is_a_problem_document_that_leaks_nothing(how, status, slug):
+    async with client() as http:
+        answer = await http.get(f"/fails/{how}")
+    body = answer.json()
+    assert answer.status_code == body["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["type"] == f"urn:press-revenue:problem:{slug}"
+    assert not any(
+        word in answer.text for word in ("secret", "10.0.0.1", "Traceback", "RuntimeError")
+    )
+    if how == "conflict":
+        assert (body["detail"], body["left"]) == ("It is sold", 0)
+    if how == "field":
+        assert body["errors"] == [
+            {"field": "a.b", "message": "is odd", "expected": "an even number"}
+        ]
+    if how == "away":
+        assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_wrong_field_is_named_with_what_would_be_right():
+    async with client() as http:
+        answer = await http.post("/orders", json={"quantity": 11})
+        broken = await http.post(
+            "/orders", content=b"{", headers={"Content-Type": "application/json"}
+        )
+        missing = await http.get("/nowhere")
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "quantity" and error["expected"] == "le: 10"
+    assert broken.status_code == 422 and broken.json()["errors"]
+    assert missing.json()["type"].endswith(":http-404")
+
+
+def request(cookies: str = "", query: str = "", headers: dict[str, str] | None = None) -> Request:
+    raw = [(b"cookie", cookies.encode())] + [
+        (k.encode(), v.encode()) for k, v in (headers or {}).items()
+    ]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": raw, "query_string": query.encode()})  # fmt: skip
+
+
+async def test_a_form_token_belongs_to_one_session_and_one_secret():
+    forms = FormTokens("a-secret-of-16-chars", "press_staff")
+    token = forms.token(request("press_staff=one"))
+    await forms.verify(request("press_staff=one", headers={"x-csrf-token": token}))
+    for cookie, sent in (("press_staff=two", token), ("", token), ("press_staff=one", ""), ("press_staff=one", token[:-1] + "é")):  # fmt: skip
+        with pytest.raises(ForbiddenError):
+            await forms.verify(request(cookie, headers={"x-csrf-token": sent}))
+    other = FormTokens("another-secret-of-16", "press_staff")
+    assert other.token_for("one") != token
+    with pytest.raises(ValueError, match="16"):
+        FormTokens("short", "press_staff")
+
+
+@pytest.mark.parametrize(
+    ("query", "cookie", "language"),
+    [
+        ("", "", "vi"),
+        ("lang=en", "", "en"),
+        ("lang=fr", "", "vi"),
+        ("", "pr_lang=en", "en"),
+        ("lang=vi", "pr_lang=en", "vi"),
+        ("lang=../../etc", "pr_lang=<script>", "vi"),
+    ],
+)
+def test_pages_are_vietnamese_unless_somebody_asks(query, cookie, language):
+    assert request_language(request(cookie, query)) == language
+
+
+def test_words_come_from_the_catalogue_and_fall_back_to_the_english(tmp_path):
+    (tmp_path / "vi.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+        'msgid "{n} articles left"\nmsgstr "còn {n} bài"\n\nmsgid "Empty"\nmsgstr ""\n',
+        encoding="utf-8",
+    )
+    words = load_catalogues([tmp_path, Path("/nonexistent")])
+    vietnamese, english = translator(words, "vi"), translator(words, "en")
+    assert vietnamese("{n} articles left", n=3) == "còn 3 bài"
+    assert english("{n} articles left", n=3) == "3 articles left"
+    assert vietnamese("Unknown") == "Unknown"
+    assert vietnamese("Empty") == "Empty"
+
+
+def test_dates_are_written_the_readers_way():
+    assert show_date(date(2026, 1, 2), "vi") == "02/01/2026"
+    assert show_date(date(2026, 1, 2), "en") == "2 Jan 2026"
+    assert show_datetime(datetime(2026, 12, 31, 17, 5, tzinfo=UTC), "vi") == "01/01/2027 00:05"
+
+
+async def test_the_front_door_serves_hot_routes_and_passes_on_the_rest():
+    async def hot(scope, receive, send):
+        await JSONResponse({"hot": True})(scope, receive, send)
+
+    app = create_app("proofs", "Proofs", SETTINGS, WebParts(routers=[router]))
+    door = FrontDoor(app, {("POST", "/hot"): hot})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="https://x") as http:
+        assert (await http.post("/hot")).json() == {"hot": True}
+        assert (await http.get("/hot")).status_code == 404
+        assert (await http.get("/healthz")).json()["ok"] is True
+
+
+def test_a_payload_has_no_name_until_it_is_published():
+    assert Payload.TYPE == ""
