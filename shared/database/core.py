@@ -47,6 +47,7 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text goes to logs and dead letters: no personal data in it
             connect_args={
                 "timeout": CONNECT_TIMEOUT_SECONDS,
                 "server_settings": self._server_settings(),

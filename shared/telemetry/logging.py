@@ -5,22 +5,44 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 from opentelemetry import trace
 
-_SECRET_KEY = re.compile(r"password|secret|token|api_key|authorization|cookie|card|otp", re.I)
-_STRIPE_KEY = re.compile(r"\b(sk|rk|whsec)_[A-Za-z0-9_]{6,}")
+_SECRET_KEY = re.compile(
+    r"password|secret|token|api_?key|authorization|cookie|(?<![a-z])card(?![a-z]|_id)|(?<![a-z])otp",
+    re.I,
+)
+_NO_CARD = re.compile(r"rate_?card", re.I)
+#: Secrets by their look, wherever they stand: keys of Stripe and our own, signed tokens, passwords in addresses.
+_SECRET_VALUES = (
+    (re.compile(r"\b(sk|rk|whsec|prk)_[A-Za-z0-9_-]{6,}"), r"\1_[redacted]"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), "[redacted token]"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+):[^\s/@]+@"), r"\1:[redacted]@"),
+    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.I), r"\1 [redacted]"),
+)
+REDACTED = "[redacted]"
+
+
+def _clean(key: str, value: Any) -> Any:
+    if _SECRET_KEY.search(_NO_CARD.sub("", key)):
+        return REDACTED
+    if isinstance(value, str):
+        for pattern, replacement in _SECRET_VALUES:
+            value = pattern.sub(replacement, value)
+        return value
+    if isinstance(value, Mapping):
+        return {name: _clean(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", item) for item in value]
+    return value
 
 
 def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
-            event[key] = "[redacted]"
-        elif isinstance(value, str) and "_" in value:
-            event[key] = _STRIPE_KEY.sub(r"\1_[redacted]", value)
+        event[key] = _clean(key, value)
     return event
 
 
@@ -41,13 +63,19 @@ def configure_logging(service: str, *, level: str = "INFO", fmt: str = "json") -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         _trace_ids,
-        _redact,
     ]
-    renderer: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if fmt == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False)]
-    )
+    # Redaction comes last before the line is made: messages and tracebacks of libraries hold secrets too.
+    as_json = [_redact, structlog.processors.JSONRenderer()]
+    as_text = [
+        _redact,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+    renderer: list[Any] = [
+        structlog.processors.format_exc_info,
+        *(as_json if fmt == "json" else as_text),
+    ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
