@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
@@ -15,7 +17,7 @@ from services.paywall.decisions.adapters.reader_tokens import ReaderVerifier
 from services.paywall.decisions.schemas import Answer, Answers, Question
 from services.paywall.decisions.service import Asker, DecisionService
 from services.paywall.meters.networks import client_address
-from services.paywall.meters.rules import COOKIE, COOKIE_SECONDS, MeterIds
+from services.paywall.meters.rules import COOKIE, COOKIE_LENGTH, COOKIE_SECONDS, MeterIds
 from services.paywall.policies.service import PolicyBook
 from shared.auth import IdentityClient, InvalidTokenError
 from shared.auth.roles import Scope as KeyScope
@@ -36,13 +38,13 @@ log = structlog.get_logger(__name__)
 PATH = "/v1/decisions"
 MAX_BODY_BYTES = 32 * 1024
 KEY_PREFIX = "prk_"
+COOKIES_REMEMBERED = 100_000
 
 _DECODER = msgspec.json.Decoder(Question)
 _ENCODER = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _COMMON = [(b"cache-control", b"private, no-store"), (b"x-content-type-options", b"nosniff")]
-_COOKIE = COOKIE.encode() + b"="
 
 
 @dataclass(slots=True)
@@ -88,6 +90,9 @@ class DecisionEndpoint:
         self._policies = policies
         self._further_origins = further_origins
         self._proxies = proxies
+        self._verified: Callable[[str], str | None] = lru_cache(maxsize=COOKIES_REMEMBERED)(
+            ids.verify
+        )
         self._cookie_tail = f"; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=Lax" + (
             "; Secure" if secure_cookie else ""
         )
@@ -225,8 +230,8 @@ class DecisionEndpoint:
     def _device(self, cookies: str) -> str | None:
         for part in cookies.split(";"):
             name, _, value = part.strip().partition("=")
-            if name == COOKIE:
-                return self._ids.verify(value)
+            if name == COOKIE and len(value) <= COOKIE_LENGTH:
+                return self._verified(value)
         return None
 
     def _address(self, scope: Scope, head: _Head) -> str:

@@ -150,8 +150,8 @@
     actions.append(...(answer.offers || []).map(link));
     section.append(heading, element("p", "pr-wall-text", explained), actions);
     if (answer.reason === "METER_EXHAUSTED" && answer.meter) {
-      const zone = { timeZone: script.dataset.zone || "Asia/Ho_Chi_Minh" };
-      const day = new Date(answer.meter.resets_at).toLocaleDateString(english ? "en-GB" : "vi-VN", zone);
+      const form = { day: "2-digit", month: "2-digit", year: "numeric", timeZone: script.dataset.zone || "Asia/Ho_Chi_Minh" };
+      const day = new Date(answer.meter.resets_at).toLocaleDateString(english ? "en-GB" : "vi-VN", form);
       section.append(element("p", "pr-wall-small", words.again(day)));
     }
     place(section);
