@@ -69,12 +69,12 @@ def build(settings: AdsSettings, transport: httpx.AsyncBaseTransport | None = No
         WebParts(
             routers=[
                 catalogue_api.router(desk),
+                creatives_api.router(desk),  # before the lines' steps, whose path would match too
                 bookings_api.router(desk),
-                creatives_api.router(desk),
                 delivery_api.router(desk, delivery),
                 console_pages.router(desk),
             ],
-            checks={"database": database.ping},
+            checks={"database": database.ping, "plan": delivery.ready},
             loops=loops,
             lifespan=lifespan,
             static_folder=CONSOLE / "static",

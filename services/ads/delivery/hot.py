@@ -143,6 +143,8 @@ class HotRoutes:
     def _decide(self, request: DecisionRequest) -> bytes:
         delivery = self._delivery
         agency = delivery.plan.agencies.get(request.agency)
+        if agency is None and not delivery.loaded:
+            raise HttpError(503, "unavailable", "Try again in a moment")
         if agency is None:
             raise HttpError(404, "agency-unknown", "There is no such agency", "agency")
         decisions: list[Decision] = []
@@ -170,14 +172,11 @@ class HotRoutes:
 
     async def impressions(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``POST /v1/impressions``: ``{"token": …, "event": "impression" | "viewable"}``."""
-        extra: list[tuple[bytes, bytes]] = []
         try:
             body, status, kind = await self._count(scope, receive), 200, JSON
         except HttpError as error:
             body, status, kind = error.body(), error.status, PROBLEM
-            if status == 503:
-                extra.append((b"retry-after", b"1"))
-        await self._answer(scope, send, status, body, kind, extra)
+        await self._answer(scope, send, status, body, kind)
 
     async def _count(self, scope: Scope, receive: Receive) -> bytes:
         try:
@@ -245,6 +244,8 @@ class HotRoutes:
         origin = _header(scope, b"origin")
         if origin and origin in self._delivery.plan.origins:
             headers.append((b"access-control-allow-origin", origin))
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
         if extra:
             headers += extra
         await send({"type": "http.response.start", "status": status, "headers": headers})

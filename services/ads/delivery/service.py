@@ -50,6 +50,7 @@ class Delivery:
 
     def __init__(self, database: Database, settings: AdsSettings, clock: Clock) -> None:
         self.plan = Plan()
+        self.loaded = False
         self.keys = TokenKeys.parse(settings.ads_token_keys)
         self.settings = settings
         self.clock = clock
@@ -68,11 +69,16 @@ class Delivery:
         places, rows = await repository.read_plan(await self._database.pool())
         old = self.plan
         plan = build_plan(places, rows, old, self._ads_url, self.settings)
-        self.plan = plan
+        self.plan, self.loaded = plan, True
         metrics.PLAN_LINES.set(len(plan.lines))
         metrics.PLAN_AGE.set(time.time())
         gone = [line for line_id, line in old.lines.items() if line_id not in plan.lines]
         await self.keeper.give_back(gone, everything=True)
+
+    async def ready(self) -> None:
+        """For ``/readyz``. Raises until the plan has been read once."""
+        if not self.loaded:
+            raise LookupError("the delivery plan has not been read yet")
 
     async def run_plan(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Reload when the database says so, and every few seconds anyway (a day may have begun)."""
