@@ -1,12 +1,15 @@
 """Fault points: named places where tests stop or kill a process, so that "at every step" can be proved.
 
-Inert (one dictionary look-up on an empty set) unless ``FAULT_POINT`` names a point. ``FAULT_ACTION``:
+Inert (a comparison or two) unless ``FAULT_POINT`` names a point. ``FAULT_ACTION``:
 
 * ``kill``  – SIGKILL of this process, once;
 * ``pause`` – creates ``$FAULT_LATCH.reached`` and waits until ``$FAULT_LATCH.release`` exists, once.
 
 ``FAULT_LATCH`` is a path prefix; ``<latch>.fired`` marks that the fault has happened, so that a restarted
 process with the same environment runs on.
+
+A running process is armed through ``FAULT_FOLDER``: ``<folder>/<point>.armed`` holds the action, and the latch is
+``<folder>/<point>``.
 """
 
 from __future__ import annotations
@@ -35,24 +38,34 @@ PAYMENT_FLOW = (
 _POINT = os.environ.get("FAULT_POINT", "")
 _ACTION = os.environ.get("FAULT_ACTION", "kill")
 _LATCH = os.environ.get("FAULT_LATCH", "")
+_FOLDER = os.environ.get("FAULT_FOLDER", "")
 
 
 async def fault_point(name: str) -> None:
     """A step boundary. Does nothing outside of fault tests."""
     if _POINT and name == _POINT:
-        await _fire()
+        await _fire(_ACTION, _LATCH)
+    elif _FOLDER and (action := _armed(name)):
+        await _fire(action, f"{_FOLDER}/{name}")
 
 
-async def _fire() -> None:
-    fired = Path(f"{_LATCH}.fired")
+def _armed(name: str) -> str:
+    """What ``$FAULT_FOLDER/<name>.armed`` says: ``kill``, ``pause``, or nothing."""
     try:
-        fd = os.open(fired, os.O_CREAT | os.O_EXCL)
+        return Path(f"{_FOLDER}/{name}.armed").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+
+
+async def _fire(action: str, latch: str) -> None:
+    try:
+        fd = os.open(f"{latch}.fired", os.O_CREAT | os.O_EXCL)
     except FileExistsError:
         return
     os.close(fd)
-    if _ACTION == "kill":
+    if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    Path(f"{_LATCH}.reached").touch()  # noqa: ASYNC240 - fault tests only
-    release = Path(f"{_LATCH}.release")
+    Path(f"{latch}.reached").touch()  # noqa: ASYNC240 - fault tests only
+    release = Path(f"{latch}.release")
     while not release.exists():  # noqa: ASYNC110, ASYNC240 - the test owns the other side
         await asyncio.sleep(0.01)

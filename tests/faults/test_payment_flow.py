@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,10 +118,23 @@ class Scene:
         self.payments = 0
         self.kills = 0
         self.problem = ""
-        self._numbers = count(1)
 
-    def latch(self) -> Path:
-        return self.folder / f"latch-{next(self._numbers)}"
+    def faults_of(self, host: str) -> Path:
+        """The folder through which a process is armed."""
+        return self.folder / f"faults-{host}"
+
+    def arm(self, host: str, point: str, action: str) -> Path:
+        """The next pass of the point in this process sets the fault off. Returns the latch."""
+        latch = self.faults_of(host) / point
+        for old in ("fired", "reached", "release"):
+            Path(f"{latch}.{old}").unlink(missing_ok=True)
+        draft = Path(f"{latch}.draft")
+        draft.write_text(action, encoding="ascii")
+        draft.replace(f"{latch}.armed")
+        return latch
+
+    def disarm(self, host: str, point: str) -> None:
+        Path(f"{self.faults_of(host) / point}.armed").unlink()
 
     def new_reader(self) -> PayingReader:
         self.payments += 1
@@ -151,10 +163,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         folder / "local",
         free_block(PORTS_USED),
         durable=False,
-        processes=[spec for spec in PROCESSES if spec.name in NEEDED],
+        processes=[
+            replace(spec, env={"FAULT_FOLDER": str(folder / f"faults-{spec.name}")})
+            for spec in PROCESSES
+            if spec.name in NEEDED
+        ],
     )
+    told = Scene(stack, folder)
+    for host in sorted({host for _, host in CASES}):
+        told.faults_of(host).mkdir()
     with stack:
-        told = Scene(stack, folder)
         told.new_reader().pay()
         told.wait_settled()
         yield told
@@ -174,20 +192,21 @@ def _exists(path: Path) -> bool:
 def test_a_payment_survives(
     scene: Scene, point: str, host: str, action: Literal["kill", "pause"]
 ) -> None:
-    stack, latch = scene.stack, scene.latch()
+    stack = scene.stack
     reader = scene.new_reader()
-    fault = {"FAULT_POINT": point, "FAULT_ACTION": action, "FAULT_LATCH": str(latch)}
-    stack.restart(host, env=fault)
+    latch = scene.arm(host, point, action)
     reader.pay()
     scene.kills += 1
     if action == "kill":
         wait_for(lambda: not stack.alive(host), f"{host} dies at {point}")
         assert _exists(Path(f"{latch}.fired")), f"{host} died elsewhere"
+        scene.disarm(host, point)
         stack.restart(host)
     else:
         wait_for(lambda: _exists(Path(f"{latch}.reached")), f"{host} stands at {point}")
+        scene.disarm(host, point)
         stack.kill("nats")
         stack.restart("nats")
         os.close(os.open(f"{latch}.release", os.O_CREAT))
-        wait_for(lambda: stack.alive(host), f"{host} is alive")
     scene.wait_settled()
+    assert all(stack.alive(name) for name in NEEDED), stack.dead()
