@@ -71,7 +71,7 @@ class Delivery:
         plan = build_plan(places, rows, old, self._ads_url, self.settings)
         self.plan, self.loaded = plan, True
         metrics.PLAN_LINES.set(len(plan.lines))
-        metrics.PLAN_AGE.set(time.time())
+        metrics.PLAN_AGE.set_to_current_time()
         gone = [line for line_id, line in old.lines.items() if line_id not in plan.lines]
         await self.keeper.give_back(gone, everything=True)
 
