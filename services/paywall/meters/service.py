@@ -21,7 +21,7 @@ from shared.database import Database, GroupCommit
 
 log = structlog.get_logger(__name__)
 
-WRITERS = 2
+WRITERS = 1  # larger groups cost the database less than two at a time
 PAUSE_SECONDS = 0.25  # after a failure the database is left alone for so long
 LATE_BATCH = 500
 NO_LIMIT = 2**31 - 1
