@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
@@ -26,7 +27,7 @@ from services.paywall.entitlements.service import EntitlementMemory
 from services.paywall.meters.networks import NewReaders
 from services.paywall.meters.repository import MeterStore
 from services.paywall.meters.rules import MeterIds
-from services.paywall.meters.service import Meter
+from services.paywall.meters.service import AWAY, Meter
 from services.paywall.policies import api as policies_api
 from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
@@ -40,6 +41,8 @@ from shared.loops import Loop, every, supervise
 from shared.web import FrontDoor, Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, StaffAccess
+
+log = structlog.get_logger(__name__)
 
 SERVICE = "paywall"
 FOLDER = Path(__file__).parent
@@ -195,7 +198,10 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
             stop.set()
             await asyncio.wait(tasks, timeout=10)
             await parts.meter.close()
-            await parts.counts.flush()
+            try:
+                await parts.counts.flush()
+            except AWAY as error:
+                log.warning("decision_counts_lost", error=repr(error))
 
 
 def _keys(grants: Grants) -> APIRouter:

@@ -16,6 +16,7 @@ from tests.integration.paywall.conftest import (
     POWERLESS_KEY,
     cookie_of,
     new_reader,
+    running,
     until,
 )
 
@@ -330,3 +331,10 @@ async def test_decisions_are_published_as_counts_by_kind(paywall, house):
         (event.agency, event.data.reason, event.data.granted): event.data.count for event in events
     }
     assert found == {(AGENCY, "METERING", True): 2, (AGENCY, "FREE", True): 1}
+
+
+async def test_what_has_been_decided_is_told_when_a_process_stops(house):
+    async with running(house.url, house.clock, house.billing) as paywall:
+        await paywall.ask("a1")
+    pool = await house.database.pool()
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
