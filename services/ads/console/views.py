@@ -122,7 +122,7 @@ def actions_of(line: LineView) -> list[dict[str, Any]]:
     status = shown_status(line)
     return [
         {"name": str(a), "words": ACTION_WORDS[a], "main": a in MAIN_ACTIONS}
-        for a in possible_actions(status)
+        for a in sorted(possible_actions(status), key=lambda a: a not in MAIN_ACTIONS)
         if not (line.hold_over and a is Action.RESERVE)  # the timer moves it within a second
     ]
 

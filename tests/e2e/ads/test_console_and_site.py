@@ -18,7 +18,7 @@ from services.ads.app import build
 from services.ads.seed import seed_database
 from shared.database import Database
 from tests.fixtures import ads as fixture
-from tests.fixtures.ads import identity, migrate_template, settings_for, until
+from tests.fixtures.ads import BROWSER, identity, migrate_template, settings_for, until
 
 AGENCY = "bao-hung-yen"
 ASSETS = Path(__file__).parents[3] / ".local" / "assets"
@@ -123,13 +123,14 @@ async def test_a_seller_holds_and_books_a_line_and_sees_it_run(stack, desktop, p
     await page.locator("table.calendar tbody tr").first.locator("a").first.click()
 
     await page.get_by_label("Khách hàng quảng cáo").fill("Nội thất Sông Hồng")
-    await page.get_by_label("Sản phẩm").select_option("home-premium")
+    await page.get_by_label("Sản phẩm").select_option("run-of-site")
     today = await page.get_by_label("Ngày đầu").input_value()
     await page.get_by_label("Ngày cuối").fill(today)
     await page.get_by_label("Lượt hiển thị").fill("9.000.000")
     await expect(page.locator("#does-not-fit")).to_contain_text("Chỉ còn trống")
     await expect(page.locator("#does-not-fit")).to_contain_text("Nhãn lồng Hồng Nam")
     await page.screenshot(path=tmp_path / "refused-1280.png", full_page=True)
+    await page.get_by_label("Sản phẩm").select_option("home-premium")
     await page.get_by_label("Lượt hiển thị").fill("1000")
     await page.get_by_label("Nhịp phân phối").select_option("asap")
     await expect(page.locator("#fits")).to_be_visible()
@@ -145,7 +146,7 @@ async def test_a_seller_holds_and_books_a_line_and_sees_it_run(stack, desktop, p
     await page.screenshot(path=tmp_path / "held-1280.png", full_page=True)
     await page.get_by_role("button", name="Đặt", exact=True).click()
     await expect(page.locator("#state")).to_have_text("Đã đặt")
-    await page.get_by_role("link", name="Thêm mẫu").click()
+    await page.get_by_role("button", name="Thêm mẫu").click()
     await page.get_by_label("Tiêu đề").fill("Bàn ghế gỗ gụ")
     await page.get_by_label("Nội dung").fill("Đóng theo số đo, bảo hành mười năm.")
     await page.get_by_label("Nút bấm").fill("Xem mẫu")
@@ -173,6 +174,7 @@ async def test_an_ad_shows_on_a_phone_without_moving_the_page_and_counts_once(
     stack, phone, tmp_path
 ):
     pool = await stack["database"].pool()
+    await phone.set_extra_http_headers({"user-agent": BROWSER})  # a headless one is a declared bot
     page = await phone.new_page()
     page.on("pageerror", lambda error: pytest.fail(f"script error: {error}"))
     requests: list[str] = []
