@@ -94,7 +94,7 @@ _CONSOLES: tuple[tuple[str, frozenset[Role], str, str, str], ...] = (
     (
         "paywall",
         frozenset({Role.EDITOR}),
-        "/staff/{agency}",
+        "/policies/{agency}",
         "Paywall policy",
         "Free articles, meter, premium content",
     ),

@@ -1,0 +1,24 @@
+"""``python -m infra.news_site``: serve the sample newspaper."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from infra.news_site.settings import SiteSettings
+from infra.news_site.site import build
+
+
+def main() -> None:
+    settings = SiteSettings()
+    uvicorn.run(
+        build(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()
