@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from infra.local.assets import DEFAULT_FOLDER, ensure_assets
 from shared.metrics.growth.service import agency_report
 from shared.money import format_vnd
 from tests.fixtures.finance import DEMO, running_finance
 from tests.fixtures.identity import FINANCE, PROVINCE
+from tests.fixtures.serving import served
 
 SHOTS = os.environ.get("SCREENSHOTS", "")
 AGENCY = "bao-hung-yen"
-
-
-@asynccontextmanager
-async def served(app):
-    """The application on a port of its own choosing."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
-    task = asyncio.create_task(server._serve())
-    while not server.started:
-        assert not task.done(), "the server ended"
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 @pytest.fixture
