@@ -67,7 +67,7 @@ class PaidInvoicesHaveEntitlements(Invariant):
     sql = """SELECT count(*) FROM payment p
         JOIN subscription s ON s.id = p.subscription_id
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
-        WHERE p.refunded_vnd < p.amount_vnd AND (e.id IS NULL OR e.revoked AND s.ended_at IS NULL
+        WHERE p.refunded_vnd < p.amount_vnd AND (e.id IS NULL
               OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""
 
 

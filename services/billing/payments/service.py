@@ -153,11 +153,9 @@ class Payments:
         invoice_id = await self._provider.invoice_of_payment(reference)
         if invoice_id is None:
             return False
-        known = await repository.payment_by_invoice(session, name, invoice_id)
+        known = await self._known_payment(session, invoice_id)
         if known is None:
-            raise PrerequisiteMissingError(
-                f"the payment of invoice {invoice_id} is not applied yet"
-            )
+            return False
         subscription = await session.get(Subscription, known.subscription_id)
         assert subscription is not None  # a foreign key holds it
         await subscriptions_repository.lock(session, name, subscription.provider_id)
@@ -171,6 +169,22 @@ class Payments:
                 )
         await subscriptions.refresh(session, row, self._grace, now)
         return True
+
+    async def _known_payment(self, session: Session, invoice_id: str) -> Payment | None:
+        """The payment of an invoice; one we have not heard of is asked for. None when it is not ours.
+
+        Raises :class:`PrerequisiteMissingError` while the provider does not call the invoice paid.
+        """
+        name = self._provider.name
+        known = await repository.payment_by_invoice(session, name, invoice_id)
+        if known is not None:
+            return known
+        invoice = await self._provider.fetch_paid_invoice(invoice_id)
+        if invoice is None:
+            raise PrerequisiteMissingError(f"invoice {invoice_id} is not paid yet")
+        if not await self._apply_subscription(session, invoice.subscription_id, invoice):
+            return None
+        return await repository.payment_by_invoice(session, name, invoice_id)
 
     async def _record_refund(
         self,

@@ -64,7 +64,12 @@ class Facts:
     ended_at: datetime | None
     paid: tuple[Paid, ...]
     grace: timedelta
-    refunded: bool = False  # something was paid, and given back whole
+    refunded: bool = False  # the newest period that was paid for was given back whole
+
+    @property
+    def slack(self) -> timedelta:
+        """How late a payment may be; who has asked for the money back is not waited for."""
+        return timedelta(0) if self.refunded else self.grace
 
     @property
     def paid_from(self) -> datetime | None:
@@ -82,7 +87,7 @@ class Facts:
             return None
         if self.ended_at is not None:
             return min(until, self.ended_at)
-        return until if self.cancel_at_period_end else until + self.grace
+        return until if self.cancel_at_period_end else until + self.slack
 
 
 _PLAIN = {
@@ -105,7 +110,7 @@ def derive_state(facts: Facts, now: datetime) -> State:
     end = facts.ended_at or (until if facts.cancel_at_period_end else None)
     if end is not None and now >= end:
         return State.CANCELED
-    if now >= until + facts.grace:
+    if now >= until + facts.slack:
         return State.EXPIRED
     if facts.provider_status == "active":
         return State.ACTIVE
@@ -117,7 +122,7 @@ def review_at(facts: Facts, now: datetime) -> datetime | None:
     until = facts.paid_until
     if until is None or facts.provider_status in _PLAIN:
         return None
-    moments = [until, until + facts.grace]
+    moments = [until, until + facts.slack]
     return min((moment for moment in moments if moment > now), default=None)
 
 

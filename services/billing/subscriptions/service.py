@@ -78,7 +78,7 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
         row.ended_at,
         tuple(rules.Paid(start, end) for start, end, returned in periods if not returned),
         grace,
-        refunded=any(returned for *_, returned in periods),
+        refunded=bool(periods) and max(periods, key=lambda period: period[1])[2],
     )
     before, after = rules.State(row.state), rules.derive_state(facts, now)
     if not rules.may_become(before, after):
@@ -157,7 +157,7 @@ async def _announce(
 
 
 def _reason(facts: rules.Facts) -> str:
-    if not facts.paid and facts.refunded:
+    if facts.refunded:
         return "refund"
     return "canceled" if facts.ended_at is not None else "unpaid"
 

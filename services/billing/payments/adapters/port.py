@@ -174,6 +174,10 @@ class PaymentProvider(Protocol):
         """The invoice a payment settled, or None for a payment of something else."""
         ...
 
+    async def fetch_paid_invoice(self, invoice_id: str) -> PaidInvoice | None:
+        """An invoice of a subscription once it is paid, else None."""
+        ...
+
     async def refunds_of(self, payment_reference: str) -> Sequence[RefundFacts]:
         """Refunds that went through, oldest first."""
         ...

@@ -21,6 +21,7 @@ from services.billing.payments.adapters.port import (
     HostedCheckout,
     MalformedNotificationError,
     Notification,
+    PaidInvoice,
     PriceSpec,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -143,6 +144,9 @@ class StripeProvider:
             {"payment": {"type": "payment_intent", "payment_intent": payment_reference}},
         )
         return shapes.identifier(body["data"][0]["invoice"]) if body["data"] else None
+
+    async def fetch_paid_invoice(self, invoice_id: str) -> PaidInvoice | None:
+        return shapes.paid_invoice(await self._call("get", f"/v1/invoices/{_segment(invoice_id)}"))
 
     async def refunds_of(self, payment_reference: str) -> Sequence[RefundFacts]:
         body = await self._call(

@@ -1,0 +1,122 @@
+"""A reader on a phone: signs in, pays with a test card, reads on; looks at the account and cancels."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from infra.local import processes as data
+from infra.local.assets import ensure_assets
+from infra.local.ports import free_block
+from infra.local.stack import LocalStack
+
+WANTED = ("stripe-sandbox", "identity-web", "billing-web", "billing-worker")
+STEPS = ("billing migrate", "billing seed", "identity migrate", "identity seed", "streams")
+AGENCY = "bao-hung-yen"
+SHOTS = os.environ.get("PRESS_SCREENSHOTS", "")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    ensure_assets()
+    with LocalStack(
+        tmp_path_factory.mktemp("stack"),
+        free_block(data.PORTS_USED),
+        durable=False,
+        processes=[spec for spec in data.PROCESSES if spec.name in WANTED],
+        steps=[step for step in data.STEPS if step.name in STEPS],
+        databases=("billing", "identity"),
+    ) as running:
+        yield running
+
+
+async def shot(page: Page, name: str) -> None:
+    """A picture for whoever wants to look (PRESS_SCREENSHOTS names the folder)."""
+    wide = await page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    assert not wide, f"{name}: the page is wider than the screen"
+    if SHOTS:
+        await page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+
+
+async def sign_in(page: Page, base: str, email: str, name: str) -> None:
+    await shot(page, f"{name}-1-sign-in")
+    await page.get_by_label("Địa chỉ e-mail").fill(email)
+    await page.get_by_role("button", name="Gửi mã cho tôi").click()
+    await expect(page.get_by_role("heading", name="Nhập mã đăng nhập")).to_be_visible()
+    for box in await page.get_by_role("checkbox").all():
+        assert not await box.is_checked(), "a consent is never ticked beforehand"
+    await shot(page, f"{name}-2-code")
+    async with httpx.AsyncClient() as client:
+        outbox = (await client.get(f"{base}/dev/mail")).text
+    code = re.search(r"(\d{6}) là mã đăng nhập", outbox)
+    assert code is not None
+    await page.get_by_label("Mã", exact=True).fill(code.group(1))
+    await page.get_by_role("button", name="Đăng nhập").click()
+
+
+async def pay(page: Page, number: str) -> None:
+    await page.locator("#number").fill(number)
+    await page.locator("#expiry").fill("12/34")
+    await page.locator("#cvc").fill("123")
+    await page.locator("#pay-form button[type=submit]").click()
+
+
+async def test_a_reader_on_a_phone_pays_after_a_declined_card_and_reads_on(
+    stack: LocalStack, phone: BrowserContext
+):
+    base = stack.url("billing-web")
+    article = f"{stack.surroundings.url(0)}/bai/mot-bai-viet"
+    page = await phone.new_page()
+    await page.goto(f"{base}/r/{AGENCY}/plans?return_to={article}")
+    await shot(page, "phone-3-plans")
+    month = page.locator("form.plan", has_text="59.000")
+    await month.get_by_role("button", name="Đăng ký gói").click()
+    await sign_in(page, base, "lan.phone@example.vn", "phone")
+    await expect(page.get_by_role("heading", name="Chọn gói đọc báo")).to_be_visible()
+    await page.locator("form.plan", has_text="59.000").get_by_role("button").click()
+    await pay(page, "4000000000000002")
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await pay(page, "4242424242424242")
+
+    await expect(page.get_by_text("Chúng tôi đã nhận được thanh toán")).to_be_visible()
+    await shot(page, "phone-4-receipt")
+    assert await page.locator("#read-on").get_attribute("href") == article
+    session = await (await page.request.get(f"{base}/v1/agencies/{AGENCY}/session")).json()
+    assert session["signed_in"] and session["reader"]["email"] == "lan.phone@example.vn"
+
+    await page.goto(f"{base}/r/{AGENCY}/account")
+    await shot(page, "phone-5-account")
+    await page.get_by_text("Hủy gói", exact=True).click()
+    await page.get_by_role("button", name="Đồng ý hủy gói").click()
+    await expect(page.get_by_text("Gói của bạn sẽ không gia hạn")).to_be_visible()
+    await shot(page, "phone-6-canceled")
+    await page.get_by_role("button", name="Tiếp tục gia hạn").click()
+    await expect(page.get_by_text("Gói của bạn sẽ tiếp tục được gia hạn")).to_be_visible()
+
+
+async def test_the_pages_fit_a_desktop_and_speak_english_one_click_away(
+    stack: LocalStack, desktop: BrowserContext
+):
+    base = stack.url("billing-web")
+    page = await desktop.new_page()
+    await page.goto(f"{base}/r/{AGENCY}/sign-in")
+    await sign_in(page, base, "minh.desktop@example.vn", "desktop")
+    await expect(page.get_by_role("heading", name="Tài khoản")).to_be_visible()
+    await page.goto(f"{base}/r/{AGENCY}/plans")
+    await shot(page, "desktop-3-plans")
+    await page.get_by_role("link", name="English").click()
+    await expect(page.get_by_role("heading", name="Choose a plan")).to_be_visible()
+    await page.locator("form.plan", has_text="590,000").get_by_role("button").click()
+    await pay(page, "4242424242424242")
+    await expect(page.get_by_text("Your payment was received")).to_be_visible()
+    await shot(page, "desktop-4-receipt")
+    await page.goto(f"{base}/r/{AGENCY}/account")
+    await shot(page, "desktop-5-account")
+    await page.goto(f"{base}/dev/mail")
+    await shot(page, "desktop-6-mail")
