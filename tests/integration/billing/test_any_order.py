@@ -18,6 +18,8 @@ from tests.fixtures.servers import PostgresServer
 from tests.integration.billing.world import (
     FAILS_ON_RENEWAL,
     World,
+)
+from tests.integration.billing.world import (
     settings as make_settings,
 )
 

@@ -1,0 +1,361 @@
+"""Who gets in where: staff by agency and role, readers by code, the provider by signature."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import stripe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.integration.billing.world import AGENCY, OTHER_AGENCY, SECRET, SITE, World
+
+STAFF_PATHS = [
+    "/v1/agencies/{agency}/subscriptions",
+    "/v1/agencies/{agency}/ledger/trial-balance",
+    "/v1/agencies/{agency}/ledger/entries",
+    "/v1/agencies/{agency}/ledger/entries/018f0000-0000-7000-8000-000000000001",
+    "/staff/{agency}",
+    "/staff/{agency}/entries/018f0000-0000-7000-8000-000000000001",
+]
+
+
+@pytest.mark.parametrize("path", STAFF_PATHS)
+async def test_staff_of_another_agency_find_nothing(world: World, path: str):
+    other = world.browser(press_staff="other-token")
+    answer = await other.get(path.format(agency=AGENCY))
+    assert answer.status_code == 404
+    assert (await other.get("/staff/no-such-agency")).status_code == 404
+
+
+async def test_an_entry_of_another_agency_is_not_found_under_ones_own(world: World):
+    await world.subscribed()
+    await world.deliver()
+    entry = await world.value("SELECT id FROM journal_entry LIMIT 1")
+    mine = world.browser(press_staff="finance-token")
+    other = world.browser(press_staff="other-token")
+    path = "/ledger/entries/" + str(entry)
+    assert (await mine.get(f"/v1/agencies/{AGENCY}{path}")).status_code == 200
+    assert (await other.get(f"/v1/agencies/{OTHER_AGENCY}{path}")).status_code == 404
+    assert (await other.get(f"/staff/{OTHER_AGENCY}/entries/{entry}")).status_code == 404
+
+
+async def test_roles_open_what_they_are_for(world: World):
+    balance = f"/v1/agencies/{AGENCY}/ledger/trial-balance"
+    subscriptions = f"/v1/agencies/{AGENCY}/subscriptions"
+    expected = {
+        "finance-token": (200, 200),
+        "support-token": (403, 200),
+        "seller-token": (403, 403),
+    }
+    for token, statuses in expected.items():
+        staff = world.browser(press_staff=token)
+        found = (
+            (await staff.get(balance)).status_code,
+            (await staff.get(subscriptions)).status_code,
+        )
+        assert found == statuses, token
+
+
+async def test_every_route_that_is_not_public_is_closed_without_credentials(world: World):
+    visitor = world.browser()
+    document = (await visitor.get("/openapi.json")).json()
+    closed = 0
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if operation.get("x-public"):
+                continue
+            concrete = path.format(agency=AGENCY, entry_id="018f0000-0000-7000-8000-000000000001")
+            answer = await visitor.client.request(method.upper(), concrete)
+            assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
+            closed += 1
+    assert closed >= 4
+    page = await visitor.get(f"/staff/{AGENCY}")
+    assert page.status_code == 303 and "/sign-in" in page.headers["location"]
+
+
+async def test_the_books_reach_the_staff_page_and_the_api_alike(world: World):
+    await world.subscribed()
+    await world.deliver()
+    staff = world.browser(press_staff="finance-token")
+    balance = (await staff.get(f"/v1/agencies/{AGENCY}/ledger/trial-balance")).json()
+    assert balance["total_debit_vnd"] == balance["total_credit_vnd"] > 0
+    by_code = {row["code"]: row["balance_vnd"] for row in balance["accounts"]}
+    assert by_code["stripe_receivable"] == 59_000
+    assert by_code["deferred_subscription"] + by_code["revenue_subscription"] == -59_000
+    page = await staff.get(f"/staff/{AGENCY}")
+    assert page.status_code == 200 and "Bảng cân đối tài khoản" in page.text
+    entries = (await staff.get(f"/v1/agencies/{AGENCY}/ledger/entries")).json()
+    assert {entry["kind"] for entry in entries} == {"payment", "recognition"}
+    assert len({entry["payment_id"] for entry in entries}) == 1
+    shown = await staff.get(f"/staff/{AGENCY}/entries/{entries[0]['id']}")
+    assert shown.status_code == 200 and entries[0]["business_key"] in shown.text
+
+
+# Signing in
+
+
+async def test_the_answer_is_the_same_whether_an_address_is_known_or_not(world: World):
+    await world.signed_in("known@example.vn")
+    answers = []
+    for email in ("known@example.vn", "stranger@example.vn"):
+        browser = world.browser(address="198.51.100.4")
+        page = f"/r/{AGENCY}/sign-in"
+        asked = await browser.submit(page, page, {"email": email})
+        code_page = await browser.get(asked.headers["location"])
+        token_free = (
+            code_page.text.split("csrf_token")[0] + code_page.text.split("csrf_token")[1][80:]
+        )
+        answers.append((asked.status_code, asked.headers["location"], token_free[:2000]))
+    assert answers[0] == answers[1]
+    assert await world.value("SELECT count(*) FROM reader") == 1, "asking makes no reader"
+
+
+async def test_a_code_works_once_in_the_browser_that_asked_and_for_ten_minutes(world: World):
+    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
+    asker, thief = world.browser(), world.browser()
+    await asker.submit(page, page, {"email": "lan@example.vn"})
+    code = await world.last_code()
+    await thief.submit(page, page, {"email": "thief@example.vn"})
+    assert (await thief.submit(code_page, code_page, {"code": code})).status_code == 422
+    attempt = asker.client.cookies.get(f"press_sign_in_{AGENCY}")
+    assert (await asker.submit(code_page, code_page, {"code": code})).status_code == 303
+    asker.client.cookies.set(f"press_sign_in_{AGENCY}", attempt, domain="billing.test", path="/")
+    again = world.browser(**{f"press_sign_in_{AGENCY}": attempt})
+    assert (await again.submit(code_page, code_page, {"code": code})).status_code == 422
+
+    from datetime import timedelta
+
+    late = world.browser()
+    await late.submit(page, page, {"email": "late@example.vn"})
+    code = await world.last_code()
+    world.clock.advance(timedelta(minutes=10, seconds=1))
+    assert (await late.submit(code_page, code_page, {"code": code})).status_code == 422
+
+
+async def test_five_wrong_codes_spoil_the_right_one(world: World):
+    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
+    browser = world.browser()
+    await browser.submit(page, page, {"email": "lan@example.vn"})
+    code = await world.last_code()
+    wrong = f"{(int(code) + 1) % 1_000_000:06d}"
+    for _ in range(5):
+        assert (await browser.submit(code_page, code_page, {"code": wrong})).status_code == 422
+    assert (await browser.submit(code_page, code_page, {"code": code})).status_code == 422
+    stored = await world.rows("SELECT code_hash FROM sign_in_code")
+    assert all(code.encode() not in row[0] for row in stored), "codes are kept as hashes"
+
+
+async def test_too_many_requests_for_codes_answer_429_with_retry_after(world: World):
+    page = f"/r/{AGENCY}/sign-in"
+    statuses = []
+    for number in range(7):
+        browser = world.browser(address=f"192.0.{number}.1")
+        answer = await browser.submit(page, page, {"email": "victim@example.vn"})
+        statuses.append(answer.status_code)
+    assert statuses == [303] * 5 + [429] * 2
+    assert 1 <= int(answer.headers["retry-after"]) <= 900
+    one_network = world.browser(address="203.0.113.200")
+    found = set()
+    for number in range(45):
+        answer = await one_network.submit(page, page, {"email": f"reader{number}@example.vn"})
+        found.add(answer.status_code)
+    assert found == {303, 429}, "one network cannot ask for many addresses"
+
+
+async def test_a_session_can_be_ended_and_a_form_from_elsewhere_is_refused(world: World):
+    browser = await world.signed_in()
+    session = f"/v1/agencies/{AGENCY}/session"
+    assert (await browser.get(session)).json()["signed_in"]
+    account = f"/r/{AGENCY}/account"
+    forged = await browser.client.post(
+        f"{account}/sessions/end", data={"session": ""}, headers={"Origin": "http://evil.test"}
+    )
+    assert forged.status_code == 403
+    tokenless = await browser.client.post(
+        f"{account}/sessions/end", data={"session": ""}, headers={"Origin": "http://billing.test"}
+    )
+    assert tokenless.status_code == 403
+    ended = await browser.submit(account, f"{account}/sessions/end", {"session": ""})
+    assert ended.status_code == 303
+    assert not (await browser.get(session)).json()["signed_in"]
+    tokens = await world.rows("SELECT token_hash FROM reader_session")
+    assert all(len(row[0]) == 32 for row in tokens)
+
+
+async def test_consents_are_recorded_with_their_proof_only_when_given(world: World):
+    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
+    browser = world.browser(address="203.0.113.77")
+    await browser.submit(page, page, {"email": "lan@example.vn"})
+    shown = await browser.get(code_page)
+    assert "checked" not in shown.text
+    data = {"code": await world.last_code(), "consent": "newsletter"}
+    await browser.submit(code_page, code_page, data)
+    rows = "SELECT purpose, version, granted, network, language FROM consent ORDER BY given_at, id"
+    assert await world.rows(rows) == [("newsletter", 1, True, "203.0.113.0/24", "vi")]
+    account = f"/r/{AGENCY}/account"
+    await browser.submit(account, f"{account}/consents", {})
+    assert [row[2] for row in await world.rows(rows)] == [True, False]
+
+
+async def test_only_the_agencys_own_website_may_ask_who_is_reading(world: World):
+    browser = await world.signed_in()
+    path = f"/v1/agencies/{AGENCY}/session"
+    asked = await browser.get(path, headers={"Origin": SITE})
+    assert asked.headers["access-control-allow-origin"] == SITE
+    assert asked.headers["access-control-allow-credentials"] == "true"
+    stranger = await browser.get(path, headers={"Origin": "http://evil.test"})
+    assert "access-control-allow-origin" not in stranger.headers
+    keys = (await browser.get("/.well-known/jwks.json")).json()["keys"]
+    assert keys and all("d" not in key for key in keys)
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/x", "//evil.example", "javascript:alert(1)", f"{SITE}.evil/x"]
+)
+async def test_nobody_is_sent_to_a_foreign_address_after_signing_in(world: World, target: str):
+    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
+    browser = world.browser()
+    await browser.submit(page, page, {"email": "lan@example.vn", "return_to": target})
+    data = {"code": await world.last_code(), "return_to": target}
+    answer = await browser.submit(code_page, code_page, data)
+    assert answer.headers["location"] == f"http://billing.test/r/{AGENCY}/account"
+
+
+async def test_somebody_elses_receipt_is_not_found(world: World):
+    lan = await world.signed_in("lan@example.vn")
+    back = await world.pay(await world.start_checkout(lan))
+    minh = await world.signed_in("minh@example.vn")
+    assert (await minh.get(back.headers["location"])).status_code == 404
+    assert (await lan.get(back.headers["location"])).status_code == 200
+    assert (await lan.get(f"/r/{AGENCY}/checkout/done?session_id=../x")).status_code == 404
+
+
+# Webhooks
+
+
+def signed(world: World, body: bytes, secret: str = SECRET, age: int = 0) -> dict[str, str]:
+    stamp = int(world.clock.now().timestamp()) - age
+    header = stripe.WebhookSignature._compute_signature(f"{stamp}.{body.decode()}", secret)
+    return {"Stripe-Signature": f"t={stamp},v1={header}"}
+
+
+def event(id_: str, kind: str = "invoice.paid") -> bytes:
+    body = {"id": id_, "object": "event", "type": kind, "created": int(time.time()), "data": {}}
+    return json.dumps(body).encode()
+
+
+async def test_a_webhook_is_kept_once_by_any_secret_in_force_and_by_no_other(world: World):
+    client = world.browser().client
+    url = "/v1/webhooks/stripe"
+    body = event("evt_1")
+    for headers, status in (
+        ({}, 400),
+        (signed(world, body, "whsec_wrong"), 400),
+        (signed(world, body, age=301), 400),
+        (signed(world, body + b" "), 400),
+        (signed(world, body, "whsec_old_one"), 200),
+        (signed(world, body), 200),
+    ):
+        answer = await client.post(url, content=body, headers=headers)
+        assert answer.status_code == status, headers
+    other = event("evt_2", "customer.created")
+    assert (await client.post(url, content=other, headers=signed(world, other))).status_code == 200
+    assert await world.rows("SELECT event_id, via FROM webhook_event") == [("evt_1", "webhook")]
+
+
+async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: World):
+    body = event("evt_broken")
+    client = world.browser().client
+    await client.post("/v1/webhooks/stripe", content=body, headers=signed(world, body))
+    await world.billing.applier.apply_due()
+    parked = await world.rows("SELECT state, attempts, error FROM webhook_event")
+    assert parked[0][:2] == ("parked", 1) and "MalformedNotificationError" in parked[0][2]
+    staff = world.browser(press_staff="finance-token")
+    page = await staff.get(f"/staff/{AGENCY}")
+    assert "evt_broken" in page.text
+    done = await staff.submit(
+        f"/staff/{AGENCY}", f"/staff/{AGENCY}/webhooks/replay", {"event": "evt_broken"}
+    )
+    assert done.status_code == 303 and done.headers["location"].endswith("replayed-1")
+    assert await world.rows("SELECT state FROM webhook_event") == [("waiting",)]
+
+
+async def test_while_the_provider_is_away_events_wait_and_are_never_given_up(world: World):
+    from datetime import timedelta
+
+    from services.billing.payments.adapters.port import ProviderUnavailableError
+
+    await world.subscribed()
+    await world.sandbox.state.deliverer.deliver_due()
+    provider = world.billing.provider
+    working = provider._call
+
+    async def away(*_args: object, **_options: object) -> dict:
+        raise ProviderUnavailableError("no route")
+
+    provider._call = away
+    for _ in range(20):
+        await world.billing.applier.apply_due()
+        world.clock.advance(timedelta(minutes=6))
+    assert (await world.billing.webhooks.state()).parked == 0
+    provider._call = working
+    await world.billing.applier.apply_due()
+    assert await world.value("SELECT count(*) FROM payment") == 1
+    await world.assert_sound()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+async def test_random_bytes_and_random_events_never_make_the_webhook_fail(world: World):
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    client = world.browser().client
+
+    async def send(body: bytes, header: bytes) -> int:
+        answer = await client.post(
+            "/v1/webhooks/stripe", content=body, headers=[(b"stripe-signature", header)]
+        )
+        return answer.status_code
+
+    def post(body: bytes, header: bytes) -> int:
+        return asyncio.run_coroutine_threadsafe(send(body, header), loop).result(20)
+
+    def right(body: bytes) -> bytes:
+        import hashlib
+        import hmac
+
+        stamp = str(int(world.clock.now().timestamp())).encode()
+        mac = hmac.new(SECRET.encode(), stamp + b"." + body, hashlib.sha256).hexdigest()
+        return b"t=" + stamp + b",v1=" + mac.encode()
+
+    options = settings(max_examples=60, deadline=None, database=None)
+
+    @options
+    @given(st.binary(max_size=300), st.binary(max_size=60).filter(lambda h: b"\n" not in h))
+    def random_bytes(body: bytes, header: bytes) -> None:
+        assert post(body, header) == 400
+        assert post(body, right(body)) < 500
+
+    @options
+    @given(JSON, JSON, JSON)
+    def random_events(id_: object, created: object, data: object) -> None:
+        body = json.dumps(
+            {"object": "event", "id": id_, "created": created, "type": "invoice.paid", "data": data}
+        ).encode()
+        assert post(body, right(body)) < 500
+
+    await asyncio.to_thread(random_bytes)
+    await asyncio.to_thread(random_events)
+    await world.billing.applier.apply_due()
+    assert await world.rows("SELECT DISTINCT state FROM webhook_event") in ([], [("parked",)])
