@@ -7,6 +7,9 @@ import uvicorn
 from shared.settings import ServiceSettings
 
 GRACEFUL_SECONDS = 10
+# A worker process answers only once it has imported the application. On a busy machine that takes longer than the
+# server's default of 5 s, after which it would be killed and started again, for ever.
+WORKER_START_SECONDS = 60
 
 
 def serve(factory: str, settings: ServiceSettings) -> None:
@@ -25,6 +28,7 @@ def serve(factory: str, settings: ServiceSettings) -> None:
         log_config=None,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         timeout_keep_alive=30,
+        timeout_worker_healthcheck=WORKER_START_SECONDS,
         backlog=2048,
         proxy_headers=False,
     )
