@@ -66,7 +66,7 @@ def save(name: str, results: list[Result]) -> None:
 
 def main(
     row: Annotated[list[str] | None, typer.Option(help=f"Only this row: {', '.join(ROWS)}")] = None,
-    seconds: Annotated[float, typer.Option(help="Length of one run")] = 2.0,
+    seconds: Annotated[int, typer.Option(help="Length of one run")] = 2,
 ) -> None:
     """Measure. Each row starts its own PostgreSQL and NATS with durable commits, in a temporary folder."""
     require_wrk()

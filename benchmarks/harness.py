@@ -8,7 +8,7 @@ import json
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import psutil
 LUA = Path(__file__).with_name("load.lua")
 CONNECTIONS = (1, 8, 32)
 RUNS = 3
+WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class Request:
 class Run:
     """One measured run. Times in microseconds; ``cpu_us`` is the server's own, per request."""
 
+    connections: int
     requests: int
     ok: int
     refused: int
     socket_errors: int
+    marked: int
+    wrapped: int
     per_second: float
     p50_us: int
     p99_us: int
@@ -57,8 +61,11 @@ class Target:
     url: str
     pids: Sequence[int]
     requests: Callable[[int], Iterable[Request]]  # given how many may be needed
-    per_run: int = 40_000
-    verify: Callable[[list[Run]], str] | None = None  # after all runs: what was written, or raises
+    per_run: int = 6_000  # requests prepared for the warm-up; the runs follow from what it gave
+    marker: str = ""  # Lua pattern: answers whose body has it are counted as ``Run.marked``
+    once: bool = (
+        False  # each request may be sent only once: a run that begins its file again is an error
+    )
 
 
 @dataclass(slots=True)
@@ -103,28 +110,50 @@ def _resident_mib(processes: Sequence[psutil.Process]) -> float:
     return sum(p.memory_info().rss for p in processes if p.is_running()) / 2**20
 
 
-def run_once(target: Target, connections: int, seconds: float, folder: Path) -> Run:
+def parse_result(output: str) -> dict[str, int]:
+    """The line of JSON that ``load.lua`` prints. Raises ``ValueError`` when there is none."""
+    for line in output.splitlines():
+        if line.startswith("RESULT "):
+            found: dict[str, int] = json.loads(line.removeprefix("RESULT "))
+            return found
+    raise ValueError(f"wrk printed no result: {output[-500:]!r}")
+
+
+def wanted(per_second: float, seconds: int) -> int:
+    """How many requests to prepare, given the rate before: plenty, since a run may be faster than the last."""
+    return int(per_second * seconds * 1.7) + 500
+
+
+def run_once(
+    target: Target, connections: int, seconds: int, folder: Path, count: int | None = None
+) -> Run:
     """Prepare requests, load the target for ``seconds``, read the result."""
     file = folder / "requests.tsv"
     with file.open("w", encoding="utf-8") as out:
-        out.writelines(request.line() + "\n" for request in target.requests(target.per_run))
+        out.writelines(
+            request.line() + "\n" for request in target.requests(count or target.per_run)
+        )
     processes = _tree(target.pids)
     before = _cpu_seconds(processes)
     output = subprocess.run(
         [
-            require_wrk(), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s",
-            "-s", str(LUA), target.url, "--", str(file),
+            require_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+            "-s", str(LUA), target.url, "--", str(file), *([target.marker] if target.marker else []),
         ],
         check=True, capture_output=True, text=True, timeout=seconds + 120,
     ).stdout  # fmt: skip
-    line = next(line for line in output.splitlines() if line.startswith("RESULT "))
-    data = json.loads(line.removeprefix("RESULT "))
+    data = parse_result(output)
     cpu = (_cpu_seconds(processes) - before) * 1e6
+    if target.once and data["wrapped"]:
+        raise SystemExit(f"{target.name}: the prepared requests did not suffice")
     return Run(
+        connections=connections,
         requests=data["requests"],
         ok=data["ok"],
         refused=data["refused"],
         socket_errors=data["socket_errors"],
+        marked=data["marked"],
+        wrapped=data["wrapped"],
         per_second=data["requests"] / (data["duration_us"] / 1e6),
         p50_us=data["p50_us"],
         p99_us=data["p99_us"],
@@ -139,37 +168,41 @@ def compare(
     ours: Sequence[Target],
     *,
     folder: Path,
-    seconds: float,
+    seconds: int,
     say: Callable[[str], None],
     connections: Sequence[int] = CONNECTIONS,
+    verify: Callable[[Mapping[str, list[Run]]], str] | None = None,
 ) -> list[Result]:
-    """Alternate floor and ours; the ratio is ours to the floor, pair by pair, and the median of that."""
+    """Alternate floor and ours; the ratio is ours to the floor, pair by pair, and the median of that.
+
+    ``verify`` gets every run of every target, warm-ups too; it says what was written, or raises.
+    """
     targets = [floor, *ours]
     runs: dict[tuple[str, int], list[Run]] = {}
+    everything: dict[str, list[Run]] = {target.name: [] for target in targets}
     for count in connections:
         for target in targets:
             runs[target.name, count] = []
-            run_once(target, count, min(seconds, 1.0), folder)  # warm-up
+            everything[target.name].append(run_once(target, count, WARM_UP_SECONDS, folder))
         for number in range(RUNS):
             for target in targets:
                 say(f"{row}: {target.name}, {count} connections, run {number + 1} of {RUNS}")
-                runs[target.name, count].append(run_once(target, count, seconds, folder))
+                before = max(run.per_second for run in everything[target.name][-2:])
+                run = run_once(target, count, seconds, folder, wanted(before, seconds))
+                runs[target.name, count].append(run)
+                everything[target.name].append(run)
+    note = verify(everything) if verify is not None else ""
     results: list[Result] = []
     for target in targets:
-        note = ""
-        if target.verify is not None:
-            note = target.verify([run for c in connections for run in runs[target.name, c]])
         for count in connections:
-            results.append(
-                _median(row, target, count, runs[target.name, count], runs[floor.name, count], note)
-            )
-            results[-1].floor = floor.name
+            found = _median(row, target, count, runs[target.name, count], runs[floor.name, count])
+            found.floor = floor.name
+            found.note = note if target is not floor else ""
+            results.append(found)
     return results
 
 
-def _median(
-    row: str, target: Target, count: int, runs: list[Run], floor_runs: list[Run], note: str
-) -> Result:
+def _median(row: str, target: Target, count: int, runs: list[Run], floor_runs: list[Run]) -> Result:
     def mid(values: Iterable[float]) -> float:
         return statistics.median(list(values))
 
@@ -185,6 +218,10 @@ def _median(
         peak_mib=max(run.peak_mib for run in runs),
         refused=sum(run.refused + run.socket_errors for run in runs),
         ratio=mid(ratios),
-        note=note,
         runs=[asdict(run) for run in runs],
     )
+
+
+def in_flight(runs: Iterable[Run]) -> int:
+    """How many requests may have been answered after the load had stopped listening."""
+    return sum(run.connections for run in runs)

@@ -1,9 +1,9 @@
--- The load: requests come from a file (one JSON object a line, made before the run), each is used once, in turn.
--- Prints one line of JSON at the end: what was answered, how fast, by status.
+-- The load: requests come from a file (one a line, made before the run), each is used once, in turn.
+-- Prints one line of JSON at the end: what was answered, how fast, by status, how many answers match the marker, and
+-- how often the file was begun again (a row whose requests must be new each time may not do that).
 local requests = {}
-local statuses = {}
 local position = 0
-local wrapped = 0
+local marker = nil
 local threads = {}
 
 function setup(thread)
@@ -17,17 +17,25 @@ end
 
 function init(args)
   -- args[1]: file of requests: method TAB path TAB header lines joined by "|" TAB body
+  -- args[2]: pattern; answers whose body has it are counted
+  marker = args[2]
   for line in io.lines(args[1]) do
     local method, path, headers, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
     local fields = {}
     for name, value in headers:gmatch("([^:|]+):%s?([^|]*)") do
       fields[name] = value
     end
-    if body == "" then body = nil else body = unescape(body) end
+    if body == "" then
+      body = nil
+    elseif body:find("\\", 1, true) then
+      body = unescape(body)
+    end
     table.insert(requests, wrk.format(method, path, fields, body))
   end
   ok = 0
   refused = 0
+  marked = 0
+  wrapped = 0
 end
 
 function request()
@@ -39,19 +47,22 @@ function request()
   return requests[position]
 end
 
-function response(status)
+function response(status, _, body)
   if status >= 200 and status < 400 then ok = ok + 1 else refused = refused + 1 end
+  if marker and body:find(marker) then marked = marked + 1 end
 end
 
 function done(summary, latency, _)
-  local good, bad = 0, 0
+  local good, bad, counted, rounds = 0, 0, 0, 0
   for _, thread in ipairs(threads) do
     good = good + thread:get("ok")
     bad = bad + thread:get("refused")
+    counted = counted + thread:get("marked")
+    rounds = rounds + thread:get("wrapped")
   end
   io.write(string.format(
-    'RESULT {"requests": %d, "ok": %d, "refused": %d, "socket_errors": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "max_us": %d}\n',
-    summary.requests, good, bad,
+    'RESULT {"requests": %d, "ok": %d, "refused": %d, "marked": %d, "wrapped": %d, "socket_errors": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "max_us": %d}\n',
+    summary.requests, good, bad, counted, rounds,
     summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
     summary.duration, latency:percentile(50), latency:percentile(99), latency.max))
 end

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 
 from infra.local.ports import free_port
+from infra.local.postgres import Postgres
+from shared.database.migrations import migrate
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 @contextmanager
@@ -28,16 +34,7 @@ def process(
             command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env}
         )
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while True:
-                if child.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{command} did not start: {log.read_text()[-2000:]}")
-                try:
-                    if httpx.get(ready_url, timeout=2).is_success:
-                        break
-                except httpx.HTTPError:
-                    pass
-                time.sleep(0.05)
+            _wait_until_ready(child, ready_url, log)
             yield child.pid
         finally:
             child.send_signal(signal.SIGTERM)
@@ -48,6 +45,20 @@ def process(
                 child.wait()
 
 
+def _wait_until_ready(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with httpx.Client(timeout=2) as client:
+        while True:
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{child.args!r} did not start: {log.read_text()[-2000:]}")
+            try:
+                if client.get(url).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.05)
+
+
 @contextmanager
 def floor(name: str, folder: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
     """A floor app (``plain`` or ``signed``) in the server ours uses. Gives its URL and pid."""
@@ -56,7 +67,66 @@ def floor(name: str, folder: Path, *, processes: int = 1) -> Iterator[tuple[str,
     command = [
         sys.executable, "-m", "uvicorn", f"benchmarks.floors:create_{name}", "--factory",
         "--port", str(port), "--workers", str(processes), "--loop", "uvloop", "--http", "httptools",
-        "--no-access-log", "--log-level", "warning", "--no-server-header", "--no-date-header",
+        "--timeout-worker-healthcheck", "60", "--no-access-log", "--log-level", "warning", "--no-server-header", "--no-date-header",
     ]  # fmt: skip
     with process(command, url, folder / f"floor-{name}.log", {}) as pid:
         yield url, pid
+
+
+@contextmanager
+def service(
+    package: str, folder: Path, database_url: str, *, processes: int = 1, **settings: str
+) -> Iterator[tuple[str, int]]:
+    """``python -m <package> web`` with its ordinary settings. Gives its URL and pid."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    env = {
+        "ENVIRONMENT": "local",
+        "DATABASE_URL": database_url,
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "PROCESSES": str(processes),
+        "LOG_LEVEL": "WARNING",
+        "FORM_TOKEN_SECRET": "benchmark-form-token-secret",
+        **settings,
+    }
+    command = [sys.executable, "-m", package, "web"]
+    log = folder / f"{package}.log"
+    with process(command, f"{url}/readyz", log, env) as pid:
+        yield url, pid
+
+
+def migrated(postgres: Postgres, database: str, package: str) -> str:
+    """A new database with the package's schema. Gives its URL."""
+    postgres.execute(f"CREATE DATABASE {database}")
+    url = postgres.url(database)
+    asyncio.run(migrate(url, package))
+    return url
+
+
+@contextmanager
+def json_server(answers: Mapping[str, object]) -> Iterator[str]:
+    """Answers GET requests for these paths with JSON: other services' public keys. Gives its URL."""
+    bodies = {path: json.dumps(answer).encode() for path, answer in answers.items()}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = bodies.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

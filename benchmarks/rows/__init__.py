@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import pipeline
+from benchmarks.rows import ads, paywall, pipeline
 
-ROWS = {"pipeline": pipeline.run}
+ROWS = {"paywall": paywall.run, "ads": ads.run, "pipeline": pipeline.run}

@@ -31,7 +31,7 @@ from infra.local.postgres import Postgres
 from infra.nats.topology import apply
 from shared import bus as bus_module
 from shared import inbox, outbox
-from shared.bus import OutboundMessage
+from shared.bus import OutboundMessage, Subscription
 from shared.contracts import Event, encode, new_event
 from shared.contracts.billing import EntitlementGranted
 
@@ -69,12 +69,20 @@ async def _floor(nats_url: str, count: int) -> float:
                 received += 1
         await publishing
         elapsed = time.perf_counter() - started
-        while await subscription.pending():
-            await asyncio.sleep(0.01)
+        await _drained(subscription)
         await subscription.close()
         return count / elapsed
     finally:
         await bus.close()
+
+
+async def _drained(subscription: Subscription) -> None:
+    """Wait until the server has taken note of every acknowledgement."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        left = await subscription.pending()
+        while left:
+            await asyncio.sleep(0.01)
+            left = await subscription.pending()
 
 
 async def _fill(url: str, count: int) -> float:
@@ -135,7 +143,7 @@ async def _prepare(postgres: Postgres) -> tuple[str, str]:
     return source, sink
 
 
-def run(folder: Path, say: Callable[[str], None], *, seconds: float) -> list[Result]:
+def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Result]:
     """The row. ``seconds`` does not apply: it is a fixed number of events."""
     del seconds
     with ExitStack() as stack:
