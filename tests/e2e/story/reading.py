@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from infra.news_site.articles import Article, load_articles
+from infra.news_site.articles import Article, read_articles
 from playwright.async_api import Page, expect
 
 from tests.e2e.story.teller import AGENCY, Story, Witness, phone_page
@@ -17,13 +17,12 @@ DECLINED, GOOD = "4000 0000 0000 0002", "4242 4242 4242 4242"
 
 def paid_sentence(article: Article) -> str:
     """A sentence of the article that only those may see who may read it."""
-    words = re.sub(r"<[^>]+>", " ", article.paid_html)
-    longest = max((part.strip() for part in re.split(r"[.!?\n]", words)), key=len)
-    return longest[:80].strip()
+    paragraphs = [block for block in article.blocks[1:] if block[:2] not in ("##", "> ")]
+    return max(re.split(r"[.!?…]", paragraphs[0]), key=len).strip()
 
 
 async def tell(story: Story) -> None:
-    articles = load_articles()
+    articles = list(read_articles().values())
     metered = [article for article in articles if article.access == "metered"]
     premium = [article for article in articles if article.access == "premium"]
     free = [article for article in articles if article.access == "free"]
