@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import sys
 import time
 from uuid import UUID
 
@@ -298,3 +300,44 @@ async def test_events_of_one_batch_are_claimed_in_one_statement_whatever_their_n
     handled = flow.query(f"SELECT event_id FROM inbox WHERE consumer = '{CONSUMER}'")
     assert len(handled) == 100
     assert all(isinstance(event_id, UUID) for (event_id,) in handled)
+
+
+async def test_dead_letters_are_listed_and_replayed_by_command(flow):
+    async def command(*arguments: str) -> str:
+        program = (
+            "from shared.cli import service_cli; from shared.settings import ServiceSettings; "
+            "service_cli('proofs', 'tests', ServiceSettings)()"
+        )
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program, "dead-letters", *arguments),
+            env={
+                **os.environ,
+                "DATABASE_URL": flow.url,
+                "NATS_URL": flow.nats_url,
+                "ENVIRONMENT": "test",
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return out.decode()
+
+    bus = await flow.open_bus()
+    broken = await flow.runner()
+    await bus.publish([outbound(made(name, failing="permanent")) for name in ("one", "two")])
+    await handle_all(flow, broken)
+    listing = await command()
+    assert "2 dead letters" in listing
+    assert "permanent: PermanentError: this can never work" in listing
+    first = next(line.split()[0] for line in listing.splitlines() if CONSUMER in line)
+    assert "replayed 1" in await command("--replay", first)
+    assert "1 dead letters" in await command()
+    assert "replayed 1" in await command("--replay-all")
+
+    async def mended(session, events):
+        await take_effect(session, [made(event.data.name) for event in events])
+
+    await handle_all(flow, await flow.runner(handlers={ItemMade: mended}))
+    assert sorted(flow.effects()) == ["one", "two"]
+    assert "0 dead letters" in await command()
