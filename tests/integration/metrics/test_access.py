@@ -1,0 +1,91 @@
+"""Who may see what: every route of the application, closed to strangers and silent about other agencies."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from tests.fixtures.finance import running_finance
+from tests.fixtures.identity import FINANCE, SELLER, SITE_KEY, STRANGER
+
+AGENCY = "bao-hung-yen"
+OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
+VALUES = {"agency": AGENCY, "month": "2026-03", "version": "1", "file_id": str(uuid4())}
+
+
+@pytest.fixture
+async def finance(create_database, template_database):
+    async with running_finance(create_database, template_database) as found:
+        yield found
+
+
+def routes(app):
+    found = []
+    for route in app.routes:
+        for method in getattr(route, "methods", None) or ():
+            if method != "HEAD" and route.path not in OPEN:
+                found.append((method, route.path.format(**VALUES)))
+    assert len(found) >= 17
+    return found
+
+
+async def test_every_route_is_closed_without_credentials(finance):
+    async with finance.browser() as http:
+        for method, path in routes(finance.app):
+            answer = await http.request(method, path)
+            assert answer.status_code in (303, 401), (method, path, answer.status_code)
+            if answer.status_code == 303:
+                assert "/sign-in?" in answer.headers["location"]
+
+
+async def test_every_route_of_another_agency_is_not_found_also_with_a_good_form_token(finance):
+    async with await finance.signed_in(STRANGER) as http:
+        for method, path in routes(finance.app):
+            if AGENCY in path:
+                answer = await http.request(method, path)
+                assert answer.status_code == 404, (method, path, answer.status_code)
+                assert "Hưng Yên" not in answer.text
+
+
+async def test_a_role_that_is_not_finance_is_refused(finance):
+    async with await finance.signed_in(SELLER) as http:
+        for method, path in routes(finance.app):
+            if AGENCY in path:
+                assert (await http.request(method, path)).status_code == 403, (method, path)
+
+
+async def test_changes_need_the_forms_token(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        for method, path in routes(finance.app):
+            if method == "POST":
+                answer = await http.post(path, data={"csrf_token": "0" * 64})
+                assert answer.status_code == 403, path
+
+
+async def test_the_growth_api_answers_staff_of_finance_and_says_both_definitions(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        answer = await http.get(f"/v1/agencies/{AGENCY}/growth")
+        assert answer.status_code == 200
+        assert [item["definition"] for item in answer.json()["definitions"]] == ["all", "own"]
+        assert answer.json()["baseline"]["version"] == 1
+        assert (await http.get(f"/v1/agencies/{AGENCY}/growth?as_of=soon")).status_code == 422
+
+
+async def test_a_key_without_the_scope_is_refused_and_one_of_another_agency_finds_nothing(finance):
+    async with finance.browser() as http:
+        headers = {"Authorization": f"Bearer {SITE_KEY}"}
+        own = await http.get(f"/v1/agencies/{AGENCY}/growth", headers=headers)
+        other = await http.get("/v1/agencies/dai-song-hong/growth", headers=headers)
+        assert (own.status_code, other.status_code) == (403, 404)
+
+
+async def test_a_month_is_listed_and_downloaded_with_its_documents(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        page = await http.get(f"/finance/{AGENCY}/months/2026-03?segment=tv&stream=advertising")
+        assert "Bảng kê hợp đồng quảng cáo 03/2026" in page.text
+        sheet = await http.get(f"/finance/{AGENCY}/months/2026-03/entries.csv?segment=tv")
+        rows = sheet.content.decode("utf-8-sig").splitlines()
+        assert len(rows) == 1 + 31 * 2
+        for odd in ("2026-3", "2026-13", "march", "2026-03-01"):
+            assert (await http.get(f"/finance/{AGENCY}/months/{odd}")).status_code == 404

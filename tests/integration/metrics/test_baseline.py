@@ -1,0 +1,173 @@
+"""Baselines: frozen for good, summed over predecessors, and imports that repeat safely."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from shared.errors import ConflictError, InvalidInputError, NotFoundError
+from shared.metrics.baseline import service as baseline
+from shared.metrics.growth.service import agency_report
+from shared.metrics.imports import service as imports
+from shared.metrics.lineage.rules import Edge
+from shared.metrics.lineage.service import save_lineage
+from tests.integration.metrics.conftest import NOW
+
+TARGET = Decimal("0.2")
+
+
+def baseline_file(amount, segment="tv"):
+    rows = [f"2024,{segment},advertising,{month},{amount}" for month in range(1, 13)]
+    return "\n".join(["year,segment,stream,month,amount_vnd", *rows]).encode()
+
+
+def revenue_file(*rows):
+    return "\n".join(["period,segment,stream,amount_vnd,key", *rows]).encode()
+
+
+async def import_and_freeze(database, agency, amount, segment="tv"):
+    _, version = await baseline.import_draft(
+        database,
+        agency=agency,
+        file_name="b.csv",
+        content=baseline_file(amount, segment),
+        by="maker",
+        now=NOW,
+    )
+    async with database.transaction() as session:
+        await baseline.freeze(
+            session, agency=agency, version=version.version, approver="boss", now=NOW
+        )
+    return version.version
+
+
+async def import_revenue(database, agency, *rows):
+    preview = await imports.preview_revenue(
+        database, agency=agency, file_name="r.csv", content=revenue_file(*rows), by="maker", now=NOW
+    )
+    assert preview.parsed.problems == ()
+    return await imports.confirm_revenue(
+        database, agency=agency, file_id=preview.file.id, by="maker", now=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE baseline_row SET amount = 1",
+        "DELETE FROM baseline_row",
+        "INSERT INTO baseline_row VALUES ('alpha', 'tv', 'events', 'VND', 1, 1, 5)",
+        "UPDATE baseline_version SET sha256 = repeat('0', 64)",
+        "DELETE FROM baseline_version",
+    ],
+)
+async def test_the_database_refuses_to_touch_what_is_frozen(database, statement):
+    await import_and_freeze(database, "alpha", 3_100)
+    with pytest.raises(DBAPIError, match="is frozen"):
+        async with database.transaction() as session:
+            await session.execute(text(statement))
+    assert await baseline.altered(database) == []
+
+
+async def test_a_new_version_leaves_an_old_report_as_it_was(database):
+    first = await import_and_freeze(database, "alpha", 3_100)
+    await import_revenue(database, "alpha", "2026-06,tv,advertising,3720,k1")
+    when = {"now": NOW, "default_target": TARGET}
+    before = await agency_report(database, "alpha", **when)
+    second = await import_and_freeze(database, "alpha", 6_200)
+    assert (first, second) == (1, 2)
+    after = await agency_report(database, "alpha", **when)
+    assert after.figures["all"].baseline_year == 6_200 * 12
+    again = await agency_report(database, "alpha", baseline_version=1, **when)
+    assert (again.figures, again.baseline) == (before.figures, before.baseline)
+
+
+async def test_a_draft_is_not_measured_against_and_the_same_file_is_the_same_version(database):
+    for _ in range(2):
+        _, version = await baseline.import_draft(
+            database, agency="alpha", file_name="b.csv", content=baseline_file(5), by="m", now=NOW
+        )
+        assert version.version == 1
+    report = await agency_report(database, "alpha", now=NOW, default_target=TARGET)
+    assert report.baseline is None
+    assert report.figures["all"].verdict == "no_baseline"
+    with pytest.raises(NotFoundError):
+        await agency_report(database, "alpha", now=NOW, default_target=TARGET, baseline_version=1)
+
+
+async def test_a_baseline_of_zero_cannot_be_frozen(database):
+    with pytest.raises(InvalidInputError):
+        await import_and_freeze(database, "alpha", 0)
+
+
+async def merge(database):
+    async with database.transaction() as session:
+        await save_lineage(
+            session,
+            [
+                Edge(old, segment, "gamma", date(2026, 4, 1))
+                for old in ("alpha", "beta")
+                for segment in ("print", "online", "radio", "tv")
+            ],
+        )
+
+
+async def test_a_merger_never_looks_like_growth(database):
+    """Both predecessors earn exactly their baseline; so does the successor, before and after the merger."""
+    await merge(database)
+    for old, segment in (("alpha", "print"), ("beta", "tv")):
+        await import_and_freeze(database, old, 3_100, segment)
+        rows = [f"2026-{m:02d},{segment},advertising,3100,{old}{m}" for m in (1, 2, 3)]
+        await import_revenue(database, old, *rows)
+    rows = [f"2026-{m:02d},{s},advertising,3100,{s}{m}" for m in (4, 5, 6) for s in ("print", "tv")]
+    await import_revenue(database, "gamma", *rows)
+    async with database.transaction() as session:
+        made = await baseline.compose_draft(session, agency="gamma", by="m", now=NOW)
+        await baseline.freeze(session, agency="gamma", version=made.version, approver="b", now=NOW)
+        again = await baseline.compose_draft(session, agency="gamma", by="m", now=NOW)
+    assert again.version == made.version, "the same parts are the same version"
+    end_of_june = datetime(2026, 6, 30, 3, tzinfo=UTC)
+    report = await agency_report(database, "gamma", now=end_of_june, default_target=TARGET)
+    assert report.figures["all"].revenue_ytd == report.figures["all"].baseline_ytd == 3_100 * 12
+    assert report.figures["all"].growth == 0
+    before = await agency_report(
+        database, "alpha", now=NOW, as_of=date(2026, 3, 31), default_target=TARGET
+    )
+    assert before.figures["all"].growth == 0, (
+        "the predecessor's own report of the time is still there"
+    )
+    with pytest.raises(NotFoundError):
+        await agency_report(database, "alpha", now=NOW, default_target=TARGET)
+
+
+async def test_a_part_without_a_frozen_baseline_prevents_the_sum(database):
+    await merge(database)
+    await import_and_freeze(database, "alpha", 3_100)
+    with pytest.raises(ConflictError, match="beta"):
+        async with database.transaction() as session:
+            await baseline.compose_draft(session, agency="gamma", by="m", now=NOW)
+
+
+async def test_an_import_repeats_safely_and_a_changed_amount_is_a_named_row(database):
+    assert await import_revenue(database, "alpha", "2026-06,tv,advertising,3000,k1") == 30
+    assert await import_revenue(database, "alpha", "2026-06,tv,advertising,3000,k1") == 0
+    added = await import_revenue(
+        database, "alpha", "2026-06,tv,advertising,3000,k1", "2026-07-01,tv,advertising,5,k2"
+    )
+    assert added == 1
+    preview = await imports.preview_revenue(
+        database,
+        agency="alpha",
+        file_name="r.csv",
+        content=revenue_file("2026-07-01,tv,advertising,6,k2"),
+        by="m",
+        now=NOW,
+    )
+    assert preview.file is None
+    problem = preview.parsed.problems[0]
+    assert (problem.row, problem.found) == (2, "6")
+    assert "5" in problem.expected
