@@ -20,9 +20,18 @@ async def finance(create_database, template_database):
         yield found
 
 
+def leaves(routes):
+    """Every route, also those behind an included router."""
+    for route in routes:
+        if hasattr(route, "original_router"):
+            yield from leaves(route.original_router.routes)
+        else:
+            yield route
+
+
 def routes(app):
     found = []
-    for route in app.routes:
+    for route in leaves(app.routes):
         for method in getattr(route, "methods", None) or ():
             if method != "HEAD" and route.path not in OPEN:
                 found.append((method, route.path.format(**VALUES)))

@@ -95,7 +95,7 @@ async def sums(database):
         found = []
         for table in ("revenue_daily", "revenue_yearly", "deferred_total", "mrr_daily"):
             rows = await session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5"))
-            found.append([tuple(row) for row in rows])
+            found.append(sorted(tuple(row) for row in rows))
         return found
 
 
