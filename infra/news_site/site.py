@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from infra.news_site.articles import SECTIONS, Article, read_articles
 from infra.news_site.registration import Registration
 from infra.news_site.settings import SiteSettings
 from shared.auth import InvalidTokenError, RemoteKeySet
-from shared.clock import VIETNAM
+from shared.clock import VIETNAM, Clock, SystemClock
 from shared.web.middleware import SecurityHeaders
 
 FOLDER = Path(__file__).parent
@@ -111,13 +111,11 @@ def rss(articles: list[Article], settings: SiteSettings) -> str:
 class Site:
     """The routes, over the articles read at start."""
 
-    def __init__(
-        self, settings: SiteSettings, client: httpx.AsyncClient, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, settings: SiteSettings, client: httpx.AsyncClient, clock: Clock) -> None:
         self.settings = settings
         self.articles = read_articles()
         self.registration = Registration(settings, self.articles.values(), client)
-        self._now = now
+        self._clock = clock
         self._grants = RemoteKeySet(
             "press-paywall", f"{settings.paywall_url}/.well-known/jwks.json", client
         )
@@ -134,7 +132,7 @@ class Site:
             site=self.settings,
             name=NAME,
             sections=SECTIONS,
-            today=long_date(self._now()),
+            today=long_date(self._clock.now()),
             short_date=short_date,
             **context,
         )
@@ -171,7 +169,7 @@ class Site:
             if scheme.lower() != "bearer":
                 raise InvalidTokenError("no grant")
             claims = await self._grants.verify(
-                grant, audience=f"site:{self.settings.agency}", now=self._now()
+                grant, audience=f"site:{self.settings.agency}", now=self._clock.now()
             )
             if claims.get("article") != article.id:
                 raise InvalidTokenError("a grant for another article")
@@ -218,11 +216,11 @@ def build(
     settings: SiteSettings,
     *,
     client: httpx.AsyncClient | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
 ) -> Starlette:
     """The application. Tests bring a client that reaches a paywall of their own, and a clock."""
     http = client or httpx.AsyncClient()
-    site = Site(settings, http, now)
+    site = Site(settings, http, clock or SystemClock())
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

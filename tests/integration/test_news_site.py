@@ -16,6 +16,7 @@ from infra.news_site.articles import SECTIONS, read_articles
 from infra.news_site.settings import SiteSettings
 from infra.news_site.site import build
 from shared.auth import SigningKeySet
+from shared.clock import MovableClock
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 URL = "http://127.0.0.1:8000"
@@ -59,7 +60,7 @@ def paywall() -> Paywall:
 @pytest.fixture
 async def site(paywall):
     to_paywall = httpx.AsyncClient(transport=httpx.MockTransport(paywall.handle))
-    app = build(SETTINGS, client=to_paywall, now=lambda: NOW)
+    app = build(SETTINGS, client=to_paywall, clock=MovableClock(NOW))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as http:
         http.app = app
         yield http
@@ -294,6 +295,6 @@ async def test_a_paywall_that_refuses_is_named_in_readiness(paywall):
         return httpx.Response(401)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as http:
-        registration = build(SETTINGS, client=http, now=lambda: NOW).state.site.registration
+        registration = build(SETTINGS, client=http, clock=MovableClock(NOW)).state.site.registration
         assert await registration._round() is False
         assert registration.report() == "0 of 12: the paywall answered 401"

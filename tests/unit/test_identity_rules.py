@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared import identity
 from shared.auth.roles import Role, Scope
 from shared.identity.accounts import rules as accounts
+from shared.identity.audit.models import Kind
 from shared.identity.authenticators import rules as attempts
 from shared.identity.keys import rules as keys
+from shared.identity.keys.pages import SCOPE_WORDS
 from shared.identity.sessions import rules as sessions
 from shared.identity.settings import IdentitySettings
+from shared.web.i18n import load_catalogues
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -372,3 +377,17 @@ def test_the_shared_internal_key_is_enough_locally_and_not_in_production():
         IdentitySettings(
             **(PRODUCTION | {"identity_internal_keys": "", "identity_internal_key": "k" * 32})
         )
+
+
+def test_words_that_templates_take_from_data_have_their_vietnamese():
+    words = load_catalogues([Path(identity.__file__).parent / "locale"])
+    bases = dict.fromkeys(("ads", "metrics", "billing", "paywall", "identity"), "")
+    consoles = sessions.consoles_for("x", {"admin"}, bases)
+    shown = {
+        *accounts.ROLE_WORDS.values(),
+        *SCOPE_WORDS.values(),
+        *(str(kind) for kind in Kind),
+        *(text for console in consoles for text in (console.title, console.about)),
+    }
+    assert shown - set(words) == set()
+    assert set(SCOPE_WORDS) == set(Scope)
