@@ -26,7 +26,7 @@ from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web import Pages
 from shared.web.i18n import request_language
 
-DAY_SECONDS = 86_400
+BACK_SECONDS = 20  # time to read the receipt
 
 
 class ReaderPages:
@@ -135,10 +135,13 @@ class ReaderPages:
             subscription=subscription,
             plan_name=receipt.offer.name(request_language(request)),
             back=back or agency.website or f"/r/{agency_id}/account",
+            sent_back=bool(back),
             zone=agency.zone,
         )
         if receipt.payment is None:
             answer.headers["Refresh"] = "3"  # confirmed in a moment: look again
+        elif back:
+            answer.headers["Refresh"] = f"{BACK_SECONDS}; url={back}"
         return answer
 
     async def account(

@@ -43,7 +43,7 @@ def router(
             revenue=-by_code.get(books.REVENUE, 0) - by_code.get(books.REFUNDS, 0),
             receivable=by_code.get(books.RECEIVABLE, 0),
             entries=await billing.ledger.entries(agency, limit=ENTRIES_SHOWN),
-            parked=await billing.webhooks.listing("parked"),
+            parked=await billing.webhooks.parked_of(agency),
             inbox=await billing.webhooks.state(),
             findings=await billing.invariants.check(),
             notice=notice,
@@ -66,11 +66,10 @@ def router(
 
     @routes.post("/staff/{agency}/webhooks/replay")
     async def replay(request: Request, agency: str, event: list[str] = Form([])) -> Response:
-        """The inbox is one for all agencies: replaying is for those who keep the books."""
         principal = await access.page(request)
         principal.require(agency, Role.FINANCE)
         await forms.verify(request)
-        replayed = await billing.webhooks.replay(event or None)
+        replayed = await billing.webhooks.replay_of(agency, event)
         return see_other(f"/staff/{agency}?notice=replayed-{len(replayed)}")
 
     return routes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -59,3 +60,16 @@ def signature_holds(
         for one in given[:10]:
             holds |= hmac.compare_digest(expected, one.encode("utf-8", "replace"))
     return holds
+
+
+def agency_named(payload: bytes) -> str | None:
+    """The agency a notification names, or None when it names none (or cannot be read): then it is everybody's care."""
+    try:
+        doc = json.loads(payload)["data"]["object"]
+        details = (doc.get("parent") or {}).get("subscription_details") or {}
+        named = (doc.get("metadata") or {}).get("agency") or (details.get("metadata") or {}).get(
+            "agency"
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return named if isinstance(named, str) and named else None

@@ -214,6 +214,16 @@ class Webhooks:
         async with self._database.read() as session:
             return await repository.listing(session, state, limit)
 
+    async def parked_of(self, agency: str) -> list[WebhookEvent]:
+        """Parked events that are this agency's, or that name no agency. Never another's."""
+        parked = await self.listing("parked", limit=500)
+        return [event for event in parked if rules.agency_named(event.payload) in (None, agency)]
+
+    async def replay_of(self, agency: str, event_ids: Sequence[str]) -> list[str]:
+        """Replay some of :meth:`parked_of`; with none named, all of them."""
+        own = [event.event_id for event in await self.parked_of(agency)]
+        return await self.replay([id_ for id_ in own if not event_ids or id_ in event_ids])
+
     async def replay(self, event_ids: Sequence[str] | None) -> list[str]:
         """Give parked events (all of them with None) another round of tries. Returns their ids."""
         async with self._database.transaction() as session:
