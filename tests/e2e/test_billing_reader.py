@@ -120,3 +120,25 @@ async def test_the_pages_fit_a_desktop_and_speak_english_one_click_away(
     await shot(page, "desktop-5-account")
     await page.goto(f"{base}/dev/mail")
     await shot(page, "desktop-6-mail")
+
+
+async def test_the_finance_officer_sees_books_that_balance(
+    stack: LocalStack, desktop: BrowserContext
+):
+    base = stack.url("billing-web")
+    page = await desktop.new_page()
+    await page.goto(f"{base}/staff/{AGENCY}")
+    await page.locator("input[name=email]").fill("finance@bao-hung-yen.example")
+    await page.locator("input[name=password]").fill(stack.surroundings.secrets.demo_password)
+    await page.locator("main form button[type=submit]").click()
+    await expect(page.get_by_role("heading", name="Bảng cân đối tài khoản")).to_be_visible()
+    debit, credit, balance = await page.locator("tfoot th.number").all_inner_texts()
+    assert debit == credit != "0 ₫"
+    assert balance.startswith("0")
+    await expect(page.locator(".badge.bad")).to_have_count(0)
+    await shot(page, "desktop-7-staff")
+    await page.get_by_role("link", name="ghi nhận doanh thu").first.click()
+    await expect(page.get_by_role("heading", name="Bút toán", exact=True)).to_be_visible()
+    await shot(page, "desktop-8-entry")
+    answer = await page.goto(f"{base}/staff/dai-song-hong")
+    assert answer is not None and answer.status == 404
