@@ -93,6 +93,7 @@ def add_routes(routes: APIRouter, shell: Shell) -> None:
         staff, known = await shell.enter(request, agency, Role.SELLER, Role.APPROVER)
         form = await shell.form(request)
         values = {key: text_of(form, key) for key in form}
+        await form.close()
         filled = _from(values, await _today(shell, known))
         action = Action.BOOK if values.get("action") == "book" else Action.RESERVE
         hold = timedelta(minutes=shell.desk.settings.ads_hold_minutes)

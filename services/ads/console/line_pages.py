@@ -69,7 +69,7 @@ def _lines(routes: APIRouter, shell: Shell) -> None:
     ) -> Response:
         asked = Action(action)
         staff, known = await shell.enter(request, agency, *ROLES[asked])
-        await shell.form(request)
+        await (await shell.form(request)).close()
         hold = timedelta(minutes=shell.desk.settings.ads_hold_minutes)
         try:
             async with shell.desk.database.transaction() as session:
@@ -168,6 +168,7 @@ async def _read(form: FormData) -> tuple[CreativeText, bytes | None]:
     )
     upload = form.get("image")
     picture = await upload.read(MAX_IMAGE_BYTES + 1) if isinstance(upload, UploadFile) else b""
+    await form.close()
     return words, picture or None
 
 

@@ -13,6 +13,7 @@ from services.ads.access import Desk, known_agency
 from services.ads.console import views
 from shared.agencies import Agency, list_agencies
 from shared.auth import Role, StaffPrincipal
+from shared.errors import ForbiddenError
 from shared.web import Pages
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
@@ -52,9 +53,14 @@ class Shell:
         return staff, await known_agency(self.desk, agency)
 
     async def form(self, request: Request) -> FormData:
-        """The form, its token checked."""
-        await self._forms.verify(request)
-        return await request.form()
+        """The form, its token checked. Whoever reads files from it closes it; a refused one is closed here."""
+        form = await request.form()
+        try:
+            await self._forms.verify(request)
+        except ForbiddenError:
+            await form.close()
+            raise
+        return form
 
     async def agencies_of(self, staff: StaffPrincipal) -> list[Agency]:
         async with self.desk.database.read() as session:
