@@ -39,6 +39,11 @@ log = structlog.get_logger(__name__)
 SUPPLY_SECONDS = 0.1
 LOAD_PAUSE_SECONDS = 0.1  # many changes at once are one reload
 
+#: Children are looked up once: labels() costs as much as drawing a line.
+_GUARANTEED, _HOUSE, _EMPTY = (
+    metrics.DECISIONS.labels(outcome) for outcome in ("guaranteed", "house", "empty")
+)
+
 
 def origin_of(url: str) -> bytes:
     parts = urlsplit(url)
@@ -118,12 +123,12 @@ class Delivery:
         drawn = place.draw(time.monotonic(), avoid)
         if drawn is not None:
             line, lease = drawn
-            metrics.DECISIONS.labels("guaranteed").inc()
+            _GUARANTEED.inc()
         elif place.house:
             line, lease = place.house[len(avoid) % len(place.house)], 0
-            metrics.DECISIONS.labels("house").inc()
+            _HOUSE.inc()
         else:
-            metrics.DECISIONS.labels("empty").inc()
+            _EMPTY.inc()
             return None
         line.turn += 1
         choices = line.shown[place.id]
