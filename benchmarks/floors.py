@@ -3,12 +3,15 @@
 ``plain``   raw ASGI that answers a constant
 ``signed``  raw ASGI that reads the body, parses it, checks an HMAC cookie and answers JSON: a decision without
             deciding anything
+``file``    raw ASGI that answers the bytes of the file in ``FLOOR_FILE``
 """
 
 from __future__ import annotations
 
 import hmac
+import os
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 
@@ -21,7 +24,7 @@ _SECRET = b"0123456789abcdef"
 
 
 class _Body(msgspec.Struct):
-    agency: str
+    agency: str = ""
 
 
 _DECODER = msgspec.json.Decoder(_Body)
@@ -67,3 +70,20 @@ def create_plain():
 
 def create_signed():
     return signed
+
+
+def create_file():
+    content = Path(os.environ["FLOOR_FILE"]).read_bytes()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(content)).encode()),
+    ]
+
+    async def answer(scope, receive, send):
+        if scope["type"] != "http":
+            return await _lifespan(receive, send)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+        return None
+
+    return answer

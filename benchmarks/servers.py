@@ -60,8 +60,10 @@ def _wait_until_ready(child: subprocess.Popen[bytes], url: str, log: Path) -> No
 
 
 @contextmanager
-def floor(name: str, folder: Path, *, processes: int = 1) -> Iterator[tuple[str, int]]:
-    """A floor app (``plain`` or ``signed``) in the server ours uses. Gives its URL and pid."""
+def floor(
+    name: str, folder: Path, *, processes: int = 1, file: Path | None = None
+) -> Iterator[tuple[str, int]]:
+    """A floor app (``plain``, ``signed``, or ``file``) in the server ours uses. Gives its URL and pid."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
@@ -69,7 +71,9 @@ def floor(name: str, folder: Path, *, processes: int = 1) -> Iterator[tuple[str,
         "--port", str(port), "--workers", str(processes), "--loop", "uvloop", "--http", "httptools",
         "--timeout-worker-healthcheck", "60", "--no-access-log", "--log-level", "warning", "--no-server-header", "--no-date-header",
     ]  # fmt: skip
-    with process(command, url, folder / f"floor-{name}.log", {}) as pid:
+    with process(
+        command, url, folder / f"floor-{name}.log", {"FLOOR_FILE": str(file or "")}
+    ) as pid:
         yield url, pid
 
 
@@ -78,6 +82,21 @@ def service(
     package: str, folder: Path, database_url: str, *, processes: int = 1, **settings: str
 ) -> Iterator[tuple[str, int]]:
     """``python -m <package> web`` with its ordinary settings. Gives its URL and pid."""
+    with _part("web", package, folder, database_url, PROCESSES=str(processes), **settings) as found:
+        yield found
+
+
+@contextmanager
+def worker(package: str, folder: Path, database_url: str, **settings: str) -> Iterator[int]:
+    """``python -m <package> worker``. Gives its pid."""
+    with _part("worker", package, folder, database_url, **settings) as (_, pid):
+        yield pid
+
+
+@contextmanager
+def _part(
+    part: str, package: str, folder: Path, database_url: str, **settings: str
+) -> Iterator[tuple[str, int]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {
@@ -85,14 +104,12 @@ def service(
         "DATABASE_URL": database_url,
         "HOST": "127.0.0.1",
         "PORT": str(port),
-        "PROCESSES": str(processes),
         "LOG_LEVEL": "WARNING",
         "FORM_TOKEN_SECRET": "benchmark-form-token-secret",
         **settings,
     }
-    command = [sys.executable, "-m", package, "web"]
-    log = folder / f"{package}.log"
-    with process(command, f"{url}/readyz", log, env) as pid:
+    log = folder / f"{package}.{part}.log"
+    with process([sys.executable, "-m", package, part], f"{url}/readyz", log, env) as pid:
         yield url, pid
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import ads, paywall, pipeline
+from benchmarks.rows import ads, billing, exporter, group_commit, paywall, pipeline
 
-ROWS = {"paywall": paywall.run, "ads": ads.run, "pipeline": pipeline.run}
+ROWS = {
+    "paywall": paywall.run,
+    "ads": ads.run,
+    "billing": billing.run,
+    "pipeline": pipeline.run,
+    "exporter": exporter.run,
+    "group-commit": group_commit.run,
+}
