@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 
-from infra.news_site.articles import Article, read_articles
 from playwright.async_api import Page, expect
 
+from infra.news_site.articles import Article, read_articles
 from tests.e2e.story.teller import AGENCY, Story, Witness, phone_page
 
 READER = "ban.doc@example.vn"
