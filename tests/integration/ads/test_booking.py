@@ -40,7 +40,9 @@ async def test_of_fifty_parallel_bookings_of_the_last_hundred_units_exactly_one_
     ads_url, database
 ):
     await book(database, "all", 1900, starts_in=1, creative=False)
-    others = [Database(ads_url, application_name=f"seller-{n}") for n in range(3)]
+    others = [
+        Database(ads_url, application_name=f"seller-{n}", pool_size=17) for n in range(3)
+    ]  # everyone gets as far as the lock
 
     async def attempt(number: int):
         try:
