@@ -123,9 +123,9 @@ ORDER BY e.recognised_on DESC, e.source_reference LIMIT 1000"""
 AGENCIES = "SELECT agency AS __value, name AS __text FROM reporting.agency ORDER BY name"
 
 
-def finance_dashboard() -> dict[str, Any]:
-    """*Finance – one agency*."""
-    board = (
+def empty_dashboard() -> Any:
+    """Title, time range and the two choices a reader has."""
+    return (
         dashboard.Dashboard("Tài chính – một cơ quan báo chí")
         .uid("press-finance-agency")
         .tags(["press-revenue"])
@@ -146,7 +146,12 @@ def finance_dashboard() -> dict[str, Any]:
             .values("Toàn bộ : all, Không gồm ngân sách nhà nước : own")
             .current(VariableOption(text="Toàn bộ", value="all"))
         )
-        .with_panel(growth_tile())
+    )
+
+
+def with_tiles(board: Any) -> Any:
+    return (
+        board.with_panel(growth_tile())
         .with_panel(tile("Doanh thu từ đầu năm", f"press:revenue_ytd_vnd{{{OF}}}", DONG, 6, 0))
         .with_panel(
             tile("Năm gốc, cùng kỳ", f"press:revenue_baseline_ytd_vnd{{{OF}}}", DONG, 12, 0)
@@ -187,7 +192,12 @@ def finance_dashboard() -> dict[str, Any]:
                 12,
             )
         )
-        .with_panel(
+    )
+
+
+def with_charts(board: Any) -> Any:
+    return (
+        board.with_panel(
             barchart.Panel()
             .title("Doanh thu theo tháng so với năm gốc")
             .datasource(POSTGRES)
@@ -216,21 +226,28 @@ def finance_dashboard() -> dict[str, Any]:
             .grid_pos(GridPos(h=8, w=12, x=12, y=22))
             .with_target(promql(MOVEMENTS, legend="{{movement}}"))
         )
-        .with_panel(
-            table.Panel()
-            .title("Theo loại hình và nguồn thu")
-            .datasource(POSTGRES)
-            .grid_pos(GridPos(h=9, w=24, x=0, y=30))
-            .with_target(Sql(BY_SERIES))
-        )
-        .with_panel(
-            table.Panel()
-            .title("Bút toán và chứng từ")
-            .datasource(POSTGRES)
-            .grid_pos(GridPos(h=12, w=24, x=0, y=39))
-            .with_target(Sql(DRILL_DOWN))
-        )
     )
+
+
+def with_tables(board: Any) -> Any:
+    return board.with_panel(
+        table.Panel()
+        .title("Theo loại hình và nguồn thu")
+        .datasource(POSTGRES)
+        .grid_pos(GridPos(h=9, w=24, x=0, y=30))
+        .with_target(Sql(BY_SERIES))
+    ).with_panel(
+        table.Panel()
+        .title("Bút toán và chứng từ")
+        .datasource(POSTGRES)
+        .grid_pos(GridPos(h=12, w=24, x=0, y=39))
+        .with_target(Sql(DRILL_DOWN))
+    )
+
+
+def finance_dashboard() -> dict[str, Any]:
+    """*Finance – one agency*."""
+    board = with_tables(with_charts(with_tiles(empty_dashboard())))
     built: dict[str, Any] = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     for number, panel in enumerate(built["panels"], start=1):
         panel["id"] = number
