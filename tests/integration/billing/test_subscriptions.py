@@ -1,0 +1,156 @@
+"""What happens to a subscription over time: renewal, failure and recovery, cancellation, refunds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.billing.readers import rules as reader_rules
+from tests.integration.billing.test_any_order import API
+from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World
+
+DAY = timedelta(days=1)
+
+
+async def review(world: World) -> None:
+    await world.billing.subscriptions.review_due()
+
+
+async def state(world: World) -> str:
+    return await world.value("SELECT state FROM subscription")
+
+
+async def last_entitlement(world: World) -> dict:
+    told = [
+        event
+        for event in await world.events()
+        if event["type"].startswith("vn.press.billing.entitlement")
+    ]
+    versions = [event["version"] for event in told]
+    assert versions == sorted(set(versions)), "versions only grow"
+    return told[-1]
+
+
+async def test_a_renewal_that_fails_gives_grace_and_then_ends_the_right_to_read(world: World):
+    await world.subscribed(card=FAILS_ON_RENEWAL)
+    await world.deliver()
+    assert await state(world) == "active"
+    await world.advance(30 * DAY + timedelta(minutes=1))
+    await world.deliver()
+    assert await state(world) == "grace"
+    reader = await world.value("SELECT reader_id FROM subscription")
+    assert await world.billing.subscriptions.rights(reader)
+    world.clock.advance(3 * DAY)
+    await review(world)
+    assert await state(world) == "expired"
+    assert not await world.billing.subscriptions.rights(reader)
+    moved = await world.rows("SELECT movement, amount_vnd FROM mrr_movement ORDER BY id")
+    assert moved == [("new", 59_000), ("churn", -59_000)]
+    await world.assert_sound()
+
+
+async def test_cancel_at_the_end_and_resume_are_told_at_once_and_take_effect_by_the_clock(
+    world: World,
+):
+    browser = await world.subscribed()
+    await world.deliver()
+    id_ = await world.value("SELECT id FROM subscription")
+    account = f"/r/{AGENCY}/account"
+    await browser.submit(account, f"{account}/cancel", {"subscription": str(id_)})
+    end = (await last_entitlement(world))["data"]["valid_until"]
+    await browser.submit(account, f"{account}/resume", {"subscription": str(id_)})
+    resumed = (await last_entitlement(world))["data"]["valid_until"]
+    assert end < resumed, "a subscription that renews may be paid a little late"
+    await browser.submit(account, f"{account}/cancel", {"subscription": str(id_)})
+    assert (await last_entitlement(world))["data"]["valid_until"] == end
+    # The provider says nothing: the clock is enough.
+    world.clock.advance(30 * DAY)
+    await review(world)
+    assert await state(world) == "canceled"
+    await world.assert_sound()
+
+
+async def test_nobody_cancels_somebody_elses_subscription(world: World):
+    await world.subscribed("lan@example.vn")
+    await world.deliver()
+    id_ = await world.value("SELECT id FROM subscription")
+    minh = await world.signed_in("minh@example.vn")
+    account = f"/r/{AGENCY}/account"
+    answer = await minh.submit(account, f"{account}/cancel", {"subscription": str(id_)})
+    assert answer.status_code == 404
+    assert not await world.value("SELECT cancel_at_period_end FROM subscription")
+
+
+async def test_a_whole_refund_revokes_and_reverses_what_was_not_earned(world: World):
+    await world.subscribed()
+    await world.deliver()
+    world.clock.advance(9 * DAY)
+    charge = (await world.payer.get("/v1/charges", headers=API)).json()["data"][0]["id"]
+    await world.payer.post("/v1/refunds", data={"charge": charge}, headers=API)
+    await world.deliver()
+    told = await last_entitlement(world)
+    assert told["type"].endswith("revoked.v1") and told["data"]["reason"] == "refund"
+    earned = 59_000 * 10 // 30
+    sums = await world.rows(
+        "SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1 ORDER BY 1"
+    )
+    assert sums == [
+        ("deferred_subscription", 0),
+        ("refunds_subscription", earned),
+        ("revenue_subscription", -earned),
+        ("stripe_receivable", 0),
+    ]
+    world.clock.advance(30 * DAY)
+    assert await world.billing.ledger.recognise_due() == 0
+    await world.assert_sound()
+
+
+async def test_an_event_that_never_arrived_is_found_by_the_sweep(world: World):
+    world.sandbox.state.sandbox.settings.webhook_drop = 1.0
+    await world.subscribed()
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM payment") == 0
+    assert await world.billing.webhooks.sweep() > 0
+    await world.billing.applier.apply_due()
+    assert await state(world) == "active"
+    assert await world.rows("SELECT DISTINCT via FROM webhook_event") == [("sweep",)]
+    assert await world.billing.webhooks.sweep() == 0
+    await world.assert_sound()
+
+
+async def test_a_second_subscription_of_the_same_agency_is_not_sold(world: World):
+    browser = await world.subscribed()
+    await world.deliver()
+    offers = await world.billing.plans.offers(AGENCY)
+    answer = await browser.submit(
+        f"/r/{AGENCY}/account", f"/r/{AGENCY}/checkout", {"price": str(offers[0].price_id)}
+    )
+    assert answer.headers["location"].endswith("/account?notice=subscribed")
+
+
+async def test_the_token_for_the_paywall_names_what_may_be_read_and_until_when(world: World):
+    from services.billing.composition import signing_keys
+
+    browser = await world.subscribed()
+    await world.deliver()
+    token = (await browser.get(f"/v1/agencies/{AGENCY}/session")).json()["token"]
+    keys = signing_keys(world.billing.settings)
+    claims = keys.verify(token, audience="press-paywall", now=world.clock.now())
+    until = await world.value("SELECT valid_until FROM entitlement")
+    assert claims["iss"] == "press-billing" and claims["agency"] == AGENCY
+    assert claims["ent"] == [{"scope": "site", "until": int(until.timestamp())}]
+    assert claims["exp"] - claims["iat"] == 300
+
+
+async def test_two_clicks_are_one_payment_page(world: World):
+    import asyncio
+
+    browser = await world.signed_in()
+    pages = await asyncio.gather(*(world.start_checkout(browser) for _ in range(3)))
+    assert len(set(pages)) == 1
+    assert await world.value("SELECT count(*) FROM checkout") == 1
+
+
+def test_devices_have_names_people_know():
+    phone = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
+    assert reader_rules.device_name(phone) == "Chrome · Android"
+    assert reader_rules.device_name("") == "?"
