@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import report
 from benchmarks.harness import Result, require_wrk
 from benchmarks.rows import ROWS
 
@@ -67,8 +68,14 @@ def save(name: str, results: list[Result]) -> None:
 def main(
     row: Annotated[list[str] | None, typer.Option(help=f"Only this row: {', '.join(ROWS)}")] = None,
     seconds: Annotated[int, typer.Option(help="Length of one run")] = 2,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Measure nothing: write the last results to this file")
+    ] = None,
 ) -> None:
     """Measure. Each row starts its own PostgreSQL and NATS with durable commits, in a temporary folder."""
+    if markdown is not None:
+        markdown.write_text(report.markdown(report.read(RESULTS, ROWS)), encoding="utf-8")
+        return
     require_wrk()
     results: list[Result] = []
     say: Callable[[str], None] = lambda line: console.print(f"[dim]{line}[/dim]")  # noqa: E731

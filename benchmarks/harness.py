@@ -30,6 +30,9 @@ class Request:
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
     def line(self) -> str:
+        """As ``load.lua`` reads it. Raises ``ValueError`` for a header that would break the line."""
+        if any(set("|\t\n") & set(name + value) for name, value in self.headers):
+            raise ValueError("a header may not contain |, tab or newline")
         headers = "|".join(f"{name}: {value}" for name, value in self.headers)
         body = self.body.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
         return f"{self.method}\t{self.path}\t{headers}\t{body}"
