@@ -68,7 +68,7 @@ def floor(
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable, "-m", "uvicorn", f"benchmarks.floors:create_{name}", "--factory",
-        "--port", str(port), "--workers", str(processes), "--loop", "uvloop", "--http", "httptools",
+        "--port", str(port), "--workers", str(processes), "--loop", "uvloop", "--http", "shared.web.protocol:OneWriteProtocol",
         "--timeout-worker-healthcheck", "60", "--no-access-log", "--log-level", "warning", "--no-server-header", "--no-date-header",
     ]  # fmt: skip
     with process(
