@@ -170,7 +170,7 @@ async def _catalogue(session: Session, agency: str, demo: Demo) -> None:
     for code, name, cpm, places in demo.products:
         if code not in known:
             await catalogue.set_product(session, agency, code, name, places)
-            await catalogue.set_rate(session, agency, code, RateOn(RATES_FROM, cpm, 10))
+            await catalogue.set_rate(session, agency, code, RateOn(RATES_FROM, cpm, 8))
     for advertiser in demo.advertisers:
         await catalogue.add_advertiser(session, agency, advertiser)
 

@@ -67,7 +67,6 @@ async def _book(story: Story, page: Page) -> None:
             return rows[0][0] in ("Booked", "InFlight")
 
         await eventually("the line is booked", booked)
-        story.figures["line"] = int(line.replace("-", ""), 16)
         facts.append("held, then booked")
         await _creative(page, f"{console}/lines/{line}")
 
@@ -164,7 +163,7 @@ async def _revenue(story: Story) -> None:
     async with story.step("What was delivered is earned, to the đồng") as facts:
         query = """SELECT coalesce(sum(amount), 0) FROM revenue_entry
                    WHERE agency = $1 AND stream = 'advertising' AND source_reference LIKE 'ads:%'"""
-        earned = """SELECT coalesce(sum(((amount_vnd - vat_vnd) * least(delivered, quantity)) / quantity), 0)
+        earned = """SELECT coalesce(sum(amount_vnd * least(delivered, quantity) / quantity), 0)
                     FROM (SELECT l.*, (SELECT coalesce(sum(impressions), 0) FROM line_day d
                                        WHERE d.line_id = l.id) AS delivered FROM line l
                           WHERE l.quantity > 0) AS l WHERE agency_id = $1"""

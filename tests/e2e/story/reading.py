@@ -67,12 +67,13 @@ async def _wall(
 ) -> None:
     async with story.step("The wall; no paid text in any response") as facts:
         for article in (walled, premium):
+            witness.forget()
             await page.goto(_article_url(story, article))
             await expect(page.locator(".pr-wall")).to_be_visible()
             source = await page.content()
             assert paid_sentence(article) not in source
-            assert not await witness.saw(paid_sentence(article))
-        facts.append(f"{witness.responses} responses looked at, 0 with paid text")
+            await witness.assert_never_saw(paid_sentence(article))
+        facts.append(f"{witness.looked_at} responses looked at, 0 with paid text")
 
 
 async def _sign_in(story: Story, page: Page, walled: Article) -> None:

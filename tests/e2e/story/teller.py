@@ -12,12 +12,17 @@ from typing import Any
 import asyncpg
 import httpx
 from playwright.async_api import Browser, BrowserContext, Page, Response
+from playwright.async_api import Error as PlaywrightError
 
 from infra.local.stack import LocalStack
 
 AGENCY = "bao-hung-yen"
 OTHER_AGENCY = "dai-song-hong"
 DEADLINE_SECONDS = 15.0
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; SM-A155F) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/130.0.0.0 Mobile Safari/537.36"
+)
 
 
 @dataclass(slots=True)
@@ -94,26 +99,36 @@ class Witness:
     """Keeps the text of every response a browser context gets, to prove what was never in one."""
 
     def __init__(self, context: BrowserContext) -> None:
-        self._bodies: list[tuple[str, asyncio.Task[str]]] = []
+        self._bodies: list[tuple[str, asyncio.Task[str | None]]] = []
+        self.looked_at = 0
         context.on("response", self._note)
 
+    def forget(self) -> None:
+        """Begin anew, with the page that is opened next."""
+        self._bodies.clear()
+
     def _note(self, response: Response) -> None:
-        self._bodies.append((response.url, asyncio.ensure_future(self._read(response))))
+        # What is sent with keepalive outlives its page, and the browser never hands its answer over.
+        keepalive = response.url.endswith("/v1/impressions")
+        if not keepalive and response.request.resource_type not in ("image", "font"):
+            self._bodies.append((response.url, asyncio.ensure_future(self._read(response))))
 
     @staticmethod
-    async def _read(response: Response) -> str:
-        try:
-            return await response.text()
-        except Exception:  # redirects, images and aborted requests have no text: nothing to see
+    async def _read(response: Response) -> str | None:
+        if response.status in (204, 301, 302, 303, 307, 308):
             return ""
+        try:
+            return await asyncio.wait_for(response.text(), DEADLINE_SECONDS)
+        except (PlaywrightError, TimeoutError):
+            return None
 
-    async def saw(self, sentence: str) -> list[str]:
-        """Addresses of the responses that contained the sentence."""
-        return [url for url, body in self._bodies if sentence in await body]
-
-    @property
-    def responses(self) -> int:
-        return len(self._bodies)
+    async def assert_never_saw(self, sentence: str) -> None:
+        """Every response since ``forget`` was read, and none contained the sentence."""
+        for url, task in self._bodies:
+            body = await task
+            assert body is not None, f"{url} could not be read"
+            assert sentence not in body, f"{url} contains paid text"
+        self.looked_at += len(self._bodies)
 
 
 async def phone_page(story: Story) -> tuple[Page, Witness]:
@@ -125,6 +140,8 @@ async def phone_page(story: Story) -> tuple[Page, Witness]:
         has_touch=True,
         locale="vi-VN",
         timezone_id="Asia/Ho_Chi_Minh",
+        # A headless browser names itself, and ads rightly do not count it; this one plays a person.
+        user_agent=PHONE,
     )
     witness = Witness(context)
     return await context.new_page(), witness
