@@ -23,6 +23,9 @@ from shared.database import Database
 BATCH = 500
 MARGIN_SECONDS = 60  # between the clocks of two machines, and for counts on their way
 LONGEST_PAUSE_SECONDS = 10.0
+RENEW_AHEAD = (
+    0.2  # of a lease's life: lines in use never stand empty while the next lease is asked for
+)
 
 
 class LeaseKeeper:
@@ -36,6 +39,8 @@ class LeaseKeeper:
         """One round: give back what ran out of time, ask for the lines that need more. Returns units granted."""
         await self.give_back([line for line in plan.lines.values() if line.over])
         now = time.monotonic()
+        ahead = now + self._settings.ads_lease_seconds * RENEW_AHEAD
+        plan.thirsty.update(line.id for line in plan.lines.values() if line.ends_by(ahead))
         due = [
             line
             for line_id in plan.thirsty

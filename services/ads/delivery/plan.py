@@ -25,6 +25,7 @@ class LeaseStock:
     lease_id: int
     units: int
     until: float
+    used: bool = False  # a unit of it has been handed out
 
 
 @dataclass(slots=True)
@@ -60,12 +61,17 @@ class LiveLine:
     def units(self) -> int:
         return sum(lease.units for lease in self.stock)
 
+    def ends_by(self, moment: float) -> bool:
+        """Whether its last lease runs out of time by then though it is in use: the next one is due ahead of that."""
+        return bool(self.stock) and self.stock[-1].used and self.stock[-1].until <= moment
+
     def take(self, now: float) -> int | None:
         """One unit: the lease it comes from, or None when nothing is in hand. Asks for more in good time."""
         while self.stock:
             lease = self.stock[0]
             if lease.units > 0 and now < lease.until:
                 lease.units -= 1
+                lease.used = True
                 if lease.units <= self.low_mark:
                     self.thirsty.add(self.id)
                 return lease.lease_id

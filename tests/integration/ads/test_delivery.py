@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID
@@ -358,3 +359,21 @@ async def test_without_its_database_impressions_are_shed_decisions_go_on_and_cli
 def test_a_tokens_fixed_part_is_the_same_for_every_token_of_a_creative_at_a_place():
     ids = [UUID(int=n) for n in range(3)]
     assert subject(*ids, "a") == subject(*ids, "a") != subject(*ids, "b")
+
+
+async def test_a_line_in_use_has_its_next_lease_before_the_present_one_ends(ads, database):
+    line_id = await book(database, quantity=1_000)
+    await tokens(ads, 1)
+    line = ads.delivery.plan.lines[line_id]
+    line.stock[-1].until = time.monotonic() + 5  # of 60 seconds
+
+    def renewed() -> bool:
+        return len(ads.delivery.plan.lines[line_id].stock) == 2
+
+    await until(renewed)
+    line.stock[0].until = time.monotonic()  # over, with units left
+    answers = await ads.decide("top")
+    assert answers[0]["line_id"] == str(line_id)
+    await until(lambda: not line.over)  # given back
+    rows = await ads.sql("SELECT sum(units)::int AS n FROM lease WHERE line_id = $1", line_id)
+    assert rows[0]["n"] <= 1_000

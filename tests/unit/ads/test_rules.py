@@ -485,3 +485,12 @@ def test_a_line_asks_for_more_before_it_is_dry():
 )
 def test_numbers_are_read_as_people_write_them(typed, value):
     assert views.whole_number(typed) == value
+
+
+def test_a_lease_in_use_is_followed_by_the_next_before_it_ends_and_an_idle_one_is_not():
+    used, idle = live(1, 3, until=50.0), live(2, 3, until=50.0)
+    assert used.take(10.0) == 1
+    assert [line.ends_by(50.0) for line in (used, idle, live(3, 0))] == [True, False, False]
+    assert not used.ends_by(49.0)
+    used.stock.append(LeaseStock(9, 5, 110.0))
+    assert not used.ends_by(50.0)
