@@ -65,7 +65,8 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 # The order of stages is the order in which they run.
 STAGES = ("migrations", "streams", "demo data")
 
-_PACKAGES = {
+#: Name of the database and of its processes → the package that owns it.
+PACKAGES = {
     "billing": "services.billing",
     "paywall": "services.paywall",
     "ads": "services.ads",
@@ -76,12 +77,12 @@ _PACKAGES = {
 STEPS: tuple[StepSpec, ...] = (
     *(
         StepSpec(f"{name} migrate", "migrations", _python(package, "migrate"), name)
-        for name, package in _PACKAGES.items()
+        for name, package in PACKAGES.items()
     ),
     StepSpec("streams", "streams", _python("infra.nats", "apply")),
     *(
         StepSpec(f"{name} seed", "demo data", _python(package, "seed"), name)
-        for name, package in _PACKAGES.items()
+        for name, package in PACKAGES.items()
     ),
 )
 
@@ -151,7 +152,7 @@ class Surroundings:
                 "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
             }
         if spec.database == "paywall":
-            return {"METER_COOKIE_SECRETS": self.secrets.cookie_secret}
+            return {"COOKIE_SECRET": self.secrets.cookie_secret}
         if spec.database == "ads":
             return {"ADS_TOKEN_KEYS": f"1:{self.secrets.ads_token_key}"}
         if spec.database == "identity":

@@ -54,7 +54,7 @@ class Registration:
         for article in list(self._waiting.values()):
             try:
                 answer = await self._client.put(
-                    f"{self._settings.paywall_url}/v1/agencies/{self._settings.agency}"
+                    f"{self._settings.paywall_from_here}/v1/agencies/{self._settings.agency}"
                     f"/articles/{article.id}",
                     headers={"Authorization": f"Bearer {self._settings.site_key}"},
                     json={

@@ -117,7 +117,7 @@ class Site:
         self.registration = Registration(settings, self.articles.values(), client)
         self._clock = clock
         self._grants = RemoteKeySet(
-            "press-paywall", f"{settings.paywall_url}/.well-known/jwks.json", client
+            "press-paywall", f"{settings.paywall_from_here}/.well-known/jwks.json", client
         )
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import AliasChoices
 
+from infra.docs.settings import settings_classes, variable
 from infra.local.local_secrets import load_or_create
 from infra.local.processes import DATABASES, PROCESSES, STEPS, ProcessSpec, StepSpec, Surroundings
 
@@ -39,6 +41,39 @@ def test_each_container_gets_the_variables_of_the_local_start(
     given = SERVICES[service_name(spec)]["environment"]
     missing = sorted(set(local) - set(given))
     assert not missing, f"add to {service_name(spec)} in docker-compose.yml: {missing}"
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=service_name)
+def test_every_variable_of_the_local_start_is_a_setting_somebody_reads(
+    spec: ProcessSpec | StepSpec, tmp_path: Path
+) -> None:
+    known = {
+        variable(settings, name)
+        for settings in settings_classes()
+        for name in settings.model_fields
+    }
+    known |= {
+        str(choice)
+        for settings in settings_classes()
+        for info in settings.model_fields.values()
+        if isinstance(info.validation_alias, AliasChoices)
+        for choice in info.validation_alias.choices
+    }
+    secrets = load_or_create(tmp_path / "secrets.json", DATABASES)
+    local = Surroundings(8000, tmp_path, tmp_path, secrets).environment(spec)
+    assert set(local) <= known, f"nobody reads {sorted(set(local) - known)}"
+
+
+def test_prometheus_scrapes_the_containers_of_compose_with_a_token_that_is_mounted() -> None:
+    text = (ROOT / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    jobs = [
+        job for job in yaml.safe_load(text)["scrape_configs"] if job["job_name"] != "prometheus"
+    ]
+    scraped = {target for job in jobs for one in job["static_configs"] for target in one["targets"]}
+    ports = {spec.name: f"{spec.name}:{8000 + spec.port}" for spec in PROCESSES}
+    assert scraped == {ports[spec.name] for spec in PROCESSES if spec.database is not None}
+    mounted = {volume.split(":")[1] for volume in SERVICES["prometheus"]["volumes"]}
+    assert {job["authorization"]["credentials_file"] for job in jobs} <= mounted
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
