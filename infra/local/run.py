@@ -63,14 +63,14 @@ class Progress:
 def addresses(stack: LocalStack) -> Table:
     """Where everything is and what to try there."""
     tries = {
-        "news-site": "/ the newspaper: read the free articles, meet the wall, subscribe",
+        "news-site": "/ the newspaper: read the free articles, meet the wall, subscribe (card 4242 4242 4242 4242)",
         "billing-web": f"/r/{DEMO_AGENCY}/plans subscribe; /dev/mail the e-mails that were sent",
-        "paywall-web": "/docs decisions, for a CMS or an edge",
-        "ads-web": "/console book advertising; /docs ad decisions",
-        "metrics-web": "/finance revenue against the 20 % target",
-        "identity-web": "/sign-in for staff; the password of every demo account: "
-        + stack.surroundings.secrets.demo_password,
-        "stripe-sandbox": "/ the payment provider's stand-in",
+        "paywall-web": f"/policies/{DEMO_AGENCY} how many articles are free; /openapi.json the API for a CMS",
+        "ads-web": "/console book advertising (seller); /openapi.json the API",
+        "metrics-web": "/finance revenue against the 20 % target (finance)",
+        "identity-web": f"/sign-in for staff: seller@, finance@, editor@ or admin@{DEMO_AGENCY}.example, "
+        f"password {stack.surroundings.secrets.demo_password}",
+        "stripe-sandbox": "/ the payment provider's stand-in: renew, fail, delay and resend by hand",
     }
     table = Table(title="press-revenue is running", title_justify="left", header_style="bold")
     for heading in ("what", "address", "try"):

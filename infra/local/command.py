@@ -1,0 +1,47 @@
+"""A service's own command in the surroundings of the local run: ``python -m infra.local.command billing dead-letters``.
+
+`make run` gives every process its database, its keys and its addresses; this gives the same to a command beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infra.local import processes as data
+from infra.local.local_secrets import load_or_create
+from infra.local.run import DEFAULT_BASE_PORT
+from infra.local.stack import REPOSITORY
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def command(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help=", ".join(data.PACKAGES))],
+    port: Annotated[int, typer.Option(envvar="PRESS_PORT")] = DEFAULT_BASE_PORT,
+    data_dir: Annotated[Path, typer.Option(envvar="PRESS_DATA_DIR")] = REPOSITORY / ".local",
+) -> None:
+    """Become the service's command: its words follow the name, options of this one stand before it."""
+    if service not in data.PACKAGES:
+        raise typer.BadParameter(f"there are {', '.join(data.PACKAGES)}", param_hint="service")
+    if not (data_dir / "secrets.json").exists():
+        raise typer.BadParameter(
+            f"{data_dir} holds no local run: `make run` makes it", param_hint="data-dir"
+        )
+    secrets = load_or_create(data_dir / "secrets.json", data.DATABASES)
+    surroundings = data.Surroundings(port, data_dir, data_dir / "assets", secrets)
+    words = (sys.executable, "-m", data.PACKAGES[service], *context.args)
+    step = data.StepSpec(f"{service} command", data.STAGES[-1], words, service)
+    os.chdir(REPOSITORY)
+    environment = {**os.environ, **surroundings.environment(step)}
+    os.execve(sys.executable, words, environment)  # noqa: S606 - a shell is what it does without
+
+
+if __name__ == "__main__":
+    app()
