@@ -11,6 +11,7 @@ from services.billing import metrics
 from services.billing.ledger import rules as books
 from shared.clock import Clock
 from shared.database import Database, ReadSession
+from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 
 
 class Invariant:
@@ -145,12 +146,15 @@ class Invariants:
     async def export(self) -> None:
         """Set the gauges."""
         for finding in await self.check():
-            metrics.INVARIANT.labels(finding.name).set(finding.violations)
+            INVARIANT_VIOLATIONS.labels("billing", finding.name).set(finding.violations)
         async with self._database.read() as session:
             rows = await session.execute(
                 text(
-                    """SELECT a.id, coalesce(sum(l.amount_vnd), 0) FROM agency a
-                       LEFT JOIN journal_line l ON l.agency = a.id GROUP BY a.id"""
+                    """SELECT a.id, coalesce(sum(abs(e.off)), 0) FROM agency a
+                       LEFT JOIN (SELECT agency, sum(amount_vnd) AS off FROM journal_line
+                                  GROUP BY agency, entry_id HAVING sum(amount_vnd) <> 0) AS e
+                         ON e.agency = a.id
+                       GROUP BY a.id"""
                 )
             )
             for agency, amount in rows:

@@ -20,11 +20,8 @@ SWEEP_AGE = Gauge(
 JOURNAL_ENTRIES = Counter("press_billing_journal_entries_total", "Journal entries posted", ["kind"])
 PAYMENTS = Counter("press_billing_payments_total", "Payments applied", ["agency", "outcome"])
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])
-INVARIANT = Gauge(
-    "press_billing_invariant_violations",
-    "What is wrong with an invariant; 0 is right",
-    ["invariant"],
-)
 LEDGER_IMBALANCE = Gauge(
-    "press_ledger_imbalance_vnd", "Sum of all journal lines; anything but 0 is an alarm", ["agency"]
+    "press_ledger_imbalance_vnd",
+    "Sum of the absolute imbalances of entries; anything but 0 is an alarm",
+    ["agency"],
 )

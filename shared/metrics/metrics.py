@@ -12,6 +12,3 @@ SNAPSHOT_SECONDS = Histogram(
     "Time to read and render the money series",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-INVARIANT_VIOLATIONS = Gauge(
-    "press_invariant_violations", "Things that must never be and are", ["service", "invariant"]
-)

@@ -9,11 +9,11 @@ import structlog
 from shared import bus as bus_module
 from shared.database import Database
 from shared.loops import Heartbeat, Loop, every
-from shared.metrics import metrics
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.consumers import recorder
 from shared.metrics.settings import MetricsSettings
+from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 from shared.worker import WorkerParts, run_worker
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ async def check_invariants(database: Database) -> dict[str, int]:
     altered = await baseline.altered(database)
     found["frozen_baseline"] = len(altered)
     for invariant, count in found.items():
-        metrics.INVARIANT_VIOLATIONS.labels(SERVICE, invariant).set(count)
+        INVARIANT_VIOLATIONS.labels(SERVICE, invariant).set(count)
     if any(found.values()):
         log.error("invariant_violated", violations=found, baselines=altered)
     return found

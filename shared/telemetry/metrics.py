@@ -25,4 +25,9 @@ CONSUMED = Counter(
 )
 CONSUMER_LAG = Gauge("press_consumer_lag", "Messages not yet handled", ["consumer"])
 DEAD_LETTERS = Gauge("press_dead_letters", "Dead letters not yet replayed", ["consumer"])
+INVARIANT_VIOLATIONS = Gauge(
+    "press_invariant_violations",
+    "Things that must never be and are, by invariant; 0 is right",
+    ["service", "invariant"],
+)
 LOOP_FAILURES = Counter("press_loop_failures_total", "Loops that failed and restarted", ["loop"])

@@ -181,3 +181,17 @@ def test_the_checks_of_documents_catch(tmp_path):
         "run",
         "story",
     }
+
+
+def test_every_alert_and_rule_reads_metrics_that_are_exported() -> None:
+    """An alert on a metric nobody exports never fires, and nobody notices."""
+    exported = {metric.name for metric in all_metrics()}
+    for path in sorted((REPOSITORY / "shared" / "metrics" / "exporter").glob("*.py")):
+        names = re.findall(r'"(press_[a-z0-9_]+)"', path.read_text(encoding="utf-8"))
+        exported |= {*names, *(f"{name}_vnd" for name in names)}  # a family a currency
+    missing = []
+    for path in sorted((REPOSITORY / "infra" / "prometheus" / "rules").glob("*.yml")):
+        for name in re.findall(r"(?<![\w:])press_[a-z0-9_]+(?![\w:])", path.read_text("utf-8")):
+            if re.sub(r"_(bucket|sum|count)$", "", name) not in exported:
+                missing.append(f"{path.name}: {name}")
+    report("Export the metric, or mend the rule.", sorted(set(missing)))
