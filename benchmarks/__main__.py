@@ -50,7 +50,7 @@ def show(results: list[Result]) -> None:
         console.print(f"verified  {note}")
 
 
-def save(name: str, results: list[Result]) -> None:
+def save(name: str, results: list[Result], load_before: float) -> None:
     document = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -58,6 +58,7 @@ def save(name: str, results: list[Result]) -> None:
             "memory_gib": round(psutil.virtual_memory().total / 2**30),
             "system": platform.platform(aliased=True, terse=True),
             "python": platform.python_version(),
+            "load_before": round(load_before, 2),
         },
         "results": [asdict(result) for result in results],
     }
@@ -77,6 +78,7 @@ def main(
         markdown.write_text(report.markdown(report.read(RESULTS, ROWS)), encoding="utf-8")
         return
     require_wrk()
+    load_before = os.getloadavg()[0]  # others' work: our own begins now
     results: list[Result] = []
     say: Callable[[str], None] = lambda line: console.print(f"[dim]{line}[/dim]")  # noqa: E731
     for name in row or list(ROWS):
@@ -85,7 +87,7 @@ def main(
             found = ROWS[name](folder, say, seconds=seconds)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        save(name, found)
+        save(name, found, load_before)
         results += found
     show(results)
 

@@ -58,6 +58,9 @@ GOALS = (
     Goal("exporter scrape, 1,000 agencies", "nothing changed", "p99_ms", 50),
     Goal("exporter scrape, 1,000 agencies", "20 agencies changed", "p99_ms", 50),
 )
+QUIET_LOAD = 1.0
+DISTURBED = """**Disturbed**: the machine was doing other work during this run, or it is not known that it was not. Figures, and
+to a lesser degree ratios, are worse than they would be; measure again on a quiet machine."""
 _UNITS = {"per_second": "/s", "p50_ms": " ms", "p99_ms": " ms p99", "ratio": " × floor"}
 
 
@@ -148,6 +151,12 @@ REMARKS = """## How to read it
 * "Refused" counts answers of 4xx and 5xx and broken connections."""
 
 
+def quiet(documents: Sequence[Document]) -> bool:
+    """Whether nothing else was running when each row's run began, as far as is known."""
+    loads = [document["machine"].get("load_before") for document in documents]
+    return all(load is not None and load < QUIET_LOAD for load in loads)
+
+
 def markdown(documents: Sequence[Document]) -> str:
     """The whole of ``docs/benchmarks.md``."""
     results = [result for document in documents for result in document["results"]]
@@ -161,6 +170,7 @@ def markdown(documents: Sequence[Document]) -> str:
     parts = [
         PREFACE,
         f"Last run: {when}, on {where}.",
+        *([] if quiet(documents) else [DISTURBED]),
         "## Goals\n\n" + "\n".join(goal_lines(results)),
         "## Figures\n\n" + "\n".join(figure_lines(results)),
         "## Verified\n\n" + "\n".join(notes),

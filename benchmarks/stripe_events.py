@@ -8,6 +8,17 @@ from typing import Any
 import msgspec
 
 PRICE_VND = 59_000
+_AMOUNTS = (
+    "amount_due", "amount_paid", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax",
+)  # fmt: skip
+_EMPTY = (
+    "account_tax_ids", "application", "automatically_finalizes_at", "confirmation_secret",
+    "custom_fields", "customer_address", "customer_name", "customer_phone", "customer_shipping",
+    "default_payment_method", "default_source", "description", "due_date", "ending_balance",
+    "footer", "from_invoice", "last_finalization_error", "latest_revision", "next_payment_attempt",
+    "on_behalf_of", "rendering", "shipping_cost", "shipping_details", "statement_descriptor",
+    "test_clock", "webhooks_delivered_at",
+)  # fmt: skip
 
 
 def invoice_paid(number: str, subscription: str, start: datetime, end: datetime) -> bytes:
@@ -29,22 +40,11 @@ def invoice_paid(number: str, subscription: str, start: datetime, end: datetime)
 
 
 def _invoice(number: str, subscription: str, start: int, end: int) -> dict[str, Any]:
-    amounts = (
-        "amount_due", "amount_paid", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax",
-    )  # fmt: skip
-    empty = (
-        "account_tax_ids", "application", "automatically_finalizes_at", "confirmation_secret",
-        "custom_fields", "customer_address", "customer_name", "customer_phone", "customer_shipping",
-        "default_payment_method", "default_source", "description", "due_date", "ending_balance",
-        "footer", "from_invoice", "last_finalization_error", "latest_revision", "next_payment_attempt",
-        "on_behalf_of", "rendering", "shipping_cost", "shipping_details", "statement_descriptor",
-        "test_clock", "webhooks_delivered_at",
-    )  # fmt: skip
     return {
         "id": f"in_{number}",
         "object": "invoice",
-        **dict.fromkeys(amounts, PRICE_VND),
-        **dict.fromkeys(empty),
+        **dict.fromkeys(_AMOUNTS, PRICE_VND),
+        **dict.fromkeys(_EMPTY),
         "account_country": "VN",
         "account_name": "Báo Đo Tốc",
         "amount_overpaid": 0,

@@ -159,3 +159,12 @@ def test_wrk_is_told_how_to_be_installed_where_it_is_missing(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match="apt-get install wrk"):
         require_wrk()
+
+
+@pytest.mark.parametrize(("load", "expected"), [(0.2, True), (6.0, False), (None, False)])
+def test_a_run_on_a_busy_machine_is_called_disturbed(load: float | None, expected: bool) -> None:
+    machine = {"processors": 2, "memory_gib": 8, "python": "3.11.7"}
+    machine |= {} if load is None else {"load_before": load}
+    document = {"measured_at": "2026-11-23T10:00:00+00:00", "machine": machine, "results": []}
+    assert report.quiet([document]) is expected
+    assert (report.DISTURBED in report.markdown([document])) is not expected
