@@ -119,6 +119,16 @@ def test_relative_links_lead_somewhere():
     report("Mend the link, or add what it leads to.", found)
 
 
+def test_operations_say_what_to_do_for_each_alert():
+    rules = (REPOSITORY / "infra" / "prometheus" / "rules" / "alerts.yml").read_text("utf-8")
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    page = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = re.findall(
+        r"^\| `(\w+)` \|", page.split("## What to do for each alert")[1], re.MULTILINE
+    )
+    assert alerts and alerts == told[: len(alerts)], "docs/operations.md: the table of alerts"
+
+
 def test_every_make_target_has_a_sentence():
     targets = make_targets((REPOSITORY / "Makefile").read_text(encoding="utf-8"))
     assert {"run", "test", "check", "help"} <= set(targets)
