@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -45,8 +46,9 @@ def import_router(desk: Desk) -> APIRouter:
         await desk.finance(request, agency)
         async with desk.database.read() as session:
             zone = (await get_agency(session, agency)).zone
-        month = f"{local_date(desk.clock.now(), zone):%Y-%m}"
-        return csv_answer(rules.template(month), f"{agency}-revenue.csv")
+        # The last month that is over: a running one would be refused.
+        last = local_date(desk.clock.now(), zone).replace(day=1) - timedelta(days=1)
+        return csv_answer(rules.template(f"{last:%Y-%m}"), f"{agency}-revenue.csv")
 
     @router.post("/finance/{agency}/imports")
     async def upload(request: Request, agency: str) -> Response:
