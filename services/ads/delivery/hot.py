@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 MAX_BODY = 16 * 1024
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
+#: What the decoder raises for hostile bytes: besides its own, text that is no UTF-8 and brackets without end.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Short = Annotated[str, msgspec.Meta(max_length=100)]
 
 
@@ -133,7 +135,7 @@ class HotRoutes:
         try:
             try:
                 request = self._decision.decode(await read_body(receive))
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 raise _malformed(error) from None
             body, status, kind = self._decide(request), 200, JSON
         except HttpError as error:
@@ -181,7 +183,7 @@ class HotRoutes:
     async def _count(self, scope: Scope, receive: Receive) -> bytes:
         try:
             request = self._impression.decode(await read_body(receive))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise _malformed(error) from None
         event = request.event
         token = self._verified(request.token, event)
@@ -252,7 +254,7 @@ class HotRoutes:
         await send({"type": "http.response.body", "body": body})
 
 
-def _malformed(error: msgspec.DecodeError) -> HttpError:
+def _malformed(error: Exception) -> HttpError:
     """400 for bytes that are no JSON, 422 naming the field for JSON of another shape."""
     if isinstance(error, msgspec.ValidationError):
         message, _, path = str(error).partition(" - at `$")
