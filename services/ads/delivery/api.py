@@ -22,6 +22,7 @@ from services.ads.delivery.service import Delivery
 from services.ads.delivery.tokens import ForgedTokenError
 from shared.database import OverloadedError
 from shared.errors import BadRequestError, NotFoundError, ProblemError
+from shared.web.address import header_address
 
 log = structlog.get_logger(__name__)
 STATIC = Path(__file__).parent / "static"
@@ -74,7 +75,11 @@ def router(desk: Desk, delivery: Delivery) -> APIRouter:
                 log.warning("click_not_counted", error=repr(error))
         return Response(
             status_code=302,
-            headers={"Location": target, "Cache-Control": "no-store", "Referrer-Policy": "origin"},
+            headers={
+                "Location": header_address(target),
+                "Cache-Control": "no-store",
+                "Referrer-Policy": "origin",
+            },
         )
 
     @routes.get("/ads.js", include_in_schema=False)

@@ -24,6 +24,7 @@ from shared.agencies import Agency, get_agency
 from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web import Pages
+from shared.web.address import header_address
 from shared.web.i18n import request_language
 
 BACK_SECONDS = 20  # time to read the receipt
@@ -141,7 +142,7 @@ class ReaderPages:
         if receipt.payment is None:
             answer.headers["Refresh"] = "3"  # confirmed in a moment: look again
         elif back:
-            answer.headers["Refresh"] = f"{BACK_SECONDS}; url={back}"
+            answer.headers["Refresh"] = f"{BACK_SECONDS}; url={header_address(back)}"
         return answer
 
     async def account(

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -377,3 +378,31 @@ async def test_a_line_in_use_has_its_next_lease_before_the_present_one_ends(ads,
     await until(lambda: not line.over)  # given back
     rows = await ads.sql("SELECT sum(units)::int AS n FROM lease WHERE line_id = $1", line_id)
     assert rows[0]["n"] <= 1_000
+
+
+@pytest.mark.parametrize("path", ["/v1/ad-decisions", "/v1/impressions"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x":' + b"[" * 7_000 + b"]" * 7_000 + b"}",
+        b'{"agency":"\xff\xfe","token":"\xff\xfe"}',
+        b'{"token":"\xff\xfe"}',
+    ],
+)
+async def test_bodies_no_parser_likes_are_the_senders_mistake(ads, path, body):
+    answer = await ads.client.post(path, content=body)
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_click_reaches_an_address_written_in_vietnamese(ads, database):
+    line = await book(database, creative=False)
+    words = replace(WORDS, click_url="https://nhãn.example.vn/đặt-hàng?q=nhãn%20lồng#mua")
+    async with database.transaction() as session:
+        await creatives.add(session, AGENCY, line, words)
+    (token,) = await tokens(ads, 1)
+    answer = await ads.client.get(f"/v1/clicks/{token}")
+    assert answer.status_code == 302
+    assert answer.headers["location"] == (
+        "https://nh%C3%A3n.example.vn/%C4%91%E1%BA%B7t-h%C3%A0ng?q=nh%C3%A3n%20l%E1%BB%93ng#mua"
+    )

@@ -73,3 +73,14 @@ async def test_a_declined_card_buys_nothing_and_a_good_one_afterwards_does(world
     assert await world.rows("SELECT amount_vnd FROM payment") == [(59_000,)]
     assert await world.rows("SELECT state FROM subscription") == [("active",)]
     await world.assert_sound()
+
+
+async def test_the_receipt_is_shown_also_when_the_article_has_a_vietnamese_address(world: World):
+    browser = await world.signed_in()
+    article = f"{SITE}/bài-viết/nhãn-lồng?trang=1"
+    back = await world.pay(await world.start_checkout(browser, return_to=article))
+    receipt = await browser.get(back.headers["location"])
+    assert receipt.status_code == 200
+    assert receipt.headers["refresh"].endswith(
+        f"url={SITE}/b%C3%A0i-vi%E1%BA%BFt/nh%C3%A3n-l%E1%BB%93ng?trang=1"
+    )
