@@ -78,6 +78,7 @@ def build(settings: AdsSettings, transport: httpx.AsyncBaseTransport | None = No
             loops=loops,
             lifespan=lifespan,
             static_folder=CONSOLE / "static",
+            trusted_origins=(settings.ads_url,),
         ),
     )
     delivery_api.document_hot_routes(app)

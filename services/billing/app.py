@@ -16,7 +16,7 @@ from services.billing.composition import Billing, build, signing_keys
 from services.billing.readers import api as readers_api
 from services.billing.readers import pages as sign_in_pages
 from services.billing.readers.web import BillingFormTokens
-from services.billing.settings import BillingSettings
+from services.billing.settings import BillingSettings, origin_of
 from services.billing.staff import api as staff_api
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
@@ -69,6 +69,7 @@ def assemble(
             lifespan=lifespan,
             static_folder=HERE / "static",
             cors_origins=settings.website_origin_list,
+            trusted_origins=(origin_of(settings.billing_url),),
             form_targets=settings.payment_page_origins,
         ),
     )

@@ -33,7 +33,7 @@ from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
 from services.paywall.refresh import Refresher
 from services.paywall.script import script_routes
-from services.paywall.settings import PaywallSettings
+from services.paywall.settings import PaywallSettings, origin_of
 from shared.auth import IdentityClient, RemoteKeySet
 from shared.clock import Clock, SystemClock
 from shared.database import Database
@@ -146,6 +146,7 @@ def create_from(parts: Parts) -> FrontDoor:
             checks={"database": parts.database.ping},
             loops=parts.loops,
             lifespan=lambda: _running(parts),
+            trusted_origins=[origin_of(settings.paywall_url)],
             form_targets=[settings.identity_url],
         ),
     )

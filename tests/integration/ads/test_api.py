@@ -11,7 +11,7 @@ import pytest
 
 from services.ads.bookings.rules import Action
 from shared.clock import SystemClock
-from tests.fixtures.ads import AGENCY, OTHER, WORDS, as_key, as_staff, book
+from tests.fixtures.ads import AGENCY, OTHER, WORDS, as_key, as_staff, book, running_ads
 from tests.unit.ads.test_rules import png
 
 V1 = f"/v1/agencies/{AGENCY}"
@@ -379,3 +379,15 @@ async def test_pages_need_no_inline_style_or_script(ads, database):
         assert "unsafe-inline" not in page.headers["content-security-policy"]
         assert not re.search(r'\sstyle=|\son\w+="|<style|<script(?![^>]*src=)', page.text), path
         assert WORDS.headline in page.text or path != f"/lines/{line}"
+
+
+async def test_forms_of_the_console_work_behind_a_proxy_that_ends_tls(ads_url, database):
+    """The proxy speaks plain HTTP to us, so the scheme we see is not the one in the browser's ``Origin``."""
+    async with running_ads(ads_url, ads_url="https://ads.example") as behind:
+        for origin, slug in (
+            ("https://ads.example", "form-token-invalid"),  # past the guard; this form has no token
+            ("https://evil.example", "cross-site-request"),
+        ):
+            headers = {"cookie": "press_staff=seller", "origin": origin}
+            answer = await behind.client.post(f"{CONSOLE}/book", data={}, headers=headers)
+            assert answer.json()["type"].endswith(slug)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
+import httpx
 import pytest
 import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.billing.world import AGENCY, OTHER_AGENCY, SECRET, SITE, World
+from services.billing.app import assemble
+from tests.integration.billing.world import (
+    AGENCY,
+    OTHER_AGENCY,
+    SECRET,
+    SITE,
+    World,
+    form_token,
+)
 
 STAFF_PATHS = [
     "/v1/agencies/{agency}/subscriptions",
@@ -359,3 +369,19 @@ async def test_random_bytes_and_random_events_never_make_the_webhook_fail(world:
     await asyncio.to_thread(random_events)
     await world.billing.applier.apply_due()
     assert await world.rows("SELECT DISTINCT state FROM webhook_event") in ([], [("parked",)])
+
+
+async def test_forms_work_behind_a_proxy_that_ends_tls(world: World):
+    """The proxy speaks plain HTTP to us, so the scheme we see is not the one in the browser's ``Origin``."""
+    public = "https://doc-bao.example"
+    settings = world.billing.settings.model_copy(update={"billing_url": public})
+    door = assemble(replace(world.billing, settings=settings))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(door), base_url="http://doc-bao.example"
+    ) as client:
+        page = f"/r/{AGENCY}/sign-in"
+        data = {"email": "lan@example.vn", "csrf_token": form_token((await client.get(page)).text)}
+        headers = {"Origin": public, "Cookie": "lang=vi"}
+        assert (await client.post(page, data=data, headers=headers)).status_code == 303
+        headers["Origin"] = "https://evil.example"
+        assert (await client.post(page, data=data, headers=headers)).status_code == 403

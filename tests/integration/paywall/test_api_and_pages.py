@@ -362,3 +362,15 @@ async def test_the_example_agencies_get_their_policies_and_keep_what_staff_chang
             text("SELECT agency, max(version) FROM policy_version GROUP BY 1 ORDER BY 1")
         )
         assert [tuple(row) for row in found] == [(AGENCY, 2), (OTHER, 1)]
+
+
+async def test_the_form_works_behind_a_proxy_that_ends_tls(house):
+    """The proxy speaks plain HTTP to us, so the scheme we see is not the one in the browser's ``Origin``."""
+    behind = await house.start(paywall_url="https://paywall.example")
+    for origin, slug in (
+        ("https://paywall.example", "form-token-invalid"),  # past the guard; this form has no token
+        ("https://evil.example", "cross-site-request"),
+    ):
+        headers = staff(EDITOR) | {"Origin": origin}
+        answer = await behind.client.post(PAGE, data={}, headers=headers)
+        assert answer.json()["type"].endswith(slug)
