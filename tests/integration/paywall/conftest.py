@@ -163,17 +163,17 @@ async def eventually(condition: Callable[[], Awaitable[object]], seconds: float 
 
 
 def settings_for(url: str, **more: object) -> PaywallSettings:
-    return PaywallSettings(
-        environment="test",
-        database_url=url,
-        identity_url="http://identity.test",
-        billing_url="http://billing.test",
-        paywall_url="http://paywall.test",
-        form_token_secret="a secret of the tests only",
-        news_site_url=SITE,
-        decision_flush_seconds=300,
-        **more,
-    )
+    values: dict[str, object] = {
+        "environment": "test",
+        "database_url": url,
+        "identity_url": "http://identity.test",
+        "billing_url": "http://billing.test",
+        "paywall_url": "http://paywall.test",
+        "form_token_secret": "a secret of the tests only",
+        "news_site_url": SITE,
+        "decision_flush_seconds": 300,
+    }
+    return PaywallSettings(**values | more)
 
 
 @pytest.fixture

@@ -368,7 +368,7 @@ async def test_the_form_works_behind_a_proxy_that_ends_tls(house):
     """The proxy speaks plain HTTP to us, so the scheme we see is not the one in the browser's ``Origin``."""
     behind = await house.start(paywall_url="https://paywall.example")
     for origin, slug in (
-        ("https://paywall.example", "form-token-invalid"),  # past the guard; this form has no token
+        ("https://paywall.example", "invalid-input"),  # past the guard; this form is empty
         ("https://evil.example", "cross-site-request"),
     ):
         headers = staff(EDITOR) | {"Origin": origin}
