@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 from uuid import UUID
 
 from services.billing.payments import repository
@@ -31,6 +32,8 @@ from shared.faults import fault_point
 from shared.ids import new_id
 
 REUSE_FOR = timedelta(hours=20)  # the provider keeps keys and open payment pages for a day
+CLOSE_FOR = REUSE_FOR + timedelta(hours=25)  # after that no page of a checkout can be open
+CLOSING_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Checkouts:
             raise ConflictError("You have a subscription already", slug="already-subscribed")
         try:
             checkout = await self._open_row(reader, offer, return_to, language)
+            await self._close_others(reader, checkout)
             if checkout.provider_session is not None:
                 facts = await self._provider.fetch_checkout(checkout.provider_session)
                 if facts.open:
@@ -119,11 +123,37 @@ class Checkouts:
             session.add(checkout)
             return checkout
 
+    async def _close_others(self, reader: Reader, chosen: Checkout) -> None:
+        """One payment page a reader: who changes their mind about the plan must not be able to pay for both.
+
+        Raises :class:`ConflictError` when one of the others has been paid.
+        """
+        since = self._clock.now() - CLOSE_FOR
+        for _ in range(CLOSING_ROUNDS):
+            async with self._database.read() as reading:
+                others = await repository.other_open_checkouts(reading, reader.id, chosen.id, since)
+            if not others:
+                return
+            for other in others:  # looked for again: one may have got its payment page just now
+                await self._close(other)
+        raise ConflictError("Another plan was chosen", slug="checkout-replaced")
+
+    async def _close(self, checkout: Checkout) -> None:
+        if checkout.provider_session is not None:
+            facts = await self._provider.close_checkout(checkout.provider_session)
+            if facts.paid:
+                await self._already_paid(checkout.provider_session)
+        async with self._database.transaction() as session:
+            await repository.close_open(session, checkout.id, checkout.provider_session)
+
+    async def _already_paid(self, provider_session: str) -> NoReturn:
+        await self.apply(provider_session)
+        raise ConflictError("You have a subscription already", slug="already-subscribed")
+
     async def _replace(self, old: Checkout, paid: bool) -> Checkout:
         """The old payment page is closed: a new way, unless the old one was paid."""
         if paid:
-            await self.apply(old.provider_session or "")
-            raise ConflictError("You have a subscription already", slug="already-subscribed")
+            await self._already_paid(old.provider_session or "")
         now = self._clock.now()
         async with self._database.transaction() as session:
             await repository.set_checkout(session, old.id, state="expired")
@@ -167,7 +197,10 @@ class Checkouts:
                 "The payment page could not be opened", slug="payments-refused"
             ) from error
         async with self._database.transaction() as session:
-            await repository.set_checkout(session, checkout.id, provider_session=hosted.session_id)
+            open_still = await repository.keep_session(session, checkout.id, hosted.session_id)
+        if not open_still:  # another plan was chosen in another window while this page was made
+            await self._provider.close_checkout(hosted.session_id)
+            raise ConflictError("Another plan was chosen", slug="checkout-replaced")
         return hosted.url
 
     async def apply(self, provider_session: str) -> bool:

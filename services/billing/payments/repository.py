@@ -50,8 +50,49 @@ async def open_checkout(
     return found
 
 
+async def other_open_checkouts(
+    session: Session | ReadSession, reader_id: UUID, chosen: UUID, since: datetime
+) -> Sequence[Checkout]:
+    """Every other way to a payment page of this reader's that has not been finished or closed."""
+    return (
+        await session.scalars(
+            select(Checkout).where(
+                Checkout.reader_id == reader_id,  # type: ignore[arg-type]
+                Checkout.id != chosen,  # type: ignore[arg-type]
+                Checkout.state == "open",  # type: ignore[arg-type]
+                Checkout.created_at > since,  # type: ignore[arg-type]
+            )
+        )
+    ).all()
+
+
+async def keep_session(session: Session, id_: UUID, provider_session: str) -> bool:
+    """Write down the payment page of a checkout. False when it was closed in the meantime."""
+    kept = await session.execute(
+        update(Checkout)
+        .where(Checkout.id == id_)  # type: ignore[arg-type]
+        .values(provider_session=provider_session)
+        .returning(Checkout.state)  # type: ignore[call-overload]
+    )
+    return bool(kept.scalar_one() == "open")
+
+
 async def set_checkout(session: Session, id_: UUID, **values: Any) -> None:
     await session.execute(update(Checkout).where(Checkout.id == id_).values(**values))  # type: ignore[arg-type]
+
+
+async def close_open(session: Session, id_: UUID, provider_session: str | None) -> None:
+    """Nobody goes this way any more. Nothing happens to one that was completed meanwhile, or that has got another
+    payment page than the one that was looked at."""
+    await session.execute(
+        update(Checkout)
+        .where(
+            Checkout.id == id_,  # type: ignore[arg-type]
+            Checkout.state == "open",  # type: ignore[arg-type]
+            Checkout.provider_session.is_not_distinct_from(provider_session),  # type: ignore[union-attr]
+        )
+        .values(state="expired")
+    )
 
 
 async def complete_checkout(

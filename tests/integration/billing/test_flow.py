@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -84,3 +85,52 @@ async def test_the_receipt_is_shown_also_when_the_article_has_a_vietnamese_addre
     assert receipt.headers["refresh"].endswith(
         f"url={SITE}/b%C3%A0i-vi%E1%BA%BFt/nh%C3%A3n-l%E1%BB%93ng?trang=1"
     )
+
+
+async def test_who_changes_their_mind_about_the_plan_cannot_pay_for_both(world: World):
+    browser = await world.signed_in()
+    month = await world.start_checkout(browser, "month")
+    year = await world.start_checkout(browser, "year")
+    closed = await world.pay(month)
+    assert "checkout/done" not in closed.headers.get("location", "")
+    assert "checkout/done" in (await world.pay(year)).headers["location"]
+    await world.deliver()
+    assert await world.rows("SELECT state FROM checkout ORDER BY created_at, id") == [
+        ("expired",),
+        ("completed",),
+    ]
+    assert await world.value("SELECT count(*) FROM payment") == 1
+    await world.assert_sound()
+
+
+async def test_who_has_paid_in_one_window_is_not_sent_to_pay_in_another(world: World):
+    browser = await world.signed_in()
+    await world.pay(await world.start_checkout(browser, "month"))  # and no word of it has come yet
+    offers = await world.billing.plans.offers(AGENCY)
+    year = next(offer for offer in offers if offer.period == "year")
+    answer = await browser.submit(
+        f"/r/{AGENCY}/plans", f"/r/{AGENCY}/checkout", {"price": str(year.price_id)}
+    )
+    assert answer.headers["location"] == f"/r/{AGENCY}/account?notice=subscribed"
+    assert await world.value("SELECT count(*) FROM payment") == 1
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM payment") == 1
+    await world.assert_sound()
+
+
+async def test_two_plans_chosen_at_the_same_moment_open_at_most_one_payment_page(world: World):
+    browser = await world.signed_in()
+    offers = await world.billing.plans.offers(AGENCY)
+    cookie = browser.client.cookies[f"press_reader_{AGENCY}"]
+    _, reader = await world.billing.readers.current(AGENCY, cookie)
+    await asyncio.gather(
+        *(world.billing.checkouts.start(reader, offer.price_id, "", "vi") for offer in offers),
+        return_exceptions=True,
+    )
+    found = [
+        (await world.billing.provider.fetch_checkout(row[0])).open
+        for row in await world.rows(
+            "SELECT provider_session FROM checkout WHERE provider_session IS NOT NULL"
+        )
+    ]
+    assert sum(found) <= 1

@@ -168,6 +168,10 @@ class PaymentProvider(Protocol):
 
     async def fetch_checkout(self, session_id: str) -> CheckoutFacts: ...
 
+    async def close_checkout(self, session_id: str) -> CheckoutFacts:
+        """Close a payment page, so that nobody can pay there any more. What became of it, also when it was not open."""
+        ...
+
     async def fetch_subscription(self, subscription_id: str) -> SubscriptionFacts: ...
 
     async def invoice_of_payment(self, payment_reference: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -131,6 +132,12 @@ class StripeProvider:
             "get", f"/v1/checkout/sessions/{_segment(session_id)}", {"expand": ["invoice"]}
         )
         return shapes.checkout(body)
+
+    async def close_checkout(self, session_id: str) -> CheckoutFacts:
+        # Only an open one can be closed; what it is instead is asked below.
+        with suppress(ProviderRefusedError):
+            await self._call("post", f"/v1/checkout/sessions/{_segment(session_id)}/expire")
+        return await self.fetch_checkout(session_id)
 
     async def fetch_subscription(self, subscription_id: str) -> SubscriptionFacts:
         return shapes.subscription(
