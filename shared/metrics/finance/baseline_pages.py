@@ -41,7 +41,7 @@ def baseline_router(desk: Desk) -> APIRouter:
             found = await get_agency(session, agency)
             versions = await service.versions(session, agency)
             owned = await owners_on(session, local_date(now, found.zone))
-        carried = sorted({member for member, _ in members(owned, agency)} - {agency})
+        carried = await desk.names({member for member, _ in members(owned, agency)} - {agency})
         return desk.render(
             request,
             "finance_baselines.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from shared.agencies import get_agency
 from shared.auth import Role, StaffPrincipal
 from shared.clock import Clock
 from shared.database import Database
@@ -45,6 +47,11 @@ class Desk:
         principal = await self.finance(request, agency)
         await self.forms.verify(request)
         return principal
+
+    async def names(self, agencies: Collection[str]) -> list[str]:
+        """What people call these agencies."""
+        async with self.database.read() as session:
+            return sorted([(await get_agency(session, agency)).name for agency in agencies])
 
     def render(
         self, request: Request, template: str, status_code: int = 200, **context: Any

@@ -85,7 +85,7 @@ def finance_router(desk: Desk) -> APIRouter:
             own=report.figures["own"],
             movements=MOVEMENTS,
             several=len(finance_agencies(principal)) > 1,
-            carried=sorted({member for member, _ in report.members} - {agency}),
+            carried=await desk.names({member for member, _ in report.members} - {agency}),
             meter=rules.meter(figures.growth, report.target),
             chart=rules.chart(
                 figures.revenue_by_month,

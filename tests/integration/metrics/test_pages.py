@@ -1,4 +1,4 @@
-"""The files that finance downloads to fill in are files that it may upload."""
+"""What finance sees and downloads."""
 
 from __future__ import annotations
 
@@ -26,3 +26,11 @@ async def test_a_downloaded_template_is_taken_as_it_is(create_database, template
         read = baseline.parse(answer.content)
     assert read.rows
     assert not read.problems
+
+
+async def test_predecessors_are_called_by_their_names(create_database, template_database):
+    async with running_finance(create_database, template_database) as finance:
+        async with await finance.signed_in(FINANCE) as http:
+            for page in (PAGES, f"{PAGES}/baseline"):
+                shown = (await http.get(page)).text
+                assert "Báo Thái Bình, Đài Phát thanh và Truyền hình Thái Bình" in shown
