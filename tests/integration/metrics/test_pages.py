@@ -29,8 +29,10 @@ async def test_a_downloaded_template_is_taken_as_it_is(create_database, template
 
 
 async def test_predecessors_are_called_by_their_names(create_database, template_database):
-    async with running_finance(create_database, template_database) as finance:
-        async with await finance.signed_in(FINANCE) as http:
-            for page in (PAGES, f"{PAGES}/baseline"):
-                shown = (await http.get(page)).text
-                assert "Báo Thái Bình, Đài Phát thanh và Truyền hình Thái Bình" in shown
+    async with (
+        running_finance(create_database, template_database) as finance,
+        await finance.signed_in(FINANCE) as http,
+    ):
+        for page in (PAGES, f"{PAGES}/baseline"):
+            shown = (await http.get(page)).text
+            assert "Báo Thái Bình, Đài Phát thanh và Truyền hình Thái Bình" in shown
