@@ -179,6 +179,9 @@ class RemoteKeySet:
             kid not in self._keys and age > UNKNOWN_KEY_RETRY_SECONDS
         ):
             await self._refresh()
+        elif kid not in self._keys and self._lock.locked():
+            async with self._lock:  # somebody is fetching them right now
+                pass
         return _verify(token, self._keys, issuer=self.issuer, audience=audience, now=now)
 
     async def _refresh(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
@@ -224,3 +225,23 @@ async def test_hostile_tokens_reach_no_network():
         with pytest.raises(InvalidTokenError):
             await remote.verify(token, audience="press-paywall", now=NOW)
     assert publisher.asked == 0
+
+
+async def test_readers_who_come_while_the_first_keys_are_being_fetched_wait_for_them():
+    fetching, go = asyncio.Event(), asyncio.Event()
+
+    async def answer(_request: httpx.Request) -> httpx.Response:
+        fetching.set()
+        await go.wait()
+        return httpx.Response(200, json=KEYS.jwks())
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        keys = RemoteKeySet("press-billing", "http://billing.test/jwks", client)
+        ask = [
+            asyncio.create_task(keys.verify(GOOD, audience="press-paywall", now=NOW))
+            for _ in range(3)
+        ]
+        await fetching.wait()
+        go.set()
+        claims = await asyncio.gather(*ask)
+    assert claims[0] == claims[1] == claims[2]
