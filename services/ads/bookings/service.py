@@ -213,8 +213,9 @@ async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> No
     Raises 404, 412, and 409 with a slug: ``line-state`` (not in the table), ``hold-expired``, ``flight-over``,
     ``not-available`` (with ``available``, ``short_days`` and ``contending``).
     """
-    if step.action in (Action.RESERVE, Action.BOOK):
-        # Before the clock is read: whoever waited here must judge holds by the time after the wait.
+    if step.action in (Action.RESERVE, Action.ASK_BOOKING, Action.BOOK):
+        # Before the clock is read: whoever waited here must judge holds by the time after the wait. Also to extend a
+        # hold: until that is committed, another would see it run out and take its units.
         await availability.lock_inventory(session, agency.id)
     line = await _locked(session, agency.id, line_id, step.expected_version)
     now = await availability.database_time(session)

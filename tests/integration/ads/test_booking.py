@@ -20,6 +20,9 @@ from shared.errors import ConflictError
 from tests.fixtures.ads import AGENCY, book, until
 
 
+A_MOMENT = timedelta(seconds=1.5)
+
+
 async def free(database: Database, product: str, quantity: int = 1, starts_in: int = 1) -> int:
     async with database.read() as session:
         agency = await get_agency(session, AGENCY)
@@ -229,3 +232,26 @@ async def test_the_database_refuses_what_must_never_be(database, statement):
     pool = await database.pool()
     with pytest.raises(asyncpg.PostgresError):
         await pool.execute(statement)
+
+
+async def test_a_hold_that_is_being_extended_as_it_runs_out_is_not_sold_to_somebody_else(database):
+    held = await book(
+        database, "all", 2000, starts_in=1, creative=False, action=Action.RESERVE, hold=A_MOMENT
+    )
+    waiting = """SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    over = "SELECT hold_expires_at <= clock_timestamp() FROM line WHERE id = $1"
+    pool = await database.pool()
+    async with database.transaction() as session:
+        agency = await get_agency(session, AGENCY)
+        await service.act(session, agency, held, Step(Action.ASK_BOOKING, "first"))
+        await until(lambda: pool.fetchval(over, held))
+        rival = asyncio.create_task(book(database, "all", 2000, starts_in=1, creative=False))
+
+        async def stuck_or_done() -> bool:
+            return rival.done() or await pool.fetchval(waiting) > 0
+
+        await until(stuck_or_done)
+    with pytest.raises(ConflictError):
+        await rival
+    assert await free(database, "all") == 0
