@@ -19,7 +19,6 @@ from shared.database import Database
 from shared.errors import ConflictError
 from tests.fixtures.ads import AGENCY, book, until
 
-
 A_MOMENT = timedelta(seconds=1.5)
 
 
