@@ -86,7 +86,7 @@ async def get_agency(session: Session | ReadSession, agency_id: str) -> Agency:
     row = (
         await session.execute(
             text("SELECT id, name, time_zone, website FROM agency WHERE id = :id"),
-            {"id": agency_id},
+            {"id": agency_id.replace("\x00", "?")},  # PostgreSQL's text has no NUL; no id has "?"
         )
     ).one_or_none()
     if row is None:

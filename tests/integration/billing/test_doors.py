@@ -385,3 +385,9 @@ async def test_forms_work_behind_a_proxy_that_ends_tls(world: World):
         assert (await client.post(page, data=data, headers=headers)).status_code == 303
         headers["Origin"] = "https://evil.example"
         assert (await client.post(page, data=data, headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("agency", ["%00", "bao%00", "no-such"])
+async def test_an_agency_no_name_can_have_is_not_found(world: World, agency: str):
+    for path in (f"/r/{agency}/plans", f"/r/{agency}/sign-in", f"/v1/agencies/{agency}/session"):
+        assert (await world.browser().get(path)).status_code == 404
