@@ -21,6 +21,7 @@ from shared.errors import (
     ProblemError,
     UnavailableError,
 )
+from shared.web.error_page import error_page, wants_page
 from shared.web.staff import SignInRequiredError
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,13 @@ def problem_response(error: ProblemError, instance: str = "") -> Response:
     )
 
 
+def answer(request: Request, error: ProblemError) -> Response:
+    """The problem as a page for a person, as problem+json for a program."""
+    if wants_page(request):
+        return error_page(request, error.body(request.url.path), error.headers)
+    return problem_response(error, request.url.path)
+
+
 def field_error(error: dict[str, Any]) -> FieldError:
     """One of pydantic's errors as a field, what is wrong and what would be right."""
     location = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
@@ -49,7 +57,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> Response:
-        return problem_response(error, request.url.path)
+        return answer(request, error)
 
     @app.exception_handler(SignInRequiredError)
     async def _sign_in(_request: Request, error: SignInRequiredError) -> Response:
@@ -58,17 +66,20 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         fields = tuple(field_error(dict(item)) for item in error.errors())
-        return problem_response(InvalidInputError(errors=fields), request.url.path)
+        return answer(request, InvalidInputError(errors=fields))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
+        body = {
+            "type": f"{PROBLEM_TYPE_PREFIX}http-{error.status_code}",
+            "title": error.detail,
+            "status": error.status_code,
+            "instance": request.url.path,
+        }
+        if wants_page(request):
+            return error_page(request, body, dict(error.headers or {}))
         return JSONResponse(
-            {
-                "type": f"{PROBLEM_TYPE_PREFIX}http-{error.status_code}",
-                "title": error.detail,
-                "status": error.status_code,
-                "instance": request.url.path,
-            },
+            body,
             status_code=error.status_code,
             headers=error.headers,
             media_type=MEDIA_TYPE,
@@ -81,7 +92,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeoutError)
     async def _away(request: Request, error: Exception) -> Response:
         log.warning("dependency_unavailable", path=request.url.path, error=repr(error))
-        return problem_response(UnavailableError(headers={"Retry-After": "1"}), request.url.path)
+        return answer(request, UnavailableError(headers={"Retry-After": "1"}))
 
 
 class UnexpectedErrors:
@@ -112,4 +123,5 @@ class UnexpectedErrors:
             if started:
                 raise  # half an answer is out: the server cuts the connection
             log.error("unexpected_error", path=scope["path"], exc_info=error)
-            await problem_response(ProblemError(), scope["path"])(scope, receive, send)
+            reply = answer(Request(scope), ProblemError())
+            await reply(scope, receive, send)

@@ -104,7 +104,9 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has_fetched(pipeli
         return await subscription.pending() == 5 - finished
 
     await eventually(the_rest_is_owed, "what was finished is acknowledged")
-    await pipeline.record(1)  # also when nothing was owed, the new one has work before it is stopped
+    await pipeline.record(
+        1
+    )  # also when nothing was owed, the new one has work before it is stopped
     pipeline.consumer.start()
     pipeline.settled()
     pipeline.consumer.stop()
