@@ -47,6 +47,20 @@ async def test_an_entry_without_lines_or_balance_is_refused_at_commit(world: Wor
     assert await world.value("SELECT count(*) FROM journal_entry") == 0
 
 
+async def test_a_line_added_after_an_early_check_of_the_entry_is_checked_as_well(world: World):
+    id_ = uuid4()
+    with pytest.raises(DBAPIError, match="is refused"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text(ENTRY), {"id": id_, "agency": AGENCY, "key": str(id_)})
+            for number, amount in ((0, 5), (1, -5), (2, 1)):
+                if number == 2:
+                    await session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+                    await session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+                values = {"id": id_, "no": number, "agency": AGENCY, "account": rules.BANK}
+                await session.execute(text(LINE), values | {"amount": amount})
+    assert await world.value("SELECT count(*) FROM journal_entry") == 0
+
+
 async def test_a_line_of_another_agency_is_refused(world: World):
     with pytest.raises(DBAPIError, match="of another agency"):
         await raw_entry(world, (rules.BANK, 5), (rules.DEFERRED, -5), agency=OTHER_AGENCY)

@@ -40,24 +40,32 @@ CREATE TABLE journal_line (
 );
 CREATE INDEX ix_journal_line_agency_account ON journal_line (agency, account) INCLUDE (amount_vnd);
 
--- At COMMIT: every entry has two lines or more, all of its agency, that sum to zero.
+-- At COMMIT: every entry has two lines or more, all of its agency, that sum to zero. Asked for the entry (which may
+-- have no lines) and for each of its lines: SET CONSTRAINTS can have the entry's check made before the last line.
 CREATE FUNCTION journal_entry_balanced() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE lines integer; total numeric; foreign_lines integer;
+DECLARE entry journal_entry; lines integer; total numeric; foreign_lines integer;
 BEGIN
-    SELECT count(*), coalesce(sum(amount_vnd), 0), count(*) FILTER (WHERE agency <> NEW.agency)
-        INTO lines, total, foreign_lines FROM journal_line WHERE entry_id = NEW.id;
+    IF TG_TABLE_NAME = 'journal_line' THEN
+        SELECT * INTO entry FROM journal_entry WHERE id = NEW.entry_id;
+    ELSE
+        entry := NEW;
+    END IF;
+    SELECT count(*), coalesce(sum(amount_vnd), 0), count(*) FILTER (WHERE agency <> entry.agency)
+        INTO lines, total, foreign_lines FROM journal_line WHERE entry_id = entry.id;
     IF lines < 2 OR total <> 0 OR foreign_lines > 0 THEN
         RAISE EXCEPTION 'journal entry % is refused: % lines that sum to %, % of another agency',
-            NEW.business_key, lines, total, foreign_lines
+            entry.business_key, lines, total, foreign_lines
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_balanced';
     END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER journal_entry_balanced AFTER INSERT ON journal_entry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION journal_entry_balanced();
+CREATE CONSTRAINT TRIGGER journal_line_balanced AFTER INSERT ON journal_line
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION journal_entry_balanced();
 
--- Lines come with their entry, in its transaction: that keeps the check above at one a entry. The transaction's
--- number is set here, so that nobody can pretend.
+-- Lines come with their entry, in its transaction: what was posted stays as it was. The transaction's number is set
+-- here, so that nobody can pretend.
 CREATE FUNCTION journal_entry_stamp() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.created_xid := pg_current_xact_id()::text::bigint;
