@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.billing.composition import Billing
+from services.billing.readers import rules
 from services.billing.readers.schemas import ReaderOut, SessionOut
 from services.billing.readers.web import session_cookie
-from shared.agencies import get_agency
+from shared.agencies import get_agency, list_agencies
 from shared.auth import SigningKeySet
+from shared.errors import ForbiddenError
 
 TOKEN_SECONDS = 300
 AUDIENCE = "press-paywall"
@@ -24,7 +26,17 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
     async def session(agency: str, request: Request, response: Response) -> SessionOut:
         """Who is reading (by the reader's cookie), with a short-lived token for the paywall."""
         async with billing.database.read() as reading:
-            await get_agency(reading, agency)
+            own = await get_agency(reading, agency)
+            origin = request.headers.get("origin", "")
+            if origin:
+                # CORS lets every agency's website read answers; each is told of its own readers only.
+                websites = [one.website for one in await list_agencies(reading)]
+                if rules.asks_for_another(origin, own.website, websites):
+                    raise ForbiddenError(
+                        f"{origin} is another agency's website: ask for that agency's session",
+                        slug="another-agencys-website",
+                        headers={"Cache-Control": "private, no-store"},
+                    )
         response.headers["Cache-Control"] = "private, no-store"
         base = f"{billing.settings.billing_url.rstrip('/')}/r/{agency}"
         answer = SessionOut(
