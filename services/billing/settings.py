@@ -45,6 +45,13 @@ class BillingSettings(ServiceSettings):
     website_origins: str = Field(
         default="", description="Further origins of agencies' websites, separated by commas."
     )
+    forwarded_hops: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Trusted proxies in front: the caller's address is that far from the right "
+        "in X-Forwarded-For. 0: the connection's own address.",
+    )
     mail_transport: Literal["outbox", "smtp"] = Field(
         default="outbox", description="outbox shows mail on /dev/mail (never in production)."
     )

@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from shared.auth.roles import Role
 from shared.errors import ForbiddenError
-from shared.identity.authenticators.rules import forwarded_address, network_of
+from shared.identity.authenticators.rules import network_of
 from shared.identity.sessions.rules import LIFETIME, origin_of
 from shared.identity.sessions.service import Current, SessionService, Visitor
 from shared.identity.settings import IdentitySettings
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, SignInRequiredError
+from shared.web.visitor import caller_address
 
 
 class Access:
@@ -30,10 +31,7 @@ class Access:
         self._own_origin = origin_of(settings.identity_url)
 
     def visitor(self, request: Request) -> Visitor:
-        direct = request.client.host if request.client else ""
-        address = forwarded_address(
-            request.headers.get("x-forwarded-for", ""), self._settings.forwarded_hops, direct
-        )
+        address = caller_address(request, self._settings.forwarded_hops)
         agent = request.headers.get("user-agent", "")
         return Visitor(network_of(address), "".join(c for c in agent if c.isprintable()))
 

@@ -108,20 +108,6 @@ def test_a_network_is_an_ipv4_address_or_an_ipv6_subscriber(address, network):
     assert attempts.network_of(address) == network
 
 
-@pytest.mark.parametrize(
-    ("header", "hops", "believed"),
-    [
-        ("6.6.6.6", 0, "10.0.0.1"),
-        ("6.6.6.6, 203.0.113.9", 1, "203.0.113.9"),
-        ("6.6.6.6, 203.0.113.9, 10.0.0.2", 2, "203.0.113.9"),
-        ("", 1, "10.0.0.1"),
-        ("203.0.113.9", 2, "10.0.0.1"),
-    ],
-)
-def test_only_what_trusted_proxies_wrote_counts_as_the_caller(header, hops, believed):
-    assert attempts.forwarded_address(header, hops, "10.0.0.1") == believed
-
-
 def live(**changes) -> bool:
     facts = {
         "last_seen_at": NOW,

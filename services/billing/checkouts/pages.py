@@ -236,7 +236,9 @@ class ReaderPages:
         acting = await self._acting(request, agency_id)
         if isinstance(acting, Response):
             return acting
-        await self._billing.readers.change_consents(acting[1], frozenset(granted), visitor(request))
+        await self._billing.readers.change_consents(
+            acting[1], frozenset(granted), visitor(self._billing.settings, request)
+        )
         return see_other(f"/r/{agency_id}/account?notice=consents")
 
     async def _acting(

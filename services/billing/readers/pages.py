@@ -94,7 +94,7 @@ class SignInPages:
             attempt = await self._billing.readers.ask_code(
                 agency.id,
                 email,
-                visitor(request),
+                visitor(self._billing.settings, request),
                 lambda address, code: self._letter(request, agency, address, code),
             )
         except InvalidInputError:
@@ -162,7 +162,7 @@ class SignInPages:
                 request.cookies.get(attempt_cookie(agency.id), ""),
                 code,
                 frozenset(consents),
-                visitor(request),
+                visitor(self._billing.settings, request),
             )
         except TooManyRequestsError as error:
             SIGN_INS.labels("limited").inc()

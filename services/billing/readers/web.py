@@ -14,6 +14,7 @@ from shared.agencies import Agency
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
 from shared.web.staff import STAFF_COOKIE
+from shared.web.visitor import caller_address
 
 ATTEMPT_SECONDS = 900
 
@@ -42,9 +43,9 @@ class BillingFormTokens(FormTokens):
         return self.token_for(f"reader:{agency}:{held}")
 
 
-def visitor(request: Request) -> Visitor:
+def visitor(settings: BillingSettings, request: Request) -> Visitor:
     return Visitor(
-        request.client.host if request.client else "",
+        caller_address(request, settings.forwarded_hops),
         request.headers.get("user-agent", ""),
         request_language(request),
     )

@@ -76,11 +76,3 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((int(parsed), 64), strict=False))
     return str(parsed)
-
-
-def forwarded_address(header: str, hops: int, direct: str) -> str:
-    """The caller's address behind ``hops`` trusted proxies; what the caller wrote further left is not believed."""
-    if hops == 0:
-        return direct
-    addresses = [part.strip() for part in header.split(",") if part.strip()]
-    return addresses[-hops] if len(addresses) >= hops else direct

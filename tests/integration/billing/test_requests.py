@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+
+import httpx
 from sqlalchemy import text
 
-from tests.integration.billing.world import AGENCY, OTHER_AGENCY, SITE, World
+from services.billing.app import assemble
+from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, SITE, World, form_token
 
 OTHER_SITE = "https://other.test"
 
@@ -31,3 +34,23 @@ async def test_an_agencys_website_is_not_told_who_reads_another_agency(world: Wo
     await have_website(world, OTHER_AGENCY, SITE)
     shared = await browser.get(path, headers={"Origin": SITE})
     assert shared.json()["signed_in"], "a website two agencies share is this one's as well"
+
+
+async def test_readers_behind_our_proxy_are_counted_by_their_own_networks(world: World):
+    settings = world.billing.settings.model_copy(update={"forwarded_hops": 1})
+    app = assemble(replace(world.billing, settings=settings))
+    page = f"/r/{AGENCY}/sign-in"
+    for caller in ("198.51.100.7", "203.0.113.77"):
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, client=("10.0.0.1", 40000)),
+            base_url=OWN,
+            headers={"X-Forwarded-For": f"6.6.6.6, {caller}"},
+        ) as client:
+            token = form_token((await client.get(page)).text)
+            data = {"email": "lan@example.vn", "csrf_token": token}
+            assert (await client.post(page, data=data, headers={"Origin": OWN})).status_code == 303
+    counted = "SELECT bucket FROM rate_window WHERE bucket LIKE 'ask-network:%' ORDER BY bucket"
+    assert await world.rows(counted) == [
+        ("ask-network:198.51.100.0/24",),
+        ("ask-network:203.0.113.0/24",),
+    ]
