@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator, AwareDatetime
 
 from services.billing.composition import Billing
 from services.billing.staff.schemas import (
@@ -21,6 +22,19 @@ from shared.auth.roles import Role, Scope
 from shared.web.staff import StaffAccess
 
 READERS = (Role.FINANCE, Role.SUPPORT)
+
+
+def in_utc(at: datetime) -> datetime:
+    """Some instants have no place in the calendar once their zone is taken off."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(
+            "outside the years 1 to 9999 in UTC; 2026-11-23T00:00:00Z is right"
+        ) from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 def router(billing: Billing, access: StaffAccess) -> APIRouter:
@@ -78,7 +92,7 @@ def router(billing: Billing, access: StaffAccess) -> APIRouter:
         request: Request,
         agency: str,
         source_id: UUID | None = None,
-        before: datetime | None = None,
+        before: Instant | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> list[JournalEntryOut]:
         """Journal entries, newest first; ``source_id`` drills down to one payment, refund or schedule."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import httpx
+import pytest
 from sqlalchemy import text
 
 from services.billing.app import assemble
@@ -54,3 +55,26 @@ async def test_readers_behind_our_proxy_are_counted_by_their_own_networks(world:
         ("ask-network:198.51.100.0/24",),
         ("ask-network:203.0.113.0/24",),
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        ("9999-12-31T23:59:59-23:59", 422),
+        ("0001-01-01T00:00:00+23:59", 422),
+        ("2026-11-23T00:00:00", 422),
+        ("2026-11-23", 422),
+        ("2026-11-23T00:00:00Z", 200),
+        ("9999-12-31T23:59:59Z", 200),
+        ("0001-01-01T00:00:00Z", 200),
+    ],
+)
+async def test_an_instant_without_zone_or_calendar_is_refused_by_name(
+    world: World, before: str, status: int
+):
+    staff = world.browser(press_staff="finance-token")
+    path = f"/v1/agencies/{AGENCY}/ledger/entries"
+    answer = await staff.get(path, params={"before": before})
+    assert answer.status_code == status, answer.text
+    if status == 422:
+        assert [error["field"].split(".")[-1] for error in answer.json()["errors"]] == ["before"]
