@@ -212,8 +212,9 @@ class ReaderPages:
             await self._billing.subscriptions.set_cancel_at_period_end(
                 agency_id, reader[1].id, subscription_id, cancel=cancel
             )
-        except ConflictError:
-            return see_other(f"/r/{agency_id}/account?notice=ended")
+        except ConflictError as error:
+            notice = "another" if error.slug == "already-subscribed" else "ended"
+            return see_other(f"/r/{agency_id}/account?notice={notice}")
         return see_other(f"/r/{agency_id}/account?notice={'canceled' if cancel else 'resumed'}")
 
     async def end_session(self, request: Request, agency_id: str, session: str) -> Response:

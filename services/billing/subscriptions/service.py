@@ -210,12 +210,16 @@ class Subscriptions:
         async with self._database.read() as session:
             return await repository.of_reader(session, reader_id)
 
-    async def live_of_reader(self, reader_id: UUID) -> Subscription | None:
-        """The subscription that makes a second one a mistake, if there is one."""
+    async def live_of_reader(
+        self, reader_id: UUID, *, besides: UUID | None = None
+    ) -> Subscription | None:
+        """The subscription that makes a second one (or ``besides``) a mistake, if there is one."""
         live = [
             row
             for row in await self.of_reader(reader_id)
-            if rules.State(row.state) in rules.LIVE and not row.cancel_at_period_end
+            if rules.State(row.state) in rules.LIVE
+            and not row.cancel_at_period_end
+            and row.id != besides
         ]
         return live[0] if live else None
 
@@ -229,7 +233,8 @@ class Subscriptions:
     ) -> Subscription:
         """Cancel at the end of what is paid, or take that back. The provider is told first, then asked.
 
-        Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already.
+        Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already, or when
+        another one took its place: nobody is to pay twice for the same reading.
         """
         async with self._database.read() as reading:
             row = await repository.by_id(reading, agency, subscription_id)
@@ -237,6 +242,12 @@ class Subscriptions:
             raise NotFoundError
         if rules.State(row.state) not in rules.LIVE:
             raise ConflictError("This subscription has ended", slug="subscription-ended")
+        # A reader belongs to one agency, and so do all of their subscriptions.
+        if not cancel and await self.live_of_reader(reader_id, besides=row.id) is not None:
+            raise ConflictError(
+                "You have another subscription that renews: cancel that one before you resume this one",
+                slug="already-subscribed",
+            )
         # The version makes the key stable for one wish, and new for the next one.
         key = f"subscription:{row.id}:{row.version}:{'cancel' if cancel else 'resume'}"
         await self._provider.set_cancel_at_period_end(row.provider_id, cancel=cancel, key=key)

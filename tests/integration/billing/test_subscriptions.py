@@ -127,6 +127,28 @@ async def test_a_second_subscription_of_the_same_agency_is_not_sold(world: World
     assert answer.headers["location"].endswith("/account?notice=subscribed")
 
 
+async def test_a_canceled_subscription_is_not_resumed_beside_the_one_bought_after_it(world: World):
+    browser = await world.subscribed()
+    await world.deliver()
+    first = await world.value("SELECT id FROM subscription")
+    account = f"/r/{AGENCY}/account"
+    await browser.submit(account, f"{account}/cancel", {"subscription": str(first)})
+    await world.pay(await world.start_checkout(browser, "year"))
+    await world.deliver()
+    renewing = "SELECT id FROM subscription WHERE NOT cancel_at_period_end"
+    (second,) = (row[0] for row in await world.rows(renewing))
+    assert second != first
+    answer = await browser.submit(account, f"{account}/resume", {"subscription": str(first)})
+    assert answer.headers["location"].endswith("/account?notice=another")
+    shown = await browser.get(answer.headers["location"])
+    assert "Bạn có một gói khác đang tự gia hạn" in shown.text
+    assert await world.rows(renewing) == [(second,)]
+    await browser.submit(account, f"{account}/cancel", {"subscription": str(second)})
+    await browser.submit(account, f"{account}/resume", {"subscription": str(first)})
+    assert await world.rows(renewing) == [(first,)]
+    await world.assert_sound()
+
+
 async def test_the_token_for_the_paywall_names_what_may_be_read_and_until_when(world: World):
     from services.billing.composition import signing_keys
 
