@@ -13,6 +13,7 @@ from shared.auth import KeyPrincipal, Role
 from shared.auth.roles import Scope
 from shared.clock import Clock
 from shared.database import Database
+from shared.errors import ForbiddenError
 from shared.web.staff import StaffAccess
 
 AgencyPath = Annotated[str, Path(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
@@ -30,10 +31,18 @@ class Desk:
 
 
 async def require(desk: Desk, request: Request, agency: str, *roles: Role) -> str:
-    """Who asks (for the audit trail). Raises 401, 403, or 404 for another agency."""
+    """Who asks (for the audit trail). Raises 401, 403, or 404 for another agency.
+
+    A key with ``ads:book`` may do what a seller may; the rest has to be answered for by a person.
+    """
     principal = await desk.access.staff_or_key(request)
     if isinstance(principal, KeyPrincipal):
         principal.require(agency, Scope.ADS_BOOK)
+        if Role.SELLER not in roles:
+            raise ForbiddenError(
+                f"No key may do this; sign in with one of the roles: {', '.join(sorted(roles))}",
+                slug="scope-missing",
+            )
         return f"key:{principal.key_id}"
     principal.require(agency, *roles)
     return principal.email

@@ -179,6 +179,31 @@ async def test_a_key_needs_the_scope(ads):
     assert (await ads.client.get(f"{V1}/products", headers=as_key("prk_no"))).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/placements/top"),
+        ("PUT", "/products/all"),
+        ("POST", "/products/all/rates"),
+        ("POST", "/lines/{line_id}/decline"),
+        ("POST", "/lines/{line_id}/pause"),
+        ("POST", "/lines/{line_id}/resume"),
+        ("POST", "/lines/{line_id}/stop"),
+    ],
+)
+async def test_a_key_may_do_no_more_than_a_seller(ads, method, path):
+    line = (await new_line(ads))["id"]
+    url = f"{V1}{path}".replace("{line_id}", line)
+    body = body_for(path)
+    kept = "SELECT code, name FROM placement UNION SELECT code, name FROM product ORDER BY 1, 2"
+    before = await ads.sql(kept)
+    for headers, slug in ((as_key(), "scope-missing"), (as_staff("seller"), "role-missing")):
+        answer = await ads.client.request(method, url, json=body, headers=headers)
+        assert answer.status_code == 403, answer.text
+        assert answer.json()["type"].split(":")[-1] == slug
+    assert before == await ads.sql(kept)
+
+
 async def test_an_order_is_quoted_held_and_booked_through_the_api(ads):
     avails = await ads.client.post(f"{V1}/avails", json=line_body(), headers=as_key())
     body = avails.json()
