@@ -25,6 +25,16 @@ class ClaimLabel:
     status: str
     quantity: int
 
+    def as_dict(self) -> dict[str, object]:
+        """As a refusal names it."""
+        return {
+            "line_id": str(self.line_id),
+            "name": self.name,
+            "advertiser": self.advertiser,
+            "line_status": self.status,
+            "quantity": self.quantity,
+        }
+
 
 async def lock_inventory(session: Session, agency: str) -> None:
     """One booking of an agency at a time; ends with the transaction. NO KEY: foreign keys may still point here."""

@@ -156,26 +156,45 @@ def most_that_fits(available: Sequence[int]) -> int:
     return least * len(available) + count
 
 
+def _network(
+    capacity: Mapping[Hashable, int], demand: Mapping[Places, int]
+) -> tuple[Flow, list[Places], dict[Hashable, int]]:
+    """The network of one day, nothing routed yet: 0 source, 1 sink, 2 kept for a new line, groups, places."""
+    groups = [group for group, units in demand.items() if units > 0]
+    flow = Flow(3 + len(groups) + len(capacity))
+    place_node = {place: 3 + len(groups) + i for i, place in enumerate(capacity)}
+    for place, node in place_node.items():
+        flow.edge(node, 1, capacity[place])
+    endless = sum(capacity.values()) + sum(demand.values()) + 1
+    for index, group in enumerate(groups):
+        flow.edge(0, 3 + index, demand[group])
+        for place in group:
+            if place in place_node:
+                flow.edge(3 + index, place_node[place], endless)
+    return flow, groups, place_node
+
+
+def short_day(
+    capacity: Mapping[Hashable, int], demand: Mapping[Places, int]
+) -> tuple[int, set[Places]]:
+    """Units of ``demand`` that have no room, and the sets that contend for what there is."""
+    flow, groups, _ = _network(capacity, demand)
+    routed = flow.augment(0, 1)
+    cut = flow.reachable(0)
+    short = sum(units for units in demand.values() if units > 0) - routed
+    return short, {group for index, group in enumerate(groups) if 3 + index in cut}
+
+
 def fit_day(
     capacity: Mapping[Hashable, int],
     demand: Mapping[Places, int],
     wanted: Places,
 ) -> tuple[int, set[Places]]:
     """Units free for ``wanted`` beside ``demand`` (units by set of places), and the sets that contend."""
-    places = list(capacity)
-    groups = [group for group, units in demand.items() if units > 0]
-    flow = Flow(3 + len(groups) + len(places))
+    flow, groups, place_node = _network(capacity, demand)
     source, sink, new = 0, 1, 2
-    place_node = {place: 3 + len(groups) + i for i, place in enumerate(places)}
-    for place, node in place_node.items():
-        flow.edge(node, sink, capacity[place])
-    endless = sum(capacity.values()) + sum(demand.values()) + 1
-    for index, group in enumerate(groups):
-        flow.edge(source, 3 + index, demand[group])
-        for place in group:
-            if place in place_node:
-                flow.edge(3 + index, place_node[place], endless)
     flow.augment(source, sink)
+    endless = sum(capacity.values()) + sum(demand.values()) + 1
     flow.edge(source, new, endless)
     for place in wanted:
         if place in place_node:
@@ -196,15 +215,13 @@ class Book:
         default_factory=dict
     )
 
+    _short: dict[frozenset[tuple[Places, int]], tuple[int, set[Places]]] = field(
+        default_factory=dict
+    )
+
     def day(self, wanted: Places, day: date) -> DayFit:
         """Raises nothing: a day in the past is simply a day without claims."""
-        demand: dict[Places, int] = {}
-        who: dict[Places, list[str]] = {}
-        for claim in self.claims:
-            units = claim_on(claim, day, self.today)
-            if units:
-                demand[claim.places] = demand.get(claim.places, 0) + units
-                who.setdefault(claim.places, []).append(claim.key)
+        demand, who = self._demand(day)
         key = (wanted, frozenset(demand.items()))
         if key not in self._known:
             self._known[key] = fit_day(self.capacity, demand, wanted)
@@ -214,6 +231,25 @@ class Book:
             available=free,
             contending=frozenset(name for group in groups for name in who[group]),
         )
+
+    def short(self, day: date) -> tuple[int, frozenset[str]]:
+        """Units sold for ``day`` that have no room, and the claims that contend."""
+        demand, who = self._demand(day)
+        key = frozenset(demand.items())
+        if key not in self._short:
+            self._short[key] = short_day(self.capacity, demand)
+        units, groups = self._short[key]
+        return units, frozenset(name for group in groups for name in who[group])
+
+    def _demand(self, day: date) -> tuple[dict[Places, int], dict[Places, list[str]]]:
+        demand: dict[Places, int] = {}
+        who: dict[Places, list[str]] = {}
+        for claim in self.claims:
+            units = claim_on(claim, day, self.today)
+            if units:
+                demand[claim.places] = demand.get(claim.places, 0) + units
+                who.setdefault(claim.places, []).append(claim.key)
+        return demand, who
 
     def flight(self, wanted: Places, starts_on: date, ends_on: date, quantity: int) -> RangeFit:
         """Whether ``quantity`` spread evenly over the flight fits, how much would, and who contends."""
@@ -231,3 +267,28 @@ class Book:
             contending=frozenset().union(*(days[i].contending for i in short)),
             short_days=short,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A day on which less of what is sold has room than before."""
+
+    day: date
+    units: int
+    contending: frozenset[str]
+
+
+def new_shortages(before: Book, after: Book) -> list[Shortage]:
+    """Days that a change of the catalogue makes short, or shorter.
+
+    Compared with before, not with nothing: a line that fell behind may want more than there is, and that must not
+    forbid a change that helps it or has nothing to do with it.
+    """
+    last = max((claim.ends_on for claim in after.claims), default=after.today - timedelta(days=1))
+    found = []
+    for ahead in range((last - after.today).days + 1):
+        day = after.today + timedelta(days=ahead)
+        units, contending = after.short(day)
+        if units and units > before.short(day)[0]:
+            found.append(Shortage(day, units, contending))
+    return found

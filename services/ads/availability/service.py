@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
@@ -13,11 +15,23 @@ from services.ads.availability.repository import (
     database_time,
     lock_inventory,
 )
-from services.ads.availability.rules import Book, DayFit, Places, RangeFit
-from shared.agencies import Agency
+from services.ads.availability.rules import MAX_DAYS, Book, DayFit, Places, RangeFit, new_shortages
+from shared.agencies import Agency, get_agency
 from shared.clock import local_date
+from shared.database import Session
+from shared.errors import ConflictError
 
-__all__ = ["Avails", "agency_today", "ask", "calendar", "database_time", "lock_inventory"]
+__all__ = [
+    "Avails",
+    "agency_today",
+    "ask",
+    "calendar",
+    "changing_inventory",
+    "database_time",
+    "lock_inventory",
+]
+#: Lines start within two years and run for at most one.
+HORIZON = timedelta(days=3 * MAX_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +91,35 @@ async def calendar(
         code: [book.day(places, first + timedelta(days=i)) for i in range(days)]
         for code, places in wanted.items()
     }
+
+
+@asynccontextmanager
+async def changing_inventory(session: Session, agency_id: str) -> AsyncIterator[None]:
+    """Around a change of what there is to sell: what is sold must still fit after it, on every day ahead.
+
+    Waits for bookings under way, and they for it. Raises :class:`ConflictError` ``capacity-sold``.
+    """
+    await lock_inventory(session, agency_id)
+    agency = await get_agency(session, agency_id)
+    today = await agency_today(session, agency)
+    before, _ = await _whole_book(session, agency_id, today)
+    yield
+    after, labels = await _whole_book(session, agency_id, today)
+    short = new_shortages(before, after)
+    if not short:
+        return
+    names = sorted(frozenset().union(*(shortage.contending for shortage in short)))
+    raise ConflictError(
+        f"{short[0].units} impressions sold for {short[0].day} would have no room: "
+        + ", ".join(labels[key].name for key in sorted(short[0].contending)),
+        slug="capacity-sold",
+        short_days=[shortage.day.isoformat() for shortage in short],
+        contending=[labels[key].as_dict() for key in names],
+    )
+
+
+async def _whole_book(
+    session: Session, agency: str, today: date
+) -> tuple[Book, dict[str, ClaimLabel]]:
+    found, labels = await repository.claims(session, agency, today, today + HORIZON, today)
+    return Book(await repository.capacities(session, agency), found, today), labels

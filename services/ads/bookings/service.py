@@ -283,16 +283,7 @@ def refusal(avails: Avails, quantity: int) -> dict[str, Any]:
         "requested": quantity,
         "available": avails.fit.available,
         "short_days": [day.isoformat() for day in avails.short_days],
-        "contending": [
-            {
-                "line_id": str(label.line_id),
-                "name": label.name,
-                "advertiser": label.advertiser,
-                "line_status": label.status,
-                "quantity": label.quantity,
-            }
-            for label in avails.contending
-        ],
+        "contending": [label.as_dict() for label in avails.contending],
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from services.ads.availability.service import lock_inventory
+from services.ads.availability.service import changing_inventory
 from services.ads.catalogue import repository
 from services.ads.catalogue.models import Advertiser, Medium, Placement
 from services.ads.catalogue.repository import AnySession, ProductCard
@@ -49,16 +49,18 @@ async def add_advertiser(session: Session, agency: str, name: str, website: str 
 
 
 async def set_placement(session: Session, agency: str, values: dict[str, Any]) -> UUID:
-    """Add a placement or change the one of that code. Waits for bookings under way."""
-    await lock_inventory(session, agency)
-    return await repository.save_placement(session, agency, values)
+    """Add a placement or change the one of that code. Raises :class:`ConflictError` when it would oversell."""
+    async with changing_inventory(session, agency):
+        return await repository.save_placement(session, agency, values)
 
 
 async def set_product(
     session: Session, agency: str, code: str, name: str, placement_codes: Sequence[str]
 ) -> UUID:
-    """Add a product or change the one of that code. Raises :class:`InvalidInputError`."""
-    await lock_inventory(session, agency)
+    """Add a product or change the one of that code.
+
+    Raises :class:`InvalidInputError`, and :class:`ConflictError` when what is sold would no longer fit.
+    """
     known = {p.code: p.id for p in await repository.placements(session, agency)}
     unknown = [wanted for wanted in placement_codes if wanted not in known]
     if unknown or not placement_codes:
@@ -71,9 +73,10 @@ async def set_product(
                 ),
             )
         )
-    return await repository.save_product(
-        session, agency, code, name, Medium.WEB, [known[c] for c in placement_codes]
-    )
+    async with changing_inventory(session, agency):
+        return await repository.save_product(
+            session, agency, code, name, Medium.WEB, [known[c] for c in placement_codes]
+        )
 
 
 async def set_rate(session: Session, agency: str, product_code: str, rate: RateOn) -> None:

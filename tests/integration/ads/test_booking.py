@@ -254,3 +254,81 @@ async def test_a_hold_that_is_being_extended_as_it_runs_out_is_not_sold_to_someb
     with pytest.raises(ConflictError):
         await rival
     assert await free(database, "all") == 0
+
+
+async def set_capacity(database: Database, code: str, daily_capacity: int) -> None:
+    async with database.transaction() as session:
+        place = {"code": code, "name": code, "section": "home", "width": 300, "height": 250}
+        await catalogue.set_placement(session, AGENCY, place | {"daily_capacity": daily_capacity})
+
+
+async def set_places(database: Database, product: str, *places: str) -> None:
+    async with database.transaction() as session:
+        await catalogue.set_product(session, AGENCY, product, product, places)
+
+
+@pytest.mark.parametrize("action", [Action.RESERVE, Action.BOOK])
+async def test_capacity_is_not_lowered_below_what_is_sold_or_held_on_any_day_ahead(
+    database, action
+):
+    line = await book(database, "all", 1500, starts_in=40, creative=False, action=action)
+    await set_capacity(database, "top", 500)
+    with pytest.raises(ConflictError) as refused:
+        await set_capacity(database, "top", 499)
+    assert refused.value.slug == "capacity-sold"
+    async with database.read() as session:
+        agency = await get_agency(session, AGENCY)
+        day = await availability.agency_today(session, agency) + timedelta(days=40)
+    assert refused.value.extra["short_days"] == [day.isoformat()]
+    assert [c["line_id"] for c in refused.value.extra["contending"]] == [str(line)]
+    assert str(day) in refused.value.detail
+    assert await free(database, "all", starts_in=40) == 0, "the refused change left nothing behind"
+
+
+async def test_a_hold_that_has_run_out_does_not_keep_capacity_up(database):
+    line = await book(database, "all", 2000, starts_in=1, creative=False, action=Action.RESERVE)
+    pool = await database.pool()
+    await pool.execute("UPDATE line SET hold_expires_at = clock_timestamp() WHERE id = $1", line)
+    await set_capacity(database, "top", 0)
+    assert await free(database, "all") == 1000
+
+
+async def test_placements_are_not_moved_away_from_under_a_sold_line(database):
+    line = await book(database, "all", 1500, starts_in=1, creative=False)
+    with pytest.raises(ConflictError) as refused:
+        await set_places(database, "all", "side")
+    assert refused.value.slug == "capacity-sold"
+    assert [c["line_id"] for c in refused.value.extra["contending"]] == [str(line)]
+    assert await free(database, "all") == 500
+    await set_capacity(database, "side", 1500)
+    await set_places(database, "all", "side")
+    assert await free(database, "all") == 0
+
+
+async def test_what_is_short_already_does_not_forbid_a_change_that_helps(database):
+    await book(database, "top-only", 1000, starts_in=1, creative=False)
+    pool = await database.pool()
+    await pool.execute("UPDATE placement SET daily_capacity = 100 WHERE code = 'top'")
+    await set_capacity(database, "top", 200)
+    await set_capacity(database, "side", 0)
+    with pytest.raises(ConflictError):
+        await set_capacity(database, "top", 199)
+
+
+async def test_lowering_capacity_waits_for_a_booking_under_way_and_then_sees_it(database):
+    waiting = """SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    draft = await book(database, "all", 2000, starts_in=1, creative=False, action=Action.RESERVE)
+    pool = await database.pool()
+    await pool.execute("UPDATE line SET hold_expires_at = NULL, status = 'Draft'")
+    async with database.transaction() as session:
+        agency = await get_agency(session, AGENCY)
+        await service.act(session, agency, draft, Step(Action.BOOK, "seller"))
+        change = asyncio.create_task(set_capacity(database, "top", 999))
+
+        async def stuck_or_done() -> bool:
+            return change.done() or await pool.fetchval(waiting) > 0
+
+        await until(stuck_or_done)
+    with pytest.raises(ConflictError):
+        await change
