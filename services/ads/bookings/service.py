@@ -211,7 +211,7 @@ async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> No
     """Take a line one step on, atomically with its events.
 
     Raises 404, 412, and 409 with a slug: ``line-state`` (not in the table), ``hold-expired``, ``flight-over``,
-    ``not-available`` (with ``available``, ``short_days`` and ``contending``).
+    ``price-changed`` (with ``old`` and ``new``), ``not-available`` (with ``available``, ``short_days`` and ``contending``).
     """
     if step.action in (Action.RESERVE, Action.ASK_BOOKING, Action.BOOK):
         # Before the clock is read: whoever waited here must judge holds by the time after the wait. Also to extend a
@@ -228,6 +228,7 @@ async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> No
     if held and step.action in (Action.BOOK, Action.ASK_BOOKING) and _over(line, now):
         raise ConflictError("The hold has run out; hold again", slug="hold-expired")
     if needs_capacity(before, step.action):
+        await _require_price(session, agency, line)
         await _require_capacity(session, agency, line)
     line.status = after
     line.hold_expires_at = now + step.hold if after is Status.RESERVED else None
@@ -252,6 +253,20 @@ async def _locked(session: Session, agency: str, line_id: UUID, version: int | N
             f"The line is at version {line.version}", headers={"ETag": f'"{line.version}"'}
         )
     return line
+
+
+async def _require_price(session: Session, agency: Agency, line: Line) -> None:
+    """What is sold is sold at the card in force for its first day, not at the card of when it was drafted."""
+    code = await repository.product_code(session, line.product_id)
+    rate = rate_on((await catalogue.get_product(session, agency.id, code)).rates, line.starts_on)
+    now = None if rate is None else price(line.quantity, rate.cpm_vnd, rate.vat_percent)
+    if now != Price(line.amount_vnd, line.vat_vnd):
+        raise ConflictError(
+            "The price has changed since the line was drafted; draft it again",
+            slug="price-changed",
+            old={"amount_vnd": line.amount_vnd, "vat_vnd": line.vat_vnd},
+            new=now and {"amount_vnd": now.amount_vnd, "vat_vnd": now.vat_vnd},
+        )
 
 
 async def _require_capacity(session: Session, agency: Agency, line: Line) -> None:

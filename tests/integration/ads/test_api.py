@@ -227,6 +227,26 @@ async def test_an_order_is_quoted_held_and_booked_through_the_api(ads):
     assert (again.status_code, again.json()["type"].split(":")[-1]) == (409, "line-state")
 
 
+@pytest.mark.parametrize("action", ["reserve", "book"])
+async def test_a_draft_is_not_sold_at_a_price_that_has_changed_and_a_hold_keeps_its_price(
+    ads, action
+):
+    line, held = await new_line(ads), await new_line(ads)
+    await ads.client.post(f"{V1}/lines/{held['id']}/reserve", headers=as_key())
+    rate = {"valid_from": day(2), "cpm_vnd": 90_000, "vat_percent": 10}
+    await ads.client.post(f"{V1}/products/all/rates", json=rate, headers=as_staff("approver"))
+    url = f"{V1}/lines/{line['id']}"
+    refused = await ads.client.post(f"{url}/{action}", headers=as_key())
+    body = refused.json()
+    assert (refused.status_code, body["type"].split(":")[-1]) == (409, "price-changed")
+    assert (body["old"]["amount_vnd"], body["new"]["amount_vnd"]) == (6000, 9000)
+    await ads.client.patch(url, json=line_body(), headers=as_key() | {"if-match": '"1"'})
+    sold = await ads.client.post(f"{url}/{action}", headers=as_key())
+    assert (sold.status_code, sold.json()["amount_vnd"]) == (200, 9000)
+    kept = await ads.client.post(f"{V1}/lines/{held['id']}/book", headers=as_key())
+    assert (kept.status_code, kept.json()["amount_vnd"]) == (200, 6000)
+
+
 async def test_a_refusal_tells_the_free_units_the_days_and_the_contending_lines(ads, database):
     rival = await book(database, "all", 1950, starts_in=5)
     line = await new_line(ads, starts_on=day(5), ends_on=day(5))
