@@ -220,4 +220,8 @@ async def test_an_ad_shows_on_a_phone_without_moving_the_page_and_counts_once(
         return tuple(row) == (2, 2, 1)
 
     await until(counted)
-    assert requests.count("POST /v1/impressions") == 4
+
+    async def told() -> bool:
+        return requests.count("POST /v1/impressions") == 4
+
+    await until(told)

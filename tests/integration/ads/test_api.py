@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from services.ads.bookings.rules import Action
-from shared.clock import SystemClock
+from shared.clock import VIETNAM, SystemClock, local_date
 from tests.fixtures.ads import AGENCY, OTHER, WORDS, as_key, as_staff, book, running_ads
 from tests.unit.ads.test_rules import png
 
@@ -26,8 +26,8 @@ OPEN_PAGES = {"/", "/ads.js", "/ads.css", "/healthz", "/readyz", "/metrics", "/o
 
 
 def day(ahead: int) -> str:
-    today = SystemClock().now().astimezone(tz=None).date()
-    return (max(today, date.today()) + timedelta(days=ahead)).isoformat()  # noqa: DTZ011
+    today = local_date(SystemClock().now(), VIETNAM)  # the agency's day, not the machine's
+    return (today + timedelta(days=ahead)).isoformat()
 
 
 def line_body(**changes):
