@@ -71,7 +71,7 @@ PACKAGES = {
     "paywall": "services.paywall",
     "ads": "services.ads",
     "metrics": "shared.metrics",
-    "identity": "shared.identity",
+    "identity": "services.identity",
 }
 
 STEPS: tuple[StepSpec, ...] = (
@@ -87,7 +87,7 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 PROCESSES: tuple[ProcessSpec, ...] = (
-    ProcessSpec("identity-web", _python("shared.identity", "web"), 5, "identity"),
+    ProcessSpec("identity-web", _python("services.identity", "web"), 5, "identity"),
     ProcessSpec("stripe-sandbox", _python("infra.stripe_sandbox"), 6, ready_path="/healthz"),
     ProcessSpec("billing-web", _python("services.billing", "web"), 1, "billing"),
     ProcessSpec("paywall-web", _python("services.paywall", "web"), 2, "paywall"),

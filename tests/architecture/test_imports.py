@@ -35,7 +35,7 @@ SERVICES = (
     "services.paywall",
     "services.ads",
     "shared.metrics",
-    "shared.identity",
+    "services.identity",
 )
 #: The published language: words and their types, no behaviour.
 VOCABULARY = ("shared.contracts",)

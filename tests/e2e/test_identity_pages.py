@@ -13,10 +13,10 @@ import uvicorn
 from playwright.async_api import BrowserContext, Page, expect
 
 from infra.local.ports import LOOPBACK, free_port
+from services.identity.app import build
+from services.identity.seed import seed
 from shared.clock import SystemClock
 from shared.database import Database
-from shared.identity.app import build
-from shared.identity.seed import seed
 from tests.fixtures.identity import ADMIN, PASSWORD, prepare_template, settings_for
 
 KEEP = os.environ.get("PRESS_SCREENSHOTS")

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.identity.accounts.adapters.hasher import Argon2Hasher
+from services.identity.tables import METADATA
 from shared.database.migrations import migrate, schema_differences
-from shared.identity.accounts.adapters.hasher import Argon2Hasher
-from shared.identity.tables import METADATA
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -61,8 +61,8 @@ async def housekept(identity) -> bool:
 
 async def test_migrations_match_the_models(create_database):
     url = create_database("identity_schema")
-    assert await migrate(url, "shared.identity") == ["0001"]
-    assert await migrate(url, "shared.identity") == []
+    assert await migrate(url, "services.identity") == ["0001"]
+    assert await migrate(url, "services.identity") == []
     assert await schema_differences(url, METADATA) == []
 
 

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from services.identity.accounts import rules as accounts
+from services.identity.audit.models import Kind
+from services.identity.authenticators import rules as attempts
+from services.identity.keys import rules as keys
+from services.identity.keys.pages import SCOPE_WORDS
+from services.identity.sessions import rules as sessions
+from services.identity.settings import IdentitySettings
 from shared import identity
 from shared.auth.roles import Role, Scope
-from shared.identity.accounts import rules as accounts
-from shared.identity.audit.models import Kind
-from shared.identity.authenticators import rules as attempts
-from shared.identity.keys import rules as keys
-from shared.identity.keys.pages import SCOPE_WORDS
-from shared.identity.sessions import rules as sessions
-from shared.identity.settings import IdentitySettings
 from shared.web.i18n import load_catalogues
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -9,21 +9,21 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from shared.clock import Clock
-from shared.database import Database
-from shared.identity.accounts import repository as accounts
-from shared.identity.accounts.adapters.hasher import PasswordHasher
-from shared.identity.accounts.models import Account
-from shared.identity.accounts.rules import (
+from services.identity.accounts import repository as accounts
+from services.identity.accounts.adapters.hasher import PasswordHasher
+from services.identity.accounts.models import Account
+from services.identity.accounts.rules import (
     is_dormant,
     may_use_password,
     normalise_email,
     normalise_password,
 )
-from shared.identity.audit import repository as audit
-from shared.identity.audit.models import Kind
-from shared.identity.authenticators import repository, rules
-from shared.identity.metrics import SIGN_INS
+from services.identity.audit import repository as audit
+from services.identity.audit.models import Kind
+from services.identity.authenticators import repository, rules
+from services.identity.metrics import SIGN_INS
+from shared.clock import Clock
+from shared.database import Database
 
 
 @dataclass(frozen=True, slots=True)

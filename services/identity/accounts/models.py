@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Text, Uuid
 from sqlmodel import Field
 
+from services.identity.tables import Base
 from shared.database import UTCDateTime
-from shared.identity.tables import Base
 
 
 class DisabledReason(StrEnum):

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.identity.authenticators.rules import network_of
+from services.identity.sessions.rules import LIFETIME, origin_of
+from services.identity.sessions.service import Current, SessionService, Visitor
+from services.identity.settings import IdentitySettings
 from shared.auth.roles import Role
 from shared.errors import ForbiddenError
-from shared.identity.authenticators.rules import network_of
-from shared.identity.sessions.rules import LIFETIME, origin_of
-from shared.identity.sessions.service import Current, SessionService, Visitor
-from shared.identity.settings import IdentitySettings
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, SignInRequiredError
 from shared.web.visitor import caller_address

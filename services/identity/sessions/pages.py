@@ -8,17 +8,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.identity.access import Access
+from services.identity.accounts.rules import ROLE_WORDS
+from services.identity.accounts.service import AccountService
+from services.identity.authenticators.service import Refused, TooMany
+from services.identity.sessions.rules import consoles_for, safe_next
+from services.identity.sessions.service import Current, SessionService
+from services.identity.settings import IdentitySettings
 from shared.agencies import list_agencies
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import InvalidInputError, TooManyRequestsError
-from shared.identity.access import Access
-from shared.identity.accounts.rules import ROLE_WORDS
-from shared.identity.accounts.service import AccountService
-from shared.identity.authenticators.service import Refused, TooMany
-from shared.identity.sessions.rules import consoles_for, safe_next
-from shared.identity.sessions.service import Current, SessionService
-from shared.identity.settings import IdentitySettings
 from shared.web import Pages
 
 Field = Annotated[str, Form(max_length=1024)]

@@ -9,13 +9,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.identity.access import Access
+from services.identity.accounts.rules import ROLE_WORDS
+from services.identity.accounts.service import AccountService, Manager
+from services.identity.sessions.service import Current
 from shared.agencies import get_agency
 from shared.database import Database
 from shared.errors import ConflictError, ForbiddenError, InvalidInputError
-from shared.identity.access import Access
-from shared.identity.accounts.rules import ROLE_WORDS
-from shared.identity.accounts.service import AccountService, Manager
-from shared.identity.sessions.service import Current
 from shared.web import Pages
 
 AgencyId = Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.identity.accounts import repository as accounts
+from services.identity.accounts.rules import DORMANT_AFTER
+from services.identity.audit import repository as audit
+from services.identity.audit.models import Kind
+from services.identity.authenticators import repository as attempts
+from services.identity.authenticators.rules import FORGET_AFTER
+from services.identity.authenticators.service import Authenticator, Proven, Refused, TooMany
+from services.identity.sessions import repository, rules
+from services.identity.sessions.models import StaffSession
 from shared.auth import StaffPrincipal
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import NotFoundError
-from shared.identity.accounts import repository as accounts
-from shared.identity.accounts.rules import DORMANT_AFTER
-from shared.identity.audit import repository as audit
-from shared.identity.audit.models import Kind
-from shared.identity.authenticators import repository as attempts
-from shared.identity.authenticators.rules import FORGET_AFTER
-from shared.identity.authenticators.service import Authenticator, Proven, Refused, TooMany
-from shared.identity.sessions import repository, rules
-from shared.identity.sessions.models import StaffSession
 from shared.ids import new_id
 
 USER_AGENT_MAX = 300

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
+from services.identity.accounts.models import Account
+from services.identity.sessions.models import StaffSession
 from shared.database import ReadSession, Session
-from shared.identity.accounts.models import Account
-from shared.identity.sessions.models import StaffSession
 
 
 async def add(session: Session, staff_session: StaffSession) -> None:

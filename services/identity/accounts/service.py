@@ -9,6 +9,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.identity.accounts import repository, rules
+from services.identity.accounts.adapters.hasher import PasswordHasher
+from services.identity.accounts.models import Account, DisabledReason
+from services.identity.audit import repository as audit
+from services.identity.audit.models import AuditEntry, Kind
+from services.identity.authenticators import repository as attempts
+from services.identity.authenticators.service import Authenticator, Proven, TooMany
+from services.identity.sessions import repository as sessions
+from services.identity.sessions.service import Visitor, start_session
 from shared.auth import StaffPrincipal
 from shared.auth.roles import Role
 from shared.clock import Clock
@@ -21,15 +30,6 @@ from shared.errors import (
     NotFoundError,
     TooManyRequestsError,
 )
-from shared.identity.accounts import repository, rules
-from shared.identity.accounts.adapters.hasher import PasswordHasher
-from shared.identity.accounts.models import Account, DisabledReason
-from shared.identity.audit import repository as audit
-from shared.identity.audit.models import AuditEntry, Kind
-from shared.identity.authenticators import repository as attempts
-from shared.identity.authenticators.service import Authenticator, Proven, TooMany
-from shared.identity.sessions import repository as sessions
-from shared.identity.sessions.service import Visitor, start_session
 from shared.ids import new_id
 
 # Letters and digits that are not mistaken for each other when read aloud or copied by hand.

@@ -8,25 +8,25 @@ from uuid import UUID, uuid5
 
 import structlog
 
-from shared.agencies import read_agencies, save_agencies
-from shared.auth.roles import Role, Scope
-from shared.clock import SystemClock
-from shared.database import Database, Session
-from shared.identity.accounts import repository as accounts
-from shared.identity.accounts.adapters.hasher import PasswordHasher
-from shared.identity.accounts.models import Account
-from shared.identity.accounts.rules import (
+from services.identity.accounts import repository as accounts
+from services.identity.accounts.adapters.hasher import PasswordHasher
+from services.identity.accounts.models import Account
+from services.identity.accounts.rules import (
     PASSWORDS_REMEMBERED,
     normalise_password,
     password_problem,
 )
-from shared.identity.app import hasher_for
-from shared.identity.audit import repository as audit
-from shared.identity.audit.models import Kind
-from shared.identity.keys import repository as keys
-from shared.identity.keys.rules import key_id_of
-from shared.identity.keys.service import Issuer, store_key
-from shared.identity.settings import IdentitySettings
+from services.identity.app import hasher_for
+from services.identity.audit import repository as audit
+from services.identity.audit.models import Kind
+from services.identity.keys import repository as keys
+from services.identity.keys.rules import key_id_of
+from services.identity.keys.service import Issuer, store_key
+from services.identity.settings import IdentitySettings
+from shared.agencies import read_agencies, save_agencies
+from shared.auth.roles import Role, Scope
+from shared.clock import SystemClock
+from shared.database import Database, Session
 from shared.ids import new_id
 
 log = structlog.get_logger(__name__)

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import delete, text
 from sqlmodel import col
 
+from services.identity.authenticators.models import SignInLock, SignInNetwork
+from services.identity.authenticators.rules import Attempts
 from shared.database import Session
-from shared.identity.authenticators.models import SignInLock, SignInNetwork
-from shared.identity.authenticators.rules import Attempts
 
 
 def email_digest(email: str) -> bytes:

@@ -8,15 +8,15 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.identity.access import Access
+from services.identity.keys.rules import State, state_of
+from services.identity.keys.service import Issuer, KeyService
+from services.identity.sessions.service import Current
 from shared.agencies import get_agency
 from shared.auth.roles import Scope
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import ConflictError, InvalidInputError
-from shared.identity.access import Access
-from shared.identity.keys.rules import State, state_of
-from shared.identity.keys.service import Issuer, KeyService
-from shared.identity.sessions.service import Current
 from shared.web import Pages
 
 AgencyId = Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]

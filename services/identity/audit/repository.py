@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
+from services.identity.audit.models import AuditEntry, Kind
 from shared.database import ReadSession, Session
-from shared.identity.audit.models import AuditEntry, Kind
 
 
 async def record(

@@ -11,8 +11,8 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, Text, Uu
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from services.identity.tables import Base
 from shared.database import UTCDateTime
-from shared.identity.tables import Base
 
 
 class Kind(StrEnum):

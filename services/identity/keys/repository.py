@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
+from services.identity.keys.models import ServiceKey
 from shared.database import ReadSession, Session
-from shared.identity.keys.models import ServiceKey
 
 
 async def add(session: Session, key: ServiceKey) -> None:

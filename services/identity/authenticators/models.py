@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Column, Integer, LargeBinary, Text
 from sqlmodel import Field
 
+from services.identity.tables import Base
 from shared.database import UTCDateTime
-from shared.identity.tables import Base
 
 
 class SignInLock(Base, table=True):

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
+from services.identity.accounts.models import Account, AccountRole, DisabledReason, PasswordHistory
 from shared.database import ReadSession, Session
-from shared.identity.accounts.models import Account, AccountRole, DisabledReason, PasswordHistory
 
 
 async def by_email(session: Session | ReadSession, email: str) -> Account | None:

@@ -12,14 +12,14 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
+from services.identity.audit import repository as audit
+from services.identity.audit.models import Kind
+from services.identity.keys import repository, rules
+from services.identity.keys.models import ServiceKey
 from shared.auth import KeyPrincipal
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
-from shared.identity.audit import repository as audit
-from shared.identity.audit.models import Kind
-from shared.identity.keys import repository, rules
-from shared.identity.keys.models import ServiceKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from sqlalchemy import Column, ForeignKey, LargeBinary, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
 
+from services.identity.tables import Base
 from shared.database import UTCDateTime
-from shared.identity.tables import Base
 
 
 class ServiceKey(Base, table=True):

@@ -8,11 +8,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from services.identity.keys.service import KeyService
+from services.identity.metrics import INTROSPECTIONS
+from services.identity.sessions.schemas import IntrospectionIn
+from services.identity.sessions.service import SessionService
 from shared.errors import UnauthorizedError
-from shared.identity.keys.service import KeyService
-from shared.identity.metrics import INTROSPECTIONS
-from shared.identity.sessions.schemas import IntrospectionIn
-from shared.identity.sessions.service import SessionService
 
 INACTIVE = {"active": False}
 

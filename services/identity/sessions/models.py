@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Text, Uuid, text
 from sqlmodel import Field
 
+from services.identity.tables import Base
 from shared.database import UTCDateTime
-from shared.identity.tables import Base
 
 
 class StaffSession(Base, table=True):

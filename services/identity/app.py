@@ -9,20 +9,20 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from services.identity.access import Access
+from services.identity.accounts import pages as account_pages
+from services.identity.accounts.adapters.hasher import Argon2Hasher
+from services.identity.accounts.service import AccountService
+from services.identity.authenticators.service import PasswordAuthenticator
+from services.identity.keys import pages as key_pages
+from services.identity.keys.service import KeyService
+from services.identity.sessions import api as introspection
+from services.identity.sessions import pages as session_pages
+from services.identity.sessions.rules import origin_of
+from services.identity.sessions.service import SessionService
+from services.identity.settings import IdentitySettings
 from shared.clock import Clock, SystemClock
 from shared.database import Database
-from shared.identity.access import Access
-from shared.identity.accounts import pages as account_pages
-from shared.identity.accounts.adapters.hasher import Argon2Hasher
-from shared.identity.accounts.service import AccountService
-from shared.identity.authenticators.service import PasswordAuthenticator
-from shared.identity.keys import pages as key_pages
-from shared.identity.keys.service import KeyService
-from shared.identity.sessions import api as introspection
-from shared.identity.sessions import pages as session_pages
-from shared.identity.sessions.rules import origin_of
-from shared.identity.sessions.service import SessionService
-from shared.identity.settings import IdentitySettings
 from shared.loops import Loop, every, supervise
 from shared.web import Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
