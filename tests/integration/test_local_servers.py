@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -107,14 +109,51 @@ def test_a_statement_that_fails_says_what_postgres_said(own_postgres):
         own_postgres.execute("SELECT * FROM nowhere")
 
 
-def test_root_without_namespaces_and_without_a_reachable_place_is_told_what_to_do(
-    own_postgres, monkeypatch
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _colon, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs PostgreSQL as they are")
+def test_root_runs_postgres_as_nobody_with_one_capability_below_a_closed_home(
+    own_postgres, tmp_path
 ):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o700)
+    own_postgres.start()
+    status = _status(own_postgres.pid)
+    assert set(status["Uid"].split()) == {str(pwd.getpwnam("nobody").pw_uid)}
+    assert int(status["CapEff"], 16) == 1 << 1, "CAP_DAC_OVERRIDE and nothing else"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own what PostgreSQL may not")
+def test_data_that_root_owns_from_a_restore_by_hand_is_given_to_postgres(own_postgres):
+    own_postgres.start()
+    own_postgres.stop()
+    for path in [own_postgres.data, *own_postgres.data.rglob("*")]:
+        os.chown(path, 0, 0, follow_symlinks=False)
+    own_postgres.start()
+    assert own_postgres.answers()
+
+
+@pytest.mark.parametrize(
+    ("setpriv", "said"), [("missing", "util-linux"), ("refusing", "Operation not permitted")]
+)
+def test_root_that_may_not_become_another_is_told_what_to_do(
+    own_postgres, monkeypatch, tmp_path, setpriv, said
+):
+    refusing = tmp_path / "bin" / "setpriv"
+    refusing.parent.mkdir()
+    if setpriv == "refusing":
+        refusing.write_text(
+            "#!/bin/sh\necho 'setpriv: setuid: Operation not permitted' >&2\nexit 127\n"
+        )
+        refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(refusing.parent))
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("infra.local.postgres._namespace", lambda: None)
-    monkeypatch.setattr("infra.local.postgres._reachable_by", lambda _user, _path: False)
     with pytest.raises(PostgresError, match="run this as an ordinary user") as error:
         own_postgres.start()
+    assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
