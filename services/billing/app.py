@@ -21,6 +21,7 @@ from services.billing.staff import api as staff_api
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.auth import IdentityClient
+from shared.mail.pages import outbox_router
 from shared.telemetry import configure_logging, configure_tracing
 from shared.web import FrontDoor, Pages, WebParts, create_app
 from shared.web.staff import StaffAccess
@@ -64,6 +65,11 @@ def assemble(
                 sign_in_pages.router(billing, pages, forms),
                 checkout_pages.router(billing, pages, forms),
                 staff_pages.router(billing, pages, access, forms),
+                *(
+                    [outbox_router(pages, billing.database)]
+                    if settings.environment in ("local", "test")
+                    else []
+                ),
             ],
             checks={"database": billing.database.ping},
             lifespan=lifespan,

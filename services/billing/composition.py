@@ -19,8 +19,6 @@ from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
-from services.billing.readers.adapters.mail import MailSender, OutboxMail
-from services.billing.readers.adapters.smtp import SmtpMail
 from services.billing.readers.service import Readers
 from services.billing.settings import BillingSettings
 from services.billing.subscriptions.service import Subscriptions
@@ -28,6 +26,7 @@ from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
 from shared.clock import Clock, SystemClock
 from shared.database import Database
+from shared.mail import mail_sender
 
 log = structlog.get_logger(__name__)
 
@@ -117,20 +116,6 @@ def build(
         ),
         webhooks=Webhooks(database, clock, provider),
         invariants=Invariants(database, clock),
-    )
-
-
-def mail_sender(settings: BillingSettings, database: Database, clock: Clock) -> MailSender:
-    """SMTP, or the local outbox."""
-    if settings.mail_transport == "outbox":
-        return OutboxMail(database, clock)
-    return SmtpMail(
-        settings.smtp_host,
-        settings.smtp_port,
-        sender=settings.mail_from,
-        username=settings.smtp_username,
-        password=settings.smtp_password,
-        tls=settings.smtp_tls,
     )
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from shared.settings import ServiceSettings
+from shared.mail import MailSettings
 
 LIVE_KEYS = ("sk_live_", "rk_live_")
 
 
-class BillingSettings(ServiceSettings):
+class BillingSettings(MailSettings):
     """The environment of a billing process."""
 
     stripe_secret_key: str = Field(
@@ -51,19 +50,6 @@ class BillingSettings(ServiceSettings):
         le=5,
         description="Trusted proxies in front: the caller's address is that far from the right "
         "in X-Forwarded-For. 0: the connection's own address.",
-    )
-    mail_transport: Literal["outbox", "smtp"] = Field(
-        default="outbox", description="outbox shows mail on /dev/mail (never in production)."
-    )
-    mail_from: str = Field(
-        default="Báo <no-reply@localhost>", description="Sender of mail to readers."
-    )
-    smtp_host: str = Field(default="", description="SMTP server.")
-    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the SMTP server.")
-    smtp_username: str = Field(default="", description="SMTP user; empty sends without sign-in.")
-    smtp_password: str = Field(default="", description="SMTP password.")
-    smtp_tls: Literal["starttls", "tls", "none"] = Field(
-        default="starttls", description="How the SMTP connection is protected."
     )
     session_days: int = Field(
         default=90, ge=1, le=400, description="Days a reader stays signed in without a visit."
@@ -105,14 +91,11 @@ class BillingSettings(ServiceSettings):
                 ("STRIPE_WEBHOOK_SECRET", self.stripe_webhook_secret),
                 ("SIGNING_KEYS_FILE", self.signing_keys_file),
                 ("FORM_TOKEN_SECRET", self.form_token_secret),
-                ("SMTP_HOST", self.smtp_host if self.mail_transport == "smtp" else ""),
             )
             if not value
         ]
         if weak:
-            raise ValueError(
-                f"production needs {', '.join(weak)}, and MAIL_TRANSPORT=smtp: never the mail outbox page"
-            )
+            raise ValueError(f"production needs {', '.join(weak)}")
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from sqlmodel import SQLModel
 from shared import agencies
 from shared.database import new_metadata
 from shared.inbox import define_tables as define_inbox
+from shared.mail.outbox import define_table as define_mail
 from shared.outbox import define_table as define_outbox
 
 METADATA = new_metadata()
@@ -14,6 +15,7 @@ METADATA = new_metadata()
 AGENCY = agencies.define_table(METADATA)
 OUTBOX = define_outbox(METADATA)
 INBOX, DEAD_LETTER = define_inbox(METADATA)
+MAIL = define_mail(METADATA)
 
 
 class Row(SQLModel):

@@ -90,15 +90,3 @@ class RateWindow(Row, table=True):
     bucket: str = Field(sa_type=Text, primary_key=True)
     window_start: datetime = Field(sa_type=UTCDateTime, primary_key=True)
     hits: int
-
-
-class MailMessage(Row, table=True):
-    """The local outbox of mail (environments local and test only)."""
-
-    __tablename__ = "mail_message"
-    __table_args__: Any = (Index("ix_mail_message_created_at", "created_at"),)
-    id: UUID = Field(primary_key=True)
-    recipient: str = Field(sa_type=Text)
-    subject: str = Field(sa_type=Text)
-    body: str = Field(sa_type=Text)
-    created_at: datetime = Field(sa_type=UTCDateTime)

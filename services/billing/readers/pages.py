@@ -1,4 +1,4 @@
-"""Sign-in pages: an address, a code, done. And the local mail outbox."""
+"""Sign-in pages: an address, a code, done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fastapi.responses import Response
 
 from services.billing.composition import Billing
 from services.billing.metrics import SIGN_INS
-from services.billing.readers.adapters.mail import Mail
 from services.billing.readers.service import CONSENTS
 from services.billing.readers.web import (
     ATTEMPT_SECONDS,
@@ -22,6 +21,7 @@ from services.billing.readers.web import (
 )
 from shared.agencies import Agency, get_agency
 from shared.errors import InvalidInputError, TooManyRequestsError
+from shared.mail import Mail
 from shared.web import Pages
 
 DAY_SECONDS = 86_400
@@ -209,12 +209,5 @@ def router(billing: Billing, pages: Pages, forms: BillingFormTokens) -> APIRoute
         return_to: str = Form(""),
     ) -> Response:
         return await sign_in.enter(request, agency, code, consent, return_to)
-
-    if billing.settings.environment in ("local", "test"):
-
-        @routes.get("/dev/mail")
-        async def mail(request: Request) -> Response:
-            messages = await billing.readers.recent_mail()
-            return pages.render(request, "dev_mail.html", messages=messages)
 
     return routes

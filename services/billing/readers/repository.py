@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text, update
 
-from services.billing.readers.models import Consent, MailMessage, Reader, ReaderSession, SignInCode
+from services.billing.readers.models import Consent, Reader, ReaderSession, SignInCode
 from shared.database import ReadSession, Session
 
 _HIT = text(
@@ -122,13 +122,3 @@ async def latest_consents(session: Session | ReadSession, reader_id: UUID) -> di
         .order_by(Consent.given_at, Consent.id)  # type: ignore[arg-type]
     )
     return {row.purpose: row for row in rows}
-
-
-async def recent_mail(session: Session | ReadSession, limit: int = 50) -> Sequence[MailMessage]:
-    return (
-        await session.scalars(
-            select(MailMessage)
-            .order_by(MailMessage.created_at.desc(), MailMessage.id.desc())  # type: ignore[attr-defined]
-            .limit(limit)
-        )
-    ).all()

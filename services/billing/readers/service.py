@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.billing.readers import repository, rules
-from services.billing.readers.adapters.mail import Mail, MailSender
-from services.billing.readers.models import Consent, MailMessage, Reader, ReaderSession, SignInCode
+from services.billing.readers.models import Consent, Reader, ReaderSession, SignInCode
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import FieldError, InvalidInputError, TooManyRequestsError
 from shared.ids import new_id
+from shared.mail import Mail, MailSender
 
 #: What is asked for, by purpose: its version and its words. A new wording is a new version.
 CONSENTS: dict[str, tuple[int, str]] = {
@@ -156,10 +156,6 @@ class Readers:
                 self._record_consent(
                     session, reader, purpose, purpose in granted, visitor, self._clock.now()
                 )
-
-    async def recent_mail(self) -> Sequence[MailMessage]:
-        async with self._database.read() as session:
-            return await repository.recent_mail(session)
 
     async def forget_old(self) -> None:
         async with self._database.transaction() as session:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared import agencies, inbox, outbox
 from shared.database.migrations import run_script
+from shared.mail import outbox as mail
 
 revision = "0001"
 down_revision = None
@@ -17,7 +18,7 @@ PARTS = ("readers", "plans", "subscriptions", "payments", "ledger", "webhooks")
 
 
 def upgrade() -> None:
-    run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1, outbox.SCHEMA_V1)
+    run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1, outbox.SCHEMA_V1, mail.SCHEMA_V1)
     for part in PARTS:
         run_script((Path(__file__).parent / f"0001_{part}.sql").read_text(encoding="utf-8"))
 

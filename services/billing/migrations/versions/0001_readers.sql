@@ -70,12 +70,3 @@ CREATE TABLE rate_window (
     hits integer NOT NULL,
     CONSTRAINT pk_rate_window PRIMARY KEY (bucket, window_start)
 );
-
-CREATE TABLE mail_message (
-    id uuid NOT NULL CONSTRAINT pk_mail_message PRIMARY KEY,
-    recipient text NOT NULL,
-    subject text NOT NULL,
-    body text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
-);
-CREATE INDEX ix_mail_message_created_at ON mail_message (created_at);

@@ -1,1 +1,0 @@
-"""How mail leaves: SMTP, or the local outbox page."""
