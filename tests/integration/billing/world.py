@@ -22,6 +22,7 @@ from services.billing.composition import Billing, build
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.settings import BillingSettings
 from shared.clock import MovableClock
+from shared.mail.outbox import recent_mail
 
 AGENCY = "bao-hung-yen"
 OTHER_AGENCY = "dai-song-hong"
@@ -101,7 +102,7 @@ class World:
         return Browser(client)
 
     async def last_code(self) -> str:
-        messages = await self.billing.readers.recent_mail()
+        messages = await recent_mail(self.billing.database)
         return messages[0].subject[:6]
 
     async def signed_in(
