@@ -15,6 +15,7 @@ from pathlib import Path
 # How to see that a package is not needed: the command it brings, or a file.
 COMMANDS = {
     "chromium": "chromium",
+    "debootstrap": "debootstrap",
     "docker-compose": "docker-compose",
     "prometheus": "promtool",
     "wrk": "wrk",

@@ -66,7 +66,13 @@ class _Identity:
 def _prefix(uid: int, gid: int) -> list[str]:
     identity = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
     capabilities = [f"--{kind}-caps=-all,+{_CAPABILITY}" for kind in ("inh", "ambient")]
-    return [shutil.which("setpriv") or "setpriv", *identity, *capabilities]
+    # Without this bit access(2), by which initdb looks for its programs, leaves capabilities aside.
+    return [
+        shutil.which("setpriv") or "setpriv",
+        *identity,
+        *capabilities,
+        "--securebits=+no_setuid_fixup",
+    ]
 
 
 def _require_permitted(prefix: Sequence[str]) -> None:
@@ -78,7 +84,7 @@ def _require_permitted(prefix: Sequence[str]) -> None:
     if refusal:
         raise PostgresError(
             "PostgreSQL does not run as root, and root may not become another user here: run this as "
-            f"an ordinary user, or allow the capabilities SETUID, SETGID and DAC_OVERRIDE ({refusal})"
+            f"an ordinary user, or allow the capabilities SETUID, SETGID, SETPCAP and DAC_OVERRIDE ({refusal})"
         )
 
 

@@ -20,7 +20,7 @@ import pytest
 from infra.local.child import Child, ChildError
 from infra.local.nats import Nats
 from infra.local.ports import PortTakenError, free_block, free_port, is_free
-from infra.local.postgres import Postgres, PostgresError
+from infra.local.postgres import Postgres, PostgresError, _Identity
 
 
 @pytest.fixture
@@ -124,6 +124,17 @@ def test_root_runs_postgres_as_nobody_with_one_capability_below_a_closed_home(
     status = _status(own_postgres.pid)
     assert set(status["Uid"].split()) == {str(pwd.getpwnam("nobody").pw_uid)}
     assert int(status["CapEff"], 16) == 1 << 1, "CAP_DAC_OVERRIDE and nothing else"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs PostgreSQL as they are")
+def test_root_lets_postgres_reach_programs_below_a_closed_home(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    program = home / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    # As initdb asks: access(2) leaves capabilities aside unless told otherwise.
+    assert subprocess.run([*_Identity().prefix, "test", "-x", program], check=False).returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can own what PostgreSQL may not")
