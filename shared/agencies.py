@@ -1,4 +1,4 @@
-"""The agencies a service serves. Each service keeps its own copy: id, name and time zone are all it needs.
+"""The agencies a service serves. Each service keeps its own copy: id, name, time zone and websites are all it needs.
 
 The list comes from ``infra/demo/agencies.toml`` for the local start, and from the operator's file elsewhere.
 Lineage (who merged into whom) belongs to the metrics layer.
@@ -7,15 +7,17 @@ Lineage (who merged into whom) belongs to the metrics layer.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Column, MetaData, Table, Text, text
+from sqlalchemy import ARRAY, Column, MetaData, Table, Text, text
 
 from shared.database import ReadSession, Session
 from shared.errors import NotFoundError
+from shared.origins import website_origin
 
 #: For a service's first migration.
 SCHEMA_V1 = """
@@ -24,9 +26,15 @@ CREATE TABLE agency (
         CONSTRAINT ck_agency_id CHECK (id ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND length(id) <= 40),
     name text NOT NULL,
     time_zone text NOT NULL,
-    website text NOT NULL DEFAULT ''
+    website text NOT NULL DEFAULT '',
+    further_websites text[] NOT NULL DEFAULT '{}'
 );
 """
+
+
+def agency_origins(website: str, further: Iterable[str]) -> frozenset[str]:
+    """Origins of an agency's websites."""
+    return frozenset(website_origin(url) for url in (website, *further)) - {""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,12 @@ class Agency:
     name: str
     time_zone: str
     website: str = ""
+    further_websites: Sequence[str] = ()
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Whose pages may ask here for this agency: its own websites', and nobody else's."""
+        return agency_origins(self.website, self.further_websites)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -52,6 +66,7 @@ def define_table(metadata: MetaData) -> Table:
         Column("name", Text, nullable=False),
         Column("time_zone", Text, nullable=False),
         Column("website", Text, nullable=False, server_default=""),
+        Column("further_websites", ARRAY(Text), nullable=False, server_default="{}"),
     )
 
 
@@ -61,22 +76,29 @@ def read_agencies(path: Path) -> list[dict[str, Any]]:
     return agencies
 
 
+def at_website(agencies: list[dict[str, Any]], url: str) -> list[dict[str, Any]]:
+    """The same, with the example's website where the local start put it, whatever port that is."""
+    return [agency | {"website": url} if agency.get("website") else agency for agency in agencies]
+
+
 async def save_agencies(session: Session, agencies: list[dict[str, Any]]) -> None:
     """Insert or update. Safe to repeat."""
     for agency in agencies:
         ZoneInfo(agency["time_zone"])  # a wrong zone fails here, not at the month's end
         await session.execute(
             text(
-                """INSERT INTO agency (id, name, time_zone, website)
-                   VALUES (:id, :name, :time_zone, :website)
+                """INSERT INTO agency (id, name, time_zone, website, further_websites)
+                   VALUES (:id, :name, :time_zone, :website, :further_websites)
                    ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-                       time_zone = excluded.time_zone, website = excluded.website"""
+                       time_zone = excluded.time_zone, website = excluded.website,
+                       further_websites = excluded.further_websites"""
             ),
             {
                 "id": agency["id"],
                 "name": agency["name"],
                 "time_zone": agency["time_zone"],
                 "website": agency.get("website", ""),
+                "further_websites": list(agency.get("further_websites", ())),
             },
         )
 
@@ -85,7 +107,9 @@ async def get_agency(session: Session | ReadSession, agency_id: str) -> Agency:
     """Raises :class:`NotFoundError`."""
     row = (
         await session.execute(
-            text("SELECT id, name, time_zone, website FROM agency WHERE id = :id"),
+            text(
+                "SELECT id, name, time_zone, website, further_websites FROM agency WHERE id = :id"
+            ),
             {"id": agency_id.replace("\x00", "?")},  # PostgreSQL's text has no NUL; no id has "?"
         )
     ).one_or_none()
@@ -96,6 +120,6 @@ async def get_agency(session: Session | ReadSession, agency_id: str) -> Agency:
 
 async def list_agencies(session: Session | ReadSession) -> list[Agency]:
     rows = await session.execute(
-        text("SELECT id, name, time_zone, website FROM agency ORDER BY id")
+        text("SELECT id, name, time_zone, website, further_websites FROM agency ORDER BY id")
     )
     return [Agency(*row) for row in rows]

@@ -16,7 +16,7 @@ from services.ads.catalogue.rules import RateOn
 from services.ads.creatives import service as creatives
 from services.ads.creatives.service import CreativeText
 from services.ads.settings import AdsSettings
-from shared.agencies import Agency, get_agency, read_agencies, save_agencies
+from shared.agencies import Agency, at_website, get_agency, read_agencies, save_agencies
 from shared.database import Database, Session
 
 AGENCIES = Path(__file__).parents[2] / "infra" / "demo" / "agencies.toml"
@@ -135,10 +135,7 @@ async def seed() -> None:
 
 
 async def seed_database(database: Database, settings: AdsSettings) -> None:
-    agencies = [dict(agency) for agency in read_agencies(AGENCIES)]
-    for known in agencies:
-        if known.get("website"):
-            known["website"] = settings.news_site_url
+    agencies = at_website(read_agencies(AGENCIES), settings.news_site_url)
     async with database.transaction() as session:
         await save_agencies(session, agencies)
     for agency_id, demo in DEMOS.items():

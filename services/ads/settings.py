@@ -49,10 +49,6 @@ class AdsSettings(ServiceSettings):
     ads_count_writers: int = Field(
         default=2, ge=1, le=16, description="Connections that write counted impressions."
     )
-    ads_site_origins: str = Field(
-        default="",
-        description="More origins that may use ads.js, separated by commas (agencies' websites may always).",
-    )
 
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)

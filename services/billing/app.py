@@ -74,7 +74,6 @@ def assemble(
             checks={"database": billing.database.ping},
             lifespan=lifespan,
             static_folder=HERE / "static",
-            cors_origins=settings.website_origin_list,
             trusted_origins=(origin_of(settings.billing_url),),
             form_targets=settings.payment_page_origins,
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.settings import BillingSettings
-from shared.agencies import read_agencies, save_agencies
+from shared.agencies import at_website, read_agencies, save_agencies
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
@@ -38,11 +38,7 @@ PLANS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
 
 async def load(billing: Billing) -> None:
     """Agencies, charts of accounts, plans."""
-    agencies = read_agencies(AGENCIES)
-    for agency in agencies:
-        # The demo's website stands where the local start put it, whatever port that is.
-        if agency.get("website"):
-            agency["website"] = billing.settings.news_site_url
+    agencies = at_website(read_agencies(AGENCIES), billing.settings.news_site_url)
     async with billing.database.transaction() as session:
         await save_agencies(session, agencies)
         for agency in agencies:

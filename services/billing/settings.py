@@ -41,9 +41,6 @@ class BillingSettings(MailSettings):
         default="",
         description="PEM file with the Ed25519 keys of reader tokens, signing one first.",
     )
-    website_origins: str = Field(
-        default="", description="Further origins of agencies' websites, separated by commas."
-    )
     forwarded_hops: int = Field(
         default=0,
         ge=0,
@@ -113,12 +110,6 @@ class BillingSettings(MailSettings):
     @property
     def secure_cookies(self) -> bool:
         return self.billing_url.startswith("https://")
-
-    @property
-    def website_origin_list(self) -> tuple[str, ...]:
-        """Origins of websites that may ask who is signed in, with the reader's cookies."""
-        parts = [self.news_site_url, *self.website_origins.split(",")]
-        return tuple(dict.fromkeys(origin_of(part.strip()) for part in parts if part.strip()))
 
     @property
     def payment_page_origins(self) -> tuple[str, ...]:

@@ -33,11 +33,12 @@ from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
 from services.paywall.refresh import Refresher
 from services.paywall.script import script_routes
-from services.paywall.settings import PaywallSettings, origin_of
+from services.paywall.settings import PaywallSettings
 from shared.auth import IdentityClient, RemoteKeySet
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.loops import Loop, every, supervise
+from shared.origins import website_origin
 from shared.web import FrontDoor, Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, StaffAccess
@@ -146,7 +147,7 @@ def create_from(parts: Parts) -> FrontDoor:
             checks={"database": parts.database.ping},
             loops=parts.loops,
             lifespan=lambda: _running(parts),
-            trusted_origins=[origin_of(settings.paywall_url)],
+            trusted_origins=[website_origin(settings.paywall_url)],
             form_targets=[settings.identity_url],
         ),
     )
@@ -176,7 +177,6 @@ def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
         readers=ReaderTokens(keys),
         ids=parts.ids,
         policies=parts.book,
-        further_origins=settings.further_origins(),
         proxies=settings.proxy_networks(),
         secure_cookie=settings.environment == "production",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.paywall.policies.schemas import default_policy
 from services.paywall.policies.service import Editor, PolicyService
 from services.paywall.settings import PaywallSettings
-from shared.agencies import read_agencies, save_agencies
+from shared.agencies import at_website, read_agencies, save_agencies
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import PreconditionError
@@ -23,7 +23,7 @@ async def run() -> None:
     settings = PaywallSettings()
     database = Database(settings.database_url, application_name="paywall-seed", pool_size=1)
     try:
-        agencies = read_agencies(AGENCIES_FILE)
+        agencies = at_website(read_agencies(AGENCIES_FILE), settings.news_site_url)
         async with database.transaction() as session:
             await save_agencies(session, agencies)
         policies = PolicyService(database, SystemClock(settings.clock_offset_seconds))

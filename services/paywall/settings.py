@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
@@ -28,11 +27,6 @@ class PaywallSettings(ServiceSettings):
         default="",
         description="Ed25519 private keys (PEM, concatenated) that sign grants. The first signs; "
         "all are published.",
-    )
-    website_origins: str = Field(
-        default="",
-        description="Further website origins that may ask for decisions with cookies, comma "
-        "separated. The agencies' own websites are allowed already.",
     )
     trusted_proxies: str = Field(
         default="",
@@ -90,13 +84,6 @@ class PaywallSettings(ServiceSettings):
     def _derived(self, purpose: str) -> bytes:
         return hashlib.sha256(f"paywall {purpose} {self.form_token_secret}".encode()).digest()
 
-    def further_origins(self) -> frozenset[str]:
-        """Origins beside the agencies' own: from the settings, and locally the sample site's."""
-        found = {origin_of(part) for part in _parts(self.website_origins)}
-        if self.environment != "production":
-            found.add(origin_of(self.news_site_url))
-        return frozenset(found - {""})
-
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Raises ``ValueError`` for something that is not a network."""
         return tuple(ip_network(part) for part in _parts(self.trusted_proxies))
@@ -104,11 +91,3 @@ class PaywallSettings(ServiceSettings):
 
 def _parts(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def origin_of(url: str) -> str:
-    """``https://www.example.vn/path`` → ``https://www.example.vn``; empty when it is not a web address."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        return ""
-    return f"{parts.scheme}://{parts.netloc}"

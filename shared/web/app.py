@@ -11,7 +11,6 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from shared.errors import UnauthorizedError
@@ -44,8 +43,9 @@ class WebParts:
     loops: Sequence[Loop] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
     static_folder: Path | None = None
-    cors_origins: Sequence[str] = ()  # exact origins that may call with credentials
-    trusted_origins: Sequence[str] = ()  # origins whose forms may post here
+    trusted_origins: Sequence[
+        str
+    ] = ()  # our own public origins whose forms may post here; never a website
     form_targets: Sequence[str] = ()  # other origins a form's answer may redirect to
     max_body_bytes: int = MAX_BODY_BYTES
     own_metrics_route: bool = False  # the exporter brings its own /metrics
@@ -113,21 +113,11 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
         app.mount("/static", StaticFiles(directory=parts.static_folder), name="static")
 
     targets = "".join(f" {origin}" for origin in parts.form_targets)
-    # Added last is outermost: metrics see everything, then headers, cross-origin rules, guards.
+    # Added last is outermost: metrics see everything, then headers, then guards. What another origin may read is said
+    # by the few routes made for websites (shared.origins), never for a whole application.
     app.add_middleware(problems.UnexpectedErrors)
     app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
-    app.add_middleware(
-        SameOriginGuard, trusted_origins=[*parts.trusted_origins, *parts.cors_origins]
-    )
-    if parts.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(parts.cors_origins),
-            allow_credentials=True,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
-            max_age=600,
-        )
+    app.add_middleware(SameOriginGuard, trusted_origins=parts.trusted_origins)
     app.add_middleware(
         SecurityHeaders,
         csp=CSP.format(form_targets=targets),

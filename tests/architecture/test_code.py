@@ -131,6 +131,30 @@ def test_the_time_comes_from_a_clock_that_tests_can_move():
     )
 
 
+#: Who may let a page of another origin read an answer, and which: see shared/origins.py.
+CROSS_ORIGIN = {
+    "shared/origins.py",
+    "services/billing/readers/api.py",  # the session, for the agency's websites; public keys
+    "services/paywall/decisions/api.py",  # decisions, for the agency's websites
+    "services/paywall/app.py",  # public keys
+    "services/paywall/script.py",  # paywall.js and its style sheet
+    "services/ads/delivery/hot.py",  # ads, for the agency's websites
+    "services/ads/delivery/api.py",  # ads.js and its style sheet
+}
+
+
+def test_only_routes_made_for_websites_can_be_read_across_origins():
+    words = re.compile(r"access-control-|CORSMiddleware|cors_headers", re.IGNORECASE)
+    found = {
+        relative(path) for path in files(".py") if words.search(path.read_text(encoding="utf-8"))
+    } - {name for name in map(relative, files(".py")) if name.startswith("infra/")}
+    report(
+        "A credentialed answer that a website's script can read is the reader's or the staff's whole account: "
+        "use shared.origins.cors_headers in one route, for one agency, and name the file in CROSS_ORIGIN.",
+        sorted(found ^ CROSS_ORIGIN),
+    )
+
+
 def test_money_is_never_a_float():
     found = [
         f"{relative(path)}: {line}" for path in files(".py") for line in float_money(tree(path))

@@ -17,6 +17,7 @@ from services.ads.delivery.service import Delivery
 from services.ads.delivery.tokens import ForgedTokenError, Token
 from shared.database import OverloadedError
 from shared.errors import PROBLEM_TYPE_PREFIX
+from shared.origins import cors_headers
 
 log = structlog.get_logger(__name__)
 
@@ -132,15 +133,20 @@ class HotRoutes:
 
     async def decisions(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``POST /v1/ad-decisions``."""
+        may_read = (
+            self._delivery.plan.origins
+        )  # until the agency is known: only complaints come before
         try:
             try:
                 request = self._decision.decode(await read_body(receive))
             except UNREADABLE as error:
                 raise _malformed(error) from None
+            agency = self._delivery.plan.agencies.get(request.agency)
+            may_read = may_read if agency is None else agency.origins
             body, status, kind = self._decide(request), 200, JSON
         except HttpError as error:
             body, status, kind = error.body(), error.status, PROBLEM
-        await self._answer(scope, send, status, body, kind)
+        await self._answer(scope, send, status, body, kind, may_read)
 
     def _decide(self, request: DecisionRequest) -> bytes:
         delivery = self._delivery
@@ -178,7 +184,7 @@ class HotRoutes:
             body, status, kind = await self._count(scope, receive), 200, JSON
         except HttpError as error:
             body, status, kind = error.body(), error.status, PROBLEM
-        await self._answer(scope, send, status, body, kind)
+        await self._answer(scope, send, status, body, kind, self._delivery.plan.origins)
 
     async def _count(self, scope: Scope, receive: Receive) -> bytes:
         try:
@@ -220,6 +226,7 @@ class HotRoutes:
             204,
             b"",
             JSON,
+            self._delivery.plan.origins,  # whose agency it is stands in the body, which is not here yet
             [
                 (b"access-control-allow-methods", b"POST"),
                 (b"access-control-allow-headers", b"content-type"),
@@ -234,6 +241,7 @@ class HotRoutes:
         status: int,
         body: bytes,
         kind: bytes,
+        may_read: frozenset[str],
         extra: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
         headers = [
@@ -241,11 +249,10 @@ class HotRoutes:
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
-            (b"vary", b"Origin"),
         ]
-        origin = _header(scope, b"origin")
-        if origin and origin in self._delivery.plan.origins:
-            headers.append((b"access-control-allow-origin", origin))
+        origin = _header(scope, b"origin").decode("latin-1")
+        for name, value in cors_headers(origin, may_read).items():
+            headers.append((name.lower().encode(), value.encode()))
         if status == 503:
             headers.append((b"retry-after", b"1"))
         if extra:

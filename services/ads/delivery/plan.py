@@ -141,10 +141,11 @@ class Place:
 
 @dataclass(slots=True)
 class AgencyPlan:
-    """One agency's places by code, and its zone."""
+    """One agency's places by code, its zone, and the origins of its websites."""
 
     id: str
     zone: ZoneInfo
+    origins: frozenset[str]
     places: dict[str, Place] = field(default_factory=dict)
 
 
@@ -155,7 +156,7 @@ class Plan:
     agencies: dict[str, AgencyPlan] = field(default_factory=dict)
     lines: dict[UUID, LiveLine] = field(default_factory=dict)
     click_urls: dict[UUID, str] = field(default_factory=dict)
-    origins: frozenset[bytes] = frozenset()
+    origins: frozenset[str] = frozenset()
     thirsty: set[UUID] = field(default_factory=set)
 
     def places_of(self, line: LiveLine) -> list[Place]:

@@ -17,7 +17,7 @@ from shared.database import ReadSession, Session
 
 PLAN_CHANNEL = "ads_plan"
 
-_PLACES = """SELECT g.id AS agency, g.time_zone, g.website, p.id, p.code
+_PLACES = """SELECT g.id AS agency, g.time_zone, g.website, g.further_websites, p.id, p.code
     FROM agency g LEFT JOIN placement p ON p.agency_id = g.id ORDER BY g.id, p.code"""
 
 _PLAN = """SELECT l.agency_id AS agency, l.id AS line_id, l.priority, l.pacing, l.quantity,

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import date
-from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -30,6 +29,7 @@ from services.ads.delivery.plan import (
 from services.ads.delivery.repository import Count
 from services.ads.delivery.tokens import Token, TokenKeys, subject
 from services.ads.settings import AdsSettings
+from shared.agencies import agency_origins
 from shared.clock import Clock, local_date
 from shared.database import Database, GroupCommit
 from shared.loops import Heartbeat
@@ -43,11 +43,6 @@ LOAD_PAUSE_SECONDS = 0.1  # many changes at once are one reload
 _GUARANTEED, _HOUSE, _EMPTY = (
     metrics.DECISIONS.labels(outcome) for outcome in ("guaranteed", "house", "empty")
 )
-
-
-def origin_of(url: str) -> bytes:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".encode() if parts.netloc else b""
 
 
 class Delivery:
@@ -73,7 +68,7 @@ class Delivery:
         """Read the plan anew. Lines that stay keep their units; those that left give theirs back."""
         places, rows = await repository.read_plan(await self._database.pool())
         old = self.plan
-        plan = build_plan(places, rows, old, self._ads_url, self.settings)
+        plan = build_plan(places, rows, old, self._ads_url)
         self.plan, self.loaded = plan, True
         metrics.PLAN_LINES.set(len(plan.lines))
         metrics.PLAN_AGE.set_to_current_time()
@@ -191,20 +186,21 @@ def build_plan(
     rows: Sequence[PlanRow],
     old: Plan,
     ads_url: str,
-    settings: AdsSettings,
 ) -> Plan:
     """The plan from what the database holds, with the old plan's units in hand."""
     plan = Plan(thirsty=old.thirsty)
-    origins = {origin_of(settings.news_site_url)}
-    origins.update(origin_of(part.strip()) for part in settings.ads_site_origins.split(","))
     for place in places:
         agency = plan.agencies.setdefault(
-            place["agency"], AgencyPlan(place["agency"], ZoneInfo(place["time_zone"]))
+            place["agency"],
+            AgencyPlan(
+                place["agency"],
+                ZoneInfo(place["time_zone"]),
+                agency_origins(place["website"], place["further_websites"]),
+            ),
         )
-        origins.add(origin_of(place["website"]))
         if place["id"] is not None:
             agency.places[place["code"]] = Place(place["id"], place["code"])
-    plan.origins = frozenset(origins - {b""})
+    plan.origins = frozenset[str]().union(*(agency.origins for agency in plan.agencies.values()))
     encoded: dict[UUID, bytes] = {}
     for row in rows:
         line = plan.lines.get(row.line_id) or _line(plan, old, row)

@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from services.billing.composition import Billing
-from services.billing.readers import rules
 from services.billing.readers.schemas import ReaderOut, SessionOut
 from services.billing.readers.web import session_cookie
-from shared.agencies import get_agency, list_agencies
+from shared.agencies import get_agency
 from shared.auth import SigningKeySet
 from shared.errors import ForbiddenError
+from shared.origins import cors_headers
 
 TOKEN_SECONDS = 300
 AUDIENCE = "press-paywall"
@@ -27,17 +27,15 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
         """Who is reading (by the reader's cookie), with a short-lived token for the paywall."""
         async with billing.database.read() as reading:
             own = await get_agency(reading, agency)
-            origin = request.headers.get("origin", "")
-            if origin:
-                # CORS lets every agency's website read answers; each is told of its own readers only.
-                websites = [one.website for one in await list_agencies(reading)]
-                if rules.asks_for_another(origin, own.website, websites):
-                    raise ForbiddenError(
-                        f"{origin} is another agency's website: ask for that agency's session",
-                        slug="another-agencys-website",
-                        headers={"Cache-Control": "private, no-store"},
-                    )
+        origin = request.headers.get("origin", "")
+        if origin and origin not in own.origins:
+            raise ForbiddenError(
+                f"{origin} is not a website of {agency}: its pages are not told who reads",
+                slug="origin-not-allowed",
+                headers={"Cache-Control": "private, no-store", "Vary": "Origin"},
+            )
         response.headers["Cache-Control"] = "private, no-store"
+        response.headers.update(cors_headers(origin, own.origins, credentials=True))
         base = f"{billing.settings.billing_url.rstrip('/')}/r/{agency}"
         answer = SessionOut(
             signed_in=False,
@@ -71,6 +69,7 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
     async def jwks(response: Response) -> dict[str, Any]:
         """The public keys of reader tokens (RFC 7517)."""
         response.headers["Cache-Control"] = "public, max-age=60"
+        response.headers["Access-Control-Allow-Origin"] = "*"  # public keys, without credentials
         return keys.jwks()
 
     return routes

@@ -7,7 +7,6 @@ import hmac
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -18,7 +17,6 @@ CODE_TRIES = 5
 SESSION_TOUCH = timedelta(hours=1)
 
 _EMAIL = re.compile(r"^[^@\s\"<>()\\,;:\[\]\x00-\x1f]+@[a-z0-9.-]+\.[a-z0-9-]{2,}$")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONTROL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -106,29 +104,6 @@ def safe_return(url: str, origins: frozenset[str]) -> str:
     if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         return ""
     return url if f"{parts.scheme}://{parts.netloc}" in origins else ""
-
-
-def website_origin(url: str) -> str:
-    """The ``Origin`` browsers send from a website; empty when the address is none."""
-    try:
-        parts = urlsplit(url.strip().lower())
-        port = parts.port
-        host = (parts.hostname or "").encode("idna").decode()
-    except ValueError:  # UnicodeError is one
-        return ""
-    if parts.scheme not in _DEFAULT_PORTS or not host:
-        return ""
-    host = f"[{host}]" if ":" in host else host
-    standard = port is None or port == _DEFAULT_PORTS[parts.scheme]
-    return f"{parts.scheme}://{host}" if standard else f"{parts.scheme}://{host}:{port}"
-
-
-def asks_for_another(origin: str, own: str, websites: Iterable[str]) -> bool:
-    """Whether ``origin`` is one of ``websites`` (of all agencies) and not ``own`` (this agency's)."""
-    asking = website_origin(origin)
-    if not asking or asking == website_origin(own):
-        return False
-    return any(asking == website_origin(website) for website in websites)
 
 
 def session_expiry(now: datetime, days: int) -> datetime:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,6 +9,7 @@ from services.billing.readers import rules
 from services.billing.readers.service import Visitor
 from services.billing.settings import BillingSettings
 from shared.agencies import Agency
+from shared.origins import website_origin
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
 from shared.web.staff import STAFF_COOKIE
@@ -53,9 +52,7 @@ def visitor(settings: BillingSettings, request: Request) -> Visitor:
 
 def origins(settings: BillingSettings, agency: Agency) -> frozenset[str]:
     """Where a reader may be sent back to."""
-    addresses = [settings.billing_url, settings.news_site_url, agency.website]
-    parts = [urlsplit(address) for address in addresses if address]
-    return frozenset(f"{part.scheme}://{part.netloc}" for part in parts)
+    return agency.origins | {website_origin(settings.billing_url)}
 
 
 def return_address(settings: BillingSettings, agency: Agency, asked: str) -> str:

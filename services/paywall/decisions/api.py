@@ -32,6 +32,7 @@ from shared.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from shared.origins import cors_headers
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class _Head:
     cookie: str = ""
     origin: str = ""
     length: int = 0
+    may_read: frozenset[str] = frozenset()  # origins whose pages are told the answer
     forwarded_for: list[str] = field(default_factory=list)
 
 
@@ -78,7 +80,6 @@ class DecisionEndpoint:
         readers: ReaderVerifier,
         ids: MeterIds,
         policies: PolicyBook,
-        further_origins: frozenset[str],
         proxies: tuple[IPv4Network | IPv6Network, ...],
         secure_cookie: bool,
     ) -> None:
@@ -88,7 +89,6 @@ class DecisionEndpoint:
         self._readers = readers
         self._ids = ids
         self._policies = policies
-        self._further_origins = further_origins
         self._proxies = proxies
         self._verified: Callable[[str], str | None] = lru_cache(maxsize=COOKIES_REMEMBERED)(
             ids.verify
@@ -100,9 +100,10 @@ class DecisionEndpoint:
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         head = _head(scope)
+        head.may_read = (
+            self._policies.origins
+        )  # until the agency is known: only complaints come before
         headers = list(_COMMON)
-        if head.origin and self._known_origin(head.origin):
-            headers += _cors(head.origin)
         try:
             status, body = await self._answered(scope, receive, head, headers)
             headers.append(_JSON)
@@ -113,6 +114,7 @@ class DecisionEndpoint:
             headers.append(_PROBLEM)
             headers += [(k.lower().encode(), v.encode()) for k, v in error.headers.items()]
             metrics.REFUSED_REQUESTS.labels(str(status)).inc()
+        headers += _cors(head)
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -121,11 +123,12 @@ class DecisionEndpoint:
     async def preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The browser asks whether another origin may ask (Fetch standard)."""
         head = _head(scope)
-        headers = [(b"content-length", b"0"), (b"vary", b"origin")]
-        if head.origin and self._known_origin(head.origin):
-            headers = [
-                (b"content-length", b"0"),
-                *_cors(head.origin),
+        head.may_read = (
+            self._policies.origins
+        )  # whose agency it is stands in the body, which is not here yet
+        headers = [(b"content-length", b"0"), *_cors(head)]
+        if head.origin in head.may_read:
+            headers += [
                 (b"access-control-allow-methods", b"POST"),
                 (b"access-control-allow-headers", b"authorization, content-type"),
                 (b"access-control-max-age", b"600"),
@@ -133,13 +136,13 @@ class DecisionEndpoint:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    def _known_origin(self, origin: str) -> bool:
-        return origin in self._policies.origins or origin in self._further_origins
-
     async def _answered(
         self, scope: Scope, receive: Receive, head: _Head, headers: list[tuple[bytes, bytes]]
     ) -> tuple[int, bytes]:
         question = _question(await _body(receive, head.length))
+        agency = self._policies.get(question.agency)
+        if agency is not None:
+            head.may_read = agency.origins
         asker = await self._asker(scope, head, question)
         try:
             if question.articles is not None:
@@ -164,7 +167,7 @@ class DecisionEndpoint:
             raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
         if credential.startswith(KEY_PREFIX):
             return await self._website(credential, question)
-        self._check_browser(head.origin, question)
+        self._check_browser(head, question)
         asker = Asker(address=self._address(scope, head))
         if head.cookie:
             asker.device_id = self._device(head.cookie)
@@ -172,14 +175,12 @@ class DecisionEndpoint:
             await self._sign_in(asker, credential, question.agency)
         return asker
 
-    def _check_browser(self, origin: str, question: Question) -> None:
+    def _check_browser(self, head: _Head, question: Question) -> None:
         """A browser tells its origin: it must be the agency's. Facts of a back end are not a browser's."""
-        if origin and origin not in self._further_origins:
-            agency = self._policies.get(question.agency)
-            if agency is not None and origin != agency.origin:
-                raise ForbiddenError(
-                    "This website may not ask for this agency", slug="origin-not-allowed"
-                )
+        if head.origin and head.origin not in head.may_read and self._policies.get(question.agency):
+            raise ForbiddenError(
+                "This website may not ask for this agency", slug="origin-not-allowed"
+            )
         for name in ("meter_id", "reader_token"):
             if getattr(question, name) is not None:
                 raise InvalidInputError(
@@ -258,12 +259,9 @@ def _head(scope: Scope) -> _Head:
     return head
 
 
-def _cors(origin: str) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"access-control-allow-origin", origin.encode("latin-1")),
-        (b"access-control-allow-credentials", b"true"),
-        (b"vary", b"origin"),
-    ]
+def _cors(head: _Head) -> list[tuple[bytes, bytes]]:
+    found = cors_headers(head.origin, head.may_read, credentials=True)
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in found.items()]
 
 
 async def _body(receive: Receive, declared: int) -> bytes:

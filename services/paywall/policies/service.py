@@ -12,7 +12,6 @@ from services.paywall.policies import repository
 from services.paywall.policies.models import AuditRow, PolicyVersionRow
 from services.paywall.policies.rules import Policy, Window, month_window
 from services.paywall.policies.schemas import PolicyBody, PolicyOut, compiled
-from services.paywall.settings import origin_of
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock
 from shared.database import Database
@@ -32,12 +31,12 @@ class Editor:
 class AgencyPolicy:
     """An agency with its policy in force and its present window, in memory."""
 
-    __slots__ = ("_window", "agency", "origin", "policy")
+    __slots__ = ("_window", "agency", "origins", "policy")
 
     def __init__(self, agency: Agency, policy: Policy) -> None:
         self.agency = agency
         self.policy = policy
-        self.origin = origin_of(agency.website)
+        self.origins = agency.origins
         self._window: Window | None = None
 
     def window(self, now: datetime) -> Window:
@@ -68,7 +67,7 @@ class PolicyBook:
             )
             for id_, version, document in policies
         }
-        self.origins = frozenset(entry.origin for entry in self._by_agency.values() if entry.origin)
+        self.origins = frozenset[str]().union(*(own.origins for own in self._by_agency.values()))
 
 
 class PolicyService:

@@ -23,7 +23,7 @@ from services.ads.seed import HUNG_YEN
 from shared.agencies import get_agency
 from shared.clock import SystemClock
 from shared.contracts import decode
-from tests.fixtures.ads import AGENCY, WORDS, book, running_ads, until
+from tests.fixtures.ads import AGENCY, OTHER, WORDS, book, running_ads, until
 
 
 async def tokens(ads, count: int, placement: str = "top") -> list[str]:
@@ -337,6 +337,16 @@ async def test_only_the_agencies_websites_may_read_answers_across_origins(ads):
     )
     assert answer.headers["access-control-allow-origin"] == "http://news.test"
     assert "set-cookie" not in answer.headers
+
+    async def decided(agency: str) -> str | None:
+        body = {"agency": agency, "placements": [{"slot": "a", "placement": "top"}]}
+        answer = await ads.client.post(
+            "/v1/ad-decisions", json=body, headers={"origin": "http://news.test"}
+        )
+        return answer.headers.get("access-control-allow-origin")
+
+    assert await decided(AGENCY) == "http://news.test"
+    assert await decided(OTHER) is None, "another agency's website"
 
 
 async def test_without_its_database_impressions_are_shed_decisions_go_on_and_clicks_lead_on(

@@ -16,6 +16,7 @@ from services.billing.app import assemble
 from tests.integration.billing.world import (
     AGENCY,
     OTHER_AGENCY,
+    OWN,
     SECRET,
     SITE,
     World,
@@ -180,10 +181,14 @@ async def test_a_session_can_be_ended_and_a_form_from_elsewhere_is_refused(world
     session = f"/v1/agencies/{AGENCY}/session"
     assert (await browser.get(session)).json()["signed_in"]
     account = f"/r/{AGENCY}/account"
-    forged = await browser.client.post(
-        f"{account}/sessions/end", data={"session": ""}, headers={"Origin": "http://evil.test"}
-    )
-    assert forged.status_code == 403
+    token = form_token((await browser.get(account)).text)
+    for origin in ("http://evil.test", SITE):  # the agency's website is no page of ours either
+        forged = await browser.client.post(
+            f"{account}/sessions/end",
+            data={"session": "", "csrf_token": token},
+            headers={"Origin": origin},
+        )
+        assert forged.status_code == 403, origin
     tokenless = await browser.client.post(
         f"{account}/sessions/end", data={"session": ""}, headers={"Origin": "http://billing.test"}
     )
@@ -216,9 +221,14 @@ async def test_only_the_agencys_own_website_may_ask_who_is_reading(world: World)
     asked = await browser.get(path, headers={"Origin": SITE})
     assert asked.headers["access-control-allow-origin"] == SITE
     assert asked.headers["access-control-allow-credentials"] == "true"
-    stranger = await browser.get(path, headers={"Origin": "http://evil.test"})
-    assert "access-control-allow-origin" not in stranger.headers
-    keys = (await browser.get("/.well-known/jwks.json")).json()["keys"]
+    for origin in ("http://evil.test", OWN, "null"):
+        stranger = await browser.get(path, headers={"Origin": origin})
+        assert stranger.status_code == 403, origin
+        assert "access-control-allow-origin" not in stranger.headers
+    jwks = await browser.get("/.well-known/jwks.json", headers={"Origin": SITE})
+    assert jwks.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in jwks.headers
+    keys = jwks.json()["keys"]
     assert keys and all("d" not in key for key in keys)
 
 

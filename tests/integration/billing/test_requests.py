@@ -28,7 +28,7 @@ async def test_an_agencys_website_is_not_told_who_reads_another_agency(world: Wo
     path = f"/v1/agencies/{AGENCY}/session"
     refused = await browser.get(path, headers={"Origin": OTHER_SITE})
     assert refused.status_code == 403
-    assert refused.json()["type"].endswith(":another-agencys-website")
+    assert refused.json()["type"].endswith(":origin-not-allowed")
     assert "lan@example.vn" not in refused.text and "token" not in refused.json()
     assert (await browser.get(path, headers={"Origin": SITE})).json()["signed_in"]
     assert (await browser.get(path)).json()["signed_in"]
