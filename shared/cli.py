@@ -11,6 +11,7 @@ import typer
 import uvloop
 
 from shared import bus as bus_module
+from shared.audit.commands import audit_commands
 from shared.database import Database
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import list_dead_letters, replay_dead_letters
@@ -68,6 +69,8 @@ def service_cli(
             """Load the example agencies. Safe to repeat."""
             prepare()
             asyncio.run(_awaited(run_seed))
+
+    app.add_typer(audit_commands(name, prepare), name="audit")
 
     @app.command("dead-letters")
     def dead_letters(

@@ -11,6 +11,7 @@ from services.identity.authenticators.rules import network_of
 from services.identity.sessions.rules import LIFETIME, origin_of
 from services.identity.sessions.service import Current, SessionService, Visitor
 from services.identity.settings import IdentitySettings
+from shared.audit import Actor, known_as
 from shared.auth.roles import Role
 from shared.errors import ForbiddenError
 from shared.web.csrf import FormTokens
@@ -40,7 +41,10 @@ class Access:
         return request.cookies.get(STAFF_COOKIE, "")
 
     async def current(self, request: Request) -> Current | None:
-        return await self._sessions.current(self.token(request))
+        current = await self._sessions.current(self.token(request))
+        if current is not None:
+            known_as(Actor.staff(current.principal))
+        return current
 
     async def signed_in(self, request: Request) -> Current:
         """Also with a one-time password: only the account page may use this."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from services.identity.access import Access
 from services.identity.accounts import pages as account_pages
@@ -21,6 +21,9 @@ from services.identity.sessions import pages as session_pages
 from services.identity.sessions.rules import origin_of
 from services.identity.sessions.service import SessionService
 from services.identity.settings import IdentitySettings
+from shared.audit import pages as audit_pages
+from shared.audit.loop import audit_loop
+from shared.auth import StaffPrincipal
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.loops import Loop, every, supervise
@@ -64,7 +67,7 @@ def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
     keys = KeyService(database, clock)
     form_tokens = FormTokens(settings.form_token_secret, STAFF_COOKIE)
     secure = settings.environment == "production"
-    pages = Pages(FOLDER, form_tokens, secure_cookies=secure)
+    pages = Pages(FOLDER, form_tokens, secure_cookies=secure, extra_folders=(audit_pages.FOLDER,))
     access = Access(sessions, form_tokens, settings)
     housekeeping = Loop(
         "identity-housekeeping",
@@ -72,15 +75,20 @@ def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
         limit_seconds=HOUSEKEEPING_SECONDS + 60,
     )
 
+    watch = audit_loop(database, clock, "identity")
+
+    async def member(request: Request) -> StaffPrincipal:
+        return (await access.page(request)).principal
+
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         stop = asyncio.Event()
-        task = asyncio.create_task(supervise(housekeeping, stop))
+        tasks = [asyncio.create_task(supervise(loop, stop)) for loop in (housekeeping, watch)]
         try:
             yield
         finally:
             stop.set()
-            await task
+            await asyncio.gather(*tasks)
             await database.close()
 
     return create_app(
@@ -95,9 +103,10 @@ def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
                 session_pages.account_router(access, sessions, accounts, pages),
                 key_pages.router(access, keys, pages, database, clock),
                 account_pages.router(access, accounts, pages, database),
+                audit_pages.audit_router(audit_pages.AuditDesk(database, clock, pages, member)),
             ),
             checks={"database": database.ping},
-            loops=(housekeeping,),
+            loops=(housekeeping, watch),
             lifespan=lifespan,
             static_folder=FOLDER / "static",
             trusted_origins=(origin_of(settings.identity_url),),

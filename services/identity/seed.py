@@ -17,19 +17,21 @@ from services.identity.accounts.rules import (
     password_problem,
 )
 from services.identity.app import hasher_for
-from services.identity.audit import repository as audit
-from services.identity.audit.models import Kind
 from services.identity.keys import repository as keys
 from services.identity.keys.rules import key_id_of
 from services.identity.keys.service import Issuer, store_key
 from services.identity.settings import IdentitySettings
+from shared import audit
 from shared.agencies import read_agencies, save_agencies
+from shared.audit import Action, Actor
 from shared.auth.roles import Role, Scope
 from shared.clock import SystemClock
 from shared.database import Database, Session
 from shared.ids import new_id
 
 log = structlog.get_logger(__name__)
+
+SEED = Actor.system("seed")
 
 AGENCIES_FILE = Path(__file__).parents[2] / "infra" / "demo" / "agencies.toml"
 SITE_AGENCY = "bao-hung-yen"
@@ -135,16 +137,17 @@ async def _create(
         session.add(account)
         await session.flush()
         await accounts.remember_hash(session, account.id, password_hash, now, PASSWORDS_REMEMBERED)
-        for agency, held in roles.items():
+        for agency, held in sorted(roles.items()):
             await accounts.set_roles(session, account.id, agency, held)
             await audit.record(
                 session,
-                Kind.ACCOUNT_CREATED,
-                at=now,
-                network="",
-                account_id=account.id,
+                Action.ACCOUNT_CREATED,
                 agency=agency,
-                detail={"roles": list(held), "by": "seed"},
+                at=now,
+                subject=f"account/{account.id}",
+                label=email,
+                after={"roles": list(held)},
+                actor=SEED,
             )
 
 
@@ -164,5 +167,5 @@ async def _seed_site_key(session: Session, key: str, now: datetime) -> None:
             name="Trang báo mẫu",
             scopes=SITE_SCOPES,
             now=now,
-            issuer=Issuer(None, ""),
+            issuer=Issuer(None, SEED),
         )

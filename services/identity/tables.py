@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sqlmodel import SQLModel
 
+from shared import audit
 from shared.agencies import define_table
 from shared.database import new_metadata
 
 METADATA = new_metadata()
 AGENCY = define_table(METADATA)
+AUDIT = audit.define_tables(METADATA)
 
 
 class Base(SQLModel):

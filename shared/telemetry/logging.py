@@ -40,6 +40,11 @@ def _clean(key: str, value: Any) -> Any:
     return value
 
 
+def redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields without secrets: by the look of their names, and of their values."""
+    return {name: _clean(str(name), value) for name, value in fields.items()}
+
+
 def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         event[key] = _clean(key, value)

@@ -22,6 +22,7 @@ from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
     BodyLimit,
+    RequestCaller,
     RequestMetrics,
     SameOriginGuard,
     SecurityHeaders,
@@ -123,5 +124,6 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
         csp=CSP.format(form_targets=targets),
         hsts=settings.environment == "production",
     )
+    app.add_middleware(RequestCaller, forwarded_hops=getattr(settings, "forwarded_hops", 0))
     app.add_middleware(RequestMetrics, service=service)
     return app

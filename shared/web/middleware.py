@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
+from shared.audit.caller import Caller, calling
+from shared.audit.rules import network_prefix
 from shared.errors import PROBLEM_TYPE_PREFIX
+from shared.ids import new_id
 from shared.telemetry import metrics
+from shared.web.visitor import caller_address
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -49,6 +55,29 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+class RequestCaller:
+    """Opens the request's :class:`Caller`: an id of its own (also ``X-Request-Id`` and in every log line), and the network."""
+
+    def __init__(self, app: ASGIApp, *, forwarded_hops: int) -> None:
+        self.app = app
+        self._hops = forwarded_hops
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = new_id().hex
+        network = network_prefix(caller_address(HTTPConnection(scope), self._hops))
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Request-Id", request_id)
+            await send(message)
+
+        with calling(Caller(request_id, network)), bound_contextvars(request_id=request_id):
+            await self.app(scope, receive, with_id)
 
 
 class SameOriginGuard:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from shared.audit.caller import Actor, known_as
 from shared.auth import IdentityClient, KeyPrincipal, StaffPrincipal
 from shared.errors import ProblemError, UnauthorizedError
 
@@ -56,6 +57,7 @@ class StaffAccess:
         principal = await self._identity.key(value) if scheme.lower() == "bearer" else None
         if principal is None:
             raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+        known_as(Actor.key(principal))
         return principal
 
     async def staff_or_key(self, request: Request) -> StaffPrincipal | KeyPrincipal:
@@ -66,4 +68,7 @@ class StaffAccess:
 
     async def _session(self, request: Request) -> StaffPrincipal | None:
         token = request.cookies.get(STAFF_COOKIE, "")
-        return await self._identity.staff(token) if token else None
+        principal = await self._identity.staff(token) if token else None
+        if principal is not None:
+            known_as(Actor.staff(principal))
+        return principal

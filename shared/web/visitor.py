@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 
 def forwarded_address(header: str, hops: int, direct: str) -> str:
@@ -13,7 +13,7 @@ def forwarded_address(header: str, hops: int, direct: str) -> str:
     return addresses[-hops] if len(addresses) >= hops else direct
 
 
-def caller_address(request: Request, hops: int) -> str:
+def caller_address(request: HTTPConnection, hops: int) -> str:
     """The address of whoever sent ``request``; ``hops`` is the setting ``forwarded_hops``."""
     # A proxy may add a header of its own instead of lengthening the caller's: together they are one list.
     header = ",".join(request.headers.getlist("x-forwarded-for"))

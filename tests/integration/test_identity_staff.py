@@ -43,7 +43,7 @@ async def kinds(identity, **where) -> list[str]:
     condition = " AND ".join(f"{name} = :{name}" for name in where) or "true"
     async with identity.database.read() as session:
         rows = await session.execute(
-            text(f"SELECT kind FROM audit_entry WHERE {condition} ORDER BY id"), where
+            text(f"SELECT action FROM audit_entry WHERE {condition} ORDER BY id"), where
         )
         return list(rows.scalars())
 
@@ -400,7 +400,7 @@ async def test_housekeeping_disables_accounts_that_nobody_used_for_45_days(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE audit_entry SET kind = 'nothing'",
+        "UPDATE audit_entry SET action = 'nothing'",
         "DELETE FROM audit_entry",
         "TRUNCATE audit_entry",
     ],

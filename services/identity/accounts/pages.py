@@ -37,7 +37,7 @@ def router(access: Access, accounts: AccountService, pages: Pages, database: Dat
     ) -> Response:
         async with database.read() as session:
             shown = await get_agency(session, agency)
-        members, entries = await accounts.members(agency, current.principal)
+        members = await accounts.members(agency, current.principal)
         return pages.render(
             request,
             "accounts.html",
@@ -45,8 +45,6 @@ def router(access: Access, accounts: AccountService, pages: Pages, database: Dat
             current=current,
             agency=shown,
             members=members,
-            entries=entries,
-            names={member.account.id: member.account.name for member in members},
             roles=ROLE_WORDS,
             fresh=fresh,
             problem=problem,
@@ -54,7 +52,7 @@ def router(access: Access, accounts: AccountService, pages: Pages, database: Dat
 
     async def manager_of(request: Request, agency: str) -> tuple[Current, Manager]:
         current = await access.administrator(request, agency)
-        return current, Manager(current.principal, access.visitor(request).network)
+        return current, Manager(current.principal)
 
     @routes.get("/{agency}")
     async def list_accounts(request: Request, agency: AgencyId) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,12 @@ from uuid import UUID
 from services.identity.accounts import repository, rules
 from services.identity.accounts.adapters.hasher import PasswordHasher
 from services.identity.accounts.models import Account, DisabledReason
-from services.identity.audit import repository as audit
-from services.identity.audit.models import AuditEntry, Kind
 from services.identity.authenticators import repository as attempts
 from services.identity.authenticators.service import Authenticator, Proven, TooMany
 from services.identity.sessions import repository as sessions
 from services.identity.sessions.service import Visitor, start_session
+from shared import audit
+from shared.audit import Action
 from shared.auth import StaffPrincipal
 from shared.auth.roles import Role
 from shared.clock import Clock
@@ -48,10 +48,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """The administrator who asks, and from where."""
+    """The administrator who asks."""
 
     principal: StaffPrincipal
-    network: str
 
 
 def one_time_password() -> str:
@@ -79,17 +78,15 @@ class AccountService:
         self._hasher = hasher
         self._authenticator = authenticator
 
-    async def members(
-        self, agency: str, manager: StaffPrincipal
-    ) -> tuple[list[Member], Sequence[AuditEntry]]:
-        """The agency's accounts and its latest audit entries."""
+    async def members(self, agency: str, manager: StaffPrincipal) -> list[Member]:
+        """The agency's accounts."""
         now = self._clock.now()
         async with self._database.read() as session:
             found = await repository.members(session, agency)
             locks = await attempts.locked_until(
                 session, [account.email for account, _ in found], now
             )
-            members = [
+            return [
                 Member(
                     account,
                     roles,
@@ -100,7 +97,6 @@ class AccountService:
                 )
                 for account, roles in found
             ]
-            return members, await audit.recent(session, agency)
 
     async def create(
         self, agency: str, email: str, name: str, roles: Iterable[str], manager: Manager
@@ -126,7 +122,7 @@ class AccountService:
             if known is not None:
                 if agency in await repository.roles_of(session, known.id):
                     raise ConflictError("This account is listed already", slug="account-exists")
-                await self._set_roles(session, known.id, agency, chosen, manager, now)
+                await self._set_roles(session, known, agency, chosen, now)
                 return None
             account = Account(
                 id=new_id(),
@@ -143,8 +139,8 @@ class AccountService:
             await repository.remember_hash(
                 session, account.id, password_hash, now, rules.PASSWORDS_REMEMBERED
             )
-            await self._record(session, Kind.ACCOUNT_CREATED, account.id, agency, manager, now)
-            await self._set_roles(session, account.id, agency, chosen, manager, now)
+            await self._record(session, Action.ACCOUNT_CREATED, account, agency, now)
+            await self._set_roles(session, account, agency, chosen, now)
         return password
 
     async def change_roles(
@@ -157,10 +153,10 @@ class AccountService:
         now = self._clock.now()
         async with self._database.transaction() as session:
             administrators = await repository.lock_administrators(session, agency)
-            await self._member(session, agency, account_id)
+            account = await self._member(session, agency, account_id)
             if Role.ADMIN not in chosen:
                 self._somebody_stays(administrators, account_id)
-            await self._set_roles(session, account_id, agency, chosen, manager, now)
+            await self._set_roles(session, account, agency, chosen, now)
 
     async def disable(self, agency: str, account_id: UUID, manager: Manager) -> None:
         """Ends every session of the account."""
@@ -178,7 +174,7 @@ class AccountService:
                 self._somebody_stays(others, account_id)
             account.disabled_at, account.disabled_reason = now, DisabledReason.ADMINISTRATOR
             await sessions.end_all(session, account_id, now)
-            await self._record(session, Kind.ACCOUNT_DISABLED, account_id, agency, manager, now)
+            await self._record(session, Action.ACCOUNT_DISABLED, account, agency, now)
 
     async def enable(self, agency: str, account_id: UUID, manager: Manager) -> None:
         now = self._clock.now()
@@ -186,7 +182,7 @@ class AccountService:
             account = await self._whole(session, agency, account_id, manager)
             account.disabled_at, account.disabled_reason = None, None
             account.last_active_at = now  # or a dormant account would sleep in again at once
-            await self._record(session, Kind.ACCOUNT_ENABLED, account_id, agency, manager, now)
+            await self._record(session, Action.ACCOUNT_ENABLED, account, agency, now)
 
     async def reset_password(self, agency: str, account_id: UUID, manager: Manager) -> str:
         """A new one-time password, shown this once; ends every session and the lock."""
@@ -200,7 +196,7 @@ class AccountService:
             )
             await attempts.clear_attempts(session, account.email)
             await sessions.end_all(session, account_id, now)
-            await self._record(session, Kind.PASSWORD_RESET, account_id, agency, manager, now)
+            await self._record(session, Action.PASSWORD_RESET, account, agency, now)
         return password
 
     async def unlock(self, agency: str, account_id: UUID, manager: Manager) -> None:
@@ -209,7 +205,7 @@ class AccountService:
         async with self._database.transaction() as session:
             account = await self._whole(session, agency, account_id, manager)
             if await attempts.clear_attempts(session, account.email):
-                await self._record(session, Kind.LOCK_CLEARED, account_id, agency, manager, now)
+                await self._record(session, Action.LOCK_CLEARED, account, agency, now)
 
     async def change_own_password(
         self, principal: StaffPrincipal, old: str, new: str, visitor: Visitor
@@ -249,14 +245,7 @@ class AccountService:
             await self._set_password(session, held, password_hash, now, one_time_until=None)
             await sessions.end_all(session, account.id, now)
             token = await start_session(session, account.id, visitor, now)
-            await audit.record(
-                session,
-                Kind.PASSWORD_CHANGED,
-                at=now,
-                network=visitor.network,
-                actor_id=account.id,
-                account_id=account.id,
-            )
+            await self._record(session, Action.PASSWORD_CHANGED, account, None, now)
         return token
 
     async def _set_password(
@@ -278,19 +267,25 @@ class AccountService:
     async def _set_roles(
         self,
         session: Session,
-        account_id: UUID,
+        account: Account,
         agency: str,
         roles: Iterable[Role],
-        manager: Manager,
         now: datetime,
     ) -> None:
-        before = (await repository.roles_of(session, account_id)).get(agency, frozenset())
+        before = (await repository.roles_of(session, account.id)).get(agency, frozenset())
         after = sorted(str(role) for role in roles)
         if before == set(after):
             return
-        await repository.set_roles(session, account_id, agency, after)
-        detail = {"before": sorted(before), "after": after}
-        await self._record(session, Kind.ROLES_CHANGED, account_id, agency, manager, now, detail)
+        await repository.set_roles(session, account.id, agency, after)
+        await self._record(
+            session,
+            Action.ROLES_CHANGED,
+            account,
+            agency,
+            now,
+            before={"roles": sorted(before)},
+            after={"roles": after},
+        )
 
     async def _member(self, session: Session, agency: str, account_id: UUID) -> Account:
         """The account, held. Raises :class:`NotFoundError` when it has no role at the agency."""
@@ -317,23 +312,24 @@ class AccountService:
         if without in administrators and len(administrators) == 1:
             raise ConflictError("An agency needs an administrator", slug="last-administrator")
 
+    @staticmethod
     async def _record(
-        self,
         session: Session,
-        kind: Kind,
-        account_id: UUID,
-        agency: str,
-        manager: Manager,
+        action: Action,
+        account: Account,
+        agency: str | None,
         now: datetime,
-        detail: dict[str, Any] | None = None,
+        *,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
     ) -> None:
         await audit.record(
             session,
-            kind,
-            at=now,
-            network=manager.network,
-            actor_id=manager.principal.account_id,
-            account_id=account_id,
+            action,
             agency=agency,
-            detail=detail,
+            at=now,
+            subject=f"account/{account.id}",
+            label=account.email,
+            before=before,
+            after=after,
         )

@@ -18,10 +18,10 @@ from services.identity.accounts.rules import (
     normalise_email,
     normalise_password,
 )
-from services.identity.audit import repository as audit
-from services.identity.audit.models import Kind
 from services.identity.authenticators import repository, rules
 from services.identity.metrics import SIGN_INS
+from shared import audit
+from shared.audit import STRANGER, Action
 from shared.clock import Clock
 from shared.database import Database
 
@@ -82,7 +82,7 @@ class PasswordAuthenticator:
             account = await accounts.by_email(session, email)
         right = await self._hasher.verify(account.password_hash if account else None, password)
         if account is None or not right or not self._may_enter(account):
-            await self._failed(email, account, network)
+            await self._failed(email, account)
             return Refused()
         await self._succeeded(account, password, network)
         return Proven(account.id)
@@ -111,23 +111,32 @@ class PasswordAuthenticator:
             await repository.save_network(session, network, *after)
             await repository.save_attempts(session, email, verdict.after)
             if after[1] == self._network_failures:
-                await audit.record(session, Kind.NETWORK_LIMITED, at=now, network=network)
+                await audit.record(
+                    session,
+                    Action.NETWORK_LIMITED,
+                    agency=None,
+                    at=now,
+                    subject="network",
+                    actor=STRANGER,
+                )
         return None
 
-    async def _failed(self, email: str, account: Account | None, network: str) -> None:
+    async def _failed(self, email: str, account: Account | None) -> None:
         now = self._clock.now()
         async with self._database.transaction() as session:
             state = await repository.lock_attempts(session, email, now)
             who: dict[str, Any] = {
+                "agency": None,
                 "at": now,
-                "network": network,
-                "account_id": account.id if account else None,
                 # What was typed may be somebody's password: only its digest is kept.
-                "detail": {"email_sha256": repository.email_digest(email).hex()},
+                "subject": f"account/{account.id}"
+                if account
+                else f"address/{repository.email_digest(email).hex()}",
+                "actor": STRANGER,
             }
-            await audit.record(session, Kind.SIGN_IN_FAILED, **who)
+            await audit.record(session, Action.SIGN_IN_FAILED, **who)
             if state.locked_until is not None and state.failures >= rules.FAILURES_ALLOWED:
-                await audit.record(session, Kind.LOCKED_OUT, **who)
+                await audit.record(session, Action.LOCKED_OUT, **who)
         SIGN_INS.labels("refused").inc()
 
     async def _succeeded(self, account: Account, password: str, network: str) -> None:

@@ -72,8 +72,8 @@ def router(
             problem=problem,
         )
 
-    def issuer(request: Request, current: Current) -> Issuer:
-        return Issuer(current.principal.account_id, access.visitor(request).network)
+    def issuer(current: Current) -> Issuer:
+        return Issuer(current.principal.account_id)
 
     @routes.get("/{agency}")
     async def list_keys(request: Request, agency: AgencyId) -> Response:
@@ -89,9 +89,7 @@ def router(
     ) -> Response:
         current = await access.administrator(request, agency)
         try:
-            fresh = await keys.create(
-                agency, name, scopes or [], request_id, issuer(request, current)
-            )
+            fresh = await keys.create(agency, name, scopes or [], request_id, issuer(current))
         except (InvalidInputError, ConflictError) as error:
             return await show(request, agency, current, status=error.status, problem=error.slug)
         return await show(request, agency, current, status=201, fresh=fresh)
@@ -102,7 +100,7 @@ def router(
     ) -> Response:
         current = await access.administrator(request, agency)
         try:
-            fresh = await keys.rotate(agency, key_id, request_id, issuer(request, current))
+            fresh = await keys.rotate(agency, key_id, request_id, issuer(current))
         except ConflictError as error:
             return await show(request, agency, current, status=error.status, problem=error.slug)
         return await show(request, agency, current, status=201, fresh=fresh)
@@ -110,7 +108,7 @@ def router(
     @routes.post("/{agency}/{key_id}/revoke", dependencies=[Depends(access.verify_form)])
     async def revoke_key(request: Request, agency: AgencyId, key_id: KeyId) -> Response:
         current = await access.administrator(request, agency)
-        await keys.revoke(agency, key_id, issuer(request, current))
+        await keys.revoke(agency, key_id, issuer(current))
         return RedirectResponse(f"/keys/{agency}", status_code=303)
 
     return routes

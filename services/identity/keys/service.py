@@ -12,10 +12,10 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from services.identity.audit import repository as audit
-from services.identity.audit.models import Kind
 from services.identity.keys import repository, rules
 from services.identity.keys.models import ServiceKey
+from shared import audit
+from shared.audit import Action, Actor
 from shared.auth import KeyPrincipal
 from shared.clock import Clock
 from shared.database import Database, Session
@@ -24,10 +24,10 @@ from shared.errors import ConflictError, FieldError, InvalidInputError, NotFound
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who asks for the change, and from where."""
+    """Who asks for the change; ``actor`` where no request says it."""
 
     account_id: UUID | None
-    network: str
+    actor: Actor | None = None
 
 
 def key_hash(key: str) -> bytes:
@@ -51,7 +51,7 @@ async def store_key(
     scopes: list[str],
     now: datetime,
     issuer: Issuer,
-    kind: Kind = Kind.KEY_CREATED,
+    action: Action = Action.KEY_CREATED,
     replaces: str | None = None,
 ) -> ServiceKey:
     """Keep a key's hash in the caller's transaction, with its audit entry."""
@@ -73,13 +73,14 @@ async def store_key(
     await repository.add(session, row)
     await audit.record(
         session,
-        kind,
-        at=now,
-        network=issuer.network,
-        actor_id=issuer.account_id,
+        action,
         agency=agency,
-        detail={"key": key_id, "name": name, "scopes": scopes}
-        | ({"replaces": replaces} if replaces else {}),
+        at=now,
+        subject=f"key/{key_id}",
+        label=name,
+        before={"key": replaces} if replaces else None,
+        after={"scopes": scopes},
+        actor=issuer.actor,
     )
     return row
 
@@ -170,7 +171,7 @@ class KeyService:
                     scopes=list(old.scopes),
                     now=now,
                     issuer=issuer,
-                    kind=Kind.KEY_ROTATED,
+                    action=Action.KEY_ROTATED,
                     replaces=old.id,
                 )
         except IntegrityError as error:
@@ -187,12 +188,12 @@ class KeyService:
             row.revoked_at = now
             await audit.record(
                 session,
-                Kind.KEY_REVOKED,
-                at=now,
-                network=issuer.network,
-                actor_id=issuer.account_id,
+                Action.KEY_REVOKED,
                 agency=agency,
-                detail={"key": key_id},
+                at=now,
+                subject=f"key/{key_id}",
+                label=row.name,
+                before={"scopes": row.scopes},
             )
 
     async def _lock(self, session: Session, agency: str, key_id: str) -> ServiceKey:

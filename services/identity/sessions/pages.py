@@ -70,7 +70,7 @@ def sign_in_router(
 
     @routes.post("/sign-out", dependencies=[Depends(access.verify_form)])
     async def sign_out(request: Request) -> Response:
-        await sessions.sign_out(access.token(request), access.visitor(request))
+        await sessions.sign_out(access.token(request))
         answer = RedirectResponse("/sign-in", status_code=303)
         access.clear_cookie(answer)
         return answer
@@ -153,7 +153,7 @@ def account_router(
     @routes.post("/account/sessions/{session_id}/end", dependencies=[Depends(access.verify_form)])
     async def end_session(request: Request, session_id: UUID) -> Response:
         current = await access.signed_in(request)
-        await sessions.end_own(current, session_id, access.visitor(request))
+        await sessions.end_own(current, session_id)
         return RedirectResponse("/account", status_code=303)
 
     return routes

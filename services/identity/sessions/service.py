@@ -10,14 +10,16 @@ from datetime import datetime
 from uuid import UUID
 
 from services.identity.accounts import repository as accounts
+from services.identity.accounts.models import Account
 from services.identity.accounts.rules import DORMANT_AFTER
-from services.identity.audit import repository as audit
-from services.identity.audit.models import Kind
 from services.identity.authenticators import repository as attempts
 from services.identity.authenticators.rules import FORGET_AFTER
 from services.identity.authenticators.service import Authenticator, Proven, Refused, TooMany
 from services.identity.sessions import repository, rules
 from services.identity.sessions.models import StaffSession
+from shared import audit
+from shared.audit import Action, Actor
+from shared.audit.caller import ActorKind
 from shared.auth import StaffPrincipal
 from shared.clock import Clock
 from shared.database import Database, Session
@@ -72,6 +74,19 @@ async def start_session(session: Session, account_id: UUID, visitor: Visitor, no
     return token
 
 
+async def _record(session: Session, action: Action, account: Account, now: datetime) -> None:
+    """Of a session's beginning and end the account itself is the actor."""
+    await audit.record(
+        session,
+        action,
+        agency=None,
+        at=now,
+        subject=f"account/{account.id}",
+        label=account.email,
+        actor=Actor(ActorKind.STAFF, str(account.id), account.email),
+    )
+
+
 class SessionService:
     """Use cases about sessions."""
 
@@ -96,14 +111,7 @@ class SessionService:
                 await repository.end_by_token(session, token_hash(old_token), now)
             await accounts.touch(session, account.id, now)
             token = await start_session(session, account.id, visitor, now)
-            await audit.record(
-                session,
-                Kind.SIGNED_IN,
-                at=now,
-                network=visitor.network,
-                actor_id=account.id,
-                account_id=account.id,
-            )
+            await _record(session, Action.SIGNED_IN, account, now)
         return SignedIn(token)
 
     async def current(self, token: str) -> Current | None:
@@ -135,19 +143,13 @@ class SessionService:
             account.one_time_until is not None,
         )
 
-    async def sign_out(self, token: str, visitor: Visitor) -> None:
+    async def sign_out(self, token: str) -> None:
         now = self._clock.now()
         async with self._database.transaction() as session:
             account_id = await repository.end_by_token(session, token_hash(token), now)
-            if account_id is not None:
-                await audit.record(
-                    session,
-                    Kind.SIGNED_OUT,
-                    at=now,
-                    network=visitor.network,
-                    actor_id=account_id,
-                    account_id=account_id,
-                )
+            account = await accounts.by_id(session, account_id) if account_id else None
+            if account is not None:
+                await _record(session, Action.SIGNED_OUT, account, now)
 
     async def own_sessions(self, current: Current) -> Sequence[StaffSession]:
         now = self._clock.now()
@@ -157,7 +159,7 @@ class SessionService:
                 session, current.principal.account_id, seen_since=now - idle, now=now
             )
 
-    async def end_own(self, current: Current, session_id: UUID, visitor: Visitor) -> None:
+    async def end_own(self, current: Current, session_id: UUID) -> None:
         """Raises :class:`NotFoundError` for anybody else's session."""
         now = self._clock.now()
         account_id = current.principal.account_id
@@ -166,11 +168,11 @@ class SessionService:
                 raise NotFoundError
             await audit.record(
                 session,
-                Kind.SESSION_ENDED,
+                Action.SESSION_ENDED,
+                agency=None,
                 at=now,
-                network=visitor.network,
-                actor_id=account_id,
-                account_id=account_id,
+                subject=f"account/{account_id}",
+                label=current.principal.email,
             )
 
     async def housekeeping(self) -> None:
@@ -181,11 +183,12 @@ class SessionService:
                 await repository.end_all(session, account_id, now)
                 await audit.record(
                     session,
-                    Kind.ACCOUNT_DISABLED,
+                    Action.ACCOUNT_DISABLED,
+                    agency=None,
                     at=now,
-                    network="",
-                    account_id=account_id,
-                    detail={"reason": "dormant"},
+                    subject=f"account/{account_id}",
+                    after={"reason": "dormant"},
+                    actor=Actor.system("identity-housekeeping"),
                 )
             await attempts.purge(session, now - 2 * FORGET_AFTER)
             await repository.purge(session, now - rules.KEEP_ENDED)

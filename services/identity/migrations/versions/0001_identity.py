@@ -1,6 +1,7 @@
 """Accounts, roles, sessions, sign-in limits, service keys, audit trail."""
 
 from shared.agencies import SCHEMA_V1 as AGENCY
+from shared.audit import SCHEMA_V1 as AUDIT
 from shared.database.migrations import run_script
 
 revision = "0001"
@@ -90,27 +91,8 @@ CREATE TABLE service_key (
     revoked_at timestamptz
 );
 CREATE INDEX ix_service_key_agency ON service_key (agency);
-
-CREATE TABLE audit_entry (
-    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_audit_entry PRIMARY KEY,
-    at timestamptz NOT NULL,
-    kind text NOT NULL,
-    actor_id uuid CONSTRAINT fk_audit_entry_actor_id_account REFERENCES account (id),
-    account_id uuid CONSTRAINT fk_audit_entry_account_id_account REFERENCES account (id),
-    agency text CONSTRAINT fk_audit_entry_agency_agency REFERENCES agency (id),
-    network text NOT NULL,
-    detail jsonb NOT NULL
-);
-CREATE INDEX ix_audit_entry_account_id ON audit_entry (account_id);
-CREATE INDEX ix_audit_entry_agency_at ON audit_entry (agency, at);
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$;
-CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE ON audit_entry
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 
 def upgrade() -> None:
-    run_script(AGENCY, SCHEMA)
+    run_script(AGENCY, AUDIT, SCHEMA)

@@ -1,1 +1,0 @@
-"""The audit trail: append-only, enforced by the database."""

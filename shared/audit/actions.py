@@ -1,0 +1,99 @@
+"""What can stand in a trail. One vocabulary for all services, because a person reads them side by side."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What was done. Values never change once written: they are in chains that nobody may rewrite."""
+
+    # Sign-in, accounts, keys
+    SIGNED_IN = "signed-in"
+    SIGN_IN_FAILED = "sign-in-failed"
+    LOCKED_OUT = "locked-out"
+    NETWORK_LIMITED = "network-limited"
+    LOCK_CLEARED = "lock-cleared"
+    SIGNED_OUT = "signed-out"
+    SESSION_ENDED = "session-ended"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
+    PASSWORD_RESET = "password-reset"  # noqa: S105 (a name)
+    ACCOUNT_CREATED = "account-created"
+    ACCOUNT_DISABLED = "account-disabled"
+    ACCOUNT_ENABLED = "account-enabled"
+    ROLES_CHANGED = "roles-changed"
+    KEY_CREATED = "key-created"
+    KEY_ROTATED = "key-rotated"
+    KEY_REVOKED = "key-revoked"
+    # Paywall
+    POLICY_CREATED = "policy-created"
+    POLICY_CHANGED = "policy-changed"
+    ENTITLEMENTS_REBUILT = "entitlements-rebuilt"
+    # Subscriptions and payments
+    PRODUCT_SAVED = "product-saved"
+    PLAN_SAVED = "plan-saved"
+    WEBHOOKS_REPLAYED = "webhooks-replayed"
+    # Advertising
+    ADVERTISER_CREATED = "advertiser-created"
+    PLACEMENT_SAVED = "placement-saved"
+    AD_PRODUCT_SAVED = "ad-product-saved"
+    RATE_SET = "rate-set"
+    ORDER_CREATED = "order-created"
+    LINE_CHANGED = "line-changed"
+    CREATIVE_CREATED = "creative-created"
+    CREATIVE_CHANGED = "creative-changed"
+    CREATIVE_IMAGE_CHANGED = "creative-image-changed"
+    # Finance
+    BASELINE_UPLOADED = "baseline-uploaded"
+    BASELINE_COMPOSED = "baseline-composed"
+    BASELINE_FROZEN = "baseline-frozen"
+    BASELINE_DISCARDED = "baseline-discarded"
+    IMPORT_UPLOADED = "import-uploaded"
+    IMPORT_CONFIRMED = "import-confirmed"
+    # Operations, and the trail itself
+    DEAD_LETTERS_REPLAYED = "dead-letters-replayed"
+    AUDIT_EXPORTED = "audit-exported"
+
+
+#: In English; the Vietnamese is in ``locale/vi.po``. A test fails when an action has no words.
+WORDS: dict[Action, str] = {
+    Action.SIGNED_IN: "Signed in",
+    Action.SIGN_IN_FAILED: "Sign-in failed",
+    Action.LOCKED_OUT: "Locked out",
+    Action.NETWORK_LIMITED: "Network limited",
+    Action.LOCK_CLEARED: "Lock cleared",
+    Action.SIGNED_OUT: "Signed out",
+    Action.SESSION_ENDED: "Session ended",
+    Action.PASSWORD_CHANGED: "Password changed",
+    Action.PASSWORD_RESET: "Password reset",
+    Action.ACCOUNT_CREATED: "Account created",
+    Action.ACCOUNT_DISABLED: "Account disabled",
+    Action.ACCOUNT_ENABLED: "Account enabled",
+    Action.ROLES_CHANGED: "Roles changed",
+    Action.KEY_CREATED: "Key created",
+    Action.KEY_ROTATED: "Key rotated",
+    Action.KEY_REVOKED: "Key revoked",
+    Action.POLICY_CREATED: "Paywall policy created",
+    Action.POLICY_CHANGED: "Paywall policy changed",
+    Action.ENTITLEMENTS_REBUILT: "Entitlements rebuilt",
+    Action.PRODUCT_SAVED: "Reading product saved",
+    Action.PLAN_SAVED: "Plan saved",
+    Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
+    Action.ADVERTISER_CREATED: "Advertiser created",
+    Action.PLACEMENT_SAVED: "Placement saved",
+    Action.AD_PRODUCT_SAVED: "Advertising product saved",
+    Action.RATE_SET: "Price set",
+    Action.ORDER_CREATED: "Order created",
+    Action.LINE_CHANGED: "Line changed",
+    Action.CREATIVE_CREATED: "Creative created",
+    Action.CREATIVE_CHANGED: "Creative changed",
+    Action.CREATIVE_IMAGE_CHANGED: "Creative's image changed",
+    Action.BASELINE_UPLOADED: "Baseline uploaded",
+    Action.BASELINE_COMPOSED: "Baseline composed",
+    Action.BASELINE_FROZEN: "Baseline frozen",
+    Action.BASELINE_DISCARDED: "Baseline discarded",
+    Action.IMPORT_UPLOADED: "Revenue file uploaded",
+    Action.IMPORT_CONFIRMED: "Revenue file recorded",
+    Action.DEAD_LETTERS_REPLAYED: "Dead letters replayed",
+    Action.AUDIT_EXPORTED: "Audit trail downloaded",
+}
