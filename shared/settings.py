@@ -1,27 +1,206 @@
 """Settings every process shares; each service adds its own in its ``settings.py``.
 
 Values come from the environment or from files (``SECRETS_DIR``, one file a setting), never from code.
-Every field is documented in ``docs/settings.md``; a test fails when one is not.
+Every field is documented in ``docs/settings.md``; a test fails when one is not. ``CHECKS`` is the table of what a deployed
+process refuses (``shared.startup``); a service's class has a table of its own beside it.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.sites import same_site
+from shared.startup.load import RefusedSettingsError, duties
+from shared.startup.rules import (
+    DEPLOYED,
+    DEVELOPER,
+    LOCAL,
+    PRODUCTION,
+    REHEARSAL,
+    SERVING,
+    TESTS,
+    Check,
+    Duty,
+    bus_in_the_clear,
+    bus_without_credentials,
+    database_in_the_clear,
+    internal_address_wrong,
+    is_loopback,
+    local_address_wrong,
+    public_address_wrong,
+    reachable_address,
+    refusals,
+    rehearsal_address_wrong,
+    repeated,
+    weak,
+    weak_password,
+)
+
+PUBLIC_ADDRESSES = (
+    "billing_url",
+    "paywall_url",
+    "ads_url",
+    "metrics_url",
+    "identity_url",
+    "news_site_url",
+)
+INTERNAL_ADDRESSES = ("identity_internal_url", "billing_internal_url")
+STRONG = "24 characters or more, made at random (openssl rand -hex 24)"
+
+
+def _is(wrong: Callable[[str], bool], field: str) -> Callable[[Any], bool]:
+    """Whether ``wrong`` holds of one field."""
+    return lambda settings: wrong(getattr(settings, field))
+
+
+def _addresses() -> tuple[Check, ...]:
+    """Where browsers and the other processes find each part."""
+    checks: list[Check] = []
+    for field in PUBLIC_ADDRESSES:
+        name = field.upper()
+        checks += [
+            Check(
+                name,
+                _is(public_address_wrong, field),
+                "https:// and a public host name, nothing behind it",
+                where=PRODUCTION,
+            ),
+            Check(
+                name,
+                _is(rehearsal_address_wrong, field),
+                "https:// and a name below .test or .localhost: a rehearsal has no public names",
+                where=REHEARSAL,
+            ),
+            Check(
+                name,
+                _is(local_address_wrong, field),
+                "a loopback address (127.0.0.1, localhost): nothing local is public; "
+                "ENVIRONMENT=production serves readers",
+                where=DEVELOPER,
+            ),
+            Check(
+                name,
+                _is(reachable_address, field),
+                "a loopback address or a reserved name: nothing of a test is public",
+                where=TESTS,
+            ),
+        ]
+    for field in INTERNAL_ADDRESSES:
+        checks.append(
+            Check(
+                field.upper(),
+                _is(internal_address_wrong, field),
+                "https://, or http:// to a name of one label or loopback, which never leaves the machine",
+            )
+        )
+    return tuple(checks)
+
+
+#: What every process checks. A service's own ``CHECKS`` come after these.
+SHARED_CHECKS = (
+    *_addresses(),
+    Check(
+        "PAYWALL_URL",
+        lambda s: not same_site(s.news_site_url, s.paywall_url, s.billing_url),
+        "on one site with NEWS_SITE_URL and BILLING_URL (one registrable domain): browsers send the meter's and the "
+        "reader's cookies to no other",
+    ),
+    Check(
+        "HOST",
+        lambda s: not is_loopback(s.host),
+        "a loopback address: a developer's machine serves nobody else",
+        where=LOCAL,
+    ),
+    Check("CLOCK_OFFSET_SECONDS", lambda s: s.clock_offset_seconds != 0, "0"),
+    Check("LOG_LEVEL", lambda s: s.log_level.upper() == "DEBUG", "INFO or higher"),
+    Check(
+        "DATABASE_URL",
+        lambda s: not s.database_url.startswith(("postgresql://", "postgres://")),
+        "postgresql://role:password@host/database",
+    ),
+    Check(
+        "DATABASE_URL",
+        lambda s: bool(s.database_url) and weak_password(s.database_url),
+        f"with a password of {STRONG}",
+    ),
+    Check(
+        "DATABASE_URL",
+        lambda s: urlsplit(s.database_url).username == "postgres",
+        "the service's own role, never the superuser",
+    ),
+    Check(
+        "DATABASE_URL",
+        lambda s: database_in_the_clear(s.database_url),
+        "with ?sslmode=verify-full where the database is on another machine",
+    ),
+    Check(
+        "NATS_URL",
+        lambda s: bus_without_credentials(s.nats_url),
+        "with the process's own user and password: nats://user:password@host:4222",
+        duties=SERVING,
+    ),
+    Check(
+        "NATS_URL",
+        lambda s: bus_in_the_clear(s.nats_url),
+        "tls:// where NATS is on another machine",
+        duties=SERVING,
+    ),
+    Check("SCRAPE_TOKEN", lambda s: weak(s.scrape_token), STRONG, duties=SERVING),
+    Check(
+        "FORM_TOKEN_SECRET",
+        lambda s: weak(s.form_token_secret),
+        STRONG,
+        duties=frozenset({Duty.WEB}),
+    ),
+    Check(
+        "secrets",
+        lambda s: repeated([*s.secrets(), urlsplit(s.database_url).password or ""]),
+        "each different: two of them have the same value",
+    ),
+)
+#: For every service but identity itself, which answers.
+ASKS_IDENTITY = (
+    Check(
+        "IDENTITY_INTERNAL_KEY",
+        lambda s: weak(s.identity_internal_key),
+        STRONG,
+        duties=frozenset({Duty.WEB}),
+    ),
+)
+#: For those that bound tries by the caller's address.
+COUNTS_CALLERS = (
+    Check(
+        "FORWARDED_HOPS",
+        lambda s: not s.forwarded_hops,
+        "1 or more, counted: https in front means a proxy in front, and without its word all callers have one address",
+        duties=frozenset({Duty.WEB}),
+    ),
+)
 
 
 class ServiceSettings(BaseSettings):
     """The environment of one process."""
 
     model_config = SettingsConfigDict(
-        extra="ignore", frozen=True, secrets_dir=os.environ.get("SECRETS_DIR")
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        secrets_dir=os.environ.get("SECRETS_DIR"),
     )
+    #: The class's own table of what is refused, after those of its bases and :data:`SHARED_CHECKS`.
+    CHECKS: ClassVar[tuple[Check, ...]] = ()
 
-    environment: Literal["local", "test", "production"] = Field(
-        default="production", description="Which checks apply; production refuses weak settings."
+    environment: Literal["local", "test", "rehearsal", "production"] = Field(
+        default="production",
+        description="Which checks apply. production serves readers; rehearsal is the same with the payment sandbox, on "
+        "names below .test or .localhost only; local and test are a developer's machine.",
     )
     host: str = Field(default="127.0.0.1", description="Address the HTTP server binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the HTTP server.")
@@ -56,10 +235,17 @@ class ServiceSettings(BaseSettings):
         default="http://127.0.0.1:8000", description="Public URL of the agency's website."
     )
     scrape_token: str = Field(
-        default="", description="Bearer token Prometheus sends to /metrics; needed in production."
+        default="", description="Bearer token Prometheus sends to /metrics; needed where deployed."
     )
     form_token_secret: str = Field(
         default="", description="Secret behind the forms' tokens (16 characters or more)."
+    )
+    forwarded_hops: int | None = Field(
+        default=None,
+        ge=0,
+        le=5,
+        description="Trusted proxies in front: the caller's address is that far from the right "
+        "in X-Forwarded-For. Unset or 0: the connection's own address.",
     )
     assets_dir: str = Field(
         default=".local/assets", description="Folder with htmx and the style sheet (from npm)."
@@ -72,7 +258,7 @@ class ServiceSettings(BaseSettings):
         default=0.01, ge=0, le=1, description="Share of requests that are traced."
     )
     clock_offset_seconds: int = Field(
-        default=0, description="Shifts the clock; refused in production unless 0."
+        default=0, description="Shifts the clock; refused unless 0 where deployed."
     )
 
     @property
@@ -85,8 +271,24 @@ class ServiceSettings(BaseSettings):
         """Where this process fetches billing's public keys."""
         return (self.billing_internal_url or self.billing_url).rstrip("/")
 
+    @property
+    def deployed(self) -> bool:
+        """Behind TLS, for others than its developer: cookies are Secure, nothing is derived or made up."""
+        return self.environment in DEPLOYED
+
+    @property
+    def hops(self) -> int:
+        """Proxies in front whose word about the caller is believed."""
+        return self.forwarded_hops or 0
+
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets of this process, each of which must be a value of its own."""
+        return (self.scrape_token, self.form_token_secret, self.identity_internal_key)
+
     def model_post_init(self, _context: object) -> None:
-        if self.environment == "production" and self.clock_offset_seconds != 0:
-            raise ValueError("CLOCK_OFFSET_SECONDS must be 0 in production")
-        if self.environment == "production" and not self.scrape_token:
-            raise ValueError("SCRAPE_TOKEN must be set in production")
+        """Raises ``RefusedSettingsError`` (as part of pydantic's) with everything the tables refuse."""
+        tables = [vars(base).get("CHECKS", ()) for base in reversed(type(self).__mro__)]
+        checks = [*SHARED_CHECKS, *(check for table in tables for check in table)]
+        found = refusals(self, checks, self.environment, duties.get())
+        if found:
+            raise RefusedSettingsError(found)

@@ -12,6 +12,7 @@ from services.ads.settings import AdsSettings
 from services.ads.worker import main as worker
 from shared.cli import service_cli
 from shared.database import Database
+from shared.startup import Duty, load_settings
 
 app = service_cli(
     "ads",
@@ -30,7 +31,9 @@ def rebuild_counters() -> None:
 
 
 async def _rebuild() -> None:
-    database = Database(AdsSettings().database_url, application_name="ads-rebuild")
+    database = Database(
+        load_settings(AdsSettings, Duty.COMMAND, "ads").database_url, application_name="ads-rebuild"
+    )
     try:
         async with database.transaction() as session:
             differences = await rebuild(session)

@@ -23,6 +23,7 @@ from shared.auth import IdentityClient
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.loops import Loop, supervise
+from shared.startup import Duty, load_settings
 from shared.web import FrontDoor, WebParts, create_app
 from shared.web.staff import StaffAccess
 
@@ -31,7 +32,7 @@ CONSOLE = Path(__file__).parent / "console"
 
 def create() -> ASGIApp:
     """What the server runs."""
-    return build(AdsSettings())
+    return build(load_settings(AdsSettings, Duty.WEB, "ads"))
 
 
 def build(settings: AdsSettings, transport: httpx.AsyncBaseTransport | None = None) -> FrontDoor:

@@ -18,6 +18,7 @@ from services.ads.creatives.service import CreativeText
 from services.ads.settings import AdsSettings
 from shared.agencies import Agency, at_website, get_agency, read_agencies, save_agencies
 from shared.database import Database, Session
+from shared.startup import Duty, load_settings
 
 AGENCIES = Path(__file__).parents[2] / "infra" / "demo" / "agencies.toml"
 RATES_FROM = date(2026, 1, 1)
@@ -126,7 +127,7 @@ DEMOS = {"bao-hung-yen": HUNG_YEN, "dai-song-hong": SONG_HONG}
 
 async def seed() -> None:
     """Load the example agencies. Safe to repeat: only what is missing is added."""
-    settings = AdsSettings()
+    settings = load_settings(AdsSettings, Duty.SETUP, "ads")
     database = Database(settings.database_url, application_name="ads-seed")
     try:
         await seed_database(database, settings)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
-from shared.settings import ServiceSettings
+from shared.settings import ASKS_IDENTITY, ServiceSettings
+from shared.startup.rules import SERVING, Check, weak
 
 INSECURE_KEYS = "0:local-only-token-key"
 
 
 class AdsSettings(ServiceSettings):
     """The environment of one process of ads."""
+
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        *ASKS_IDENTITY,
+        Check(
+            "ADS_TOKEN_KEYS",
+            lambda s: (
+                s.ads_token_keys in ("", INSECURE_KEYS)
+                or any(weak(one) for one in _secrets_of(s.ads_token_keys))
+            ),
+            "number:secret,number:secret, each secret 24 characters or more, made at random",
+            duties=SERVING,
+        ),
+    )
 
     ads_token_keys: str = Field(
         default=INSECURE_KEYS,
@@ -50,7 +66,9 @@ class AdsSettings(ServiceSettings):
         default=2, ge=1, le=16, description="Connections that write counted impressions."
     )
 
-    def model_post_init(self, context: object) -> None:
-        super().model_post_init(context)
-        if self.environment == "production" and self.ads_token_keys == INSECURE_KEYS:
-            raise ValueError("ADS_TOKEN_KEYS must be set in production")
+    def secrets(self) -> tuple[str, ...]:
+        return (*super().secrets(), *_secrets_of(self.ads_token_keys))
+
+
+def _secrets_of(keys: str) -> list[str]:
+    return [part.partition(":")[2].strip() for part in keys.split(",") if part.strip()]

@@ -17,6 +17,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.loops import Loop, every
 from shared.outbox import OutboxRelay
+from shared.startup import Duty, load_settings
 from shared.worker import WorkerParts, run_worker
 
 TIMER_SECONDS = 1.0
@@ -55,7 +56,7 @@ class Timers:
 
 async def main() -> None:
     """Run until told to stop."""
-    settings = AdsSettings()
+    settings = load_settings(AdsSettings, Duty.WORKER, "ads")
     clock = SystemClock(settings.clock_offset_seconds)
     database = Database(
         settings.database_url,

@@ -9,8 +9,10 @@ import typer
 
 from services.billing import seed, worker
 from services.billing.composition import build
+from services.billing.set_up import take_in
 from services.billing.settings import BillingSettings
 from shared.cli import service_cli
+from shared.startup import Duty, load_settings
 
 app = service_cli(
     "billing",
@@ -19,6 +21,7 @@ app = service_cli(
     web_factory="services.billing.app:create",
     worker=worker.main,
     seed=seed.main,
+    take_in=take_in,
 )
 webhooks = typer.Typer(
     help="The inbox of notifications from payment providers.", no_args_is_help=True
@@ -47,7 +50,7 @@ def replay_command(
 
 
 async def _list(state: str | None, limit: int) -> None:
-    billing = build(BillingSettings(), role="webhooks")
+    billing = build(load_settings(BillingSettings, Duty.COMMAND, "billing"), role="webhooks")
     try:
         events = await billing.webhooks.listing(state, limit)
     finally:
@@ -61,7 +64,7 @@ async def _list(state: str | None, limit: int) -> None:
 
 
 async def _replay(events: list[str] | None) -> None:
-    billing = build(BillingSettings(), role="webhooks")
+    billing = build(load_settings(BillingSettings, Duty.COMMAND, "billing"), role="webhooks")
     try:
         replayed = await billing.webhooks.replay(events)
     finally:

@@ -22,6 +22,7 @@ from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.auth import IdentityClient
 from shared.mail.pages import outbox_router
+from shared.startup import Duty, load_settings
 from shared.telemetry import configure_logging, configure_tracing
 from shared.web import FrontDoor, Pages, WebParts, create_app
 from shared.web.staff import StaffAccess
@@ -31,7 +32,7 @@ HERE = Path(__file__).parent
 
 def create() -> ASGIApp:
     """The application, from the environment."""
-    settings = BillingSettings()
+    settings = load_settings(BillingSettings, Duty.WEB, "billing")
     configure_logging("billing", level=settings.log_level, fmt=settings.log_format)
     configure_tracing("billing", sample_ratio=settings.trace_sample_ratio)
     return assemble(build(settings))

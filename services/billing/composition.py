@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-
-import structlog
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
@@ -24,11 +19,10 @@ from services.billing.settings import BillingSettings
 from services.billing.subscriptions.service import Subscriptions
 from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
+from shared.auth.key_files import make_key_file
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.mail import mail_sender
-
-log = structlog.get_logger(__name__)
 
 ISSUER = "press-billing"
 Check = Callable[[], Awaitable[None]]
@@ -75,12 +69,7 @@ def build(
             settings.database_pool_size, settings.appliers + 2 if role == "worker" else 0
         ),
     )
-    provider = provider or StripeProvider(
-        settings.stripe_secret_key,
-        api_base=settings.stripe_api_base,
-        timeout_seconds=settings.stripe_timeout_seconds,
-        max_retries=settings.stripe_max_retries,
-    )
+    provider = provider or provider_of(settings)
     grace = timedelta(days=settings.grace_days)
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
@@ -119,24 +108,19 @@ def build(
     )
 
 
+def provider_of(settings: BillingSettings) -> PaymentProvider:
+    """Stripe. Without a key every call is refused and nothing is sent: no card payments here."""
+    return StripeProvider(
+        settings.stripe_secret_key,
+        api_base=settings.stripe_api_base,
+        timeout_seconds=settings.stripe_timeout_seconds,
+        max_retries=settings.stripe_max_retries,
+    )
+
+
 def signing_keys(settings: BillingSettings) -> SigningKeySet:
-    """The keys of reader tokens; outside production they are made once, where there are none."""
+    """The keys of reader tokens; on a developer's machine they are made once, where there are none."""
     path = settings.signing_keys_path
-    if settings.environment != "production" and not path.exists():
-        _make_keys(path)
+    if not settings.deployed and not path.exists():
+        make_key_file(path)
     return SigningKeySet.from_file(ISSUER, str(path))
-
-
-def _make_keys(path: Path) -> None:
-    """Written aside and linked: of several processes starting together one wins, and nobody reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(SigningKeySet.new_pem())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        log.info("signing_keys_exist", path=str(path))
-    finally:
-        draft.unlink()

@@ -8,6 +8,7 @@ from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.settings import BillingSettings
 from shared.agencies import at_website, read_agencies, save_agencies
+from shared.startup import Duty, load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
@@ -48,7 +49,7 @@ async def load(billing: Billing) -> None:
 
 
 async def main() -> None:
-    billing = build(BillingSettings(), role="seed")
+    billing = build(load_settings(BillingSettings, Duty.SETUP, "billing"), role="seed")
     try:
         await load(billing)
     finally:

@@ -4,20 +4,98 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from shared.mail import MailSettings
+from shared.settings import ASKS_IDENTITY, COUNTS_CALLERS
+from shared.startup.rules import (
+    DEPLOYED,
+    LOCAL,
+    PRODUCTION,
+    REHEARSAL,
+    SERVING,
+    Check,
+    Duty,
+    weak,
+)
 
 LIVE_KEYS = ("sk_live_", "rk_live_")
+TEST_KEYS = ("sk_test_", "rk_test_")
+MAX_TOLERANCE_SECONDS = 600
+WEB = frozenset({Duty.WEB})
+
+STRIPE_CHECKS = (
+    Check(
+        "STRIPE_SECRET_KEY",
+        lambda s: bool(s.stripe_secret_key) and not s.stripe_secret_key.startswith(LIVE_KEYS),
+        "sk_live_… or rk_live_…, or empty for no card payments: a test key sells for nothing",
+        where=PRODUCTION,
+    ),
+    Check(
+        "STRIPE_SECRET_KEY",
+        lambda s: s.stripe_secret_key.startswith(LIVE_KEYS),
+        "sk_test_…: a live key moves real money and belongs to ENVIRONMENT=production alone",
+        where=LOCAL | REHEARSAL,
+    ),
+    Check(
+        "STRIPE_API_BASE",
+        lambda s: bool(s.stripe_api_base),
+        "empty: Stripe itself, never a sandbox",
+        where=PRODUCTION,
+    ),
+    Check(
+        "STRIPE_SANDBOX_URL",
+        lambda s: bool(s.stripe_sandbox_url),
+        "empty: no payment page of a sandbox",
+        where=PRODUCTION,
+    ),
+    Check(
+        "STRIPE_WEBHOOK_SECRET",
+        lambda s: (
+            bool(s.stripe_secret_key)
+            and (
+                not s.webhook_secrets
+                or any(not one.startswith("whsec_") or weak(one) for one in s.webhook_secrets)
+            )
+        ),
+        "whsec_… as Stripe shows it for the endpoint; several (rotation) separated by commas",
+        duties=SERVING,
+    ),
+    Check(
+        "STRIPE_WEBHOOK_TOLERANCE_SECONDS",
+        lambda s: s.stripe_webhook_tolerance_seconds > MAX_TOLERANCE_SECONDS,
+        f"{MAX_TOLERANCE_SECONDS} or less (Stripe's own libraries use 300)",
+    ),
+)
 
 
 class BillingSettings(MailSettings):
     """The environment of a billing process."""
 
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        *ASKS_IDENTITY,
+        *COUNTS_CALLERS,
+        *STRIPE_CHECKS,
+        Check(
+            "STRIPE_API_BASE",
+            lambda s: bool(s.stripe_api_base) and s.stripe_secret_key.startswith(LIVE_KEYS),
+            "empty: a live key is never sent anywhere but to Stripe",
+            where=LOCAL | DEPLOYED,
+        ),
+        Check(
+            "SIGNING_KEYS_FILE",
+            lambda s: not s.signing_keys_file,
+            "a file with an Ed25519 key as PEM (python -m shared.auth.key_files)",
+            duties=WEB,
+        ),
+    )
+
     stripe_secret_key: str = Field(
-        default="", description="Stripe secret key; a live key is refused with a sandbox address."
+        default="",
+        description="Stripe secret key; empty: no card payments. A live key in production only.",
     )
     stripe_api_base: str = Field(
         default="", description="Address of the Stripe API; empty is Stripe itself."
@@ -40,13 +118,6 @@ class BillingSettings(MailSettings):
     signing_keys_file: str = Field(
         default="",
         description="PEM file with the Ed25519 keys of reader tokens, signing one first.",
-    )
-    forwarded_hops: int = Field(
-        default=0,
-        ge=0,
-        le=5,
-        description="Trusted proxies in front: the caller's address is that far from the right "
-        "in X-Forwarded-For. 0: the connection's own address.",
     )
     session_days: int = Field(
         default=90, ge=1, le=400, description="Days a reader stays signed in without a visit."
@@ -73,26 +144,12 @@ class BillingSettings(MailSettings):
         default=30.0, gt=0, description="How often the books are checked against themselves."
     )
 
-    def model_post_init(self, context: object) -> None:
-        super().model_post_init(context)
-        if self.stripe_secret_key.startswith(LIVE_KEYS) and self.stripe_api_base:
-            raise ValueError(
-                "STRIPE_SECRET_KEY is a live key and STRIPE_API_BASE points elsewhere: refused"
-            )
-        if self.environment != "production":
-            return
-        weak = [
-            name
-            for name, value in (
-                ("STRIPE_SECRET_KEY", self.stripe_secret_key),
-                ("STRIPE_WEBHOOK_SECRET", self.stripe_webhook_secret),
-                ("SIGNING_KEYS_FILE", self.signing_keys_file),
-                ("FORM_TOKEN_SECRET", self.form_token_secret),
-            )
-            if not value
-        ]
-        if weak:
-            raise ValueError(f"production needs {', '.join(weak)}")
+    def secrets(self) -> tuple[str, ...]:
+        return (
+            *super().secrets(),
+            self.stripe_secret_key,
+            *self.webhook_secrets,
+        )
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -109,7 +166,7 @@ class BillingSettings(MailSettings):
 
     @property
     def secure_cookies(self) -> bool:
-        return self.billing_url.startswith("https://")
+        return self.deployed
 
     @property
     def payment_page_origins(self) -> tuple[str, ...]:

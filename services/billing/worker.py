@@ -9,6 +9,7 @@ from services.billing.settings import BillingSettings
 from shared import bus as bus_module
 from shared.loops import Loop, every
 from shared.outbox import OutboxRelay
+from shared.startup import Duty, load_settings
 from shared.worker import WorkerParts, run_worker
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,7 @@ MEASURE_SECONDS = 5.0
 
 async def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings = BillingSettings()
+    settings = load_settings(BillingSettings, Duty.WORKER, "billing")
     billing = build(settings, role="worker")
     bus = await bus_module.connect(settings.nats_url, "billing-worker")
     relay = OutboxRelay(billing.database, bus, service="billing")
@@ -46,7 +47,11 @@ async def main() -> None:
             *slots,
             Loop("applier-wake", billing.applier.listen),
             Loop("relay", relay.run),
-            Loop("sweep", every(settings.sweep_seconds, sweep), settings.sweep_seconds + 120),
+            *(
+                [Loop("sweep", every(settings.sweep_seconds, sweep), settings.sweep_seconds + 120)]
+                if settings.stripe_secret_key
+                else []
+            ),
             Loop(
                 "recognition",
                 every(settings.recognition_seconds, recognise),

@@ -28,11 +28,11 @@ class Access:
         self._sessions = sessions
         self._forms = form_tokens
         self._settings = settings
-        self._secure = settings.environment == "production"
+        self._secure = settings.deployed
         self._own_origin = origin_of(settings.identity_url)
 
     def visitor(self, request: Request) -> Visitor:
-        address = caller_address(request, self._settings.forwarded_hops)
+        address = caller_address(request, self._settings.hops)
         agent = request.headers.get("user-agent", "")
         return Visitor(network_of(address), "".join(c for c in agent if c.isprintable()))
 

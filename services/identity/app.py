@@ -27,6 +27,7 @@ from shared.auth import StaffPrincipal
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.loops import Loop, every, supervise
+from shared.startup import Duty, load_settings
 from shared.web import Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE
@@ -47,7 +48,7 @@ def hasher_for(settings: IdentitySettings) -> Argon2Hasher:
 
 def create() -> FastAPI:
     """For the server: settings from the environment."""
-    return build(IdentitySettings())
+    return build(load_settings(IdentitySettings, Duty.WEB, "identity"))
 
 
 def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
@@ -66,7 +67,7 @@ def build(settings: IdentitySettings, clock: Clock | None = None) -> FastAPI:
     accounts = AccountService(database, clock, hasher, authenticator)
     keys = KeyService(database, clock)
     form_tokens = FormTokens(settings.form_token_secret, STAFF_COOKIE)
-    secure = settings.environment == "production"
+    secure = settings.deployed
     pages = Pages(FOLDER, form_tokens, secure_cookies=secure, extra_folders=(audit_pages.FOLDER,))
     access = Access(sessions, form_tokens, settings)
     housekeeping = Loop(

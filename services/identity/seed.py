@@ -28,6 +28,7 @@ from shared.auth.roles import Role, Scope
 from shared.clock import SystemClock
 from shared.database import Database, Session
 from shared.ids import new_id
+from shared.startup import Duty, load_settings
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ DEMO_ACCOUNTS: tuple[tuple[str, str, dict[str, tuple[Role, ...]]], ...] = (
 
 async def run() -> None:
     """Called by the command line."""
-    settings = IdentitySettings()
+    settings = load_settings(IdentitySettings, Duty.SETUP, "identity")
     database = Database(settings.database_url, application_name="identity-seed")
     try:
         await seed(database, settings)

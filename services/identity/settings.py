@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import ClassVar
 
-from shared.settings import ServiceSettings
+from pydantic import Field, field_validator
+
+from shared.settings import COUNTS_CALLERS, ServiceSettings
+from shared.sites import is_public_suffix
+from shared.startup.rules import DEPLOYED, LOCAL, PRODUCTION, Check, Duty, host_of, weak
 
 # OWASP's smallest argon2id parameters: production refuses to run below them.
 MIN_MEMORY_KIB = 19_456
 MIN_TIME_COST = 2
-MIN_INTERNAL_KEY_LENGTH = 24
+MAX_NETWORK_FAILURES = 500
+WEB = frozenset({Duty.WEB})
+
+
+def _outside_cookie_domain(settings: IdentitySettings) -> bool:
+    """Whether a page of staff would never see the cookie that sign-in sets."""
+    domain = settings.staff_cookie_domain.lstrip(".").lower()
+    hosts = {host_of(url) for url in settings.known_origins()}
+    if not domain:
+        return len(hosts) > 1
+    return any(host != domain and not host.endswith(f".{domain}") for host in hosts)
 
 
 class IdentitySettings(ServiceSettings):
     """The environment of identity."""
+
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        *COUNTS_CALLERS,
+        Check(
+            "IDENTITY_INTERNAL_KEYS",
+            lambda s: not s.internal_keys() or any(weak(key) for key in s.internal_keys().values()),
+            "name:key,name:key, a key for each service, each 24 characters or more",
+            duties=WEB,
+        ),
+        Check(
+            "STAFF_COOKIE_DOMAIN",
+            lambda s: (
+                bool(s.staff_cookie_domain) and is_public_suffix(s.staff_cookie_domain.lstrip("."))
+            ),
+            "a domain of your own: browsers refuse a cookie for a public suffix (vn, com.vn, hungyen.vn)",
+            where=DEPLOYED | LOCAL,
+        ),
+        Check(
+            "STAFF_COOKIE_DOMAIN",
+            _outside_cookie_domain,
+            "the domain that IDENTITY_URL, BILLING_URL, PAYWALL_URL, ADS_URL and METRICS_URL lie below: elsewhere staff "
+            "would be sent to sign in again and again",
+            duties=WEB,
+        ),
+        Check(
+            "ARGON2_MEMORY_KIB",
+            lambda s: s.argon2_memory_kib < MIN_MEMORY_KIB,
+            f"{MIN_MEMORY_KIB} or more (OWASP)",
+        ),
+        Check(
+            "ARGON2_TIME_COST",
+            lambda s: s.argon2_time_cost < MIN_TIME_COST,
+            f"{MIN_TIME_COST} or more (OWASP)",
+        ),
+        Check(
+            "NETWORK_FAILURES_ALLOWED",
+            lambda s: s.network_failures_allowed > MAX_NETWORK_FAILURES,
+            f"{MAX_NETWORK_FAILURES} or less",
+        ),
+        Check("DEMO_PASSWORD", lambda s: bool(s.demo_password), "empty", where=PRODUCTION),
+        Check("DEMO_SITE_KEY", lambda s: bool(s.demo_site_key), "empty", where=PRODUCTION),
+    )
 
     identity_internal_keys: str = Field(
         default="",
@@ -23,13 +79,6 @@ class IdentitySettings(ServiceSettings):
     staff_cookie_domain: str = Field(
         default="",
         description="Domain of the staff cookie where services have host names of their own.",
-    )
-    forwarded_hops: int = Field(
-        default=0,
-        ge=0,
-        le=5,
-        description="Trusted proxies in front: the caller's address is that far from the right "
-        "in X-Forwarded-For. 0: the connection's own address.",
     )
     argon2_time_cost: int = Field(default=3, ge=1, le=20, description="Passes of argon2id.")
     argon2_memory_kib: int = Field(
@@ -43,42 +92,33 @@ class IdentitySettings(ServiceSettings):
         default=50, ge=5, le=10_000, description="Failed sign-ins per network in 15 minutes."
     )
     demo_password: str = Field(
-        default="", description="Password of the demo accounts (local and test only)."
+        default="", description="Password of the demo accounts (refused in production)."
     )
     demo_site_key: str = Field(
-        default="", description="Service key of the sample news site (local and test only)."
+        default="", description="Service key of the sample news site (refused in production)."
     )
 
-    def model_post_init(self, context: object) -> None:
-        super().model_post_init(context)
-        keys = self.internal_keys()
-        if self.environment != "production":
-            return
-        if self.argon2_memory_kib < MIN_MEMORY_KIB or self.argon2_time_cost < MIN_TIME_COST:
-            raise ValueError(
-                f"ARGON2_MEMORY_KIB must be {MIN_MEMORY_KIB} or more and ARGON2_TIME_COST "
-                f"{MIN_TIME_COST} or more in production"
-            )
-        if not keys:
-            raise ValueError("IDENTITY_INTERNAL_KEYS must be set in production")
-        if any(len(key) < MIN_INTERNAL_KEY_LENGTH for key in keys.values()):
-            raise ValueError(
-                f"each key of IDENTITY_INTERNAL_KEYS needs {MIN_INTERNAL_KEY_LENGTH} characters"
-            )
-        if self.demo_password or self.demo_site_key:
-            raise ValueError("DEMO_PASSWORD and DEMO_SITE_KEY are not for production")
+    @field_validator("identity_internal_keys")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for entry in filter(None, (part.strip() for part in value.split(","))):
+            name, _, key = entry.partition(":")
+            if not name or not key:
+                raise ValueError("name:key,name:key")
+        return value
+
+    def secrets(self) -> tuple[str, ...]:
+        return (*super().secrets(), *self.internal_keys().values())
 
     def internal_keys(self) -> dict[str, str]:
-        """Keys by name. Raises ``ValueError`` for an entry that is not name:key."""
+        """Keys by name; on a developer's machine the shared key alone is enough."""
         keys: dict[str, str] = {}
         for entry in filter(
             None, (part.strip() for part in self.identity_internal_keys.split(","))
         ):
             name, _, key = entry.partition(":")
-            if not name or not key:
-                raise ValueError("IDENTITY_INTERNAL_KEYS must be name:key,name:key")
             keys[name] = key
-        if not keys and self.environment != "production" and self.identity_internal_key:
+        if not keys and not self.deployed and self.identity_internal_key:
             keys["local"] = self.identity_internal_key
         return keys
 

@@ -39,6 +39,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.loops import Loop, every, supervise
 from shared.origins import website_origin
+from shared.startup import Duty, load_settings
 from shared.web import FrontDoor, Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, StaffAccess
@@ -117,7 +118,9 @@ def build(settings: PaywallSettings, clock: Clock) -> Parts:
 
 def create() -> ASGIApp:
     """The ASGI application of one process, from the environment."""
-    return create_from(build(settings := PaywallSettings(), _clock(settings)))
+    return create_from(
+        build(settings := load_settings(PaywallSettings, Duty.WEB, "paywall"), _clock(settings))
+    )
 
 
 def _clock(settings: PaywallSettings) -> Clock:
@@ -130,7 +133,7 @@ def create_from(parts: Parts) -> FrontDoor:
     identity = IdentityClient(settings.identity_api, settings.identity_internal_key, parts.http)
     access = StaffAccess(identity, identity_url=settings.identity_url, own_url=settings.paywall_url)
     forms = FormTokens(settings.form_token_secret, STAFF_COOKIE)
-    pages = Pages(FOLDER, forms, secure_cookies=settings.environment == "production")
+    pages = Pages(FOLDER, forms, secure_cookies=settings.deployed)
     policies = PolicyService(parts.database, parts.clock)
     app = create_app(
         SERVICE,
@@ -178,7 +181,7 @@ def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
         ids=parts.ids,
         policies=parts.book,
         proxies=settings.proxy_networks(),
-        secure_cookie=settings.environment == "production",
+        secure_cookie=settings.deployed,
     )
 
 

@@ -11,6 +11,7 @@ from shared.agencies import at_website, read_agencies, save_agencies
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import PreconditionError
+from shared.startup import Duty, load_settings
 
 AGENCIES_FILE = Path("infra/demo/agencies.toml")
 
@@ -20,7 +21,7 @@ ALLOWANCES = {"bao-hung-yen": (3, 5), "dai-song-hong": (5, 10)}
 
 async def run() -> None:
     """Safe to repeat: a policy that staff have changed stays as it is."""
-    settings = PaywallSettings()
+    settings = load_settings(PaywallSettings, Duty.SETUP, "paywall")
     database = Database(settings.database_url, application_name="paywall-seed", pool_size=1)
     try:
         agencies = at_website(read_agencies(AGENCIES_FILE), settings.news_site_url)

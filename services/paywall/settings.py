@@ -4,19 +4,55 @@ from __future__ import annotations
 
 import hashlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shared.auth import SigningKeySet
-from shared.settings import ServiceSettings
+from shared.settings import ASKS_IDENTITY, ServiceSettings
+from shared.startup.rules import Check, Duty, weak
 
 ISSUER = "press-paywall"
 MIN_SECRET_LENGTH = 32
+MAX_NEW_READERS = 20_000
+WIDEST_IPV4, WIDEST_IPV6 = 8, 16  # prefix lengths: wider than that is no proxy's network
+WEB = frozenset({Duty.WEB})
+
+
+def _too_wide(network: IPv4Network | IPv6Network) -> bool:
+    return network.prefixlen < (WIDEST_IPV4 if network.version == 4 else WIDEST_IPV6)
 
 
 class PaywallSettings(ServiceSettings):
     """The environment of the paywall."""
+
+    CHECKS: ClassVar[tuple[Check, ...]] = (
+        *ASKS_IDENTITY,
+        Check(
+            "COOKIE_SECRET",
+            lambda s: not s.cookie_secret or any(weak(one) for one in _parts(s.cookie_secret)),
+            "32 characters or more, made at random (openssl rand -hex 24)",
+            duties=WEB,
+        ),
+        Check(
+            "PAYWALL_SIGNING_KEYS",
+            lambda s: not (s.paywall_signing_keys or s.paywall_signing_keys_file),
+            "an Ed25519 key as PEM, or PAYWALL_SIGNING_KEYS_FILE (python -m shared.auth.key_files)",
+            duties=WEB,
+        ),
+        Check(
+            "TRUSTED_PROXIES",
+            lambda s: not s.proxy_networks() or any(_too_wide(one) for one in s.proxy_networks()),
+            "the networks of the proxies in front, e.g. 10.5.0.0/24: without them every reader would have the proxy's address",
+            duties=WEB,
+        ),
+        Check(
+            "NEW_READERS_PER_NETWORK_PER_HOUR",
+            lambda s: s.new_readers_per_network_per_hour > MAX_NEW_READERS,
+            f"{MAX_NEW_READERS} or less",
+        ),
+    )
 
     cookie_secret: str = Field(
         default="",
@@ -27,6 +63,9 @@ class PaywallSettings(ServiceSettings):
         default="",
         description="Ed25519 private keys (PEM, concatenated) that sign grants. The first signs; "
         "all are published.",
+    )
+    paywall_signing_keys_file: str = Field(
+        default="", description="PEM file with the keys of PAYWALL_SIGNING_KEYS, instead of them."
     )
     trusted_proxies: str = Field(
         default="",
@@ -57,18 +96,22 @@ class PaywallSettings(ServiceSettings):
         default=5.0, gt=0, le=300, description="How often counted decisions are published."
     )
 
-    def model_post_init(self, context: object) -> None:
-        super().model_post_init(context)
-        if self.environment == "production":
-            if not self.cookie_secret:
-                raise ValueError("COOKIE_SECRET must be set in production")
-            if not self.paywall_signing_keys:
-                raise ValueError("PAYWALL_SIGNING_KEYS must be set in production")
-        if any(len(secret) < MIN_SECRET_LENGTH for secret in _parts(self.cookie_secret)):
-            raise ValueError(
-                f"each secret in COOKIE_SECRET needs {MIN_SECRET_LENGTH} characters or more"
-            )
-        self.proxy_networks()
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in _parts(value):
+            ip_network(part)  # ValueError says which part is none
+        return value
+
+    @field_validator("cookie_secret")
+    @classmethod
+    def _long_enough(cls, value: str) -> str:
+        if any(len(secret) < MIN_SECRET_LENGTH for secret in _parts(value)):
+            raise ValueError(f"each secret needs {MIN_SECRET_LENGTH} characters or more")
+        return value
+
+    def secrets(self) -> tuple[str, ...]:
+        return (*super().secrets(), *_parts(self.cookie_secret))
 
     def cookie_secrets(self) -> list[bytes]:
         """The meter cookie's secrets. Outside of production one is derived when none is set."""
@@ -77,6 +120,8 @@ class PaywallSettings(ServiceSettings):
 
     def signing_keys(self) -> SigningKeySet:
         """Keys of grants. Derived outside of production, so that all processes have the same."""
+        if self.paywall_signing_keys_file:
+            return SigningKeySet.from_file(ISSUER, self.paywall_signing_keys_file)
         if self.paywall_signing_keys:
             return SigningKeySet.from_pem(ISSUER, self.paywall_signing_keys)
         return SigningKeySet(ISSUER, [Ed25519PrivateKey.from_private_bytes(self._derived("grant"))])
@@ -85,7 +130,6 @@ class PaywallSettings(ServiceSettings):
         return hashlib.sha256(f"paywall {purpose} {self.form_token_secret}".encode()).digest()
 
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Raises ``ValueError`` for something that is not a network."""
         return tuple(ip_network(part) for part in _parts(self.trusted_proxies))
 
 

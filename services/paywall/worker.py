@@ -12,6 +12,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.loops import Loop, every
 from shared.outbox import OutboxRelay
+from shared.startup import Duty, load_settings
 from shared.telemetry import metrics
 from shared.worker import WorkerParts, run_worker
 
@@ -24,7 +25,7 @@ LAG_SECONDS = 15.0
 
 async def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings = PaywallSettings()
+    settings = load_settings(PaywallSettings, Duty.WORKER, "paywall")
     clock = SystemClock(settings.clock_offset_seconds)
     database = Database(
         settings.database_url,

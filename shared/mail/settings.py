@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from shared.settings import ServiceSettings
+from shared.startup.rules import PRODUCTION, SERVING, Check, host_of, is_loopback
+
+MAIL_CHECKS = (
+    Check(
+        "MAIL_TRANSPORT",
+        lambda s: s.mail_transport != "smtp",
+        "smtp: the page with the mails shows every reader's sign-in code to anybody",
+        where=PRODUCTION,
+        duties=SERVING,
+    ),
+    Check(
+        "SMTP_HOST",
+        lambda s: s.mail_transport == "smtp" and not s.smtp_host,
+        "needed: codes, invitations and receipts go by mail",
+        duties=SERVING,
+    ),
+    Check(
+        "SMTP_TLS",
+        lambda s: s.mail_transport == "smtp" and s.smtp_tls == "none",
+        "starttls or tls: a code in the clear is anybody's",
+    ),
+    Check(
+        "SMTP_PASSWORD",
+        lambda s: bool(s.smtp_username) != bool(s.smtp_password),
+        "together with SMTP_USERNAME, or neither",
+    ),
+    Check(
+        "MAIL_FROM",
+        lambda s: is_loopback(host_of("smtp://" + s.mail_from.rpartition("@")[2].strip("> "))),
+        "Tên báo <address at your own domain>",
+        where=PRODUCTION,
+        duties=SERVING,
+    ),
+)
 
 
 class MailSettings(ServiceSettings):
     """How mail leaves."""
 
+    CHECKS: ClassVar[tuple[Check, ...]] = MAIL_CHECKS
+
     mail_transport: Literal["outbox", "smtp"] = Field(
-        default="outbox", description="outbox shows mail on /dev/mail (never in production)."
+        default="outbox", description="outbox shows mail on /dev/mail (refused in production)."
     )
     mail_from: str = Field(default="Báo <no-reply@localhost>", description="Sender of mail.")
     smtp_host: str = Field(default="", description="SMTP server.")
@@ -24,11 +60,5 @@ class MailSettings(ServiceSettings):
         default="starttls", description="How the SMTP connection is protected."
     )
 
-    def model_post_init(self, context: object) -> None:
-        super().model_post_init(context)
-        if self.environment == "production" and (
-            self.mail_transport != "smtp" or not self.smtp_host
-        ):
-            raise ValueError(
-                "production needs MAIL_TRANSPORT=smtp and SMTP_HOST: never the mail outbox page"
-            )
+    def secrets(self) -> tuple[str, ...]:
+        return (*super().secrets(), self.smtp_password)

@@ -14,9 +14,11 @@ from shared.database import Database
 from shared.metrics.baseline import service as baseline
 from shared.metrics.imports import service as imports
 from shared.metrics.seed import main as seed
+from shared.metrics.set_up import take_in
 from shared.metrics.settings import MetricsSettings
 from shared.metrics.sheets import Problem
 from shared.metrics.worker import main as worker
+from shared.startup import Duty, load_settings
 
 app = service_cli(
     "metrics",
@@ -25,6 +27,7 @@ app = service_cli(
     web_factory="shared.metrics.app:create",
     worker=worker,
     seed=seed,
+    take_in=take_in,
 )
 
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
@@ -45,7 +48,7 @@ def import_revenue(file: FileArgument, agency: AgencyOption, by: ByOption = "cli
 
 
 async def _import_baseline(file: Path, agency: str, by: str) -> None:
-    settings = MetricsSettings()
+    settings = load_settings(MetricsSettings, Duty.COMMAND, "metrics")
     database = Database(settings.database_url, application_name="metrics-import")
     try:
         parsed, version = await baseline.import_draft(
@@ -67,7 +70,7 @@ async def _import_baseline(file: Path, agency: str, by: str) -> None:
 
 
 async def _import_revenue(file: Path, agency: str, by: str) -> None:
-    settings = MetricsSettings()
+    settings = load_settings(MetricsSettings, Duty.COMMAND, "metrics")
     now = SystemClock(settings.clock_offset_seconds).now()
     database = Database(settings.database_url, application_name="metrics-import")
     try:

@@ -20,6 +20,7 @@ from shared.metrics.finance.import_pages import import_router
 from shared.metrics.finance.pages import finance_router
 from shared.metrics.growth.api import growth_router
 from shared.metrics.settings import MetricsSettings
+from shared.startup import Duty, load_settings
 from shared.web import Pages, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.staff import STAFF_COOKIE, StaffAccess
@@ -34,7 +35,7 @@ def create(
     client: httpx.AsyncClient | None = None,
 ) -> FastAPI:
     """The application. Connections are lazy: the database may come up later. ``client`` asks identity."""
-    settings = settings or MetricsSettings()
+    settings = settings or load_settings(MetricsSettings, Duty.WEB, "metrics")
     clock = clock or SystemClock(settings.clock_offset_seconds)
     database = Database(
         settings.database_url,
@@ -53,7 +54,7 @@ def create(
         clock=clock,
         access=access,
         forms=forms,
-        pages=Pages(FOLDER, forms, secure_cookies=settings.environment == "production"),
+        pages=Pages(FOLDER, forms, secure_cookies=settings.deployed),
         default_target=settings.growth_target_default_ratio,
     )
     exporter = Exporter(database, clock, settings.growth_target_default_ratio)

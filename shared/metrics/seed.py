@@ -21,6 +21,7 @@ from shared.metrics.imports import service as imports
 from shared.metrics.lineage.rules import Edge, live, members
 from shared.metrics.lineage.service import owners_on, save_lineage, save_target
 from shared.metrics.settings import MetricsSettings
+from shared.startup import Duty, load_settings
 
 log = structlog.get_logger(__name__)
 BY = "example-data"
@@ -108,7 +109,7 @@ async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
 
 async def main() -> None:
     """``python -m shared.metrics seed``."""
-    settings = MetricsSettings()
+    settings = load_settings(MetricsSettings, Duty.SETUP, "metrics")
     database = Database(settings.database_url, application_name="metrics-seed")
     try:
         now = SystemClock(settings.clock_offset_seconds).now()

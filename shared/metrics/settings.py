@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 from pydantic import Field
 
-from shared.settings import ServiceSettings
+from shared.settings import ASKS_IDENTITY, ServiceSettings
+from shared.startup.rules import Check
 
 
 class MetricsSettings(ServiceSettings):
     """The environment of the finance page, the exporter and the recorder."""
+
+    CHECKS: ClassVar[tuple[Check, ...]] = ASKS_IDENTITY
 
     growth_target_default_ratio: Decimal = Field(
         default=Decimal("0.20"),

@@ -13,6 +13,7 @@ from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.consumers import recorder
 from shared.metrics.settings import MetricsSettings
+from shared.startup import Duty, load_settings
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 from shared.worker import WorkerParts, run_worker
 
@@ -36,7 +37,7 @@ async def check_invariants(database: Database) -> dict[str, int]:
 
 async def main() -> None:
     """Run until told to stop."""
-    settings = MetricsSettings()
+    settings = load_settings(MetricsSettings, Duty.WORKER, "metrics")
     database = Database(
         settings.database_url,
         application_name="metrics-worker",

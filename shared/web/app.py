@@ -122,7 +122,7 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
     app.add_middleware(
         SecurityHeaders,
         csp=CSP.format(form_targets=targets),
-        hsts=settings.environment == "production",
+        hsts=settings.deployed,
     )
     app.add_middleware(RequestCaller, forwarded_hops=getattr(settings, "forwarded_hops", 0))
     app.add_middleware(RequestMetrics, service=service)

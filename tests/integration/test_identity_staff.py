@@ -87,14 +87,7 @@ async def test_the_cookie_is_for_servers_only_and_for_this_site_only(identity):
 
 async def test_in_production_the_cookie_travels_over_tls_only(create_database, template_database):
     async with running_identity(
-        create_database,
-        template_database,
-        environment="production",
-        scrape_token="s" * 20,
-        argon2_memory_kib=19456,
-        argon2_time_cost=2,
-        demo_password="",
-        demo_site_key="",
+        create_database, template_database, environment="production"
     ) as identity:
         answer = await identity.browser().sign_in(SELLER)
         assert "Secure" in answer.headers["set-cookie"].split("; ")

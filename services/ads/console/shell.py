@@ -31,7 +31,7 @@ class Shell:
         self._pages = Pages(
             FOLDER,
             self._forms,
-            secure_cookies=desk.settings.environment == "production",
+            secure_cookies=desk.settings.deployed,
             defaults={
                 "status_words": views.STATUS_WORDS,
                 "badges": views.BADGES,

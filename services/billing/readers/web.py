@@ -44,7 +44,7 @@ class BillingFormTokens(FormTokens):
 
 def visitor(settings: BillingSettings, request: Request) -> Visitor:
     return Visitor(
-        caller_address(request, settings.forwarded_hops),
+        caller_address(request, settings.hops),
         request.headers.get("user-agent", ""),
         request_language(request),
     )

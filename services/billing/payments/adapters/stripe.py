@@ -58,6 +58,7 @@ class StripeProvider:
         if secret_key.startswith(LIVE_KEYS) and (api_base or http_client is not None):
             raise ValueError("a live Stripe key is never sent to another address than Stripe's")
         base = api_base.rstrip("/")
+        self._switched_off = not secret_key and http_client is None
         self._http = http_client or stripe.HTTPXClient(timeout=timeout_seconds)
         self._client = stripe.StripeClient(
             secret_key or "sk_test_not_set",
@@ -74,6 +75,8 @@ class StripeProvider:
     ) -> dict[str, Any]:
         """One call. What Stripe decided is ``Refused``; what nobody knows is ``Unavailable``."""
         options: dict[str, Any] = {"idempotency_key": key} if key else {}
+        if self._switched_off:
+            raise ProviderRefusedError("no card payments here: STRIPE_SECRET_KEY is empty")
         try:
             answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
         except (stripe.APIConnectionError, stripe.RateLimitError) as error:
