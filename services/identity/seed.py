@@ -56,7 +56,7 @@ DEMO_ACCOUNTS: tuple[tuple[str, str, dict[str, tuple[Role, ...]]], ...] = (
     (
         "province@hung-yen.example",
         "Cơ quan chủ quản (ví dụ)",
-        {"bao-hung-yen": (Role.FINANCE,), "dai-song-hong": (Role.FINANCE,)},
+        {"bao-hung-yen": (Role.VIEWER,), "dai-song-hong": (Role.VIEWER,)},
     ),
 )
 

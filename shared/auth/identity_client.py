@@ -38,12 +38,16 @@ class StaffPrincipal:
     def agencies(self) -> tuple[str, ...]:
         return tuple(sorted(self.roles))
 
+    def holds(self, agency: str, *allowed: Role) -> bool:
+        """Whether one of the roles is held there; an administrator holds them all."""
+        held = self.roles.get(agency, frozenset())
+        return Role.ADMIN in held or not held.isdisjoint(allowed)
+
     def require(self, agency: str, *allowed: Role) -> None:
         """Raises 404 for an agency that is not theirs, 403 when none of the roles is held there."""
-        held = self.roles.get(agency)
-        if not held:
+        if not self.roles.get(agency):
             raise NotFoundError
-        if allowed and Role.ADMIN not in held and not held.intersection(allowed):
+        if allowed and not self.holds(agency, *allowed):
             raise ForbiddenError(
                 f"This needs one of the roles: {', '.join(sorted(allowed))}", slug="role-missing"
             )

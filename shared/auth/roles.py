@@ -15,6 +15,7 @@ class Role(StrEnum):
     FINANCE = "finance"
     EDITOR = "editor"
     SUPPORT = "support"
+    VIEWER = "viewer"  #: sees an agency's figures and changes nothing: the governing body's people
 
 
 class Scope(StrEnum):
@@ -26,3 +27,7 @@ class Scope(StrEnum):
     ADS_BOOK = "ads:book"
     BILLING_READ = "billing:read"
     METRICS_READ = "metrics:read"
+
+
+#: Who sees an agency's figures; only ``FINANCE`` of them changes any.
+VIEWERS = (Role.FINANCE, Role.VIEWER)

@@ -42,6 +42,7 @@ class StaffAccess:
                 else (self._own_url)
             )
             raise SignInRequiredError(f"{self._identity_url}/sign-in?{urlencode({'next': back})}")
+        request.state.staff = principal
         return principal
 
     async def staff(self, request: Request) -> StaffPrincipal:

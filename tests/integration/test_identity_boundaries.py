@@ -200,7 +200,7 @@ async def test_the_seeded_site_key_has_its_agency_and_its_three_scopes(identity)
 async def test_roles_are_told_per_agency(identity):
     province = await identity.signed_in(PROVINCE)
     told = await identity.session_of(province.token)
-    assert told["roles"] == {AGENCY: ["finance"], OTHER: ["finance"]}
+    assert told["roles"] == {AGENCY: ["viewer"], OTHER: ["viewer"]}
 
 
 async def create_key(admin, name: str = "Máy chủ", **fields: object) -> httpx.Response:

@@ -26,6 +26,7 @@ ROLE_WORDS = {
     Role.FINANCE: "Finance",
     Role.EDITOR: "Editor",
     Role.SUPPORT: "Reader support",
+    Role.VIEWER: "Figures, view only",
 }
 
 _EMAIL = re.compile(

@@ -79,7 +79,7 @@ _CONSOLES: tuple[tuple[str, frozenset[Role], str, str, str], ...] = (
     ),
     (
         "metrics",
-        frozenset({Role.FINANCE}),
+        frozenset({Role.FINANCE, Role.VIEWER}),
         "/finance/{agency}",
         "Finance",
         "Revenue against the baseline year and the target",

@@ -56,12 +56,12 @@ def baseline_router(desk: Desk) -> APIRouter:
 
     @router.get("/finance/{agency}/baseline")
     async def baselines(request: Request, agency: str) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         return await listing(request, agency)
 
     @router.get("/finance/{agency}/baseline/template.csv")
     async def template(request: Request, agency: str) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         async with desk.database.read() as session:
             zone = (await get_agency(session, agency)).zone
         today: date = local_date(desk.clock.now(), zone)
@@ -98,7 +98,7 @@ def baseline_router(desk: Desk) -> APIRouter:
 
     @router.get("/finance/{agency}/baseline/{version}")
     async def review(request: Request, agency: str, version: int) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         async with desk.database.read() as session:
             found = await get_agency(session, agency)
             baseline = await service.get_baseline(session, agency, _bounded(version))

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from shared.agencies import get_agency
 from shared.auth import Role, StaffPrincipal
+from shared.auth.roles import VIEWERS
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import FieldError, InvalidInputError
@@ -36,15 +37,16 @@ class Desk:
     pages: Pages
     default_target: Decimal
 
-    async def finance(self, request: Request, agency: str) -> StaffPrincipal:
-        """Staff of the agency's finance; 404 for another agency, 403 without the role."""
+    async def viewer(self, request: Request, agency: str) -> StaffPrincipal:
+        """Who may see the agency's figures; 404 for another agency, 403 without the role."""
         principal = await self.access.page(request)
-        principal.require(agency, Role.FINANCE)
+        principal.require(agency, *VIEWERS)
         return principal
 
     async def form(self, request: Request, agency: str) -> StaffPrincipal:
-        """The same for a form, whose token is checked."""
-        principal = await self.finance(request, agency)
+        """Who may change them: the agency's finance. The form's token is checked."""
+        principal = await self.access.page(request)
+        principal.require(agency, Role.FINANCE)
         await self.forms.verify(request)
         return principal
 
@@ -57,6 +59,8 @@ class Desk:
         self, request: Request, template: str, status_code: int = 200, **context: Any
     ) -> HTMLResponse:
         language = request_language(request)
+        agency = request.path_params.get("agency", "")
+        staff: StaffPrincipal = request.state.staff
 
         def show_percent(ratio: Any, *, signed: bool = True) -> str:
             return rules.show_percent(ratio, language, signed=signed)
@@ -67,6 +71,7 @@ class Desk:
             status_code,
             label=lambda key: rules.label(key, language),
             percent=show_percent,
+            may_change=staff.holds(agency, Role.FINANCE),
             **context,
         )
 

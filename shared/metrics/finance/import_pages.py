@@ -38,12 +38,12 @@ def import_router(desk: Desk) -> APIRouter:
 
     @router.get("/finance/{agency}/imports")
     async def imports(request: Request, agency: str) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         return await listing(request, agency)
 
     @router.get("/finance/{agency}/imports/template.csv")
     async def template(request: Request, agency: str) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         async with desk.database.read() as session:
             zone = (await get_agency(session, agency)).zone
         # The last month that is over: a running one would be refused.
@@ -68,7 +68,7 @@ def import_router(desk: Desk) -> APIRouter:
 
     @router.get("/finance/{agency}/imports/{file_id}")
     async def preview_page(request: Request, agency: str, file_id: UUID) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         preview = await service.preview_again(
             desk.database, agency=agency, file_id=file_id, now=desk.clock.now()
         )

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from shared.agencies import get_agency
-from shared.auth import Role, StaffPrincipal
+from shared.auth import StaffPrincipal
+from shared.auth.roles import VIEWERS
 from shared.errors import NotFoundError
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.rules import parse_period
@@ -32,11 +33,7 @@ CSV_HEADING = (
 
 def finance_agencies(principal: StaffPrincipal) -> tuple[str, ...]:
     """The agencies whose figures somebody may see."""
-    return tuple(
-        agency
-        for agency in principal.agencies
-        if principal.roles[agency] & {Role.FINANCE, Role.ADMIN}
-    )
+    return tuple(agency for agency in principal.agencies if principal.holds(agency, *VIEWERS))
 
 
 def finance_router(desk: Desk) -> APIRouter:
@@ -67,7 +64,7 @@ def finance_router(desk: Desk) -> APIRouter:
         as_of: date | None = None,
         baseline_version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     ) -> Response:
-        principal = await desk.finance(request, agency)
+        principal = await desk.viewer(request, agency)
         report = await service.agency_report(
             desk.database,
             agency,
@@ -104,7 +101,7 @@ def finance_router(desk: Desk) -> APIRouter:
         stream: str = "",
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         first, last = _month(month)
         async with desk.database.read() as session:
             found = await get_agency(session, agency)
@@ -134,7 +131,7 @@ def finance_router(desk: Desk) -> APIRouter:
     async def month_csv(
         request: Request, agency: str, month: str, segment: str = "", stream: str = ""
     ) -> Response:
-        await desk.finance(request, agency)
+        await desk.viewer(request, agency)
         first, last = _month(month)
         async with desk.database.read() as session:
             members = await service.owned_on(session, agency, last)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from shared.auth import KeyPrincipal, Role
-from shared.auth.roles import Scope
+from shared.auth import KeyPrincipal
+from shared.auth.roles import VIEWERS, Scope
 from shared.clock import Clock
 from shared.database import Database
 from shared.metrics.growth import service
@@ -36,7 +36,7 @@ def growth_router(
         if isinstance(principal, KeyPrincipal):
             principal.require(agency, Scope.METRICS_READ)
         else:
-            principal.require(agency, Role.FINANCE)
+            principal.require(agency, *VIEWERS)
         report = await service.agency_report(
             database,
             agency,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
-from tests.fixtures.finance import running_finance
-from tests.fixtures.identity import FINANCE, SELLER, SITE_KEY, STRANGER
+from shared.web.csrf import FormTokens
+from tests.fixtures.finance import DEMO, running_finance
+from tests.fixtures.identity import FINANCE, PROVINCE, SELLER, SITE_KEY, STRANGER
 
+FILE_ID = re.compile(r"/imports/([0-9a-f-]{36})")
+SIGN_OUT = 'class="sign-out" method="post"'  # the one form that everybody has
 AGENCY = "bao-hung-yen"
 OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
 VALUES = {"agency": AGENCY, "month": "2026-03", "version": "1", "file_id": str(uuid4())}
@@ -20,6 +25,43 @@ async def finance(create_database, template_database):
         yield found
 
 
+def form_token(finance, http):
+    forms = FormTokens(finance.settings.form_token_secret, "press_staff")
+    return forms.token_for(http.cookies["press_staff"])
+
+
+async def unfinished_work(finance):
+    """A draft of a baseline and a file not yet recorded, left there by finance; where they are."""
+    async with await finance.signed_in(FINANCE) as http:
+        fields = {"csrf_token": form_token(finance, http)}
+        baseline = (DEMO / "baseline" / "dai-song-hong.csv").read_bytes()
+        draft = await http.post(
+            f"/finance/{AGENCY}/baseline",
+            data=fields,
+            files={"file": ("năm gốc.csv", baseline, "text/csv")},
+        )
+        template = await http.get(f"/finance/{AGENCY}/imports/template.csv")
+        upload = {"file": ("sổ quảng cáo.csv", template.content, "text/csv")}
+        taken = await http.post(f"/finance/{AGENCY}/imports", data=fields, files=upload)
+        for answer, form in ((draft, "/freeze"), (taken, "/confirm")):
+            assert answer.status_code == 303, answer.text
+            assert form in (await http.get(answer.headers["location"])).text
+    version = draft.headers["location"].rpartition("/")[2]
+    return VALUES | {"version": version, "file_id": FILE_ID.search(taken.headers["location"])[1]}
+
+
+async def kept(finance):
+    """How many baselines and files there are, and how many of each were signed or recorded."""
+    async with finance.database.read() as session:
+        found = await session.execute(
+            text(
+                "SELECT (SELECT (count(*), count(frozen_at))::text FROM baseline_version), "
+                "(SELECT (count(*), count(applied_at))::text FROM import_file)"
+            )
+        )
+        return found.one()
+
+
 def leaves(routes):
     """Every route, also those behind an included router."""
     for route in routes:
@@ -29,12 +71,12 @@ def leaves(routes):
             yield route
 
 
-def routes(app):
+def routes(app, values=VALUES):
     found = []
     for route in leaves(app.routes):
         for method in getattr(route, "methods", None) or ():
             if method != "HEAD" and route.path not in OPEN:
-                found.append((method, route.path.format(**VALUES)))
+                found.append((method, route.path.format(**values)))
     assert len(found) >= 17
     return found
 
@@ -62,6 +104,38 @@ async def test_a_role_that_is_not_finance_is_refused(finance):
         for method, path in routes(finance.app):
             if AGENCY in path:
                 assert (await http.request(method, path)).status_code == 403, (method, path)
+
+
+async def test_the_province_sees_every_figure_and_changes_none(finance):
+    """Every route: what is read opens, what changes anything is refused, also with a good form token."""
+    values = await unfinished_work(finance)
+    before = await kept(finance)
+    async with await finance.signed_in(PROVINCE) as http:
+        token = form_token(finance, http)
+        asked = {"GET": 0, "POST": 0}
+        for method, path in routes(finance.app, values):
+            answer = await http.request(method, path, data={"csrf_token": token})
+            if path == "/metrics":
+                continue  # Prometheus has a token of its own
+            asked[method] += 1
+            if method == "GET":
+                assert answer.status_code == 200, (path, answer.status_code)
+                assert 'method="post"' not in answer.text.replace(SIGN_OUT, ""), path
+            else:
+                assert answer.status_code == 403, (method, path, answer.status_code)
+        assert asked["GET"] >= 10 and asked["POST"] >= 5
+        other = await http.get("/finance/dai-thai-binh")
+        assert other.status_code == 404
+    assert await kept(finance) == before
+
+
+async def test_an_agencys_finance_may_do_what_the_province_may_not(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        token = form_token(finance, http)
+        for method, path in routes(finance.app):
+            if method == "POST":
+                answer = await http.post(path, data={"csrf_token": token})
+                assert answer.status_code != 403, path
 
 
 async def test_changes_need_the_forms_token(finance):

@@ -29,7 +29,7 @@ CREATE TABLE account_role (
     account_id uuid NOT NULL CONSTRAINT fk_account_role_account_id_account REFERENCES account (id),
     agency text NOT NULL CONSTRAINT fk_account_role_agency_agency REFERENCES agency (id),
     role text NOT NULL CONSTRAINT ck_account_role_role
-        CHECK (role IN ('admin', 'seller', 'traffic', 'approver', 'finance', 'editor', 'support')),
+        CHECK (role IN ('admin', 'seller', 'traffic', 'approver', 'finance', 'editor', 'support', 'viewer')),
     CONSTRAINT pk_account_role PRIMARY KEY (account_id, agency, role)
 );
 CREATE INDEX ix_account_role_agency ON account_role (agency);
