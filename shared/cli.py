@@ -9,74 +9,67 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-import uvloop
 
-from shared import bus as bus_module
 from shared.audit.commands import audit_commands
-from shared.database import Database
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import list_dead_letters, replay_dead_letters
-from shared.settings import ServiceSettings
+from shared.process.process import Process, S, Service
+from shared.process.web import BuildWeb, serve
+from shared.process.worker import BuildWorker, work
 from shared.setup import SetUp, SetUpError, set_up
-from shared.startup import EXIT_CONFIGURATION, Duty, load_settings
-from shared.telemetry import configure_logging, configure_tracing
-from shared.web.serve import serve
+from shared.startup import EXIT_CONFIGURATION, Duty
 
 
 def service_cli(
-    name: str,
-    package: str,
-    settings_class: type[ServiceSettings],
+    service: Service[S],
     *,
-    web_factory: str | None = None,
-    worker: Callable[[], Awaitable[None]] | None = None,
-    seed: Callable[[], Awaitable[None]] | None = None,
+    web: BuildWeb[S] | None = None,
+    worker: BuildWorker[S] | None = None,
+    seed: Callable[[Process[S]], Awaitable[None]] | None = None,
     take_in: SetUp | None = None,
 ) -> typer.Typer:
-    """The command line of one service. ``web_factory`` is ``package.app:create``."""
-    app = typer.Typer(help=f"{name}: one service of press-revenue", no_args_is_help=True)
-
-    def prepare(duty: Duty) -> ServiceSettings:
-        settings = load_settings(settings_class, duty, name)
-        configure_logging(name, level=settings.log_level, fmt=settings.log_format)
-        configure_tracing(name, sample_ratio=settings.trace_sample_ratio)
-        return settings
+    """The command line of one service, from what builds its web process's and its worker's parts."""
+    app = typer.Typer(
+        help=f"{service.name}: one service of press-revenue",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,  # they show variables: passwords and keys would be in the log
+    )
 
     @app.command()
     def migrate(revision: str = "head") -> None:
         """Bring the database to the newest schema. Safe to repeat."""
-        settings = prepare(Duty.MIGRATE)
-        applied = asyncio.run(run_migrations(settings.database_url, package, revision))
-        typer.echo(f"{name}: {', '.join(applied) if applied else 'nothing to do'}")
+        settings = service.prepare(Duty.MIGRATE)
+        applied = asyncio.run(run_migrations(settings.database_url, service.package, revision))
+        typer.echo(f"{service.name}: {', '.join(applied) if applied else 'nothing to do'}")
 
     @app.command()
     def setup(
         file: Annotated[Path, typer.Argument(help="The agencies")] = Path("agencies.toml"),
     ) -> None:
         """Take in the operator's agencies from a file. Safe to repeat."""
-        settings = prepare(Duty.SETUP)
+        settings = service.prepare(Duty.SETUP)
         try:
             count = asyncio.run(set_up(settings, file, take_in))
         except SetUpError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
-        typer.echo(f"{name}: {count} agencies")
+        typer.echo(f"{service.name}: {count} agencies")
 
-    if web_factory is not None:
+    if web is not None:
+        build_web = web
 
-        @app.command()
-        def web() -> None:
+        @app.command("web")
+        def web_command() -> None:
             """Serve HTTP."""
-            serve(web_factory, prepare(Duty.WEB))
+            serve(service, build_web)
 
     if worker is not None:
-        run_worker = worker
+        build_worker = worker
 
         @app.command("worker")
         def worker_command() -> None:
             """Run consumers, outbox relay and timers."""
-            prepare(Duty.WORKER)
-            uvloop.run(_awaited(run_worker))
+            work(service, build_worker)
 
     if seed is not None:
         run_seed = seed
@@ -84,12 +77,12 @@ def service_cli(
         @app.command("seed")
         def seed_command() -> None:
             """Load the example agencies with their invented figures, never in production. Safe to repeat."""
-            if prepare(Duty.SETUP).environment == "production":
-                typer.echo(f"{name}: example data is never loaded in production", err=True)
+            if service.prepare(Duty.SETUP).environment == "production":
+                typer.echo(f"{service.name}: example data is never loaded in production", err=True)
                 raise typer.Exit(EXIT_CONFIGURATION)
-            asyncio.run(_awaited(run_seed))
+            run_command(service, "seed", Duty.SETUP, run_seed)
 
-    app.add_typer(audit_commands(name, lambda: prepare(Duty.COMMAND)), name="audit")
+    app.add_typer(audit_commands(service.name, lambda: service.prepare(Duty.COMMAND)), name="audit")
 
     @app.command("dead-letters")
     def dead_letters(
@@ -97,34 +90,44 @@ def service_cli(
         replay_all: Annotated[bool, typer.Option(help="Publish all of them again")] = False,
     ) -> None:
         """List messages that could not be handled; replay them once the cause is mended."""
-        asyncio.run(_dead_letters(prepare(Duty.COMMAND), name, replay or [], replay_all=replay_all))
+
+        async def letters(process: Process[S]) -> None:
+            await _dead_letters(process, replay or [], replay_all=replay_all)
+
+        run_command(service, "dead-letters", Duty.COMMAND, letters)
 
     return app
 
 
-async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
-    await work()
-
-
-async def _dead_letters(
-    settings: ServiceSettings, name: str, ids: list[UUID], *, replay_all: bool
+def run_command(
+    service: Service[S],
+    role: str,
+    duty: Duty,
+    command: Callable[[Process[S]], Awaitable[None]],
 ) -> None:
-    database = Database(settings.database_url, application_name=f"{name}-dead-letters")
-    try:
-        letters = await list_dead_letters(database)
-        if ids or replay_all:
-            bus = await bus_module.connect(settings.nats_url, f"{name}-dead-letters")
-            try:
-                chosen = ids or [letter.id for letter in letters]
-                typer.echo(f"replayed {await replay_dead_letters(database, bus, chosen)}")
-            finally:
-                await bus.close()
-            return
-        for letter in letters:
-            typer.echo(
-                f"{letter.id}  {letter.created_at:%Y-%m-%d %H:%M}  {letter.consumer}  "
-                f"{letter.subject}  tries {letter.deliveries}  {letter.reason}: {letter.error}"
-            )
-        typer.echo(f"{len(letters)} dead letters")
-    finally:
-        await database.close()
+    """Run a command to its end in a process of its own role."""
+    settings = service.prepare(duty)
+
+    async def run() -> None:
+        process = service.process(role, settings)
+        try:
+            await command(process)
+        finally:
+            await process.close()
+
+    asyncio.run(run())
+
+
+async def _dead_letters(process: Process[S], ids: list[UUID], *, replay_all: bool) -> None:
+    letters = await list_dead_letters(process.database)
+    if ids or replay_all:
+        chosen = ids or [letter.id for letter in letters]
+        replayed = await replay_dead_letters(process.database, await process.bus(), chosen)
+        typer.echo(f"replayed {replayed}")
+        return
+    for letter in letters:
+        typer.echo(
+            f"{letter.id}  {letter.created_at:%Y-%m-%d %H:%M}  {letter.consumer}  "
+            f"{letter.subject}  tries {letter.deliveries}  {letter.reason}: {letter.error}"
+        )
+    typer.echo(f"{len(letters)} dead letters")

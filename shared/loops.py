@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 RESTART_DELAYS_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 STEADY_SECONDS = 60.0
+STOP_SECONDS = 10.0
 
 
 class Heartbeat:
@@ -95,3 +97,19 @@ def every(seconds: float, work: Callable[[], Awaitable[None]]) -> LoopBody:
                 continue
 
     return body
+
+
+@asynccontextmanager
+async def running_loops(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    """Loops beside something else (a web process): started at once, asked to stop at the end and waited for."""
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(supervise(loop, stop), name=loop.name) for loop in loops]
+    try:
+        yield
+    finally:
+        stop.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in late:
+                log.error("loop_did_not_stop", loop=task.get_name())
+                task.cancel()

@@ -192,10 +192,14 @@ class ServiceSettings(BaseSettings):
         frozen=True,
         env_ignore_empty=True,
         hide_input_in_errors=True,
-        secrets_dir=os.environ.get("SECRETS_DIR"),
     )
     #: The class's own table of what is refused, after those of its bases and :data:`SHARED_CHECKS`.
     CHECKS: ClassVar[tuple[Check, ...]] = ()
+
+    def __init__(self, **values: Any) -> None:
+        # Looked up now, not at import: a forked process has an environment of its own.
+        values.setdefault("_secrets_dir", os.environ.get("SECRETS_DIR"))
+        super().__init__(**values)
 
     environment: Literal["local", "test", "rehearsal", "production"] = Field(
         default="production",
@@ -284,6 +288,20 @@ class ServiceSettings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """The secrets of this process, each of which must be a value of its own."""
         return (self.scrape_token, self.form_token_secret, self.identity_internal_key)
+
+    def connections(self, _role: str) -> int:
+        """How many database connections a process in this role keeps."""
+        return self.database_pool_size
+
+    def url_of(self, service: str) -> str:
+        """A service's public URL, by its name."""
+        return {
+            "billing": self.billing_url,
+            "paywall": self.paywall_url,
+            "ads": self.ads_url,
+            "metrics": self.metrics_url,
+            "identity": self.identity_url,
+        }[service]
 
     def model_post_init(self, _context: object) -> None:
         """Raises ``RefusedSettingsError`` (as part of pydantic's) with everything the tables refuse."""

@@ -35,6 +35,7 @@ from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.payments.adapters.port import Origin, SubscriptionFacts
 from services.billing.payments.adapters.stripe import StripeProvider
+from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
 from services.billing.webhooks import repository as inbox
 from shared.agencies import save_agencies
@@ -139,7 +140,7 @@ def _build(database: str, folder: Path, provider: StripeProvider | None = None) 
         environment="local", database_url=database, signing_keys_file=str(folder / "keys.pem"),
         **values,
     )  # fmt: skip
-    return build(settings, role="bench", provider=provider)
+    return build(BILLING.process("bench", settings), provider=provider)
 
 
 async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
@@ -171,6 +172,7 @@ async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
         return list(origins)
     finally:
         await billing.close()
+        await billing.process.close()
 
 
 def _measure_applied(
@@ -284,6 +286,7 @@ async def _verify_applied(database: str, folder: Path, postgres: Postgres) -> st
         broken = [one.name for one in await billing.invariants.check() if one.violations]
     finally:
         await billing.close()
+        await billing.process.close()
     if set(counts.values()) != {expected} or unbalanced or broken:
         raise SystemExit(f"webhook applied: {counts}, {unbalanced} unbalanced, {broken}")
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
+from services.ads.app import web
 from services.ads.delivery.repository import rebuild
+from services.ads.process import ADS
 from services.ads.seed import seed
 from services.ads.settings import AdsSettings
-from services.ads.worker import main as worker
-from shared.cli import service_cli
-from shared.database import Database
-from shared.startup import Duty, load_settings
+from services.ads.worker import worker
+from shared.cli import run_command, service_cli
+from shared.process import Process
+from shared.startup import Duty
 
-app = service_cli(
-    "ads",
-    "services.ads",
-    AdsSettings,
-    web_factory="services.ads.app:create",
-    worker=worker,
-    seed=seed,
-)
+app = service_cli(ADS, web=web, worker=worker, seed=seed)
 
 
 @app.command("rebuild-counters")
 def rebuild_counters() -> None:
     """Fold the delivery events anew and mend the counters; prints what differed (0 when all is well)."""
-    asyncio.run(_rebuild())
+    run_command(ADS, "rebuild", Duty.COMMAND, _rebuild)
 
 
-async def _rebuild() -> None:
-    database = Database(
-        load_settings(AdsSettings, Duty.COMMAND, "ads").database_url, application_name="ads-rebuild"
-    )
-    try:
-        async with database.transaction() as session:
-            differences = await rebuild(session)
-        for line_id, day in differences:
-            typer.echo(f"{line_id}  {day}")
-        typer.echo(f"{len(differences)} differences")
-    finally:
-        await database.close()
+async def _rebuild(process: Process[AdsSettings]) -> None:
+    async with process.database.transaction() as session:
+        differences = await rebuild(session)
+    for line_id, day in differences:
+        typer.echo(f"{line_id}  {day}")
+    typer.echo(f"{len(differences)} differences")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from services.ads.creatives.service import CreativeText
 from services.ads.settings import AdsSettings
 from shared.agencies import Agency, at_website, get_agency, read_agencies, save_agencies
 from shared.database import Database, Session
-from shared.startup import Duty, load_settings
+from shared.process import Process
 
 AGENCIES = Path(__file__).parents[2] / "infra" / "demo" / "agencies.toml"
 RATES_FROM = date(2026, 1, 1)
@@ -125,14 +125,9 @@ SONG_HONG = Demo(
 DEMOS = {"bao-hung-yen": HUNG_YEN, "dai-song-hong": SONG_HONG}
 
 
-async def seed() -> None:
+async def seed(process: Process[AdsSettings]) -> None:
     """Load the example agencies. Safe to repeat: only what is missing is added."""
-    settings = load_settings(AdsSettings, Duty.SETUP, "ads")
-    database = Database(settings.database_url, application_name="ads-seed")
-    try:
-        await seed_database(database, settings)
-    finally:
-        await database.close()
+    await seed_database(process.database, process.settings)
 
 
 async def seed_database(database: Database, settings: AdsSettings) -> None:

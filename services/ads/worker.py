@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, timedelta
 
 from services.ads import metrics
@@ -11,14 +10,12 @@ from services.ads.bookings.service import take_timed_steps
 from services.ads.delivery.repository import forget_old_leases
 from services.ads.delivery.revenue import RevenuePoster
 from services.ads.settings import AdsSettings
-from shared import bus as bus_module
 from shared.agencies import list_agencies
-from shared.clock import SystemClock
+from shared.clock import Clock
 from shared.database import Database
 from shared.loops import Loop, every
 from shared.outbox import OutboxRelay
-from shared.startup import Duty, load_settings
-from shared.worker import WorkerParts, run_worker
+from shared.process import Process, WorkerParts
 
 TIMER_SECONDS = 1.0
 REVENUE_WINDOW_DAYS = 3
@@ -28,7 +25,7 @@ TIMED = (Action.EXPIRE, Action.START, Action.FINISH)
 class Timers:
     """What happens because time has passed."""
 
-    def __init__(self, database: Database, clock: SystemClock) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self._revenue = RevenuePoster(database, clock)
@@ -54,30 +51,15 @@ class Timers:
             await forget_old_leases(session)
 
 
-async def main() -> None:
-    """Run until told to stop."""
-    settings = load_settings(AdsSettings, Duty.WORKER, "ads")
-    clock = SystemClock(settings.clock_offset_seconds)
-    database = Database(
-        settings.database_url,
-        application_name="ads-worker",
-        pool_size=settings.database_pool_size,
-    )
-    bus = await bus_module.connect(settings.nats_url, "ads-worker")
-    timers = Timers(database, clock)
-    relay = OutboxRelay(database, bus, service="ads")
-    parts = WorkerParts(
+async def worker(process: Process[AdsSettings]) -> WorkerParts:
+    """The parts of the worker."""
+    timers = Timers(process.database, process.clock)
+    relay = OutboxRelay(process.database, await process.bus(), service="ads")
+    return WorkerParts(
         loops=[
             Loop("outbox-relay", relay.run),
             Loop("line-timer", every(TIMER_SECONDS, timers.lines)),
             Loop("revenue-timer", every(TIMER_SECONDS, timers.revenue)),
             Loop("lease-timer", every(3600, timers.leases), limit_seconds=7_200),
         ],
-        checks={"database": database.ping, "bus": bus.ping},
-        closers=[bus.close, database.close],
     )
-    await run_worker("ads", settings, parts)
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

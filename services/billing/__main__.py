@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from services.billing import seed, worker
+from services.billing.app import web
 from services.billing.composition import build
+from services.billing.process import BILLING
+from services.billing.seed import run as seed
 from services.billing.set_up import take_in
 from services.billing.settings import BillingSettings
-from shared.cli import service_cli
-from shared.startup import Duty, load_settings
+from services.billing.worker import worker
+from shared.cli import run_command, service_cli
+from shared.process import Process
+from shared.startup import Duty
 
-app = service_cli(
-    "billing",
-    "services.billing",
-    BillingSettings,
-    web_factory="services.billing.app:create",
-    worker=worker.main,
-    seed=seed.main,
-    take_in=take_in,
-)
+app = service_cli(BILLING, web=web, worker=worker, seed=seed, take_in=take_in)
 webhooks = typer.Typer(
     help="The inbox of notifications from payment providers.", no_args_is_help=True
 )
@@ -35,7 +31,9 @@ def list_command(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
 ) -> None:
     """Show events of the inbox, parked ones by default."""
-    asyncio.run(_list(None if state == "all" else state, limit))
+    run_command(
+        BILLING, "webhooks", Duty.COMMAND, partial(_list, None if state == "all" else state, limit)
+    )
 
 
 @webhooks.command("replay")
@@ -46,11 +44,11 @@ def replay_command(
     """Give parked events another round of tries, once the cause is mended."""
     if not event and not all_parked:
         raise typer.BadParameter("name the events, or say --all")
-    asyncio.run(_replay(event or None))
+    run_command(BILLING, "webhooks", Duty.COMMAND, partial(_replay, event or None))
 
 
-async def _list(state: str | None, limit: int) -> None:
-    billing = build(load_settings(BillingSettings, Duty.COMMAND, "billing"), role="webhooks")
+async def _list(state: str | None, limit: int, process: Process[BillingSettings]) -> None:
+    billing = build(process)
     try:
         events = await billing.webhooks.listing(state, limit)
     finally:
@@ -63,8 +61,8 @@ async def _list(state: str | None, limit: int) -> None:
     typer.echo(f"{len(events)} events")
 
 
-async def _replay(events: list[str] | None) -> None:
-    billing = build(load_settings(BillingSettings, Duty.COMMAND, "billing"), role="webhooks")
+async def _replay(events: list[str] | None, process: Process[BillingSettings]) -> None:
+    billing = build(process)
     try:
         replayed = await billing.webhooks.replay(events)
     finally:

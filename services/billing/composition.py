@@ -20,9 +20,10 @@ from services.billing.subscriptions.service import Subscriptions
 from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
 from shared.auth.key_files import make_key_file
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock
 from shared.database import Database
 from shared.mail import mail_sender
+from shared.process import Process
 
 ISSUER = "press-billing"
 Check = Callable[[], Awaitable[None]]
@@ -32,9 +33,7 @@ Check = Callable[[], Awaitable[None]]
 class Billing:
     """Everything a process of billing may need."""
 
-    settings: BillingSettings
-    database: Database
-    clock: Clock
+    process: Process[BillingSettings]
     provider: PaymentProvider
     readers: Readers
     plans: Plans
@@ -48,36 +47,38 @@ class Billing:
     invariants: Invariants
 
     async def close(self) -> None:
+        """What is billing's own; the process closes the rest."""
         await self.inbox.close()
         await self.provider.close()
-        await self.database.close()
+
+    @property
+    def settings(self) -> BillingSettings:
+        return self.process.settings
+
+    @property
+    def database(self) -> Database:
+        return self.process.database
+
+    @property
+    def clock(self) -> Clock:
+        return self.process.clock
 
 
-def build(
-    settings: BillingSettings,
-    *,
-    role: str = "web",
-    clock: Clock | None = None,
-    provider: PaymentProvider | None = None,
-) -> Billing:
-    """``clock`` and ``provider`` are given by tests only."""
-    clock = clock or SystemClock(settings.clock_offset_seconds)
-    database = Database(
-        settings.database_url,
-        application_name=f"billing-{role}",
-        pool_size=max(
-            settings.database_pool_size, settings.appliers + 2 if role == "worker" else 0
-        ),
+def build(process: Process[BillingSettings], *, provider: PaymentProvider | None = None) -> Billing:
+    """``provider`` is given by tests only."""
+    settings, database, clock = process.settings, process.database, process.clock
+    provider = provider or StripeProvider(
+        settings.stripe_secret_key,
+        api_base=settings.stripe_api_base,
+        timeout_seconds=settings.stripe_timeout_seconds,
+        max_retries=settings.stripe_max_retries,
     )
-    provider = provider or provider_of(settings)
     grace = timedelta(days=settings.grace_days)
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
     payments = Payments(database, clock, provider, grace=grace)
     return Billing(
-        settings=settings,
-        database=database,
-        clock=clock,
+        process=process,
         provider=provider,
         readers=Readers(
             database,

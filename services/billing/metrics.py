@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from shared.telemetry.families import Counter, Gauge
 
 WEBHOOKS = Counter(
     "press_billing_webhooks_total",

@@ -8,7 +8,7 @@ from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.settings import BillingSettings
 from shared.agencies import at_website, read_agencies, save_agencies
-from shared.startup import Duty, load_settings
+from shared.process import Process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
@@ -48,8 +48,9 @@ async def load(billing: Billing) -> None:
         await billing.plans.save_plan(agency_id, plan, prices)
 
 
-async def main() -> None:
-    billing = build(load_settings(BillingSettings, Duty.SETUP, "billing"), role="seed")
+async def run(process: Process[BillingSettings]) -> None:
+    """``python -m services.billing seed``."""
+    billing = build(process)
     try:
         await load(billing)
     finally:

@@ -151,6 +151,11 @@ class BillingSettings(MailSettings):
             *self.webhook_secrets,
         )
 
+    def connections(self, role: str) -> int:
+        """The worker's appliers hold one each for as long as they work."""
+        needed = self.appliers + 2 if role == "worker" else 0
+        return max(self.database_pool_size, needed)
+
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.stripe_webhook_secret.split(",") if part.strip())

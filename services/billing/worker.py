@@ -6,11 +6,9 @@ import structlog
 
 from services.billing.composition import build
 from services.billing.settings import BillingSettings
-from shared import bus as bus_module
 from shared.loops import Loop, every
 from shared.outbox import OutboxRelay
-from shared.startup import Duty, load_settings
-from shared.worker import WorkerParts, run_worker
+from shared.process import Process, WorkerParts
 
 log = structlog.get_logger(__name__)
 
@@ -18,12 +16,10 @@ FORGET_SECONDS = 3_600.0
 MEASURE_SECONDS = 5.0
 
 
-async def main() -> None:
-    """Run until SIGTERM or SIGINT."""
-    settings = load_settings(BillingSettings, Duty.WORKER, "billing")
-    billing = build(settings, role="worker")
-    bus = await bus_module.connect(settings.nats_url, "billing-worker")
-    relay = OutboxRelay(billing.database, bus, service="billing")
+async def worker(process: Process[BillingSettings]) -> WorkerParts:
+    """The parts of the worker."""
+    settings, billing = process.settings, build(process)
+    relay = OutboxRelay(process.database, await process.bus(), service="billing")
 
     async def sweep() -> None:
         missed = await billing.webhooks.sweep()
@@ -42,7 +38,7 @@ async def main() -> None:
         Loop(f"applier-{number}", billing.applier.run_slot, 120.0)
         for number in range(1, settings.appliers + 1)
     ]
-    parts = WorkerParts(
+    return WorkerParts(
         loops=[
             *slots,
             Loop("applier-wake", billing.applier.listen),
@@ -66,7 +62,5 @@ async def main() -> None:
             Loop("measure", every(MEASURE_SECONDS, billing.webhooks.measure)),
             Loop("forget", every(FORGET_SECONDS, billing.readers.forget_old), FORGET_SECONDS + 60),
         ],
-        checks={"database": billing.database.ping, "bus": bus.ping},
-        closers=[bus.close, billing.close],
+        closers=[billing.close],
     )
-    await run_worker("billing", settings, parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from shared.telemetry.families import Counter
 
 SIGN_INS = Counter(
     "press_identity_sign_ins_total",

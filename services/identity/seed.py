@@ -28,7 +28,7 @@ from shared.auth.roles import Role, Scope
 from shared.clock import SystemClock
 from shared.database import Database, Session
 from shared.ids import new_id
-from shared.startup import Duty, load_settings
+from shared.process import Process
 
 log = structlog.get_logger(__name__)
 
@@ -61,14 +61,9 @@ DEMO_ACCOUNTS: tuple[tuple[str, str, dict[str, tuple[Role, ...]]], ...] = (
 )
 
 
-async def run() -> None:
+async def run(process: Process[IdentitySettings]) -> None:
     """Called by the command line."""
-    settings = load_settings(IdentitySettings, Duty.SETUP, "identity")
-    database = Database(settings.database_url, application_name="identity-seed")
-    try:
-        await seed(database, settings)
-    finally:
-        await database.close()
+    await seed(process.database, process.settings)
 
 
 async def seed(database: Database, settings: IdentitySettings) -> None:

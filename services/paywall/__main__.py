@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
-from services.paywall.rebuild import rebuild_entitlements
+from services.paywall.app import web
+from services.paywall.process import PAYWALL
+from services.paywall.rebuild import rebuild
 from services.paywall.seed import run as seed
 from services.paywall.set_up import take_in
 from services.paywall.settings import PaywallSettings
-from services.paywall.worker import main as worker
-from shared.cli import service_cli
-from shared.startup import Duty, load_settings
+from services.paywall.worker import worker
+from shared.cli import run_command, service_cli
+from shared.process import Process
+from shared.startup import Duty
 
-cli = service_cli(
-    "paywall",
-    "services.paywall",
-    PaywallSettings,
-    web_factory="services.paywall.app:create",
-    worker=worker,
-    seed=seed,
-    take_in=take_in,
-)
+cli = service_cli(PAYWALL, web=web, worker=worker, seed=seed, take_in=take_in)
 
 
 @cli.command("rebuild-entitlements")
-def rebuild() -> None:
+def rebuild_entitlements() -> None:
     """Replay billing's events from the beginning and put the result in place of the present copy."""
-    report = asyncio.run(
-        rebuild_entitlements(load_settings(PaywallSettings, Duty.COMMAND, "paywall"))
-    )
+    run_command(PAYWALL, "rebuild", Duty.COMMAND, _rebuild)
+
+
+async def _rebuild(process: Process[PaywallSettings]) -> None:
+    report = await rebuild(process.database, await process.bus(), process.clock)
     typer.echo(
         f"{report.replayed} events replayed, {report.taken} entitlements mended or added, "
         f"{report.forgotten} forgotten"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp
 
 from services.paywall.articles import api as articles_api
 from services.paywall.articles.service import ArticleMemory, ArticleService
@@ -34,31 +30,23 @@ from services.paywall.policies.service import PolicyBook, PolicyService
 from services.paywall.refresh import Refresher
 from services.paywall.script import script_routes
 from services.paywall.settings import PaywallSettings
-from shared.auth import IdentityClient, RemoteKeySet
-from shared.clock import Clock, SystemClock
-from shared.database import Database
-from shared.loops import Loop, every, supervise
+from shared.auth import RemoteKeySet
+from shared.loops import Loop, every
 from shared.origins import website_origin
-from shared.startup import Duty, load_settings
-from shared.web import FrontDoor, Pages, WebParts, create_app
-from shared.web.csrf import FormTokens
-from shared.web.staff import STAFF_COOKIE, StaffAccess
+from shared.process import Process
+from shared.web import HotRoute, WebParts
 
 log = structlog.get_logger(__name__)
 
-SERVICE = "paywall"
 FOLDER = Path(__file__).parent
 LATE_VIEWS_SECONDS = 0.5
 
 
 @dataclass(slots=True)
 class Parts:
-    """What one process is made of; tests take hold of it here."""
+    """What one web process is made of; tests take hold of it here."""
 
-    settings: PaywallSettings
-    clock: Clock
-    database: Database
-    http: httpx.AsyncClient
+    process: Process[PaywallSettings]
     articles: ArticleMemory
     book: PolicyBook
     entitlements: EntitlementMemory
@@ -70,13 +58,9 @@ class Parts:
     loops: list[Loop]
 
 
-def build(settings: PaywallSettings, clock: Clock) -> Parts:
+def build(process: Process[PaywallSettings]) -> Parts:
     """Everything that is not a route."""
-    database = Database(
-        settings.database_url,
-        application_name="paywall-web",
-        pool_size=settings.database_pool_size,
-    )
+    settings, database, clock = process.settings, process.database, process.clock
     articles, book = ArticleMemory(), PolicyBook()
     entitlements = EntitlementMemory(database)
     meter = Meter(
@@ -96,10 +80,7 @@ def build(settings: PaywallSettings, clock: Clock) -> Parts:
         await meter.count_late_views()
 
     return Parts(
-        settings,
-        clock,
-        database,
-        httpx.AsyncClient(),
+        process,
         articles,
         book,
         entitlements,
@@ -116,53 +97,43 @@ def build(settings: PaywallSettings, clock: Clock) -> Parts:
     )
 
 
-def create() -> ASGIApp:
-    """The ASGI application of one process, from the environment."""
-    return create_from(
-        build(settings := load_settings(PaywallSettings, Duty.WEB, "paywall"), _clock(settings))
+def web(process: Process[PaywallSettings]) -> WebParts:
+    """The parts of the web process."""
+    return routed(build(process))
+
+
+def routed(parts: Parts) -> WebParts:
+    """The hot route in front, FastAPI for the rest."""
+    process = parts.process
+    settings, database, access = process.settings, process.database, process.access
+    pages = process.pages(FOLDER)
+    policies = PolicyService(database, process.clock)
+    endpoint = _endpoint(parts)
+    operation, components = openapi_parts()
+    return WebParts(
+        routers=[
+            articles_api.router(ArticleService(database, parts.articles), access),
+            policies_api.router(policies, access),
+            PolicyPages(policies, access, pages, process.forms, process.clock).router(),
+            script_routes(FOLDER / "static"),
+            _keys(parts.grants),
+        ],
+        hot_routes=[
+            HotRoute("POST", PATH, endpoint.post, operation, components),
+            HotRoute("OPTIONS", PATH, endpoint.preflight),
+        ],
+        checks={"database": database.ping},
+        loops=parts.loops,
+        running=lambda: _running(parts),
+        trusted_origins=[website_origin(settings.paywall_url)],
+        form_targets=[settings.identity_url],
     )
 
 
-def _clock(settings: PaywallSettings) -> Clock:
-    return SystemClock(settings.clock_offset_seconds)
-
-
-def create_from(parts: Parts) -> FrontDoor:
-    """The ASGI application: the hot route in front, FastAPI for the rest."""
-    settings = parts.settings
-    identity = IdentityClient(settings.identity_api, settings.identity_internal_key, parts.http)
-    access = StaffAccess(identity, identity_url=settings.identity_url, own_url=settings.paywall_url)
-    forms = FormTokens(settings.form_token_secret, STAFF_COOKIE)
-    pages = Pages(FOLDER, forms, secure_cookies=settings.deployed)
-    policies = PolicyService(parts.database, parts.clock)
-    app = create_app(
-        SERVICE,
-        "Paywall",
-        settings,
-        WebParts(
-            routers=[
-                articles_api.router(ArticleService(parts.database, parts.articles), access),
-                policies_api.router(policies, access),
-                PolicyPages(policies, access, pages, forms, parts.clock).router(),
-                script_routes(FOLDER / "static"),
-                _keys(parts.grants),
-            ],
-            checks={"database": parts.database.ping},
-            loops=parts.loops,
-            lifespan=lambda: _running(parts),
-            trusted_origins=[website_origin(settings.paywall_url)],
-            form_targets=[settings.identity_url],
-        ),
-    )
-    _document(app)
-    endpoint = _endpoint(parts, identity)
-    return FrontDoor(app, {("POST", PATH): endpoint.post, ("OPTIONS", PATH): endpoint.preflight})
-
-
-def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
-    settings = parts.settings
+def _endpoint(parts: Parts) -> DecisionEndpoint:
+    process, settings = parts.process, parts.process.settings
     service = DecisionService(
-        clock=parts.clock,
+        clock=process.clock,
         articles=parts.articles,
         policies=parts.book,
         entitlements=parts.entitlements,
@@ -172,11 +143,13 @@ def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
         counts=parts.counts,
         billing_url=settings.billing_url,
     )
-    keys = RemoteKeySet(BILLING_ISSUER, f"{settings.billing_api}/.well-known/jwks.json", parts.http)
+    keys = RemoteKeySet(
+        BILLING_ISSUER, f"{settings.billing_api}/.well-known/jwks.json", process.http
+    )
     return DecisionEndpoint(
         service,
-        clock=parts.clock,
-        identity=identity,
+        clock=process.clock,
+        identity=process.identity,
         readers=ReaderTokens(keys),
         ids=parts.ids,
         policies=parts.book,
@@ -188,24 +161,17 @@ def _endpoint(parts: Parts, identity: IdentityClient) -> DecisionEndpoint:
 @asynccontextmanager
 async def _running(parts: Parts) -> AsyncIterator[None]:
     """Memory loaded before the first request; at the end what is counted is written."""
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(parts.database.close)
-        stack.push_async_callback(parts.http.aclose)
-        await parts.database.pool()
-        await parts.refresher.start()
-        await parts.meter.start()
-        stop = asyncio.Event()
-        tasks = [asyncio.create_task(supervise(loop, stop)) for loop in parts.loops]
+    await parts.process.database.pool()
+    await parts.refresher.start()
+    await parts.meter.start()
+    try:
+        yield
+    finally:
+        await parts.meter.close()
         try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.wait(tasks, timeout=10)
-            await parts.meter.close()
-            try:
-                await parts.counts.flush()
-            except AWAY as error:
-                log.warning("decision_counts_lost", error=repr(error))
+            await parts.counts.flush()
+        except AWAY as error:
+            log.warning("decision_counts_lost", error=repr(error))
 
 
 def _keys(grants: Grants) -> APIRouter:
@@ -220,21 +186,3 @@ def _keys(grants: Grants) -> APIRouter:
         )
 
     return routes
-
-
-def _document(app: FastAPI) -> None:
-    """Put the hot route, which FastAPI does not see, into its OpenAPI document."""
-    generate = app.openapi
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = generate()
-            path, components = openapi_parts()
-            schema["paths"][PATH] = path
-            parts = schema.setdefault("components", {})
-            parts.setdefault("schemas", {}).update(components)
-            parts["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
-
+from shared.telemetry.families import Counter, Gauge, Histogram
 from shared.telemetry.metrics import LATENCY_BUCKETS
 
 DECISIONS = Counter(
@@ -32,6 +31,7 @@ FALLBACKS = Counter(
 LATE_WAITING = Gauge(
     "press_paywall_late_views_waiting",
     "Views granted while the database was away and not yet counted",
+    across="sum",
 )
 LATE_DROPPED = Counter(
     "press_paywall_late_views_dropped_total",
@@ -39,6 +39,6 @@ LATE_DROPPED = Counter(
 )
 MEMORY = Gauge(
     "press_paywall_memory_entries",
-    "Entries each process keeps in memory, by kind",
+    "Entries a process keeps in memory (the largest of several), by kind",
     ["kind"],
 )

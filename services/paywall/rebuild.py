@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.paywall.entitlements import consumers, repository
-from services.paywall.settings import PaywallSettings
-from shared import bus as bus_module
 from shared.bus import Bus
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock
 from shared.contracts import MalformedEventError, UnknownEventTypeError, decode
 from shared.database import Database
 
@@ -30,17 +28,6 @@ class Report:
     replayed: int
     taken: int
     forgotten: int
-
-
-async def rebuild_entitlements(settings: PaywallSettings) -> Report:
-    """Connect, rebuild, disconnect."""
-    database = Database(settings.database_url, application_name="paywall-rebuild", pool_size=1)
-    bus = await bus_module.connect(settings.nats_url, "paywall-rebuild")
-    try:
-        return await rebuild(database, bus, SystemClock(settings.clock_offset_seconds))
-    finally:
-        await bus.close()
-        await database.close()
 
 
 async def rebuild(database: Database, bus: Bus, clock: Clock) -> Report:

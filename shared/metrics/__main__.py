@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shared.cli import service_cli
-from shared.clock import SystemClock
-from shared.database import Database
+from shared.cli import run_command, service_cli
+from shared.metrics.app import web
 from shared.metrics.baseline import service as baseline
 from shared.metrics.imports import service as imports
-from shared.metrics.seed import main as seed
+from shared.metrics.process import METRICS
+from shared.metrics.seed import run as seed
 from shared.metrics.set_up import take_in
 from shared.metrics.settings import MetricsSettings
 from shared.metrics.sheets import Problem
-from shared.metrics.worker import main as worker
-from shared.startup import Duty, load_settings
+from shared.metrics.worker import worker
+from shared.process import Process
+from shared.startup import Duty
 
-app = service_cli(
-    "metrics",
-    "shared.metrics",
-    MetricsSettings,
-    web_factory="shared.metrics.app:create",
-    worker=worker,
-    seed=seed,
-    take_in=take_in,
-)
+app = service_cli(METRICS, web=web, worker=worker, seed=seed, take_in=take_in)
 
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 AgencyOption = Annotated[str, typer.Option(help="The agency's id")]
@@ -38,29 +31,26 @@ ByOption = Annotated[str, typer.Option(help="Who imports: kept with the file")]
 @app.command("import-baseline")
 def import_baseline(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
     """Import a baseline year from a CSV file, as a draft to be reviewed and frozen on the finance page."""
-    asyncio.run(_import_baseline(file, agency, by))
+    run_command(METRICS, "import", Duty.COMMAND, partial(_import_baseline, file, agency, by))
 
 
 @app.command("import-revenue")
 def import_revenue(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
     """Import revenue that other systems book from a CSV file."""
-    asyncio.run(_import_revenue(file, agency, by))
+    run_command(METRICS, "import", Duty.COMMAND, partial(_import_revenue, file, agency, by))
 
 
-async def _import_baseline(file: Path, agency: str, by: str) -> None:
-    settings = load_settings(MetricsSettings, Duty.COMMAND, "metrics")
-    database = Database(settings.database_url, application_name="metrics-import")
-    try:
-        parsed, version = await baseline.import_draft(
-            database,
-            agency=agency,
-            file_name=file.name,
-            content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
-            by=by,
-            now=SystemClock(settings.clock_offset_seconds).now(),
-        )
-    finally:
-        await database.close()
+async def _import_baseline(
+    file: Path, agency: str, by: str, process: Process[MetricsSettings]
+) -> None:
+    parsed, version = await baseline.import_draft(
+        process.database,
+        agency=agency,
+        file_name=file.name,
+        content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
+        by=by,
+        now=process.clock.now(),
+    )
     _refuse(parsed.problems)
     assert version is not None
     total = sum(row.amount for row in parsed.rows)
@@ -69,26 +59,23 @@ async def _import_baseline(file: Path, agency: str, by: str) -> None:
     )
 
 
-async def _import_revenue(file: Path, agency: str, by: str) -> None:
-    settings = load_settings(MetricsSettings, Duty.COMMAND, "metrics")
-    now = SystemClock(settings.clock_offset_seconds).now()
-    database = Database(settings.database_url, application_name="metrics-import")
-    try:
-        preview = await imports.preview_revenue(
-            database,
-            agency=agency,
-            file_name=file.name,
-            content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
-            by=by,
-            now=now,
-        )
-        _refuse(preview.parsed.problems)
-        assert preview.file is not None
-        added = await imports.confirm_revenue(
-            database, agency=agency, file_id=preview.file.id, by=by, now=now
-        )
-    finally:
-        await database.close()
+async def _import_revenue(
+    file: Path, agency: str, by: str, process: Process[MetricsSettings]
+) -> None:
+    now = process.clock.now()
+    preview = await imports.preview_revenue(
+        process.database,
+        agency=agency,
+        file_name=file.name,
+        content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
+        by=by,
+        now=now,
+    )
+    _refuse(preview.parsed.problems)
+    assert preview.file is not None
+    added = await imports.confirm_revenue(
+        process.database, agency=agency, file_id=preview.file.id, by=by, now=now
+    )
     typer.echo(f"{agency}: {len(preview.parsed.rows)} rows, {added} new entries")
 
 

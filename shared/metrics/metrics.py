@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import Gauge, Histogram
+from shared.telemetry.families import Gauge, Histogram
 
 SNAPSHOT_UP = Gauge(
-    "press_revenue_snapshot_up", "1 when the last scrape could read the figures, else 0"
+    "press_revenue_snapshot_up",
+    "1 when the last scrape could read the figures, else 0",
+    across="mostrecent",
 )
 SNAPSHOT_SECONDS = Histogram(
     "press_revenue_snapshot_seconds",

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from shared.agencies import get_agency, list_agencies, read_agencies, save_agencies
-from shared.clock import SystemClock, local_date
+from shared.clock import local_date
 from shared.database import Database, Session
 from shared.metrics.baseline import rules as baseline_rules
 from shared.metrics.baseline import service as baseline
@@ -21,7 +21,7 @@ from shared.metrics.imports import service as imports
 from shared.metrics.lineage.rules import Edge, live, members
 from shared.metrics.lineage.service import owners_on, save_lineage, save_target
 from shared.metrics.settings import MetricsSettings
-from shared.startup import Duty, load_settings
+from shared.process import Process
 
 log = structlog.get_logger(__name__)
 BY = "example-data"
@@ -107,13 +107,8 @@ async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
     return added
 
 
-async def main() -> None:
+async def run(process: Process[MetricsSettings]) -> None:
     """``python -m shared.metrics seed``."""
-    settings = load_settings(MetricsSettings, Duty.SETUP, "metrics")
-    database = Database(settings.database_url, application_name="metrics-seed")
-    try:
-        now = SystemClock(settings.clock_offset_seconds).now()
-        added = await seed(database, Path(settings.demo_dir), now)
-    finally:
-        await database.close()
+    folder = Path(process.settings.demo_dir)
+    added = await seed(process.database, folder, process.clock.now())
     log.info("seeded", new_entries=added)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
-from shared import bus as bus_module
 from shared.database import Database
-from shared.loops import Heartbeat, Loop, every
+from shared.loops import Loop, every
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.consumers import recorder
 from shared.metrics.settings import MetricsSettings
-from shared.startup import Duty, load_settings
+from shared.process import Process, WorkerParts
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
-from shared.worker import WorkerParts, run_worker
 
 log = structlog.get_logger(__name__)
 SERVICE = "metrics"
@@ -35,36 +31,21 @@ async def check_invariants(database: Database) -> dict[str, int]:
     return found
 
 
-async def main() -> None:
-    """Run until told to stop."""
-    settings = load_settings(MetricsSettings, Duty.WORKER, "metrics")
-    database = Database(
-        settings.database_url,
-        application_name="metrics-worker",
-        pool_size=settings.database_pool_size,
-    )
-    bus = await bus_module.connect(settings.nats_url, "metrics-worker")
-    runner = recorder(database, bus, batch=settings.recorder_batch)
+async def worker(process: Process[MetricsSettings]) -> WorkerParts:
+    """The parts of the worker."""
+    settings, database = process.settings, process.database
+    runner = recorder(database, await process.bus(), batch=settings.recorder_batch)
 
     async def invariants() -> None:
         await check_invariants(database)
 
-    async def record(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        await runner.run(stop, heartbeat)
-
-    await run_worker(
-        SERVICE,
-        settings,
-        WorkerParts(
-            loops=(
-                Loop("recorder", record),
-                Loop(
-                    "invariants",
-                    every(settings.invariant_check_seconds, invariants),
-                    limit_seconds=settings.invariant_check_seconds + 120,
-                ),
+    return WorkerParts(
+        loops=(
+            Loop("recorder", runner.run),
+            Loop(
+                "invariants",
+                every(settings.invariant_check_seconds, invariants),
+                limit_seconds=settings.invariant_check_seconds + 120,
             ),
-            checks={"database": database.ping, "nats": bus.ping},
-            closers=(bus.close, database.close),
         ),
     )

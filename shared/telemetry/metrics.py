@@ -5,7 +5,7 @@ Names and meanings are in ``docs/metrics.md``; a test fails when one is missing 
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from shared.telemetry.families import Counter, Gauge, Histogram
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 

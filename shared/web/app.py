@@ -7,17 +7,21 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from shared.errors import UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
 from shared.settings import ServiceSettings
+from shared.telemetry.exposition import Exposition
 from shared.web import problems
+from shared.web.front import HotRoute, documented
 from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
@@ -37,12 +41,14 @@ SHARED_STATIC = Path(__file__).parent / "static"
 
 @dataclass(slots=True)
 class WebParts:
-    """What a composition root hands to the factory."""
+    """What a service's composition root hands over. ``running``: what has to be there before the first request, and what is
+    left to do after the last one and the end of the loops."""
 
     routers: Sequence[APIRouter] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
     loops: Sequence[Loop] = ()
-    lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    running: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    hot_routes: Sequence[HotRoute] = ()
     static_folder: Path | None = None
     trusted_origins: Sequence[
         str
@@ -61,7 +67,7 @@ def require_scrape_token(request: Request, settings: ServiceSettings) -> None:
         raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
 
 
-def health_router(parts: WebParts, settings: ServiceSettings) -> APIRouter:
+def health_router(parts: WebParts, settings: ServiceSettings, exposition: Exposition) -> APIRouter:
     """``/healthz``, ``/readyz`` and ``/metrics``."""
     router = APIRouter(include_in_schema=False)
 
@@ -81,30 +87,59 @@ def health_router(parts: WebParts, settings: ServiceSettings) -> APIRouter:
     @router.get("/metrics")
     async def metrics_page(request: Request) -> Response:
         require_scrape_token(request, settings)
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition.page(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
-def create_app(service: str, title: str, settings: ServiceSettings, parts: WebParts) -> FastAPI:
-    """A FastAPI application with the project's errors, headers, guards, health and static files."""
+class Application(FastAPI):
+    """FastAPI, with a service's hot routes in front of it and in its OpenAPI document."""
+
+    hot_routes: Mapping[tuple[str, str], HotRoute]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            hot = self.hot_routes.get((scope["method"], scope["path"]))
+            if hot is not None:
+                await hot(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            documented(super().openapi(), self.hot_routes.values())
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def create_app(
+    service: str,
+    title: str,
+    settings: ServiceSettings,
+    parts: WebParts,
+    *,
+    exposition: Exposition | None = None,
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+) -> Application:
+    """An application with the project's errors, headers, guards, health and static files."""
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with parts.lifespan() if parts.lifespan is not None else nullcontext():
+    async def around(_app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan():
             if settings.environment != "test":
                 freeze_heap()
             yield
 
-    app = FastAPI(
+    app = Application(
         title=title,
         version="1",
-        lifespan=lifespan,
+        lifespan=around,
         docs_url=None,  # its page loads scripts from another host, which the policy forbids
         redoc_url=None,
     )
+    app.hot_routes = {(route.method, route.path): route for route in parts.hot_routes}
     problems.install(app)
-    app.include_router(health_router(parts, settings))
+    app.include_router(health_router(parts, settings, exposition or Exposition()))
     for router in parts.routers:
         app.include_router(router)
     app.mount("/static/shared", StaticFiles(directory=SHARED_STATIC), name="shared-static")
@@ -112,7 +147,12 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
         app.mount("/static/assets", StaticFiles(directory=settings.assets_dir), name="assets")
     if parts.static_folder is not None:
         app.mount("/static", StaticFiles(directory=parts.static_folder), name="static")
+    _stand_guard(app, service, settings, parts)
+    return app
 
+
+def _stand_guard(app: FastAPI, service: str, settings: ServiceSettings, parts: WebParts) -> None:
+    """What stands before every route but the hot ones, which bring the same (``front``)."""
     targets = "".join(f" {origin}" for origin in parts.form_targets)
     # Added last is outermost: metrics see everything, then headers, then guards. What another origin may read is said
     # by the few routes made for websites (shared.origins), never for a whole application.
@@ -124,6 +164,5 @@ def create_app(service: str, title: str, settings: ServiceSettings, parts: WebPa
         csp=CSP.format(form_targets=targets),
         hsts=settings.deployed,
     )
-    app.add_middleware(RequestCaller, forwarded_hops=getattr(settings, "forwarded_hops", 0))
+    app.add_middleware(RequestCaller, forwarded_hops=settings.hops)
     app.add_middleware(RequestMetrics, service=service)
-    return app

@@ -172,7 +172,7 @@ def parsed(module: str, code: str) -> list[Import]:
         ("shared.metrics.growth.service", "from shared.metrics.exporter.pages import x", True),
         ("services.ads.bookings.service", "from services.ads.catalogue import service", False),
         ("services.ads.bookings.api", "from services.ads.bookings.service import book", False),
-        ("services.ads.worker", "from services.ads.app import create", False),
+        ("services.ads.worker", "from services.ads.app import web", False),
     ],
 )
 def test_the_check_of_rooms_catches(module, code, caught):

@@ -13,10 +13,11 @@ import uvicorn
 from playwright.async_api import BrowserContext, Page, expect
 
 from infra.local.ports import LOOPBACK, free_port
-from services.identity.app import build
+from services.identity.app import web
+from services.identity.process import IDENTITY
 from services.identity.seed import seed
-from shared.clock import SystemClock
 from shared.database import Database
+from shared.process import application
 from tests.fixtures.identity import ADMIN, PASSWORD, prepare_template, settings_for
 
 KEEP = os.environ.get("PRESS_SCREENSHOTS")
@@ -34,9 +35,10 @@ async def served(database_url: str) -> AsyncIterator[str]:
     database = Database(database_url, application_name="identity-e2e")
     await seed(database, settings)
     await database.close()
+    process = IDENTITY.process("web", settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            build(settings, SystemClock()), host=LOOPBACK, port=port, log_config=None, ws="none"
+            application(process, web(process)), host=LOOPBACK, port=port, log_config=None, ws="none"
         )
     )
     task = asyncio.create_task(server.serve())

@@ -305,8 +305,9 @@ async def test_events_of_one_batch_are_claimed_in_one_statement_whatever_their_n
 async def test_dead_letters_are_listed_and_replayed_by_command(flow):
     async def command(*arguments: str) -> str:
         program = (
-            "from shared.cli import service_cli; from shared.settings import ServiceSettings; "
-            "service_cli('proofs', 'tests', ServiceSettings)()"
+            "from shared.cli import service_cli; from shared.process import Service; "
+            "from shared.settings import ServiceSettings; "
+            "service_cli(Service('proofs', 'Proofs', 'tests', ServiceSettings))()"
         )
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", program, "dead-letters", *arguments),

@@ -11,6 +11,7 @@ import structlog
 from typer.testing import CliRunner
 
 from shared.cli import service_cli
+from shared.process import Service
 from shared.settings import ServiceSettings
 from shared.telemetry import configure_logging
 
@@ -96,18 +97,19 @@ def test_json_logs_are_one_object_a_line_with_service_level_and_time(monkeypatch
     assert lines[0]["amount_vnd"] == 50_000
 
 
-async def nothing() -> None: ...
+async def nothing(_process) -> None: ...
 
 
 def commands(**options) -> str:
-    app = service_cli("proofs", "services.billing", ServiceSettings, **options)
+    service = Service("proofs", "Proofs", "services.billing", ServiceSettings)
+    app = service_cli(service, **options)
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     return result.output
 
 
 def test_every_service_has_the_same_commands():
-    everything = commands(web_factory="x:y", worker=nothing, seed=nothing)
+    everything = commands(web=nothing, worker=nothing, seed=nothing)
     for word in ("web", "worker", "migrate", "seed", "dead-letters"):
         assert word in everything
     few = commands()

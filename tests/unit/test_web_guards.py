@@ -21,9 +21,8 @@ from shared.errors import (
     NotFoundError,
 )
 from shared.settings import ServiceSettings
-from shared.web import WebParts, create_app
+from shared.web import HotRoute, WebParts, create_app
 from shared.web.csrf import FormTokens
-from shared.web.front import FrontDoor
 from shared.web.i18n import (
     load_catalogues,
     request_language,
@@ -279,9 +278,11 @@ async def test_the_front_door_serves_hot_routes_and_passes_on_the_rest():
     async def hot(scope, receive, send):
         await JSONResponse({"hot": True})(scope, receive, send)
 
-    app = create_app("proofs", "Proofs", SETTINGS, WebParts(routers=[router]))
-    door = FrontDoor(app, {("POST", "/hot"): hot})
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="https://x") as http:
+    told = {"summary": "Hot", "responses": {"200": {"description": "OK"}}}
+    routes = [HotRoute("POST", "/hot", hot, told), HotRoute("OPTIONS", "/hot", hot)]
+    app = create_app("proofs", "Proofs", SETTINGS, WebParts(routers=[router], hot_routes=routes))
+    assert app.openapi()["paths"]["/hot"] == {"post": told}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://x") as http:
         assert (await http.post("/hot")).json() == {"hot": True}
         assert (await http.get("/hot")).status_code == 404
         assert (await http.get("/healthz")).json()["ok"] is True

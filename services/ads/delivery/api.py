@@ -1,14 +1,14 @@
-"""The click route, ads.js, and the documentation of the hot routes in the same OpenAPI."""
+"""The click route, ads.js and the figures of a line."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
@@ -115,66 +115,3 @@ _PUBLIC = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Access-Control-Allow-Origin": "*",
 }
-
-
-def document_hot_routes(app: FastAPI) -> None:
-    """The raw routes beside the others in ``/openapi.json``."""
-    build = app.openapi
-
-    def with_hot_routes() -> dict[str, Any]:
-        document = build()
-        document["paths"].setdefault("/v1/ad-decisions", {"post": _DECISIONS})
-        document["paths"].setdefault("/v1/impressions", {"post": _IMPRESSIONS})
-        return document
-
-    app.openapi = with_hot_routes  # type: ignore[method-assign]
-
-
-def _operation(summary: str, example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    problem = {"description": "Problem", "content": {"application/problem+json": {}}}
-    return {
-        "tags": ["delivery"],
-        "summary": summary,
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"type": "object"}, "example": example},
-                "text/plain": {"schema": {"type": "string"}},
-            },
-        },
-        "responses": {
-            "200": {
-                "description": "OK",
-                "content": {"application/json": {"schema": {"type": "object"}, "example": answer}},
-            },
-            **dict.fromkeys(("400", "404", "410", "413", "422", "503"), problem),
-        },
-    }
-
-
-_DECISIONS = _operation(
-    "An ad for each place of a page (public, from the website)",
-    {
-        "agency": "bao-hung-yen",
-        "page": {"url": "https://baohungyen.vn/", "section": "home"},
-        "placements": [{"slot": "a", "placement": "home-top"}],
-    },
-    {
-        "decisions": [
-            {
-                "slot": "a",
-                "placement": "home-top",
-                "line_id": None,
-                "creative": None,
-                "token": None,
-                "impression_url": None,
-                "click_url": None,
-            }
-        ]
-    },
-)
-_IMPRESSIONS = _operation(
-    "Count an impression or a viewable ping at most once (public, from the website)",
-    {"token": "…", "event": "impression"},
-    {"counted": True},
-)

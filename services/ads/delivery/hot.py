@@ -8,9 +8,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from services.ads import metrics
+from services.ads.delivery import documents
 from services.ads.delivery.models import Kind
 from services.ads.delivery.rules import is_declared_bot
 from services.ads.delivery.service import Delivery
@@ -18,6 +19,7 @@ from services.ads.delivery.tokens import ForgedTokenError, Token
 from shared.database import OverloadedError
 from shared.errors import PROBLEM_TYPE_PREFIX
 from shared.origins import cors_headers
+from shared.web import HotRoute
 
 log = structlog.get_logger(__name__)
 
@@ -122,14 +124,13 @@ class HotRoutes:
             for outcome in ("counted", "duplicate", "forged", "expired", "bot", "shed")
         }
 
-    def routes(self) -> dict[tuple[str, str], ASGIApp]:
-        """For :class:`shared.web.FrontDoor`."""
-        return {
-            ("POST", "/v1/ad-decisions"): self.decisions,
-            ("OPTIONS", "/v1/ad-decisions"): self.preflight,
-            ("POST", "/v1/impressions"): self.impressions,
-            ("OPTIONS", "/v1/impressions"): self.preflight,
-        }
+    def routes(self) -> list[HotRoute]:
+        return [
+            HotRoute("POST", "/v1/ad-decisions", self.decisions, documents.DECISIONS),
+            HotRoute("OPTIONS", "/v1/ad-decisions", self.preflight),
+            HotRoute("POST", "/v1/impressions", self.impressions, documents.IMPRESSIONS),
+            HotRoute("OPTIONS", "/v1/impressions", self.preflight),
+        ]
 
     async def decisions(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``POST /v1/ad-decisions``."""

@@ -39,11 +39,6 @@ log = structlog.get_logger(__name__)
 SUPPLY_SECONDS = 0.1
 LOAD_PAUSE_SECONDS = 0.1  # many changes at once are one reload
 
-#: Children are looked up once: labels() costs as much as drawing a line.
-_GUARANTEED, _HOUSE, _EMPTY = (
-    metrics.DECISIONS.labels(outcome) for outcome in ("guaranteed", "house", "empty")
-)
-
 
 class Delivery:
     """What a server process knows to decide and count. ``run_plan`` and ``run_supply`` are its loops."""
@@ -55,6 +50,10 @@ class Delivery:
         self.settings = settings
         self.clock = clock
         self.keeper = LeaseKeeper(database, settings)
+        # Looked up once: labels() costs as much as drawing a line.
+        self._guaranteed, self._house, self._empty = (
+            metrics.DECISIONS.labels(outcome) for outcome in ("guaranteed", "house", "empty")
+        )
         self._database = database
         self._ads_url = settings.ads_url.rstrip("/")
         self._changed = asyncio.Event()
@@ -118,12 +117,12 @@ class Delivery:
         drawn = place.draw(time.monotonic(), avoid)
         if drawn is not None:
             line, lease = drawn
-            _GUARANTEED.inc()
+            self._guaranteed.inc()
         elif place.house:
             line, lease = place.house[len(avoid) % len(place.house)], 0
-            _HOUSE.inc()
+            self._house.inc()
         else:
-            _EMPTY.inc()
+            self._empty.inc()
             return None
         line.turn += 1
         choices = line.shown[place.id]

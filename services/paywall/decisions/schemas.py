@@ -76,13 +76,11 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 def openapi_parts() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The path item of the route and the component schemas it refers to."""
+    """The operation of the route and the components it refers to."""
     (question, answer, answers), components = msgspec.json.schema_components(
         [Question, Answer, Answers], ref_template="#/components/schemas/{name}"
     )
-    problem = {
-        "content": {"application/problem+json": {"schema": {"type": "object"}}},
-    }
+    problem = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
     refused = {
         "400": "The body is not JSON",
         "401": "The key or the reader token is not valid",
@@ -92,46 +90,47 @@ def openapi_parts() -> tuple[dict[str, Any], dict[str, Any]]:
         "422": "A field is wrong",
         "503": "Too many wait; Retry-After says when to come back",
     }
-    path = {
-        "post": {
-            "tags": ["decisions"],
-            "summary": "May this reader read this article now?",
-            "description": "From a browser: the cookie `pr_meter` and, signed in, "
-            "`Authorization: Bearer <reader token>`. From a website's back end: "
-            "`Authorization: Bearer prk_…` with scope `paywall:decide`, and `reader_token` or "
-            "`meter_id` in the body. A dry run (`count: false`) and a front page carry no grant.",
-            "operationId": "decide",
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": question,
-                        "examples": {
-                            "one": {
-                                "value": {
-                                    "agency": "bao-hung-yen",
-                                    "article_id": "mua-nhan-long",
-                                }
-                            },
-                            "front page": {
-                                "value": {
-                                    "agency": "bao-hung-yen",
-                                    "articles": ["mua-nhan-long", "le-hoi-pho-hien"],
-                                    "count": False,
-                                }
-                            },
+    operation = {
+        "tags": ["decisions"],
+        "summary": "May this reader read this article now?",
+        "description": "From a browser: the cookie `pr_meter` and, signed in, "
+        "`Authorization: Bearer <reader token>`. From a website's back end: "
+        "`Authorization: Bearer prk_…` with scope `paywall:decide`, and `reader_token` or "
+        "`meter_id` in the body. A dry run (`count: false`) and a front page carry no grant.",
+        "operationId": "decide",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": question,
+                    "examples": {
+                        "one": {
+                            "value": {
+                                "agency": "bao-hung-yen",
+                                "article_id": "mua-nhan-long",
+                            }
                         },
-                    }
-                },
+                        "front page": {
+                            "value": {
+                                "agency": "bao-hung-yen",
+                                "articles": ["mua-nhan-long", "le-hoi-pho-hien"],
+                                "count": False,
+                            }
+                        },
+                    },
+                }
             },
-            "responses": {
-                "200": {
-                    "description": "The answer, or `decisions` for a front page",
-                    "content": {"application/json": {"schema": {"anyOf": [answer, answers]}}},
-                },
-                **{code: {"description": text, **problem} for code, text in refused.items()},
+        },
+        "responses": {
+            "200": {
+                "description": "The answer, or `decisions` for a front page",
+                "content": {"application/json": {"schema": {"anyOf": [answer, answers]}}},
             },
-            "security": [{}, {"bearer": []}],
-        }
+            **{code: {"description": text, **problem} for code, text in refused.items()},
+        },
+        "security": [{}, {"bearer": []}],
     }
-    return path, components
+    return operation, {
+        "schemas": components,
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+    }

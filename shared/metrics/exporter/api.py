@@ -6,17 +6,20 @@ import time
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from shared.metrics import metrics
 from shared.metrics.exporter.service import Exporter
 from shared.settings import ServiceSettings
+from shared.telemetry.exposition import Exposition
 from shared.web.app import require_scrape_token
 
 log = structlog.get_logger(__name__)
 
 
-def exporter_router(exporter: Exporter, settings: ServiceSettings) -> APIRouter:
+def exporter_router(
+    exporter: Exporter, settings: ServiceSettings, exposition: Exposition
+) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
@@ -31,6 +34,6 @@ def exporter_router(exporter: Exporter, settings: ServiceSettings) -> APIRouter:
             money = ""
         metrics.SNAPSHOT_UP.set(1 if money else 0)
         metrics.SNAPSHOT_SECONDS.observe(time.perf_counter() - started)
-        return Response(money.encode() + generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(money.encode() + exposition.page(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -14,9 +14,11 @@ import uvicorn
 from playwright.async_api import BrowserContext, Page, expect
 
 from infra.local.ports import free_port
-from services.ads.app import build
+from services.ads.app import web
+from services.ads.process import ADS
 from services.ads.seed import seed_database
 from shared.database import Database
+from shared.process import application
 from tests.fixtures import ads as fixture
 from tests.fixtures.ads import BROWSER, identity, migrate_template, settings_for, until
 
@@ -86,9 +88,10 @@ async def stack(create_database, template_database, monkeypatch) -> AsyncIterato
     )
     database = Database(url, application_name="test")
     await seed_database(database, settings)
+    process = ADS.process("web", settings)
     async with (
         serving(identity, ports[1]),
-        serving(build(settings), ports[0]),
+        serving(application(process, web(process)), ports[0]),
         serving(Site(ads_url), ports[2]),
     ):
         yield {"ads": ads_url, "site": site_url, "database": database}

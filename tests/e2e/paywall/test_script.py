@@ -14,13 +14,15 @@ import uvicorn
 from playwright.async_api import BrowserContext, Page, expect
 
 from infra.local.ports import free_port
-from services.paywall.app import build, create_from
+from services.paywall.app import web
 from services.paywall.entitlements.service import apply_events
+from services.paywall.process import PAYWALL
 from shared.agencies import save_agencies
 from shared.auth import InvalidTokenError, RemoteKeySet
 from shared.clock import SystemClock
 from shared.contracts import new_event
 from shared.contracts.billing import EntitlementGranted
+from shared.process import application
 from tests.integration.paywall.conftest import AGENCY, House, fake_identity, house, settings_for
 
 __all__ = ["house"]
@@ -133,12 +135,11 @@ async def site(house: House) -> AsyncIterator[Site]:
         agency = {"id": AGENCY, "name": "Báo Hưng Yên", "time_zone": "Asia/Ho_Chi_Minh"}
         await save_agencies(session, [agency | {"website": site.origin}])
     house.clock.set(SystemClock().now())
-    parts = build(settings_for(house.url), house.clock)
-    await parts.http.aclose()
-    parts.http = httpx.AsyncClient(transport=fake_identity(house.billing))
+    http = httpx.AsyncClient(transport=fake_identity(house.billing))
+    process = PAYWALL.process("web", settings_for(house.url), clock=house.clock, http=http)
     async with (
         serving(site, site_port),
-        serving(create_from(parts), paywall_port, lifespan="on"),
+        serving(application(process, web(process)), paywall_port, lifespan="on"),
     ):
         yield site
     await site.http.aclose()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.billing.composition import Billing, build
+from services.billing.process import BILLING
 from services.billing.webhooks import repository
 from services.billing.webhooks.repository import Incoming
 from services.billing.webhooks.rules import ALLOWED_TYPES
@@ -141,11 +142,10 @@ async def test_any_permutation_duplication_and_loss_with_a_sweep_ends_the_same(
     async def run(arrivals: list[Incoming]) -> dict[str, Any]:
         world.clock.set(start)
         url = postgres_server.create_database(f"order_{uuid4().hex[:6]}", source)
-        billing = build(
-            make_settings(url, tmp_path / "keys.pem"),
-            clock=world.clock,
-            provider=world.billing.provider,
+        process = BILLING.process(
+            "test", make_settings(url, tmp_path / "keys.pem"), clock=world.clock
         )
+        billing = build(process, provider=world.billing.provider)
         try:
             for event in arrivals:
                 await arrive(billing, event)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,7 +11,6 @@ import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.billing.app import assemble
 from tests.integration.billing.world import (
     AGENCY,
     OTHER_AGENCY,
@@ -384,8 +382,7 @@ async def test_random_bytes_and_random_events_never_make_the_webhook_fail(world:
 async def test_forms_work_behind_a_proxy_that_ends_tls(world: World):
     """The proxy speaks plain HTTP to us, so the scheme we see is not the one in the browser's ``Origin``."""
     public = "https://doc-bao.example"
-    settings = world.billing.settings.model_copy(update={"billing_url": public})
-    door = assemble(replace(world.billing, settings=settings))
+    door = world.with_settings(billing_url=public)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(door), base_url="http://doc-bao.example"
     ) as client:

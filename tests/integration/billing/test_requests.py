@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 from sqlalchemy import text
 
-from services.billing.app import assemble
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, SITE, World, form_token
 
 OTHER_SITE = "https://other.test"
@@ -38,8 +35,7 @@ async def test_an_agencys_website_is_not_told_who_reads_another_agency(world: Wo
 
 
 async def test_readers_behind_our_proxy_are_counted_by_their_own_networks(world: World):
-    settings = world.billing.settings.model_copy(update={"forwarded_hops": 1})
-    app = assemble(replace(world.billing, settings=settings))
+    app = world.with_settings(forwarded_hops=1)
     page = f"/r/{AGENCY}/sign-in"
     for caller in ("198.51.100.7", "203.0.113.77"):
         async with httpx.AsyncClient(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from infra.stripe_sandbox.app import create_app as create_sandbox
 from infra.stripe_sandbox.inprocess import BASE, InProcessClient
 from infra.stripe_sandbox.settings import SandboxSettings
 from services.billing import seed
-from services.billing.app import assemble
+from services.billing.app import routed
 from services.billing.composition import Billing, build
 from services.billing.payments.adapters.stripe import StripeProvider
+from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
 from shared.clock import MovableClock
 from shared.mail.outbox import recent_mail
+from shared.process import application
 
 AGENCY = "bao-hung-yen"
 OTHER_AGENCY = "dai-song-hong"
@@ -91,6 +94,12 @@ class World:
     clock: MovableClock
     payer: httpx.AsyncClient
     _clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    def with_settings(self, **changes: Any) -> Any:
+        """An application on the same parts, set up differently."""
+        process = copy(self.billing.process)
+        process.settings = process.settings.model_copy(update=changes)
+        return application(process, routed(replace(self.billing, process=process)))
 
     def browser(self, address: str = "203.0.113.7", **cookies: str) -> Browser:
         client = httpx.AsyncClient(
@@ -229,8 +238,10 @@ async def make_world(
     provider = StripeProvider(
         config.stripe_secret_key, api_base=BASE, http_client=InProcessClient(sandbox)
     )
-    billing = build(config, clock=clock, provider=provider)
-    app = assemble(billing, identity_transport=httpx.MockTransport(identity_answers))
+    http = httpx.AsyncClient(transport=httpx.MockTransport(identity_answers))
+    process = BILLING.process("web", config, clock=clock, http=http)
+    billing = build(process, provider=provider)
+    app = application(process, routed(billing))
     door.append(app)
     await on_create(billing)
     payer = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox), base_url=BASE)
@@ -241,4 +252,5 @@ async def make_world(
         for client in (payer, *world._clients):
             await client.aclose()
         await billing.close()
+        await process.close()
         sandbox.state.sandbox.store.close()

@@ -12,16 +12,18 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from services.paywall.app import Parts, build, create_from
+from services.paywall.app import Parts, build, routed
 from services.paywall.articles import repository as articles
 from services.paywall.policies.schemas import PolicyBody, default_policy
 from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.process import PAYWALL
 from services.paywall.settings import PaywallSettings
 from shared.agencies import save_agencies
 from shared.auth import SigningKeySet
 from shared.clock import MovableClock
 from shared.database import Database
 from shared.database.migrations import migrate
+from shared.process import application
 
 AGENCY, OTHER = "bao-hung-yen", "dai-song-hong"
 SITE = "https://baohungyen.test"
@@ -230,19 +232,18 @@ async def fill(database: Database) -> None:
 async def running(
     url: str, clock: MovableClock, billing: SigningKeySet, **more: object
 ) -> AsyncIterator[Running]:
-    parts = build(settings_for(url, **more), clock)
-    await parts.http.aclose()
-    parts.http = httpx.AsyncClient(transport=fake_identity(billing))
-    app = create_from(parts)
-    inner = app.app
+    http = httpx.AsyncClient(transport=fake_identity(billing))
+    process = PAYWALL.process("web", settings_for(url, **more), clock=clock, http=http)
+    parts = build(process)
+    app = application(process, routed(parts))
     async with (
-        inner.router.lifespan_context(inner),
+        app.router.lifespan_context(app),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app, client=("10.1.2.3", 999)),
             base_url="http://paywall.test",
         ) as client,
     ):
-        yield Running(parts, client, inner)
+        yield Running(parts, client, app)
 
 
 @pytest.fixture

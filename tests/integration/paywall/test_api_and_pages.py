@@ -347,16 +347,12 @@ async def test_views_of_ended_windows_are_deleted_a_week_later(house, paywall):
         assert left.scalar_one() == 1
 
 
-async def test_the_example_agencies_get_their_policies_and_keep_what_staff_changed(
-    house, monkeypatch
-):
+async def test_the_example_agencies_get_their_policies_and_keep_what_staff_changed(paywall, house):
     from services.paywall import seed
 
-    monkeypatch.setenv("DATABASE_URL", house.url)
-    monkeypatch.setenv("ENVIRONMENT", "test")
     await house.set_policy(anonymous=1, registered=1)
-    await seed.run()
-    await seed.run()
+    await seed.run(paywall.parts.process)
+    await seed.run(paywall.parts.process)
     async with house.database.read() as session:
         found = await session.execute(
             text("SELECT agency, max(version) FROM policy_version GROUP BY 1 ORDER BY 1")

@@ -1,4 +1,4 @@
-"""Runs a worker process: loops under supervision, health and metrics on a port, an orderly stop.
+"""A worker process: loops under supervision, health and metrics on a port, an orderly stop.
 
 Shutdown: stop fetching → finish and acknowledge → unsubscribe → drain → close the database.
 """
@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 import structlog
 import uvicorn
+import uvloop
 
 from shared.health import Check
 from shared.loops import Loop, supervise
-from shared.settings import ServiceSettings
+from shared.process.process import Process, S, Service
+from shared.startup import Duty
 from shared.web.app import WebParts, create_app
 
 log = structlog.get_logger(__name__)
@@ -25,21 +27,42 @@ STOP_SECONDS = 20.0
 
 @dataclass(slots=True)
 class WorkerParts:
-    """What a worker's composition root builds. ``closers`` run in order, after the loops have ended."""
+    """What a worker's composition root builds. ``closers`` run in order after the loops have ended, before the process's own."""
 
     loops: Sequence[Loop]
     checks: Mapping[str, Check] = field(default_factory=dict)
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
 
 
-async def run_worker(service: str, settings: ServiceSettings, parts: WorkerParts) -> None:
-    """Run until SIGTERM or SIGINT."""
+BuildWorker = Callable[[Process[S]], Awaitable[WorkerParts]]
+
+
+def work(service: Service[S], build: BuildWorker[S]) -> None:
+    """Run a service's worker until SIGTERM or SIGINT."""
+    settings = service.prepare(Duty.WORKER)
+
+    async def run() -> None:
+        process = service.process("worker", settings)
+        await run_worker(process, await build(process))
+
+    uvloop.run(run())
+
+
+async def run_worker(process: Process[S], parts: WorkerParts) -> None:
+    """Run until SIGTERM or SIGINT; every worker is ready when its database and its bus answer."""
     stop = asyncio.Event()
     running_loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
         running_loop.add_signal_handler(sig, stop.set)
+    service, settings = process.service, process.settings
+    bus = await process.bus()
+    checks = {"database": process.database.ping, "bus": bus.ping, **parts.checks}
     app = create_app(
-        service, f"{service} worker", settings, WebParts(checks=parts.checks, loops=parts.loops)
+        service.name,
+        f"{service.title}: worker",
+        settings,
+        WebParts(checks=checks, loops=parts.loops),
+        exposition=process.exposition,
     )
     server = uvicorn.Server(
         uvicorn.Config(
@@ -49,6 +72,7 @@ async def run_worker(service: str, settings: ServiceSettings, parts: WorkerParts
             access_log=False,
             log_config=None,
             lifespan="off",
+            ws="none",
         )
     )
     # _serve leaves the signals to us; serve() would take them over
@@ -65,4 +89,5 @@ async def run_worker(service: str, settings: ServiceSettings, parts: WorkerParts
     await health
     for close in parts.closers:
         await close()
+    await process.close()
     log.info("worker_stopped")

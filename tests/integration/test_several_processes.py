@@ -1,0 +1,242 @@
+"""``PROCESSES=2``: every service logs without secrets, counts as one, brings back who dies, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from infra.local.child import Child
+from infra.local.ports import free_port
+from infra.local.processes import PACKAGES
+from infra.local.stack import answers
+from shared.database.migrations import migrate
+from tests.fixtures.servers import REPOSITORY, PostgresServer
+from tests.fixtures.standin import identity_standin
+from tests.fixtures.waiting import sync_eventually
+
+AGENCY = "bao-hung-yen"
+SCRAPE_TOKEN = "scrape-token-that-nobody-reads"
+SESSION = "staff-session-that-nobody-reads"
+METER = "meter-cookie-that-nobody-reads"
+PASSWORD = "mat-khau-that-nobody-reads"
+KEY = "prk_demosite_that-nobody-reads-0123456789"
+DATABASE_PASSWORD = "database-password-that-nobody-reads"
+FORM_SECRET = "form-secret-that-nobody-reads"
+COOKIE_SECRET = "cookie-secret-that-nobody-reads-0123456789"
+SECRETS = (
+    SCRAPE_TOKEN,
+    SESSION,
+    METER,
+    PASSWORD,
+    KEY,
+    DATABASE_PASSWORD,
+    FORM_SECRET,
+    COOKIE_SECRET,
+    "sk_test_nobodyreads",
+    "whsec_nobodyreads",
+)
+
+
+@dataclass
+class Running:
+    """A service's web processes."""
+
+    child: Child
+    url: str
+    database: str
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.child.pid).children()
+
+    def scrape(self) -> str:
+        """Each on a connection of its own: any of the processes may answer."""
+        answer = httpx.get(
+            f"{self.url}/metrics", headers={"Authorization": f"Bearer {SCRAPE_TOKEN}"}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+@contextmanager
+def running(
+    postgres_server: PostgresServer, folder: Path, package: str, identity_url: str = ""
+) -> Iterator[Running]:
+    name = package.rpartition(".")[2]
+    template = postgres_server.template_database(
+        name, lambda url: asyncio.run(migrate(url, package))
+    )
+    database = postgres_server.create_database(f"two_{name}", template)
+    port = free_port()
+    child = Child(
+        name,
+        [sys.executable, "-m", package, "web"],
+        log=folder / f"{name}.log",
+        cwd=REPOSITORY,
+        env={
+            **{key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
+            "ENVIRONMENT": "local",
+            "PROCESSES": "2",
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "DATABASE_URL": re.sub(r"//(\w+)(:[^@]*)?@", rf"//\1:{DATABASE_PASSWORD}@", database),
+            "IDENTITY_URL": identity_url or "http://127.0.0.1:9",
+            "IDENTITY_INTERNAL_KEY": "internal-key-that-nobody-reads",
+            "SCRAPE_TOKEN": SCRAPE_TOKEN,
+            "FORM_TOKEN_SECRET": FORM_SECRET,
+            "COOKIE_SECRET": COOKIE_SECRET,
+            "STRIPE_SECRET_KEY": "sk_test_nobodyreads",
+            "STRIPE_API_BASE": "http://127.0.0.1:9",
+            "STRIPE_WEBHOOK_SECRET": "whsec_nobodyreads",
+            "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
+            "ARGON2_MEMORY_KIB": "64",
+            "ARGON2_TIME_COST": "1",
+        },
+    )
+    child.start()
+    try:
+        child.wait_until(lambda: answers(port, "/readyz"), 60)
+        yield Running(child, f"http://127.0.0.1:{port}", database)
+    finally:
+        child.stop(30)
+        postgres_server.drop_database(database)
+
+
+@pytest.fixture(scope="module")
+def billing(postgres_server, tmp_path_factory) -> Iterator[Running]:
+    with running(postgres_server, tmp_path_factory.mktemp("two"), "services.billing") as one:
+        yield one
+
+
+def counted(page: str, route: str) -> float:
+    found = re.findall(
+        rf'^press_http_requests_total{{[^}}]*route="{route}"[^}}]*}} (\S+)$', page, re.MULTILINE
+    )
+    return sum(float(value) for value in found)
+
+
+def request_failing(service: str, http: httpx.Client) -> httpx.Response:
+    """A request with secrets in it, to a route that reads the database."""
+    staff = {"Cookie": f"press_staff={SESSION}"}
+    if service == "identity":
+        page = http.get("/sign-in").text
+        token = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', page)
+        assert token, page
+        return http.post(
+            "/sign-in",
+            data={
+                "csrf_token": token[1],
+                "email": "lan@bao-hung-yen.example",
+                "password": PASSWORD,
+                "next": "/",
+            },
+            headers={"Origin": str(http.base_url).rstrip("/")},
+        )
+    if service == "billing":
+        return http.get(f"/staff/{AGENCY}", headers=staff)
+    if service == "paywall":
+        return http.put(
+            f"/v1/agencies/{AGENCY}/articles/mua-nhan",
+            json={
+                "title": "Mùa nhãn",
+                "url": "https://baohungyen.example/a",
+                "section": "xa-hoi",
+                "tags": [],
+                "access": "metered",
+                "published_at": "2026-11-01T00:00:00Z",
+            },
+            headers={"Authorization": f"Bearer {KEY}", "Origin": str(http.base_url).rstrip("/")},
+        )
+    if service == "ads":
+        return http.get(f"/console/{AGENCY}", headers=staff)
+    return http.get(f"/finance/{AGENCY}", headers=staff)
+
+
+@pytest.mark.parametrize("service", sorted(PACKAGES))
+def test_no_secret_is_written_when_a_request_fails_in_one_of_two_processes(
+    service, postgres_server, tmp_path
+):
+    with (
+        identity_standin(AGENCY) as identity_url,
+        running(postgres_server, tmp_path, PACKAGES[service], identity_url) as one,
+    ):
+        postgres_server.execute(
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public", one.database.rpartition("/")[2]
+        )
+        statuses = set()
+        for _ in range(6):
+            with httpx.Client(base_url=one.url, cookies={"pr_meter": METER}) as http:
+                statuses.add(request_failing(service, http).status_code)
+        assert statuses == {500}
+        one.child.stop(30)
+        written = one.child.log.read_text(encoding="utf-8")
+    assert [secret for secret in SECRETS if secret in written] == []
+    lines = [json.loads(line) for line in written.splitlines()]
+    failures = [line for line in lines if line["event"] == "unexpected_error"]
+    assert len(failures) == 6
+    assert all("UndefinedTable" in line["exception"] for line in failures)
+    assert {line["service"] for line in lines} == {service}
+
+
+def test_every_scrape_tells_what_all_processes_counted(billing):
+    before = counted(billing.scrape(), "/healthz")
+    for _ in range(4):
+        with httpx.Client(base_url=billing.url) as http:
+            for _ in range(50):
+                assert http.get("/healthz").status_code == 200
+    told = {counted(billing.scrape(), "/healthz") - before for _ in range(12)}
+    assert told == {200.0}
+
+
+def test_a_service_tells_its_own_families_and_no_others(billing):
+    page = billing.scrape()
+    families = set(re.findall(r"^# TYPE (press_\w+)", page, re.MULTILINE))
+    assert {"press_http_requests_total", "press_billing_inbox_waiting"} <= families
+    others = {"press_ads", "press_paywall", "press_identity", "press_revenue"}
+    assert not {name for name in families if name.startswith(tuple(others))}
+
+
+def test_a_killed_process_is_brought_back_and_nothing_counted_is_lost(billing):
+    httpx.get(f"{billing.url}/healthz")
+    before = counted(billing.scrape(), "/healthz")
+    victim, other = billing.workers
+    victim.kill()
+    sync_eventually(
+        lambda: len(billing.workers) == 2 and victim.pid not in {w.pid for w in billing.workers},
+        "a new process in its place",
+    )
+    assert other.pid in {worker.pid for worker in billing.workers}
+    for _ in range(20):
+        assert httpx.get(f"{billing.url}/healthz").status_code == 200
+    assert counted(billing.scrape(), "/healthz") == before + 20
+
+
+def test_sigterm_ends_all_in_order(postgres_server, tmp_path):
+    with running(postgres_server, tmp_path, "services.billing") as one:
+        workers = one.workers
+        one.child.signal(signal.SIGTERM)
+        assert one.child.wait(30) == 0
+        assert not [worker for worker in workers if worker.is_running()]
+        events = [json.loads(line)["event"] for line in one.child.log.read_text().splitlines()]
+        assert events[-1] == "master_stopped"
+
+
+def test_processes_do_not_outlive_a_killed_master(postgres_server, tmp_path):
+    with running(postgres_server, tmp_path, "services.billing") as one:
+        workers = one.workers
+        one.child.kill()
+        sync_eventually(
+            lambda: not [worker for worker in workers if worker.is_running()], "all have ended"
+        )
