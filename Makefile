@@ -31,7 +31,7 @@ run: $(STAMP) ## Start everything with demo data; Ctrl-C stops it (PORT=9000 mov
 	@exec $(PY) -m infra.local.run
 
 test: $(STAMP) ## All tests, in every tier, with what they need started by themselves
-	@$(PY) -m infra.local.debian chromium prometheus docker-compose fonts-noto-core
+	@$(PY) -m infra.local.debian chromium prometheus prometheus-alertmanager docker-compose fonts-noto-core
 	@$(PY) -m pytest -q -n $(WORKERS) --durations=10 --durations-min=1
 
 test-fast: $(STAMP) ## The unit tests: no server, no browser
@@ -46,7 +46,7 @@ bench: $(STAMP) ## Throughput and latency of the hot paths, each beside its floo
 	@$(PY) -m benchmarks
 
 check: $(STAMP) ## Format, lint, types, import contracts, and the tests of the architecture
-	@$(PY) -m infra.local.debian docker-compose
+	@$(PY) -m infra.local.debian docker-compose prometheus-alertmanager
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
@@ -63,8 +63,8 @@ faults: $(STAMP) ## The fault tests: processes killed at every step, nothing los
 fresh: $(STAMP) ## Prove `make run` and `make test` on bare Debian 12 and 13, as root and as a user (needs root; an hour)
 	@$(PY) -m infra.fresh $(FRESH)
 
-up: ## Start everything with docker compose
-	@infra/local/compose.sh up --build --detach --wait
+up: ## Start production with docker compose; the first time it asks what only you know (DEMO=yes: a rehearsal)
+	@DEMO=$(DEMO) infra/local/compose.sh up --detach --wait
 
 down: ## Stop what `make up` started; the volumes are kept
 	@infra/local/compose.sh down

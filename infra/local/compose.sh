@@ -11,10 +11,7 @@ if ! docker compose version >/dev/null 2>&1; then
   exit 1
 fi
 if [ "${1:-}" = up ]; then
-  [ -f .env ] || { echo "there is no .env: cp .env.example .env and fill it in (docs/operations.md says how)" >&2; exit 1; }
-  # Prometheus reads its token from a file. The folder is closed to others; the file inside is read by Prometheus' own user.
-  install -d -m 0700 .secrets
-  (umask 077 && sed -n 's/^SCRAPE_TOKEN=//p' .env | tr -d '\r\n' >.secrets/scrape_token)
-  chmod 0644 .secrets/scrape_token
+  python3 -m infra.compose.configure ${DEMO:+--demo}
+  docker compose build keys # the one image that all of our containers run
 fi
 exec docker compose "$@"

@@ -18,6 +18,7 @@ COMMANDS = {
     "debootstrap": "debootstrap",
     "docker-compose": "docker-compose",
     "prometheus": "promtool",
+    "prometheus-alertmanager": "amtool",
     "wrk": "wrk",
 }
 FILES = {"fonts-noto-core": Path("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf")}

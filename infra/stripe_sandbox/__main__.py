@@ -17,7 +17,7 @@ def main() -> None:
     print(f"stripe sandbox: {settings.public_url}", file=sys.stderr)
     uvicorn.run(
         create_app(settings),
-        host="127.0.0.1",
+        host=settings.host,
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=5,

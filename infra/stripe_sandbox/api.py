@@ -1,6 +1,7 @@
 """The door of the /v1 API: key, version, parameters, idempotency, expansion, errors."""
 
 import hashlib
+import hmac
 import json
 import logging
 import secrets
@@ -35,8 +36,8 @@ class Answer:
     replayed: bool = False
 
 
-def key_of(request: Request) -> str:
-    """The secret key, from ``Bearer`` or as Basic's user name.
+def key_of(request: Request, only: str = "") -> str:
+    """The secret key, from ``Bearer`` or as Basic's user name. ``only``: the one key that has an account here.
 
     Raises:
         StripeError: 401 without a key, with a live key, or with one that is no test key.
@@ -61,12 +62,25 @@ def key_of(request: Request) -> str:
         )
     if not key.startswith("sk_test_") or len(key) <= len("sk_test_"):
         raise unauthorised("Invalid API Key provided: the sandbox expects sk_test_…")
+    if only and not hmac.compare_digest(key.encode(), only.encode()):
+        raise unauthorised("Invalid API Key provided: this sandbox has one account")
     return key
 
 
 def account_of(key: str) -> str:
     """Each key is an account of its own; the key itself is not kept."""
     return f"acct_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than its limit."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            raise invalid("The request is too large.", status=413)
+        parts.append(part)
+    return b"".join(parts)
 
 
 class Api:
@@ -95,17 +109,14 @@ class Api:
         return Response(answer.body, answer.status, headers=headers, media_type="application/json")
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
-        key = key_of(request)
+        key = key_of(request, self.sandbox.settings.account_key)
         version = request.headers.get("stripe-version", API_VERSION)
         if version != API_VERSION:
             raise invalid(
                 f"Invalid Stripe API version: {version}. The sandbox speaks {API_VERSION} only."
             )
         if request.method == "POST":
-            body = await request.body()
-            if len(body) > LARGEST_BODY:
-                raise invalid("The request is too large.", status=413)
-            form = body.decode("utf-8", "replace")
+            form = (await _body(request)).decode("utf-8", "replace")
         else:
             form = request.url.query
         account = account_of(key)

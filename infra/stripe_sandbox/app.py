@@ -108,7 +108,8 @@ def _routes(sandbox: Sandbox, deliverer: Deliverer) -> list[BaseRoute]:
 
 def _hosts(settings: SandboxSettings) -> list[str]:
     public = urlsplit(settings.public_url).hostname or "localhost"
-    return sorted({public, "127.0.0.1", "localhost", IN_PROCESS_HOST})
+    further = {name.strip() for name in settings.names.split(",") if name.strip()}
+    return sorted({public, "127.0.0.1", "localhost", IN_PROCESS_HOST, *further})
 
 
 async def _healthy(request: Request) -> Response:

@@ -153,7 +153,9 @@ class Control:
     # -- the page ---------------------------------------------------------------------------
 
     async def page(self, request: Request) -> Response:
-        """GET /"""
+        """GET /, on one's own machine only: its forms need no other proof than having been there."""
+        if not self.sandbox.settings.at_home:
+            return _refusal()
         cookie = self.tokens.cookie(request)
         lang = language(request.query_params.get("lang"), None)
         response = render(

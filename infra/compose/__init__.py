@@ -1,0 +1,1 @@
+"""The deployment by docker compose: what it is asked, what it makes, and what it may use."""

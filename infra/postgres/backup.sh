@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Every database into /backups/<time>, each as pg_dump's custom format; the folder gets its name only when all are written.
+set -euo pipefail
+umask 077
+name=$(date -u +%Y%m%dT%H%M%SZ)
+draft="/backups/.$name"
+mkdir -p "$draft"
+for database in billing paywall ads metrics identity; do
+  pg_dump --format=custom --file="$draft/$database.dump" "$database"
+done
+pg_dumpall --roles-only --no-role-passwords --file="$draft/roles.sql"
+mv "$draft" "/backups/$name"
+echo "backups/$name"
