@@ -20,14 +20,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from infra.news_site.articles import SECTIONS, Article, read_articles
 from infra.news_site.registration import Registration
 from infra.news_site.settings import SiteSettings
 from shared.auth import InvalidTokenError, RemoteKeySet
 from shared.clock import VIETNAM, Clock, SystemClock
+from shared.web.assets import Assets
+from shared.web.compression import compress
 from shared.web.middleware import SecurityHeaders
 
 FOLDER = Path(__file__).parent
@@ -126,34 +127,40 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self.assets = Assets({"/static": FOLDER / "static"})
+        self._templates.globals["asset"] = self.assets.url
 
-    def _page(self, template: str, status: int = 200, **context: Any) -> Response:
+    def _page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         html = self._templates.get_template(template).render(
             site=self.settings,
             name=NAME,
             sections=SECTIONS,
             today=long_date(self._clock.now()),
             short_date=short_date,
+            here=self.settings.news_site_url.rstrip("/") + request.url.path,
             **context,
         )
-        return HTMLResponse(html, status, headers={"Cache-Control": "public, max-age=30"})
+        answer = HTMLResponse(html, status, headers={"Cache-Control": "public, max-age=30"})
+        compress(request, answer)
+        return answer
 
-    async def front(self, _request: Request) -> Response:
+    async def front(self, request: Request) -> Response:
         lead, *others = self.articles.values()
-        return self._page("front.html", section="", lead=lead, articles=others)
+        return self._page(request, "front.html", section="", lead=lead, articles=others)
 
     async def section(self, request: Request) -> Response:
         section = request.path_params["section"]
         if section not in SECTIONS:
             raise HTTPException(404)
         lead, *others = (one for one in self.articles.values() if one.section == section)
-        return self._page("front.html", section=section, lead=lead, articles=others)
+        return self._page(request, "front.html", section=section, lead=lead, articles=others)
 
     async def article(self, request: Request) -> Response:
         article = self._find(request)
         more = [one for one in self.articles.values() if one.id != article.id]
         more.sort(key=lambda one: one.section != article.section)
         return self._page(
+            request,
             "article.html",
             section=article.section,
             article=article,
@@ -200,9 +207,9 @@ class Site:
         checks = {"articles": self.registration.report()}
         return JSONResponse({"ok": done, "checks": checks}, 200 if done else 503)
 
-    async def missing(self, _request: Request, _error: Exception) -> Response:
+    async def missing(self, request: Request, _error: Exception) -> Response:
         return self._page(
-            "missing.html", 404, section="", articles=list(self.articles.values())[:4]
+            request, "missing.html", 404, section="", articles=list(self.articles.values())[:4]
         )
 
     def _find(self, request: Request) -> Article:
@@ -242,7 +249,7 @@ def build(
             Route("/rss.xml", site.feed),
             Route("/healthz", site.healthz),
             Route("/readyz", site.readyz),
-            Mount("/static", StaticFiles(directory=FOLDER / "static")),
+            site.assets.mount(),
         ],
         middleware=[
             Middleware(

@@ -13,8 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
 from .api import Api
 from .checkout_pages import CheckoutPages
@@ -24,7 +23,7 @@ from .renewals import run_due
 from .scope import Clock, Sandbox
 from .settings import SandboxSettings
 from .store import Store
-from .web import STATIC
+from .web import ASSETS
 from .webhooks import Deliverer
 
 log = logging.getLogger("stripe_sandbox")
@@ -102,7 +101,7 @@ def _routes(sandbox: Sandbox, deliverer: Deliverer) -> list[BaseRoute]:
         Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
         Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
         Route("/healthz", _healthy, methods=["GET"]),
-        Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ASSETS.mount(),
     ]
 
 

@@ -10,10 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from shared.web.assets import Assets
+
 from .words import dong, period
 
 HERE = Path(__file__).parent
-STATIC = HERE / "static"
+ASSETS = Assets({"/static": HERE / "static"})
 COOKIE = "stripe_sandbox_page"
 
 _templates = Environment(
@@ -23,6 +25,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.globals["asset"] = ASSETS.url
 _templates.filters["dong"] = dong
 _templates.filters["period"] = period
 

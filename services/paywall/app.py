@@ -28,18 +28,19 @@ from services.paywall.policies import api as policies_api
 from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
 from services.paywall.refresh import Refresher
-from services.paywall.script import script_routes
 from services.paywall.settings import PaywallSettings
 from shared.auth import RemoteKeySet
 from shared.loops import Loop, every
 from shared.origins import website_origin
 from shared.process import Process
 from shared.web import HotRoute, WebParts
+from shared.web.assets import embedded_routes
 
 log = structlog.get_logger(__name__)
 
 FOLDER = Path(__file__).parent
 LATE_VIEWS_SECONDS = 0.5
+EMBEDDED = ("paywall.js", "paywall.css")  # in the websites' pages
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def routed(parts: Parts) -> WebParts:
             articles_api.router(ArticleService(database, parts.articles), access),
             policies_api.router(policies, access),
             PolicyPages(policies, access, pages, process.forms, process.clock).router(),
-            script_routes(FOLDER / "static"),
+            embedded_routes({f"/{name}": FOLDER / "static" / name for name in EMBEDDED}),
             _keys(parts.grants),
         ],
         hot_routes=[

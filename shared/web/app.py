@@ -12,7 +12,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import UnauthorizedError
@@ -21,6 +20,7 @@ from shared.loops import Loop
 from shared.settings import ServiceSettings
 from shared.telemetry.exposition import Exposition
 from shared.web import problems
+from shared.web.assets import Assets
 from shared.web.front import HotRoute, documented
 from shared.web.heap import freeze_heap
 from shared.web.middleware import (
@@ -56,6 +56,7 @@ class WebParts:
     form_targets: Sequence[str] = ()  # other origins a form's answer may redirect to
     max_body_bytes: int = MAX_BODY_BYTES
     own_metrics_route: bool = False  # the exporter brings its own /metrics
+    home: Callable[[Request], str] | None = None  # first page of who asks; staff's by default
 
 
 def require_scrape_token(request: Request, settings: ServiceSettings) -> None:
@@ -142,11 +143,12 @@ def create_app(
     app.include_router(health_router(parts, settings, exposition or Exposition()))
     for router in parts.routers:
         app.include_router(router)
-    app.mount("/static/shared", StaticFiles(directory=SHARED_STATIC), name="shared-static")
-    if Path(settings.assets_dir).is_dir():
-        app.mount("/static/assets", StaticFiles(directory=settings.assets_dir), name="assets")
+    folders = {"/static/shared": SHARED_STATIC, "/static/assets": Path(settings.assets_dir)}
     if parts.static_folder is not None:
-        app.mount("/static", StaticFiles(directory=parts.static_folder), name="static")
+        folders["/static"] = parts.static_folder
+    app.state.assets = Assets(folders)
+    app.state.home = parts.home or (lambda _request: settings.identity_url.rstrip("/") + "/")
+    app.router.routes.append(app.state.assets.mount())
     _stand_guard(app, service, settings, parts)
     return app
 

@@ -1,16 +1,68 @@
-"""The form token: an HMAC over the browser's session cookie, so that another site cannot make it."""
+"""The form token: an HMAC over the browser's session cookie, so that another site cannot make it.
+
+Every page shows it under a fresh mask (the token XOR random bytes, with the random bytes in front): a page may then be
+compressed, as its length tells nothing about the token (BREACH; ``shared.web.compression``).
+"""
 
 from __future__ import annotations
 
 import hmac
+import secrets
 from hashlib import sha256
 
+from starlette.datastructures import FormData
 from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.errors import ForbiddenError
 
 FORM_FIELD = "csrf_token"
 HEADER = "x-csrf-token"
+_DIGITS = 64  # of the token, and of its mask before it
+_UNKEPT = ("password", "secret", "token")  # never written back into a page
+_MOST_KEPT = 100_000  # characters
+
+
+class StaleFormError(ForbiddenError):
+    """The form's token does not fit the browser: the page has grown old, or its cookie is gone.
+
+    ``fields`` is what was typed, to be shown again; empty where it cannot be (a file, a password, a script's request).
+    ``forms`` makes the fresh token.
+    """
+
+    def __init__(self, forms: FormTokens, fields: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("The form has expired: load the page again", slug="form-token-invalid")
+        self.forms = forms
+        self.fields = fields
+
+
+def _hide(token: str) -> str:
+    mask = secrets.token_bytes(_DIGITS // 2)
+    hidden = bytes(a ^ b for a, b in zip(mask, bytes.fromhex(token), strict=True))
+    return mask.hex() + hidden.hex()
+
+
+def _unhide(sent: str) -> str:
+    try:
+        raw = bytes.fromhex(sent)
+    except ValueError:
+        return ""
+    if len(raw) != _DIGITS:
+        return ""
+    half = _DIGITS // 2
+    return bytes(a ^ b for a, b in zip(raw[:half], raw[half:], strict=True)).hex()
+
+
+def _kept(form: FormData) -> tuple[tuple[str, str], ...]:
+    """What may be shown again: everything that was typed, or nothing."""
+    fields = []
+    for name, value in form.multi_items():
+        if name == FORM_FIELD:
+            continue
+        if not isinstance(value, str) or any(word in name.lower() for word in _UNKEPT):
+            return ()
+        fields.append((name, value))
+    return tuple(fields) if sum(len(value) for _, value in fields) <= _MOST_KEPT else ()
 
 
 class FormTokens:
@@ -22,21 +74,27 @@ class FormTokens:
         self._secret = secret.encode()
         self._cookie = cookie
 
+    def binding(self, request: Request) -> str:
+        """What the token belongs to (before sign-in: the empty session)."""
+        return request.cookies.get(self._cookie, "")
+
     def token(self, request: Request) -> str:
-        """The token for this browser (also before sign-in: bound to the empty session)."""
-        return self.token_for(request.cookies.get(self._cookie, ""))
+        """The token for this browser, masked."""
+        return _hide(self.token_for(self.binding(request)))
 
     def token_for(self, session: str) -> str:
         return hmac.new(self._secret, session.encode(), sha256).hexdigest()
 
+    def keep(self, request: Request, answer: Response) -> None:
+        """Called with every answer that shows a token: a place to set the cookie it is bound to."""
+
     async def verify(self, request: Request) -> None:
-        """Checks the form's field or the header. Raises :class:`ForbiddenError`."""
-        sent = request.headers.get(HEADER)
+        """Checks the form's field or the header. Raises :class:`StaleFormError`."""
+        sent, form = request.headers.get(HEADER), None
         if sent is None:
             form = await request.form()
             value = form.get(FORM_FIELD)
             sent = value if isinstance(value, str) else ""
-        if not hmac.compare_digest(sent.encode(), self.token(request).encode()):
-            raise ForbiddenError(
-                "The form has expired: load the page again", slug="form-token-invalid"
-            )
+        expected = self.token_for(self.binding(request))
+        if not hmac.compare_digest(_unhide(sent).encode(), expected.encode()):
+            raise StaleFormError(self, _kept(form) if form is not None else ())

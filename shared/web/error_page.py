@@ -6,14 +6,18 @@ A browser says that it wants a page (``Accept: text/html``); routes below ``/v1/
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
+from shared.errors import ProblemError
+from shared.web.assets import asset_url
+from shared.web.csrf import FORM_FIELD, StaleFormError
 from shared.web.i18n import request_language
 
-_WORDS = {
+_WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
     "vi": {
         403: ("Bạn không có quyền xem trang này", "Tài khoản của bạn thiếu vai trò cần thiết."),
         404: ("Không có gì ở đây", "Địa chỉ sai, hoặc nội dung thuộc cơ quan khác."),
@@ -23,6 +27,10 @@ _WORDS = {
         422: ("Dữ liệu chưa đúng", "Hãy kiểm tra lại những gì đã nhập."),
         429: ("Quá nhiều yêu cầu", "Hãy thử lại sau ít phút."),
         503: ("Hệ thống đang bận", "Hãy thử lại sau giây lát; chưa có gì bị mất."),
+        "form-token-invalid": (
+            "Trang đã cũ, hãy thử lại",
+            "Trang đã mở quá lâu, hoặc trình duyệt không còn cookie. Chưa có gì thay đổi.",
+        ),
         0: ("Có lỗi xảy ra", "Hãy tải lại trang; nếu vẫn lỗi, xin báo cho chúng tôi."),
     },
     "en": {
@@ -34,18 +42,41 @@ _WORDS = {
         422: ("The input is not valid", "Look at what you entered again."),
         429: ("Too many requests", "Try again in a few minutes."),
         503: ("The system is busy", "Try again in a moment; nothing is lost."),
+        "form-token-invalid": (
+            "This page has grown old: try again",
+            "It was open for too long, or the browser has lost its cookie. Nothing has changed.",
+        ),
         0: ("Something went wrong", "Load the page again; if it stays, please tell us."),
+    },
+}
+_LINKS = {
+    "vi": {
+        "home": "Trang đầu",
+        "again": "Thử lại",
+        "kept": "Những gì bạn đã nhập vẫn còn.",
+        "reload": "Tải lại trang",
+    },
+    "en": {
+        "home": "Home",
+        "again": "Try again",
+        "kept": "What you typed is still there.",
+        "reload": "Load the page again",
     },
 }
 _PAGE = Markup(
     """<!doctype html>
 <html lang="{language}" data-theme="light"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
-<link rel="stylesheet" href="/static/assets/pico.classless.min.css">
-<link rel="stylesheet" href="/static/shared/site.css"></head>
+<link rel="stylesheet" href="{pico}">
+<link rel="stylesheet" href="{sheet}"></head>
 <body><main id="main"><section class="narrow"><p class="muted">{status}</p><h1>{title}</h1>
-<p>{hint}</p>{details}<p><a href="/">{home}</a></p></section></main></body></html>"""
+<p>{hint}</p>{details}<p><a href="{home_url}">{home}</a></p></section></main></body></html>"""
 )
+_FIELD = Markup('<input type="hidden" name="{}" value="{}">')
+_AGAIN = Markup(
+    """<p>{kept}</p><form method="post" action="{action}">{fields}<button type="submit">{again}</button></form>"""
+)
+_RELOAD = Markup('<p><a href="{url}">{words}</a></p>')
 
 
 def wants_page(request: Request) -> bool:
@@ -56,23 +87,72 @@ def wants_page(request: Request) -> bool:
     )
 
 
-def error_page(request: Request, body: dict[str, Any], headers: dict[str, str]) -> HTMLResponse:
-    """The problem as a page, in the reader's language; fields that are wrong are named."""
-    language, status = request_language(request), int(body["status"])
-    words = _WORDS[language]
-    title, hint = words.get(status, words[0])
+def home_of(request: Request) -> str:
+    """The first page that exists for this person: the newspaper's for readers, identity's home for staff.
+
+    A route that knows better sets ``request.state.home``; otherwise the application's own rule applies.
+    """
+    known: str = getattr(request.state, "home", "")
+    rule = getattr(request.app.state, "home", None)
+    return known or (rule(request) if rule else "/")
+
+
+def _path(request: Request) -> str:
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.url.path}{query}"
+
+
+def _stale(request: Request, error: StaleFormError) -> Markup:
+    """A form that sends the same again under a fresh token, or, where that cannot be, the way to a fresh page."""
+    words = _LINKS[request_language(request)]
+    if error.fields:
+        fields = [(FORM_FIELD, error.forms.token(request)), *error.fields]
+        return _AGAIN.format(
+            kept=words["kept"],
+            action=_path(request),
+            fields=Markup("").join(_FIELD.format(name, value) for name, value in fields),
+            again=words["again"],
+        )
+    came_from = urlsplit(request.headers.get("referer", ""))
+    if came_from.netloc != request.headers.get("host") or not came_from.path.startswith("/"):
+        return Markup("")
+    query = f"?{came_from.query}" if came_from.query else ""
+    return _RELOAD.format(url=f"/{came_from.path.lstrip('/')}{query}", words=words["reload"])
+
+
+def _wrong_fields(body: dict[str, Any]) -> Markup:
     fields = Markup("").join(
         Markup("<li><strong>{}</strong>: {} {}</li>").format(
             error["field"], error["message"], error.get("expected", "")
         )
         for error in body.get("errors", ())
     )
+    return Markup("<ul>{}</ul>").format(fields) if fields else Markup("")
+
+
+def error_page(
+    request: Request,
+    body: dict[str, Any],
+    headers: dict[str, str],
+    error: ProblemError | None = None,
+) -> HTMLResponse:
+    """The problem as a page, in the reader's language; fields that are wrong are named, what was typed is kept."""
+    language, status = request_language(request), int(body["status"])
+    words = _WORDS[language]
+    title, hint = words.get(error.slug if error else "") or words.get(status) or words[0]
+    stale = error if isinstance(error, StaleFormError) else None
     html = _PAGE.format(
         language=language,
         status=status,
         title=title,
         hint=hint,
-        details=Markup("<ul>{}</ul>").format(fields) if fields else Markup(""),
-        home="Trang đầu" if language == "vi" else "Home",
+        pico=asset_url(request, "/static/assets/pico.classless.min.css"),
+        sheet=asset_url(request, "/static/shared/site.css"),
+        details=_stale(request, stale) if stale else _wrong_fields(body),
+        home=_LINKS[language]["home"],
+        home_url=home_of(request),
     )
-    return HTMLResponse(html, status, headers={**headers, "Cache-Control": "private, no-store"})
+    answer = HTMLResponse(html, status, headers={**headers, "Cache-Control": "private, no-store"})
+    if stale:
+        stale.forms.keep(request, answer)
+    return answer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +22,27 @@ from shared.web.visitor import caller_address
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_BODY_BYTES = 2 * 1024 * 1024
+
+
+_FORM_TARGETS = "press.form_targets"
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
+_OWN_FORMS = "form-action 'self'"
+
+
+def allow_form_targets(scope: Scope, origins: Iterable[str]) -> None:
+    """Origins that an answer to a form of this page may lead to (a redirect counts, CSP level 3, ``form-action``).
+
+    For this page only, and named one by one: what another agency's pages may reach is nothing to this one.
+    """
+    targets: set[str] = scope.setdefault(_FORM_TARGETS, set())
+    targets.update(origin for origin in origins if _ORIGIN.fullmatch(origin))
+
+
+def _with_form_targets(policy: str, scope: Scope) -> str:
+    targets = scope.get(_FORM_TARGETS)
+    if not targets:
+        return policy
+    return policy.replace(_OWN_FORMS, " ".join((_OWN_FORMS, *sorted(targets))), 1)
 
 
 class SecurityHeaders:
@@ -51,7 +73,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers:
-                    headers.setdefault(name, value)
+                    headers.setdefault(name, _with_form_targets(value, scope))
             await send(message)
 
         await self.app(scope, receive, with_headers)
@@ -83,7 +105,7 @@ class RequestCaller:
 class SameOriginGuard:
     """Cross-site request forgery: a changing request that carries cookies must come from a known origin.
 
-    Browsers send ``Origin`` with every POST (Fetch standard); a request with cookies but neither ``Origin`` nor
+    So must one without cookies that names an origin: the form for signing in needs none, and sends mail. Browsers send ``Origin`` with every POST (Fetch standard); a request with cookies but neither ``Origin`` nor
     ``Referer`` is refused. Requests authorised by a key or a signature carry no cookies and pass. Forms carry a token
     besides (``Pages``).
     """
@@ -95,7 +117,8 @@ class SameOriginGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in UNSAFE_METHODS:
             headers = Headers(scope=scope)
-            if headers.get("cookie") and not self._known(scope, headers):
+            browser = headers.get("cookie") or headers.get("origin")
+            if browser and not self._known(scope, headers):
                 await send_problem(
                     send, 403, "cross-site-request", "This request came from another site"
                 )

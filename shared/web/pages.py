@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from shared.money import format_vnd
+from shared.web.assets import asset_url
+from shared.web.compression import compress
 from shared.web.csrf import FORM_FIELD, FormTokens
 from shared.web.i18n import (
     LANGUAGE_COOKIE,
@@ -30,7 +32,7 @@ class Pages:
     """Renders a service's templates.
 
     Every template has: ``_`` (translate), ``language``, ``vnd``, ``day``, ``moment`` (formatters), ``csrf_field()``,
-    ``other_language_url`` and whatever the route passes. Undefined names are errors.
+    ``other_language_url``, ``asset(path)`` (a static file's address) and whatever the route passes. Undefined names are errors.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Pages:
                 "vnd": lambda amount: format_vnd(amount, language),
                 "day": lambda day: show_date(day, language),
                 "moment": lambda at, *zone: show_datetime(at, language, *zone),
+                "asset": lambda path: asset_url(request, path),
                 "csrf_token": token,
                 "csrf_field": lambda: Markup('<input type="hidden" name="{}" value="{}">').format(
                     FORM_FIELD, escape(token)
@@ -89,6 +92,8 @@ class Pages:
         )
         answer = HTMLResponse(html, status_code=status_code)
         answer.headers["Cache-Control"] = "private, no-store"
+        compress(request, answer)
+        self._forms.keep(request, answer)
         if request.query_params.get("lang") in LANGUAGES:
             answer.set_cookie(
                 LANGUAGE_COOKIE,

@@ -40,7 +40,7 @@ def problem_response(error: ProblemError, instance: str = "") -> Response:
 def answer(request: Request, error: ProblemError) -> Response:
     """The problem as a page for a person, as problem+json for a program."""
     if wants_page(request):
-        return error_page(request, error.body(request.url.path), error.headers)
+        return error_page(request, error.body(request.url.path), error.headers, error)
     return problem_response(error, request.url.path)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 
 from shared.audit.caller import Actor, known_as
 from shared.auth import IdentityClient, KeyPrincipal, StaffPrincipal
 from shared.errors import ProblemError, UnauthorizedError
+from shared.web.middleware import allow_form_targets
 
 STAFF_COOKIE = "press_staff"
 
@@ -29,10 +30,13 @@ class StaffAccess:
     def __init__(self, identity: IdentityClient, *, identity_url: str, own_url: str) -> None:
         self._identity = identity
         self._identity_url = identity_url.rstrip("/")
+        self._identity_origin = "{0.scheme}://{0.netloc}".format(urlsplit(identity_url.lower()))
         self._own_url = own_url.rstrip("/")
 
     async def page(self, request: Request) -> StaffPrincipal:
         """Raises :class:`SignInRequiredError`, answered with 303 to identity's sign-in page."""
+        # A form sent after the session has ended is answered with the way to identity's sign-in page.
+        allow_form_targets(request.scope, [self._identity_origin])
         principal = await self._session(request)
         if principal is None:
             query = f"?{request.url.query}" if request.url.query else ""

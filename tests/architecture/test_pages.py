@@ -27,6 +27,8 @@ FORBIDDEN = {
         re.IGNORECASE,
     ),
 }
+#: A static file named without its digest would be asked for again with every page.
+PLAIN_STATIC = re.compile(r"(?:src|href)\s*=\s*[\"']/static/")
 PARSER = Environment(autoescape=True)
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 
@@ -98,6 +100,17 @@ def test_templates_have_nothing_the_policy_forbids():
             f"{relative(path)}:{line}"
             for path in files(".html")
             for line in offences(path.read_text(encoding="utf-8"))
+        ],
+    )
+
+
+def test_static_files_are_named_with_their_digest():
+    report(
+        "Write {{ asset('/static/…') }}: browsers then keep the file until it changes.",
+        [
+            relative(path)
+            for path in files(".html")
+            if PLAIN_STATIC.search(path.read_text(encoding="utf-8"))
         ],
     )
 

@@ -73,7 +73,8 @@ def client(
     ("headers", "allowed"),
     [
         ({}, True),  # no cookies: a key or a signature speaks for the caller
-        ({"Origin": "https://evil.vn"}, True),
+        ({"Origin": "https://evil.vn"}, False),  # the form that sends a code needs no cookie
+        ({"Origin": "https://press.vn"}, True),
         ({"Cookie": "s=1", "Origin": "https://press.vn"}, True),
         ({"Cookie": "s=1", "Origin": "https://site.vn"}, True),  # trusted
         ({"Cookie": "s=1", "Referer": "https://press.vn/form?x=1"}, True),

@@ -23,9 +23,11 @@ from services.ads.delivery.tokens import ForgedTokenError
 from shared.database import OverloadedError
 from shared.errors import BadRequestError, NotFoundError, ProblemError
 from shared.web.address import header_address
+from shared.web.assets import embedded_routes
 
 log = structlog.get_logger(__name__)
 STATIC = Path(__file__).parent / "static"
+EMBEDDED = ("ads.js", "ads.css")  # in the websites' pages
 
 
 class GoneError(ProblemError):
@@ -44,8 +46,6 @@ class DayStats(BaseModel):
 
 def router(desk: Desk, delivery: Delivery) -> APIRouter:
     routes = APIRouter(tags=["delivery"])
-    script = (STATIC / "ads.js").read_bytes()
-    sheet = (STATIC / "ads.css").read_bytes()
 
     @routes.get("/v1/clicks/{token}", status_code=302, response_class=Response)
     async def click(
@@ -82,13 +82,7 @@ def router(desk: Desk, delivery: Delivery) -> APIRouter:
             },
         )
 
-    @routes.get("/ads.js", include_in_schema=False)
-    async def ads_js() -> Response:
-        return Response(script, media_type="text/javascript", headers=_PUBLIC)
-
-    @routes.get("/ads.css", include_in_schema=False)
-    async def ads_css() -> Response:
-        return Response(sheet, media_type="text/css", headers=_PUBLIC)
+    routes.include_router(embedded_routes({f"/{name}": STATIC / name for name in EMBEDDED}))
 
     @routes.get("/v1/agencies/{agency}/lines/{line_id}/stats")
     async def stats(request: Request, agency: AgencyPath, line_id: UUID) -> list[DayStats]:
@@ -108,10 +102,3 @@ def router(desk: Desk, delivery: Delivery) -> APIRouter:
         ]
 
     return routes
-
-
-_PUBLIC = {
-    "Cache-Control": "public, max-age=300",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Access-Control-Allow-Origin": "*",
-}
