@@ -54,6 +54,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "ADS_INTERNAL_KEY": _token,
     "METRICS_INTERNAL_KEY": _token,
     "METER_COOKIE_SECRET": _token,
+    "SIGN_IN_SECRET": _token,
     "ADS_TOKEN_KEYS": lambda: f"1:{_token()}",
 }
 #: A rehearsal's own.

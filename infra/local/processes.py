@@ -149,6 +149,7 @@ class Surroundings:
                 "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
                 "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
                 "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
+                "SIGN_IN_SECRET": self.secrets.sign_in_secret,
                 "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
             }
         if spec.database == "paywall":

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from fastapi import Request
+
 from services.billing.checkouts import pages as checkout_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.readers import api as readers_api
-from services.billing.readers import pages as sign_in_pages
-from services.billing.readers.web import BillingFormTokens
+from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
+from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
@@ -31,8 +33,9 @@ def web(process: Process[BillingSettings]) -> WebParts:
 def routed(billing: Billing) -> WebParts:
     """Routes and pages around given parts."""
     settings, access = billing.settings, billing.process.access
-    forms = BillingFormTokens(settings.form_secret)
+    forms = BillingFormTokens(settings.form_secret, secure_cookies=settings.secure_cookies)
     pages = Pages(HERE, forms, secure_cookies=settings.secure_cookies)
+    front = ReaderFront(billing, pages, forms)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -49,8 +52,8 @@ def routed(billing: Billing) -> WebParts:
         routers=[
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),
-            sign_in_pages.router(billing, pages, forms),
-            checkout_pages.router(billing, pages, forms),
+            sign_in_pages.router(front),
+            checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
             *(
                 [outbox_router(pages, billing.database)]
@@ -64,7 +67,14 @@ def routed(billing: Billing) -> WebParts:
         static_folder=HERE / "static",
         trusted_origins=(origin_of(settings.billing_url),),
         form_targets=settings.payment_page_origins,
+        home=lambda request: first_page(settings, request),
     )
+
+
+def first_page(settings: BillingSettings, request: Request) -> str:
+    """Readers begin at the newspaper, staff at identity's home."""
+    is_reader = request.url.path.startswith("/r/")
+    return settings.news_site_url if is_reader else settings.identity_url
 
 
 WEBHOOK: dict[str, Any] = {

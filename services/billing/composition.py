@@ -16,6 +16,7 @@ from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.settings import BillingSettings
+from services.billing.sign_in.service import SignIn
 from services.billing.subscriptions.service import Subscriptions
 from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
@@ -36,6 +37,7 @@ class Billing:
     process: Process[BillingSettings]
     provider: PaymentProvider
     readers: Readers
+    sign_in: SignIn
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
@@ -67,26 +69,17 @@ class Billing:
 def build(process: Process[BillingSettings], *, provider: PaymentProvider | None = None) -> Billing:
     """``provider`` is given by tests only."""
     settings, database, clock = process.settings, process.database, process.clock
-    provider = provider or StripeProvider(
-        settings.stripe_secret_key,
-        api_base=settings.stripe_api_base,
-        timeout_seconds=settings.stripe_timeout_seconds,
-        max_retries=settings.stripe_max_retries,
-    )
+    provider = provider or provider_of(settings)
     grace = timedelta(days=settings.grace_days)
+    readers, sign_in = people(settings, database, clock)
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
     payments = Payments(database, clock, provider, grace=grace)
     return Billing(
         process=process,
         provider=provider,
-        readers=Readers(
-            database,
-            clock,
-            mail_sender(settings, database, clock),
-            secret=settings.form_secret,
-            session_days=settings.session_days,
-        ),
+        readers=readers,
+        sign_in=sign_in,
         plans=plans,
         subscriptions=subscriptions,
         payments=payments,
@@ -117,6 +110,18 @@ def provider_of(settings: BillingSettings) -> PaymentProvider:
         timeout_seconds=settings.stripe_timeout_seconds,
         max_retries=settings.stripe_max_retries,
     )
+
+
+def people(settings: BillingSettings, database: Database, clock: Clock) -> tuple[Readers, SignIn]:
+    """Who readers are, and how they become known."""
+    readers = Readers(
+        database,
+        clock,
+        session_days=settings.session_days,
+        session_max_days=settings.session_max_days,
+    )
+    mail = mail_sender(settings, database, clock)
+    return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
 
 
 def signing_keys(settings: BillingSettings) -> SigningKeySet:

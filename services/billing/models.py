@@ -6,8 +6,18 @@ from services.billing.ledger import models as ledger
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
+from services.billing.sign_in import models as sign_in
 from services.billing.subscriptions import models as subscriptions
 from services.billing.tables import METADATA
 from services.billing.webhooks import models as webhooks
 
-__all__ = ["METADATA", "ledger", "payments", "plans", "readers", "subscriptions", "webhooks"]
+__all__ = [
+    "METADATA",
+    "ledger",
+    "payments",
+    "plans",
+    "readers",
+    "sign_in",
+    "subscriptions",
+    "webhooks",
+]

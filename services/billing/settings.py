@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from shared.mail import MailSettings
-from shared.settings import ASKS_IDENTITY, COUNTS_CALLERS
+from shared.settings import ASKS_IDENTITY, COUNTS_CALLERS, STRONG
 from shared.startup.rules import (
     DEPLOYED,
     LOCAL,
@@ -91,6 +91,7 @@ class BillingSettings(MailSettings):
             "a file with an Ed25519 key as PEM (python -m shared.auth.key_files)",
             duties=WEB,
         ),
+        Check("SIGN_IN_SECRET", lambda s: weak(s.sign_in_secret), STRONG, duties=WEB),
     )
 
     stripe_secret_key: str = Field(
@@ -122,6 +123,13 @@ class BillingSettings(MailSettings):
     session_days: int = Field(
         default=90, ge=1, le=400, description="Days a reader stays signed in without a visit."
     )
+    session_max_days: int = Field(
+        default=365, ge=1, le=800, description="Days after which a reader signs in again anyway."
+    )
+    sign_in_secret: str = Field(
+        default="",
+        description="Secret behind the hashes of sign-in codes; no other process has it.",
+    )
     grace_days: int = Field(
         default=3, ge=0, le=30, description="Days of reading after an unpaid renewal date."
     )
@@ -149,6 +157,7 @@ class BillingSettings(MailSettings):
             *super().secrets(),
             self.stripe_secret_key,
             *self.webhook_secrets,
+            self.sign_in_secret,
         )
 
     def connections(self, role: str) -> int:
@@ -164,6 +173,12 @@ class BillingSettings(MailSettings):
     def form_secret(self) -> str:
         """The forms' secret; on a developer's machine one is derived, so that nothing needs to be set."""
         return self.form_token_secret or hashlib.sha256(self.database_url.encode()).hexdigest()
+
+    @property
+    def code_secret(self) -> str:
+        """The sign-in codes' secret, which no other process has (FORM_TOKEN_SECRET is everybody's)."""
+        derived = hashlib.sha256(f"sign-in codes {self.database_url}".encode()).hexdigest()
+        return self.sign_in_secret or derived
 
     @property
     def signing_keys_path(self) -> Path:

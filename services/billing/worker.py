@@ -60,7 +60,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 settings.invariants_seconds + 120,
             ),
             Loop("measure", every(MEASURE_SECONDS, billing.webhooks.measure)),
-            Loop("forget", every(FORGET_SECONDS, billing.readers.forget_old), FORGET_SECONDS + 60),
+            Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),
         ],
         closers=[billing.close],
     )

@@ -7,6 +7,8 @@ import unicodedata
 from email_validator import EmailNotValidError, validate_email
 
 EMAIL_MAX = 254
+#: Allowed by RFC 5322, in use by nobody's mailbox, and trouble in spreadsheets, templates and shells.
+_REFUSED = frozenset('={}|`!$*?^/\\"')
 
 
 def normalise_email(typed: str) -> str | None:
@@ -19,8 +21,14 @@ def normalise_email(typed: str) -> str | None:
         return None
     try:
         found = validate_email(
-            text, check_deliverability=False, allow_smtputf8=False, globally_deliverable=True
+            text,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            globally_deliverable=True,
+            strict=True,  # a mailbox's name of 64 characters at most (RFC 5321, 4.5.3.1.1)
         )
     except EmailNotValidError:
+        return None
+    if not _REFUSED.isdisjoint(found.local_part):
         return None
     return found.ascii_email if found.ascii_email == text else None

@@ -31,7 +31,7 @@ SHARED_FOLDER = Path(__file__).parent
 class Pages:
     """Renders a service's templates.
 
-    Every template has: ``_`` (translate), ``language``, ``vnd``, ``day``, ``moment`` (formatters), ``csrf_field()``,
+    Every template has: ``_`` (translate), ``language``, ``vnd``, ``day``, ``moment``, ``clock`` (formatters), ``csrf_field()``,
     ``other_language_url``, ``asset(path)`` (a static file's address) and whatever the route passes. Undefined names are errors.
     """
 
@@ -81,6 +81,7 @@ class Pages:
                 "other_language_url": str(request.url.include_query_params(lang=other)),
                 "vnd": lambda amount: format_vnd(amount, language),
                 "day": lambda day: show_date(day, language),
+                "clock": lambda at, zone: f"{at.astimezone(zone):%H:%M:%S}",
                 "moment": lambda at, *zone: show_datetime(at, language, *zone),
                 "asset": lambda path: asset_url(request, path),
                 "csrf_token": token,

@@ -137,9 +137,8 @@ CROSS_ORIGIN = {
     "services/billing/readers/api.py",  # the session, for the agency's websites; public keys
     "services/paywall/decisions/api.py",  # decisions, for the agency's websites
     "services/paywall/app.py",  # public keys
-    "services/paywall/script.py",  # paywall.js and its style sheet
+    "shared/web/assets.py",  # paywall.js, ads.js and their style sheets
     "services/ads/delivery/hot.py",  # ads, for the agency's websites
-    "services/ads/delivery/api.py",  # ads.js and its style sheet
 }
 
 

@@ -36,7 +36,7 @@ async def identity(create_database, template_database):
 
 
 def without_form_token(page: str) -> str:
-    return re.sub(r'value="[0-9a-f]{64}"', "", page)
+    return re.sub(r'value="[0-9a-f]{128}"', "", page)
 
 
 async def kinds(identity, **where) -> list[str]:

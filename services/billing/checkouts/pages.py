@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from hmac import compare_digest
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.billing.composition import Billing
-from services.billing.readers import rules as reader_rules
+from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import CONSENTS
 from services.billing.readers.web import (
-    BillingFormTokens,
-    return_address,
+    Place,
+    ReaderFront,
     see_other,
     session_cookie,
-    visitor,
+    with_return,
 )
 from services.billing.subscriptions.rules import LIVE, State
-from shared.agencies import Agency, get_agency
 from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError, UnavailableError
-from shared.web import Pages
 from shared.web.address import header_address
 from shared.web.i18n import request_language
 
@@ -33,42 +31,44 @@ BACK_SECONDS = 20  # time to read the receipt
 class ReaderPages:
     """What a signed-in reader sees; whoever is not signed in is sent there and comes back."""
 
-    def __init__(self, billing: Billing, pages: Pages, forms: BillingFormTokens) -> None:
-        self._billing = billing
-        self._pages = pages
-        self._forms = forms
-
-    async def _agency(self, agency: str) -> Agency:
-        async with self._billing.database.read() as session:
-            return await get_agency(session, agency)
-
-    async def _reader(self, request: Request, agency: str) -> tuple[ReaderSession, Reader] | None:
-        cookie = request.cookies.get(session_cookie(agency), "")
-        return await self._billing.readers.current(agency, cookie)
-
-    def _to_sign_in(self, agency: str, back: str) -> Response:
-        target = f"{self._billing.settings.billing_url.rstrip('/')}{back}"
-        return see_other(f"/r/{agency}/sign-in?return_to={quote(target, safe='')}")
+    def __init__(self, front: ReaderFront) -> None:
+        self._front = front
+        self._billing = front.billing
 
     async def plans(
-        self, request: Request, agency_id: str, return_to: str, canceled: str, problem: str = ""
+        self, request: Request, agency_id: str, return_to: str, canceled: str
     ) -> Response:
-        agency = await self._agency(agency_id)
-        found = await self._reader(request, agency_id)
+        place = await self._front.enter(request, agency_id)
+        return await self._plans_page(request, place, return_to, canceled=bool(canceled))
+
+    async def _plans_page(
+        self,
+        request: Request,
+        place: Place,
+        return_to: str,
+        status: int = 200,
+        *,
+        canceled: bool = False,
+        problem: str = "",
+    ) -> Response:
+        agency_id = place.agency.id
+        found = await self._front.reader(request, agency_id)
         reader = found[1] if found else None
         current = await self._billing.subscriptions.live_of_reader(reader.id) if reader else None
         language = request_language(request)
         offers = await self._billing.plans.offers(agency_id)
-        return self._pages.render(
+        back = place.back(return_to)
+        return self._front.render(
             request,
             "plans.html",
-            409 if problem else 200,
-            agency=agency,
+            place,
+            status,
             reader=reader,
             current=current,
-            canceled=bool(canceled),
+            canceled=canceled,
             problem=problem,
-            return_to=return_address(self._billing.settings, agency, return_to),
+            return_to=back,
+            returning=with_return(back),
             offers=[
                 {
                     "id": str(offer.price_id),
@@ -84,53 +84,73 @@ class ReaderPages:
     async def checkout(
         self, request: Request, agency_id: str, price: str, return_to: str
     ) -> Response:
-        agency = await self._agency(agency_id)
-        await self._forms.verify(request)
-        found = await self._reader(request, agency_id)
+        """A plan was chosen: to its payment page, by way of signing in where that is needed."""
+        place = await self._front.enter(request, agency_id)
+        await self._front.forms.verify(request)
+        found = await self._front.reader(request, agency_id)
         if found is None:
-            # After signing in the reader is back on the plans page, which still knows the article.
-            back = f"/r/{agency_id}/plans"
-            return self._to_sign_in(
-                agency_id, f"{back}?return_to={quote(return_to, safe='')}" if return_to else back
-            )
+            choice = {
+                "price": price[:50],
+                "choice": self._front.forms.choice(request, agency_id, price[:50]),
+                "return_to": place.back(return_to),
+            }
+            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/checkout?{urlencode(choice)}")
+        return await self._start(request, place, found[1], price, return_to)
+
+    async def chosen(
+        self, request: Request, agency_id: str, price: str, choice: str, return_to: str
+    ) -> Response:
+        """Back from signing in: straight to the payment of the plan that this browser chose before.
+
+        An address alone starts nothing: ``choice`` proves that the plan was chosen here.
+        """
+        place = await self._front.enter(request, agency_id)
+        found = await self._front.reader(request, agency_id)
+        proof = self._front.forms.choice(request, agency_id, price)
+        if found is None or not compare_digest(choice.encode(), proof.encode()):
+            return see_other(f"/r/{agency_id}/plans?{with_return(place.back(return_to))}")
+        return await self._start(request, place, found[1], price, return_to)
+
+    async def _start(
+        self, request: Request, place: Place, reader: Reader, price: str, return_to: str
+    ) -> Response:
+        back = place.back(return_to)
         try:
             price_id = UUID(price)
         except ValueError:
             raise NotFoundError from None
         try:
             url = await self._billing.checkouts.start(
-                found[1],
-                price_id,
-                return_address(self._billing.settings, agency, return_to),
-                request_language(request),
+                reader, price_id, back, request_language(request)
             )
         except ConflictError as error:
             if error.slug == "already-subscribed":
-                return see_other(f"/r/{agency_id}/account?notice=subscribed")
+                account = f"/r/{place.agency.id}/account?notice=subscribed"
+                return see_other(f"{account}&{with_return(back)}" if back else account)
             problem = "This price has just changed. Please choose again."
-            return await self.plans(request, agency_id, return_to, "", problem)
+            return await self._plans_page(request, place, return_to, 409, problem=problem)
         except UnavailableError:
             problem = "The payment page cannot be reached right now. Nothing was charged; please try again."
-            answer = await self.plans(request, agency_id, return_to, "", problem)
-            answer.status_code = 503
+            answer = await self._plans_page(request, place, return_to, 503, problem=problem)
             answer.headers["Retry-After"] = "5"
             return answer
         return see_other(url)
 
     async def done(self, request: Request, agency_id: str, session_id: str) -> Response:
-        agency = await self._agency(agency_id)
-        found = await self._reader(request, agency_id)
+        place = await self._front.enter(request, agency_id)
+        agency = place.agency
+        found = await self._front.reader(request, agency_id)
         if found is None:
-            return self._to_sign_in(
+            return self._front.to_sign_in(
                 agency_id, f"/r/{agency_id}/checkout/done?session_id={quote(session_id, safe='')}"
             )
         receipt = await self._billing.checkouts.receipt(found[1], session_id)
-        back = return_address(self._billing.settings, agency, receipt.checkout.return_to)
+        back = place.back(receipt.checkout.return_to)
         subscription = await self._billing.subscriptions.live_of_reader(found[1].id)
-        answer = self._pages.render(
+        answer = self._front.render(
             request,
             "receipt.html",
-            agency=agency,
+            place,
             reader=found[1],
             receipt=receipt,
             subscription=subscription,
@@ -148,10 +168,11 @@ class ReaderPages:
     async def account(
         self, request: Request, agency_id: str, return_to: str, notice: str
     ) -> Response:
-        agency = await self._agency(agency_id)
-        found = await self._reader(request, agency_id)
+        place = await self._front.enter(request, agency_id)
+        agency, back = place.agency, place.back(return_to)
+        found = await self._front.reader(request, agency_id)
         if found is None:
-            return self._to_sign_in(agency_id, f"/r/{agency_id}/account")
+            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/account?{with_return(back)}")
         session_row, reader = found
         language = request_language(request)
         subscriptions = []
@@ -169,17 +190,17 @@ class ReaderPages:
             )
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)
-        answer = self._pages.render(
+        return self._front.render(
             request,
             "account.html",
-            agency=agency,
+            place,
             reader=reader,
             subscriptions=subscriptions,
             payments=await self._billing.payments.of_reader(reader.id),
             sessions=[
                 {
                     "row": row,
-                    "device": reader_rules.device_name(row.user_agent),
+                    "device": device_name(row.user_agent),
                     "own": row.id == session_row.id,
                 }
                 for row in sessions
@@ -193,10 +214,10 @@ class ReaderPages:
                 for purpose, (_, wording) in CONSENTS.items()
             ],
             notice=notice,
-            back=return_address(self._billing.settings, agency, return_to) or agency.website,
+            back=back or agency.website,
+            returning=with_return(back),
             zone=agency.zone,
         )
-        return answer
 
     async def set_cancel(
         self, request: Request, agency_id: str, subscription: str, *, cancel: bool
@@ -229,8 +250,10 @@ class ReaderPages:
         await self._billing.readers.end_session(reader, rows[wanted])
         if wanted != str(own.id):
             return see_other(f"/r/{agency_id}/account?notice=session")
-        answer = see_other(f"/r/{agency_id}/sign-in")
+        answer = see_other(f"/r/{agency_id}/sign-in?notice=signed-out")
         answer.delete_cookie(session_cookie(agency_id), path="/")
+        # Not "cookies": browsers take that as the whole site's, the newspaper's and staff's with it (W3C Clear Site Data).
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
 
     async def set_consents(self, request: Request, agency_id: str, granted: list[str]) -> Response:
@@ -238,7 +261,7 @@ class ReaderPages:
         if isinstance(acting, Response):
             return acting
         await self._billing.readers.change_consents(
-            acting[1], frozenset(granted), visitor(self._billing.settings, request)
+            acting[1], frozenset(granted), self._front.visitor(request)
         )
         return see_other(f"/r/{agency_id}/account?notice=consents")
 
@@ -246,15 +269,15 @@ class ReaderPages:
         self, request: Request, agency_id: str
     ) -> tuple[ReaderSession, Reader] | Response:
         """The reader behind a form of the account page, or the way to sign in."""
-        await self._agency(agency_id)
-        await self._forms.verify(request)
-        found = await self._reader(request, agency_id)
-        return found or self._to_sign_in(agency_id, f"/r/{agency_id}/account")
+        await self._front.enter(request, agency_id)
+        await self._front.forms.verify(request)
+        found = await self._front.reader(request, agency_id)
+        return found or self._front.to_sign_in(agency_id, f"/r/{agency_id}/account")
 
 
-def router(billing: Billing, pages: Pages, forms: BillingFormTokens) -> APIRouter:
+def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
-    reader_pages = ReaderPages(billing, pages, forms)
+    reader_pages = ReaderPages(front)
 
     @routes.get("/r/{agency}/plans")
     async def plans(
@@ -267,6 +290,12 @@ def router(billing: Billing, pages: Pages, forms: BillingFormTokens) -> APIRoute
         request: Request, agency: str, price: str = Form(""), return_to: str = Form("")
     ) -> Response:
         return await reader_pages.checkout(request, agency, price, return_to)
+
+    @routes.get("/r/{agency}/checkout")
+    async def chosen(
+        request: Request, agency: str, price: str = "", choice: str = "", return_to: str = ""
+    ) -> Response:
+        return await reader_pages.chosen(request, agency, price, choice, return_to)
 
     @routes.get("/r/{agency}/checkout/done")
     async def done(request: Request, agency: str, session_id: str = "") -> Response:

@@ -27,24 +27,8 @@ class Reader(Row, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 
-class SignInCode(Row, table=True):
-    """One request to sign in: the browser holds ``attempt``, the mailbox the code; only hashes are here."""
-
-    __tablename__ = "sign_in_code"
-    __table_args__: Any = (Index("ix_sign_in_code_expires_at", "expires_at"),)
-    id: UUID = Field(primary_key=True)
-    agency: str = Field(sa_type=Text, foreign_key="agency.id")
-    email: str = Field(sa_type=Text)
-    attempt_hash: bytes = Field(sa_type=LargeBinary, unique=True)
-    code_hash: bytes = Field(sa_type=LargeBinary)
-    tries: int = 0
-    created_at: datetime = Field(sa_type=UTCDateTime)
-    expires_at: datetime = Field(sa_type=UTCDateTime)
-    used_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
-
-
 class ReaderSession(Row, table=True):
-    """A signed-in browser. The token itself is only in its cookie."""
+    """A signed-in browser. Its two tokens, the session's and the browser's own, are only in cookies."""
 
     __tablename__ = "reader_session"
     __table_args__: Any = (
@@ -57,6 +41,7 @@ class ReaderSession(Row, table=True):
     token_hash: bytes = Field(sa_type=LargeBinary, unique=True)
     user_agent: str = Field(sa_type=Text, default="")
     network: str = Field(sa_type=Text, default="")
+    browser_hash: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(sa_type=UTCDateTime)
     last_seen_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
@@ -81,12 +66,3 @@ class Consent(Row, table=True):
     network: str = Field(sa_type=Text)
     user_agent: str = Field(sa_type=Text)
     given_at: datetime = Field(sa_type=UTCDateTime)
-
-
-class RateWindow(Row, table=True):
-    """How often something was tried within one window of time."""
-
-    __tablename__ = "rate_window"
-    bucket: str = Field(sa_type=Text, primary_key=True)
-    window_start: datetime = Field(sa_type=UTCDateTime, primary_key=True)
-    hits: int

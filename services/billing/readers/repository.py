@@ -9,39 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import select, text, update
 
-from services.billing.readers.models import Consent, Reader, ReaderSession, SignInCode
+from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared.database import ReadSession, Session
 
-_HIT = text(
-    """INSERT INTO rate_window (bucket, window_start, hits) VALUES (:bucket, :start, 1)
-       ON CONFLICT (bucket, window_start) DO UPDATE SET hits = rate_window.hits + 1
-       RETURNING hits"""
-)
 _INSERT_READER = text(
     """INSERT INTO reader (id, agency, email, created_at) VALUES (:id, :agency, :email, :now)
        ON CONFLICT (agency, email) DO NOTHING"""
 )
-
-
-async def hit(session: Session, bucket: str, start: datetime) -> int:
-    """Count one try; returns how many there were in this window, this one included."""
-    hits: int = (await session.execute(_HIT, {"bucket": bucket, "start": start})).scalar_one()
-    return hits
-
-
-async def forget_old(session: Session, before: datetime) -> None:
-    """Codes and counters nobody needs any more."""
-    await session.execute(text("DELETE FROM rate_window WHERE window_start < :at"), {"at": before})
-    await session.execute(text("DELETE FROM sign_in_code WHERE expires_at < :at"), {"at": before})
-
-
-async def code_for_update(session: Session, agency: str, attempt: bytes) -> SignInCode | None:
-    found: SignInCode | None = await session.scalar(
-        select(SignInCode)
-        .where(SignInCode.agency == agency, SignInCode.attempt_hash == attempt)  # type: ignore[arg-type]
-        .with_for_update()
-    )
-    return found
 
 
 async def reader_by_email(
@@ -112,6 +86,19 @@ async def end_session(session: Session, id_: UUID, reader_id: UUID, now: datetim
         .values(ended_at=now)
     )
     return bool(result.rowcount)
+
+
+async def end_by_token(session: Session, agency: str, token: bytes, now: datetime) -> None:
+    """Whoever signs in again leaves no session behind in this browser."""
+    await session.execute(
+        update(ReaderSession)
+        .where(
+            ReaderSession.token_hash == token,  # type: ignore[arg-type]
+            ReaderSession.agency == agency,  # type: ignore[arg-type]
+            ReaderSession.ended_at.is_(None),  # type: ignore[union-attr]
+        )
+        .values(ended_at=now)
+    )
 
 
 async def latest_consents(session: Session | ReadSession, reader_id: UUID) -> dict[str, Consent]:

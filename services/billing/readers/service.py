@@ -1,22 +1,17 @@
-"""Sign-in by a code sent to the reader's mailbox; sessions; consents. One transaction a use case.
-
-Registration and sign-in are one and the same path, whoever asks: nothing tells whether an address is known.
-"""
+"""Who readers are: their sessions and consents. One transaction a use case. (How they sign in: ``billing.sign_in``.)"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.billing.readers import repository, rules
-from services.billing.readers.models import Consent, Reader, ReaderSession, SignInCode
+from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared.clock import Clock
 from shared.database import Database, Session
-from shared.errors import FieldError, InvalidInputError, TooManyRequestsError
 from shared.ids import new_id
-from shared.mail import Mail, MailSender
 
 #: What is asked for, by purpose: its version and its words. A new wording is a new version.
 CONSENTS: dict[str, tuple[int, str]] = {
@@ -50,71 +45,37 @@ class Readers:
     """Use cases about readers."""
 
     def __init__(
-        self, database: Database, clock: Clock, mail: MailSender, *, secret: str, session_days: int
+        self, database: Database, clock: Clock, *, session_days: int, session_max_days: int
     ) -> None:
         self._database = database
         self._clock = clock
-        self._mail = mail
-        self._secret = secret
-        self.session_days = session_days
+        self._session_days = session_days
+        self.session_max_days = session_max_days
 
-    async def ask_code(
-        self, agency: str, email: str, visitor: Visitor, letter: Callable[[str, str], Mail]
-    ) -> str:
-        """Send a code; returns the token that binds it to this browser.
+    def _expiry(self, now: datetime, created_at: datetime) -> datetime:
+        return rules.session_expiry(now, created_at, self._session_days, self.session_max_days)
 
-        ``letter`` writes the mail for (address, code). Raises :class:`InvalidInputError` and
-        :class:`TooManyRequestsError`.
+    async def enter(
+        self,
+        session: Session,
+        agency: str,
+        email: str,
+        granted: frozenset[str],
+        visitor: Visitor,
+        *,
+        browser: bytes,
+        replaces: str,
+    ) -> SignedIn:
+        """Somebody has proved the address: the reader (made when new) with a new session, in the caller's transaction.
+
+        The session that ``replaces`` names, this browser's until now, ends.
         """
-        address = rules.normalise_email(email)
-        if address is None:
-            raise InvalidInputError(
-                errors=(FieldError("email", "not an e-mail address", "name@example.vn"),)
-            )
         now = self._clock.now()
-        await self._count(rules.ASK_NETWORK, visitor.network, now)
-        await self._count(rules.ASK_EMAIL, f"{agency}:{address}", now)
-        attempt = secrets.token_urlsafe(24)
-        code = f"{secrets.randbelow(10**rules.CODE_DIGITS):0{rules.CODE_DIGITS}d}"
-        async with self._database.transaction() as session:
-            session.add(
-                SignInCode(
-                    id=new_id(),
-                    agency=agency,
-                    email=address,
-                    attempt_hash=rules.hash_token(attempt),
-                    code_hash=rules.hash_code(self._secret, attempt, code),
-                    created_at=now,
-                    expires_at=now + rules.CODE_LIFETIME,
-                )
-            )
-        await self._mail.send(letter(address, code))
-        return attempt
-
-    async def enter_code(
-        self, agency: str, attempt: str, code: str, granted: frozenset[str], visitor: Visitor
-    ) -> SignedIn | None:
-        """Sign in with a code; None when it is wrong, used, too old or tried too often (all the same to the asker)."""
-        now = self._clock.now()
-        await self._count(rules.TRY_NETWORK, visitor.network, now)
-        cleaned = rules.clean_code(code)
-        async with self._database.transaction() as session:
-            row = await repository.code_for_update(session, agency, rules.hash_token(attempt))
-            if (
-                row is None
-                or row.used_at is not None
-                or row.expires_at <= now
-                or row.tries >= rules.CODE_TRIES
-            ):
-                return None
-            expected = rules.hash_code(self._secret, attempt, cleaned)
-            if not cleaned or not secrets.compare_digest(row.code_hash, expected):
-                row.tries += 1
-                return None
-            row.used_at = now
-            reader = await repository.reader_by_email(session, new_id(), agency, row.email, now)
-            self._record_consents(session, reader, granted, visitor, now)
-            return SignedIn(reader, self._open_session(session, reader, visitor, now))
+        if replaces:
+            await repository.end_by_token(session, agency, rules.hash_token(replaces), now)
+        reader = await repository.reader_by_email(session, new_id(), agency, email, now)
+        self._record_consents(session, reader, granted, visitor, now)
+        return SignedIn(reader, self._open_session(session, reader, visitor, browser, now))
 
     async def current(self, agency: str, token: str) -> tuple[ReaderSession, Reader] | None:
         """Who this cookie is. A visit moves the session's end, at most once an hour."""
@@ -125,7 +86,7 @@ class Readers:
             found = await repository.session_by_token(session, agency, rules.hash_token(token), now)
         if found is not None and now - found[0].last_seen_at > rules.SESSION_TOUCH:
             async with self._database.transaction() as writing:
-                expiry = rules.session_expiry(now, self.session_days)
+                expiry = self._expiry(now, found[0].created_at)
                 await repository.touch(writing, found[0].id, now, expiry)
         return found
 
@@ -157,23 +118,8 @@ class Readers:
                     session, reader, purpose, purpose in granted, visitor, self._clock.now()
                 )
 
-    async def forget_old(self) -> None:
-        async with self._database.transaction() as session:
-            await repository.forget_old(session, self._clock.now() - timedelta(days=1))
-
-    async def _count(self, rule: rules.RateRule, key: str, now: datetime) -> None:
-        """In its own transaction: a refused try counts as well."""
-        async with self._database.transaction() as session:
-            start = rules.window_start(now, rule.seconds)
-            hits = await repository.hit(session, f"{rule.name}:{key}", start)
-        if hits > rule.limit:
-            wait = rules.retry_after(now, rule.seconds)
-            raise TooManyRequestsError(
-                f"Too many tries: wait {wait} seconds", headers={"Retry-After": str(wait)}
-            )
-
     def _open_session(
-        self, session: Session, reader: Reader, visitor: Visitor, now: datetime
+        self, session: Session, reader: Reader, visitor: Visitor, browser: bytes, now: datetime
     ) -> str:
         token = secrets.token_urlsafe(32)
         session.add(
@@ -184,9 +130,10 @@ class Readers:
                 token_hash=rules.hash_token(token),
                 user_agent=visitor.user_agent[:300],
                 network=visitor.network,
+                browser_hash=browser,
                 created_at=now,
                 last_seen_at=now,
-                expires_at=rules.session_expiry(now, self.session_days),
+                expires_at=self._expiry(now, now),
             )
         )
         return token

@@ -1,45 +1,134 @@
-"""What pages and routes share about the reader behind a request: cookies, form tokens, return addresses."""
+"""What pages and routes share about the reader behind a request: cookies, form tokens, where they may go next."""
 
 from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.billing.composition import Billing
 from services.billing.readers import rules
+from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import Visitor
 from services.billing.settings import BillingSettings
-from shared.agencies import Agency
+from shared.agencies import Agency, get_agency
 from shared.origins import website_origin
+from shared.web import Pages
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
+from shared.web.middleware import allow_form_targets
 from shared.web.staff import STAFF_COOKIE
 from shared.web.visitor import caller_address
 
-ATTEMPT_SECONDS = 900
+DAY_SECONDS = 86_400
+KNOWN_BROWSER_SECONDS = 400 * DAY_SECONDS  # the longest that browsers keep a cookie
 
 
 def session_cookie(agency: str) -> str:
     return f"press_reader_{agency}"
 
 
-def attempt_cookie(agency: str) -> str:
-    return f"press_sign_in_{agency}"
+def browser_cookie(agency: str) -> str:
+    """The browser's own random name: form tokens and sign-in codes belong to it. Says nothing about who reads."""
+    return f"press_browser_{agency}"
 
 
 class BillingFormTokens(FormTokens):
-    """Form tokens bound to whoever acts: staff on staff pages, else the agency's reader or their sign-in attempt."""
+    """Form tokens bound to staff's session on staff pages, to the browser's own cookie on readers' pages.
 
-    def __init__(self, secret: str) -> None:
+    The browser's cookie outlives signing in and out: a form that was open in another tab still works.
+    """
+
+    def __init__(self, secret: str, *, secure_cookies: bool) -> None:
         super().__init__(secret, STAFF_COOKIE)
+        self._secure = secure_cookies
 
-    def token(self, request: Request) -> str:
-        agency = str(request.path_params.get("agency", ""))
+    def binding(self, request: Request) -> str:
         if request.url.path.startswith("/staff"):
-            return self.token_for("staff:" + request.cookies.get(STAFF_COOKIE, ""))
-        held = request.cookies.get(session_cookie(agency)) or request.cookies.get(
-            attempt_cookie(agency), ""
+            return f"staff:{request.cookies.get(STAFF_COOKIE, '')}"
+        agency = str(request.path_params.get("agency", ""))
+        return f"reader:{agency}:{self.browser(request, agency)}"
+
+    def browser(self, request: Request, agency: str) -> str:
+        """The browser's cookie; a new one, which :meth:`keep` sets, when it has none."""
+        held = request.cookies.get(browser_cookie(agency), "")
+        if held and len(held) <= 100:
+            return held
+        if not hasattr(request.state, "new_browser"):
+            request.state.new_browser = secrets.token_urlsafe(24)
+        made: str = request.state.new_browser
+        return made
+
+    def keep(self, request: Request, answer: Response) -> None:
+        agency = request.path_params.get("agency", "")
+        if agency and hasattr(request.state, "new_browser"):
+            self.set_cookie(answer, browser_cookie(agency), request.state.new_browser, None)
+
+    def set_cookie(self, answer: Response, name: str, value: str, seconds: int | None) -> None:
+        """``seconds`` None: until the browser is closed."""
+        answer.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self._secure,
         )
-        return self.token_for(f"reader:{agency}:{held}")
+
+    def choice(self, request: Request, agency: str, price: str) -> str:
+        """Proof that this browser chose this price: it goes on after signing in without being asked again."""
+        return self.token_for(f"choice:{agency}:{self.browser(request, agency)}:{price}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An agency's pages, and the addresses a reader of this agency may be led back to."""
+
+    agency: Agency
+    own: str  # origin of billing itself
+
+    def back(self, asked: str) -> str:
+        """The address asked for when it is one of ours, else empty."""
+        return rules.safe_return(asked, self.agency.origins, self.own)
+
+
+class ReaderFront:
+    """What every page for readers begins with."""
+
+    def __init__(self, billing: Billing, pages: Pages, forms: BillingFormTokens) -> None:
+        self.billing = billing
+        self.pages = pages
+        self.forms = forms
+        self.base = billing.settings.billing_url.rstrip("/")
+
+    async def enter(self, request: Request, agency_id: str) -> Place:
+        """The agency (404 when unknown). From here on the answer's policy lets its forms lead to its websites."""
+        async with self.billing.database.read() as session:
+            agency = await get_agency(session, agency_id)
+        allow_form_targets(request.scope, agency.origins)
+        request.state.home = agency.website or self.billing.settings.news_site_url
+        return Place(agency, website_origin(self.base))
+
+    async def reader(self, request: Request, agency: str) -> tuple[ReaderSession, Reader] | None:
+        cookie = request.cookies.get(session_cookie(agency), "")
+        return await self.billing.readers.current(agency, cookie)
+
+    def visitor(self, request: Request) -> Visitor:
+        return visitor(self.billing.settings, request)
+
+    def to_sign_in(self, agency: str, path: str) -> Response:
+        """To signing in, and from there to ``path`` of these pages."""
+        return see_other(f"/r/{agency}/sign-in?{with_return(self.base + path)}")
+
+    def render(
+        self, request: Request, template: str, place: Place, status: int = 200, **context: Any
+    ) -> Response:
+        return self.pages.render(request, template, status, agency=place.agency, **context)
 
 
 def visitor(settings: BillingSettings, request: Request) -> Visitor:
@@ -50,14 +139,9 @@ def visitor(settings: BillingSettings, request: Request) -> Visitor:
     )
 
 
-def origins(settings: BillingSettings, agency: Agency) -> frozenset[str]:
-    """Where a reader may be sent back to."""
-    return agency.origins | {website_origin(settings.billing_url)}
-
-
-def return_address(settings: BillingSettings, agency: Agency, asked: str) -> str:
-    """The address asked for when it is one of ours, else empty."""
-    return rules.safe_return(asked, origins(settings, agency))
+def with_return(address: str) -> str:
+    """``return_to=…`` for an address; empty when there is none."""
+    return f"return_to={quote(address, safe='')}" if address else ""
 
 
 def see_other(url: str) -> Response:

@@ -103,75 +103,7 @@ async def test_the_books_reach_the_staff_page_and_the_api_alike(world: World):
     assert shown.status_code == 200 and entries[0]["business_key"] in shown.text
 
 
-# Signing in
-
-
-async def test_the_answer_is_the_same_whether_an_address_is_known_or_not(world: World):
-    await world.signed_in("known@example.vn")
-    answers = []
-    for email in ("known@example.vn", "stranger@example.vn"):
-        browser = world.browser(address="198.51.100.4")
-        page = f"/r/{AGENCY}/sign-in"
-        asked = await browser.submit(page, page, {"email": email})
-        code_page = await browser.get(asked.headers["location"])
-        token_free = (
-            code_page.text.split("csrf_token")[0] + code_page.text.split("csrf_token")[1][80:]
-        )
-        answers.append((asked.status_code, asked.headers["location"], token_free[:2000]))
-    assert answers[0] == answers[1]
-    assert await world.value("SELECT count(*) FROM reader") == 1, "asking makes no reader"
-
-
-async def test_a_code_works_once_in_the_browser_that_asked_and_for_ten_minutes(world: World):
-    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
-    asker, thief = world.browser(), world.browser()
-    await asker.submit(page, page, {"email": "lan@example.vn"})
-    code = await world.last_code()
-    await thief.submit(page, page, {"email": "thief@example.vn"})
-    assert (await thief.submit(code_page, code_page, {"code": code})).status_code == 422
-    attempt = asker.client.cookies.get(f"press_sign_in_{AGENCY}")
-    assert (await asker.submit(code_page, code_page, {"code": code})).status_code == 303
-    asker.client.cookies.set(f"press_sign_in_{AGENCY}", attempt, domain="billing.test", path="/")
-    again = world.browser(**{f"press_sign_in_{AGENCY}": attempt})
-    assert (await again.submit(code_page, code_page, {"code": code})).status_code == 422
-
-    from datetime import timedelta
-
-    late = world.browser()
-    await late.submit(page, page, {"email": "late@example.vn"})
-    code = await world.last_code()
-    world.clock.advance(timedelta(minutes=10, seconds=1))
-    assert (await late.submit(code_page, code_page, {"code": code})).status_code == 422
-
-
-async def test_five_wrong_codes_spoil_the_right_one(world: World):
-    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
-    browser = world.browser()
-    await browser.submit(page, page, {"email": "lan@example.vn"})
-    code = await world.last_code()
-    wrong = f"{(int(code) + 1) % 1_000_000:06d}"
-    for _ in range(5):
-        assert (await browser.submit(code_page, code_page, {"code": wrong})).status_code == 422
-    assert (await browser.submit(code_page, code_page, {"code": code})).status_code == 422
-    stored = await world.rows("SELECT code_hash FROM sign_in_code")
-    assert all(code.encode() not in row[0] for row in stored), "codes are kept as hashes"
-
-
-async def test_too_many_requests_for_codes_answer_429_with_retry_after(world: World):
-    page = f"/r/{AGENCY}/sign-in"
-    statuses = []
-    for number in range(7):
-        browser = world.browser(address=f"192.0.{number}.1")
-        answer = await browser.submit(page, page, {"email": "victim@example.vn"})
-        statuses.append(answer.status_code)
-    assert statuses == [303] * 5 + [429] * 2
-    assert 1 <= int(answer.headers["retry-after"]) <= 900
-    one_network = world.browser(address="203.0.113.200")
-    found = set()
-    for number in range(45):
-        answer = await one_network.submit(page, page, {"email": f"reader{number}@example.vn"})
-        found.add(answer.status_code)
-    assert found == {303, 429}, "one network cannot ask for many addresses"
+# Sessions
 
 
 async def test_a_session_can_be_ended_and_a_form_from_elsewhere_is_refused(world: World):
@@ -228,18 +160,6 @@ async def test_only_the_agencys_own_website_may_ask_who_is_reading(world: World)
     assert "access-control-allow-credentials" not in jwks.headers
     keys = jwks.json()["keys"]
     assert keys and all("d" not in key for key in keys)
-
-
-@pytest.mark.parametrize(
-    "target", ["https://evil.example/x", "//evil.example", "javascript:alert(1)", f"{SITE}.evil/x"]
-)
-async def test_nobody_is_sent_to_a_foreign_address_after_signing_in(world: World, target: str):
-    page, code_page = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
-    browser = world.browser()
-    await browser.submit(page, page, {"email": "lan@example.vn", "return_to": target})
-    data = {"code": await world.last_code(), "return_to": target}
-    answer = await browser.submit(code_page, code_page, data)
-    assert answer.headers["location"] == f"http://billing.test/r/{AGENCY}/account"
 
 
 async def test_somebody_elses_receipt_is_not_found(world: World):
@@ -387,8 +307,11 @@ async def test_forms_work_behind_a_proxy_that_ends_tls(world: World):
         transport=httpx.ASGITransport(door), base_url="http://doc-bao.example"
     ) as client:
         page = f"/r/{AGENCY}/sign-in"
-        data = {"email": "lan@example.vn", "csrf_token": form_token((await client.get(page)).text)}
-        headers = {"Origin": public, "Cookie": "lang=vi"}
+        shown = await client.get(page)
+        assert "Secure" in shown.headers["set-cookie"]
+        data = {"email": "lan@example.vn", "csrf_token": form_token(shown.text)}
+        cookie = shown.headers["set-cookie"].split(";", 1)[0]  # sent over the proxy's TLS
+        headers = {"Origin": public, "Cookie": f"lang=vi; {cookie}"}
         assert (await client.post(page, data=data, headers=headers)).status_code == 303
         headers["Origin"] = "https://evil.example"
         assert (await client.post(page, data=data, headers=headers)).status_code == 403

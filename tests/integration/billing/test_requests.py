@@ -46,10 +46,10 @@ async def test_readers_behind_our_proxy_are_counted_by_their_own_networks(world:
             token = form_token((await client.get(page)).text)
             data = {"email": "lan@example.vn", "csrf_token": token}
             assert (await client.post(page, data=data, headers={"Origin": OWN})).status_code == 303
-    counted = "SELECT bucket FROM rate_window WHERE bucket LIKE 'ask-network:%' ORDER BY bucket"
+    counted = "SELECT bucket FROM rate_bucket WHERE bucket LIKE 'network:%' ORDER BY bucket"
     assert await world.rows(counted) == [
-        ("ask-network:198.51.100.0/24",),
-        ("ask-network:203.0.113.0/24",),
+        ("network:198.51.100.0/24",),
+        ("network:203.0.113.0/24",),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.billing.readers import rules as reader_rules
+from services.billing.readers.devices import device_name
 from tests.integration.billing.test_any_order import API
 from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World
 
@@ -174,5 +174,9 @@ async def test_two_clicks_are_one_payment_page(world: World):
 
 def test_devices_have_names_people_know():
     phone = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
-    assert reader_rules.device_name(phone) == "Chrome · Android"
-    assert reader_rules.device_name("") == "?"
+    assert device_name(phone) == "Chrome · Android"
+    zalo = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Zalo iOS/634"
+    coc_coc = "Mozilla/5.0 (Windows NT 10.0) coc_coc_browser/111.0 Chrome/105.0 Safari/537.36"
+    assert device_name(zalo) == "Zalo · iPhone"
+    assert device_name(coc_coc) == "Cốc Cốc · Windows"
+    assert device_name("") == "?"

@@ -112,7 +112,7 @@ class World:
 
     async def last_code(self) -> str:
         messages = await recent_mail(self.billing.database)
-        return messages[0].subject[:6]
+        return messages[0].subject.split(" ", 1)[0]
 
     async def signed_in(
         self, email: str = "lan@example.vn", agency: str = AGENCY, address: str = "203.0.113.7"

@@ -222,28 +222,10 @@ def test_a_period_within_one_day_still_has_its_day():
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
-    [
-        (" Lan@Example.VN ", "lan@example.vn"),
-        ("lan+bao@mail.example.vn", "lan+bao@mail.example.vn"),
-        ("lan@example", None),
-        ("lan", None),
-        ("@example.vn", None),
-        ("a b@example.vn", None),
-        ("a..b@example.vn", None),
-        ("x" * 65 + "@example.vn", None),
-        ("lan@example.vn\nBcc: all@example.vn", None),
-    ],
-)
-def test_addresses_are_kept_in_one_form_or_refused(typed, kept):
-    assert readers.normalise_email(typed) == kept
-
-
-@pytest.mark.parametrize(
     ("address", "network"),
     [
         ("203.0.113.77", "203.0.113.0/24"),
-        ("2001:db8:1:2:3::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:3::9", "2001:db8:1::/48"),
         ("::ffff:203.0.113.77", "203.0.113.0/24"),
         ("unknown", "unknown"),
     ],
@@ -253,12 +235,17 @@ def test_tries_are_counted_by_network(address, network):
 
 
 ORIGINS = frozenset({"https://bao.example.vn", "http://127.0.0.1:8000"})
+OWN = "https://doc.example.vn"
 
 
 @pytest.mark.parametrize(
     ("url", "safe"),
     [
         ("https://bao.example.vn/bai/1?x=2", True),
+        ("HTTPS://Bao.Example.VN:443/bai/1", True),
+        ("https://bao.example.vn/" + "x" * 2_000, False),
+        ("https://doc.example.vn/" + "x" * 2_000, True),
+        ("https://doc.example.vn/" + "x" * 8_000, False),
         ("http://127.0.0.1:8000/", True),
         ("http://127.0.0.1:8001/", False),
         ("https://bao.example.vn.evil.test/", False),
@@ -272,36 +259,13 @@ ORIGINS = frozenset({"https://bao.example.vn", "http://127.0.0.1:8000"})
     ],
 )
 def test_only_our_own_addresses_are_returned_to(url, safe):
-    assert readers.safe_return(url, ORIGINS) == (url if safe else "")
+    assert readers.safe_return(url, ORIGINS, OWN) == (url if safe else "")
 
 
 @given(st.text(max_size=80))
 def test_no_text_at_all_becomes_a_foreign_return_address(text):
-    found = readers.safe_return(text, ORIGINS)
-    assert not found or found.startswith(tuple(ORIGINS))
-
-
-@pytest.mark.parametrize(
-    ("typed", "code"),
-    [
-        ("123456", "123456"),
-        (" 123 456 ", "123456"),
-        ("123-456", "123456"),
-        ("12345", ""),
-        ("١٢٣٤٥٦", ""),
-    ],
-)
-def test_a_code_may_be_typed_with_spaces(typed, code):
-    assert readers.clean_code(typed) == code
-
-
-def test_a_code_is_bound_to_its_attempt_and_to_the_servers_secret():
-    codes = {
-        readers.hash_code(secret, attempt, "123456")
-        for secret in ("s1", "s2")
-        for attempt in ("a1", "a2")
-    }
-    assert len(codes) == 4
+    found = readers.safe_return(text, ORIGINS, OWN)
+    assert not found or found.startswith((*ORIGINS, OWN))
 
 
 def test_retries_wait_longer_and_longer_up_to_five_minutes():

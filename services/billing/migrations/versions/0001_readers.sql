@@ -20,14 +20,18 @@ CREATE TABLE sign_in_code (
     id uuid NOT NULL CONSTRAINT pk_sign_in_code PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_sign_in_code_agency_agency REFERENCES agency,
     email text NOT NULL,
-    attempt_hash bytea NOT NULL CONSTRAINT uq_sign_in_code_attempt_hash UNIQUE,
+    browser_hash bytea NOT NULL,
     code_hash bytea NOT NULL,
     tries integer NOT NULL DEFAULT 0 CONSTRAINT ck_sign_in_code_tries CHECK (tries BETWEEN 0 AND 5),
+    other_tries integer NOT NULL DEFAULT 0
+        CONSTRAINT ck_sign_in_code_other_tries CHECK (other_tries BETWEEN 0 AND 5),
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
     used_at timestamptz
 );
 CREATE INDEX ix_sign_in_code_expires_at ON sign_in_code (expires_at);
+CREATE INDEX ix_sign_in_code_email ON sign_in_code (agency, email, created_at);
+CREATE INDEX ix_sign_in_code_browser_hash ON sign_in_code (browser_hash);
 
 CREATE TABLE reader_session (
     id uuid NOT NULL CONSTRAINT pk_reader_session PRIMARY KEY,
@@ -36,6 +40,7 @@ CREATE TABLE reader_session (
     token_hash bytea NOT NULL CONSTRAINT uq_reader_session_token_hash UNIQUE,
     user_agent text NOT NULL DEFAULT '',
     network text NOT NULL DEFAULT '',
+    browser_hash bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
@@ -64,9 +69,8 @@ CREATE INDEX ix_consent_reader_id_purpose ON consent (reader_id, purpose);
 CREATE TRIGGER consent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consent
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE TABLE rate_window (
-    bucket text NOT NULL,
-    window_start timestamptz NOT NULL,
-    hits integer NOT NULL,
-    CONSTRAINT pk_rate_window PRIMARY KEY (bucket, window_start)
+CREATE TABLE rate_bucket (
+    bucket text NOT NULL CONSTRAINT pk_rate_bucket PRIMARY KEY,
+    due_at timestamptz NOT NULL
 );
+CREATE INDEX ix_rate_bucket_due_at ON rate_bucket (due_at);

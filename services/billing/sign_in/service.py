@@ -1,0 +1,239 @@
+"""Sign-in by a code sent to the reader's mailbox. One transaction a use case.
+
+Registration and sign-in are one and the same path, whoever asks: nothing tells whether an address is known.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from services.billing.readers.rules import hash_token
+from services.billing.readers.service import Readers, SignedIn, Visitor
+from services.billing.sign_in import repository, rules
+from services.billing.sign_in.models import SignInCode
+from shared.clock import Clock
+from shared.database import Database, Session
+from shared.errors import FieldError, InvalidInputError, TooManyRequestsError
+from shared.ids import new_id
+from shared.mail import Mail, MailSender
+from shared.mail.address import normalise_email
+
+DAY = timedelta(days=1)
+#: The most a network's bucket runs ahead: an hour after the last of a flood nothing is left of it.
+MOST_AHEAD = rules.NETWORK.allowance + timedelta(minutes=45)
+
+
+class MailboxBusyError(TooManyRequestsError):
+    """So many codes were sent to this mailbox that the next one has to wait ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"Too many codes for this address: wait {seconds} seconds",
+            slug="mailbox-busy",
+            headers={"Retry-After": str(seconds)},
+        )
+        self.seconds = seconds
+
+
+class NetworkBusyError(TooManyRequestsError):
+    """Many people of this network sign in: this browser's turn comes after ``seconds``, and is kept for it."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"Many people on your network are signing in: ask again after {seconds} seconds",
+            slug="network-busy",
+            headers={"Retry-After": str(seconds)},
+        )
+        self.seconds = seconds
+
+
+class Refusal(Enum):
+    """Why a code opens nothing."""
+
+    WRONG = "wrong"
+    SPENT = "spent"  # too many wrong codes: only a new one helps
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The newest code this browser asked for: where it went, when, and after how many seconds another may go."""
+
+    email: str
+    sent_at: datetime
+    resend_in: int
+
+
+class SignIn:
+    """Use cases of somebody who is not signed in."""
+
+    def __init__(
+        self, database: Database, clock: Clock, readers: Readers, mail: MailSender, *, secret: str
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._readers = readers
+        self._mail = mail
+        self._secret = secret
+
+    async def ask_code(
+        self,
+        agency: str,
+        browser: str,
+        email: str,
+        visitor: Visitor,
+        letter: Callable[[str, str], Mail],
+    ) -> None:
+        """Send a code for this browser; nothing is sent when one went out a moment ago, which works just as well.
+
+        ``letter`` writes the mail for (address, code). Raises :class:`InvalidInputError`, :class:`MailboxBusyError`,
+        :class:`NetworkBusyError`, and ``UnavailableError`` when the mail cannot be sent.
+        """
+        address = normalise_email(email)
+        if address is None:
+            raise InvalidInputError(
+                errors=(FieldError("email", "not an e-mail address", "name@example.vn"),)
+            )
+        now, held = self._clock.now(), hash_token(browser)
+        busy = await self._wait_turn(agency, address, held, visitor.network, now)
+        row, code = None, ""
+        async with self._database.transaction() as session:
+            await repository.lock_mailbox(session, agency, address)
+            newest = await repository.newest_of_browser(session, agency, held, now, address)
+            if newest is None or not rules.resend_in(newest.created_at, now):
+                await self._take(session, agency, address, held, visitor.network, now)
+                row, code = await self._new_code(session, agency, address, held, busy, now)
+        if row is None:
+            return
+        try:
+            await self._mail.send(letter(address, code))
+        except BaseException:
+            async with self._database.transaction() as session:
+                await repository.forget_code(session, row.id)
+            raise
+
+    async def _new_code(
+        self, session: Session, agency: str, email: str, browser: bytes, busy: bool, now: datetime
+    ) -> tuple[SignInCode, str]:
+        unused = await repository.unused_since(session, agency, email, now - DAY)
+        digits = rules.digits_of_code(unused, busy)
+        code, code_id = f"{secrets.randbelow(10**digits):0{digits}d}", new_id()
+        row = SignInCode(
+            id=code_id,
+            agency=agency,
+            email=email,
+            browser_hash=browser,
+            code_hash=rules.hash_code(self._secret, str(code_id), code),
+            created_at=now,
+            expires_at=now + rules.CODE_LIFETIME,
+        )
+        session.add(row)
+        return row, code
+
+    async def _wait_turn(
+        self, agency: str, email: str, browser: bytes, network: str, now: datetime
+    ) -> bool:
+        """Count the network; whether it is busy. Who is new there waits once, and is let in when they come back."""
+        turn, wait = f"turn:{agency}:{browser.hex()}", 0
+        async with self._database.transaction() as session:
+            if await repository.is_known(session, agency, email, browser):
+                return False
+            if await repository.use_turn(session, turn, now):
+                return True
+            waiting = await repository.due_at(session, turn)
+            if waiting is not None:
+                wait = rules.whole_seconds(waiting - now)
+            else:
+                ahead = await repository.add(session, rules.NETWORK, network, now, MOST_AHEAD)
+                wait = rules.turn_seconds(ahead)
+                if wait:
+                    await repository.set_turn(session, turn, now + timedelta(seconds=wait))
+        if wait:
+            raise NetworkBusyError(wait)
+        return False
+
+    async def _take(
+        self, session: Session, agency: str, email: str, browser: bytes, network: str, now: datetime
+    ) -> None:
+        """One mail to this mailbox, or :class:`MailboxBusyError`; the transaction then takes nothing."""
+        mailbox = f"{agency}:{email}"
+        if await repository.is_known(session, agency, email, browser):
+            buckets = [(pace, f"{mailbox}:{browser.hex()}") for pace in rules.MAILBOX]
+        else:
+            buckets = [(pace, f"{mailbox}:{network}") for pace in rules.MAILBOX]
+            buckets += [(pace, mailbox) for pace in rules.MAILBOX_ALL]
+        waits = [await repository.take(session, pace, key, now) for pace, key in buckets]
+        longest = max((wait for wait in waits if wait is not None), default=None)
+        if longest is not None:
+            raise MailboxBusyError(rules.whole_seconds(longest))
+
+    async def asked(self, agency: str, browser: str) -> Asked | None:
+        """What the code page shows; None when this browser has asked for nothing that is still in time."""
+        if not browser:
+            return None
+        now = self._clock.now()
+        async with self._database.read() as session:
+            row = await repository.newest_of_browser(session, agency, hash_token(browser), now)
+        if row is None:
+            return None
+        return Asked(row.email, row.created_at, rules.resend_in(row.created_at, now))
+
+    async def enter_code(
+        self,
+        agency: str,
+        browser: str,
+        typed: str,
+        granted: frozenset[str],
+        visitor: Visitor,
+        *,
+        replaces: str = "",
+    ) -> SignedIn | Refusal:
+        """Sign in with any code in time. ``replaces`` is the session this browser had until now, which ends.
+
+        Limits are by code: a network's or another browser's wrong codes never refuse a right one.
+        """
+        now, held, code = self._clock.now(), hash_token(browser), rules.clean_code(typed)
+        async with self._database.transaction() as session:
+            rows = await repository.codes_for_update(session, agency, held, now)
+            open_rows = [row for row in rows if self._tries(row, held) < rules.CODE_TRIES]
+            if not any(row.browser_hash == held for row in open_rows):
+                return (
+                    Refusal.SPENT
+                    if any(row.browser_hash == held for row in rows)
+                    else (Refusal.WRONG)
+                )
+            right = self._matching(open_rows, code)
+            if right is None:
+                for row in open_rows:
+                    if row.browser_hash == held:
+                        row.tries += 1
+                    else:
+                        row.other_tries += 1
+                await repository.add(session, rules.NETWORK, visitor.network, now, MOST_AHEAD)
+                return Refusal.WRONG
+            for row in rows:
+                if row is right or (row.browser_hash == held and row.email == right.email):
+                    row.used_at = now
+            return await self._readers.enter(
+                session, agency, right.email, granted, visitor, browser=held, replaces=replaces
+            )
+
+    @staticmethod
+    def _tries(row: SignInCode, browser: bytes) -> int:
+        return row.tries if row.browser_hash == browser else row.other_tries
+
+    def _matching(self, rows: Sequence[SignInCode], code: str) -> SignInCode | None:
+        """Compared with every row, in the same time whichever it is."""
+        found = None
+        for row in rows:
+            expected = rules.hash_code(self._secret, str(row.id), code)
+            if secrets.compare_digest(row.code_hash, expected) and code:
+                found = row
+        return found
+
+    async def forget_old(self) -> None:
+        async with self._database.transaction() as session:
+            await repository.forget_old(session, self._clock.now())
