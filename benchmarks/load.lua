@@ -1,9 +1,12 @@
--- The load: requests come from a file (one a line, made before the run), each is used once, in turn.
+-- The load: requests come from a file (one a line, made before the run), used in turn.
 -- Prints one line of JSON at the end: what was answered, how fast, by status, how many answers match the marker, and
--- how often the file was begun again (a row whose requests must be new each time may not do that).
+-- whether the file came to its end. Then it is begun again, or, where a request may be sent only once, the thread stops
+-- and what it still has to send is harmless.
 local requests = {}
 local position = 0
 local marker = nil
+local once = false
+local harmless = nil
 local threads = {}
 
 function setup(thread)
@@ -17,8 +20,11 @@ end
 
 function init(args)
   -- args[1]: file of requests: method TAB path TAB header lines joined by "|" TAB body
-  -- args[2]: pattern; answers whose body has it are counted
-  marker = args[2]
+  -- args[2]: pattern; answers whose body has it are counted; empty: none
+  -- args[3]: "once" when no request may be sent twice
+  marker = args[2] ~= "" and args[2] or nil
+  once = args[3] == "once"
+  harmless = wrk.format("GET", "/healthz")
   for line in io.lines(args[1]) do
     local method, path, headers, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t(.*)$")
     local fields = {}
@@ -41,8 +47,12 @@ end
 function request()
   position = position + 1
   if position > #requests then
-    position = 1
     wrapped = wrapped + 1
+    if once then
+      wrk.thread:stop()
+      return harmless
+    end
+    position = 1
   end
   return requests[position]
 end

@@ -1,10 +1,12 @@
 """Paywall decisions as browsers ask for them: a mix, and only such that count a view, durably.
 
+Beside it the refused: readers whose meter is used up ask for one more article, as a crawler does all day.
 The mix, by hundred: 40 readers come back to an article they have opened, 20 are entitled (a reader token), 20 read
 free articles, 20 open an article that counts. Every counted view is new: its reader has not opened it before, and a
 third of them is a reader's first of the month. Floor: raw ASGI that parses, checks an HMAC and answers JSON, in the
 same number of processes.
-Verified: rows of ``meter_view`` = views granted and counted, but for what was in flight when a run ended.
+Verified: rows of ``meter_view`` = views granted and counted, but for what was in flight when a run ended; every refused
+reader was refused.
 """
 
 from __future__ import annotations
@@ -42,17 +44,20 @@ ENTITLED = 1_000
 FREE_READERS = 4_000
 ARTICLES = {"free": 100, "metered": 500, "new": 500, "premium": 100}
 PER_READER = 3  # counted views of a reader, all within the allowance
+ALLOWANCE = PER_READER + 1  # of a reader who is not signed in
 PACKAGE = "services.paywall"
+REFUSED = '"granted":false,"reason":"METER_EXHAUSTED"'
+EXHAUSTED = 2_000
 NEW_VIEW = '^{"article_id":"new%d+","granted":true,"reason":"METERING"'
 
 _ARTICLES = """INSERT INTO article (agency, id, title, url, section, tags, access, published_at)
     SELECT $1, $2 || n, 'Bài ' || n, $3 || '/' || $2 || n, 'tin', '{}', $5, now()
     FROM generate_series(0, $4 - 1) AS n"""
 _WINDOWS = """INSERT INTO meter_window (agency, meter_key, window_start, window_end, used)
-    SELECT $1, key, $3, $4, 1 FROM unnest($2::text[]) AS key"""
+    SELECT $1, key, $3, $4, $5 FROM unnest($2::text[]) AS key"""
 _VIEWS = """INSERT INTO meter_view (agency, meter_key, window_start, article_id, viewed_at)
-    SELECT $1, key, $3, 'metered' || (n % $4), now()
-    FROM unnest($2::text[]) WITH ORDINALITY AS k (key, n)"""
+    SELECT $1, key, $3, 'metered' || ((n + view) % $4), now()
+    FROM unnest($2::text[]) WITH ORDINALITY AS k (key, n), generate_series(0, $5 - 1) AS view"""
 
 
 def _reader() -> str:
@@ -70,6 +75,7 @@ class Readers:
             self._cookied(id_, f"metered{(n + 1) % ARTICLES['metered']}")
             for n, id_ in enumerate(self.returning)
         ]
+        self.exhausted = [_reader() for _ in range(EXHAUSTED)]
         self._free = [
             self._cookied(_reader(), f"free{self._random.randrange(ARTICLES['free'])}")
             for _ in range(FREE_READERS)
@@ -108,6 +114,13 @@ class Readers:
             article = (which * PER_READER + turn) % ARTICLES["new"]
             yield self._cookied(readers[which], f"new{article}")
 
+    def refused(self, count: int) -> Iterator[Request]:
+        """Readers whose meter is used up, each time at another article."""
+        for number in range(count):
+            yield self._cookied(
+                self.exhausted[number % EXHAUSTED], f"new{number % ARTICLES['new']}"
+            )
+
     def mix(self, count: int) -> Iterator[Request]:
         if time.monotonic() > self._tokens_until:
             self._fresh_tokens()
@@ -143,7 +156,7 @@ async def _seed(url: str, readers: Readers) -> None:
             )  # fmt: skip
         await PolicyService(database, clock).put(
             AGENCY,
-            default_policy(PER_READER + 1, PER_READER + 2),
+            default_policy(ALLOWANCE, ALLOWANCE + 1),
             expected=0,
             editor=Editor("seed"),
         )
@@ -152,9 +165,10 @@ async def _seed(url: str, readers: Readers) -> None:
         for name, number in ARTICLES.items():
             access = "metered" if name == "new" else name
             await pool.execute(_ARTICLES, AGENCY, name, SITE, number, access)
-        keys = [device_key(AGENCY, id_) for id_ in readers.returning]
-        await pool.execute(_WINDOWS, AGENCY, keys, window.start, window.end)
-        await pool.execute(_VIEWS, AGENCY, keys, window.start, ARTICLES["metered"])
+        for ids, used in ((readers.returning, 1), (readers.exhausted, ALLOWANCE)):
+            keys = [device_key(AGENCY, id_) for id_ in ids]
+            await pool.execute(_WINDOWS, AGENCY, keys, window.start, window.end, used)
+            await pool.execute(_VIEWS, AGENCY, keys, window.start, ARTICLES["metered"], used)
     finally:
         await database.close()
 
@@ -192,19 +206,25 @@ def _measure(
             Target(f"{name}, {many}", ours_url, [pid], requests, marker=NEW_VIEW, once=True)
             for name, requests in (("mix", readers.mix), ("counts (100 %)", readers.counted))
         ]
+        refused = Target(f"refused, {many}", ours_url, [pid], readers.refused, marker=REFUSED)
         return compare(
             f"paywall decision, {many}",
             Target(f"floor: raw ASGI, {many}", floor_url, [floor_pid], readers.counted),
-            ours,
+            [*ours, refused],
             folder=folder,
             seconds=seconds,
             say=say,
-            verify=lambda runs: _verify([run for t in ours for run in runs[t.name]], postgres),
+            verify=lambda runs: _verify(
+                [run for t in ours for run in runs[t.name]], runs[refused.name], postgres
+            ),
         )
 
 
-def _verify(runs: list[Run], postgres: Postgres) -> str:
-    """Every new view that was granted is a row, and no other; refuses with what is wrong."""
+def _verify(runs: list[Run], refused: list[Run], postgres: Postgres) -> str:
+    """Every new view that was granted is a row, and no other; who was to be refused was. Refuses with what is wrong."""
+    asked, walled = sum(run.ok for run in refused), sum(run.marked for run in refused)
+    if asked != walled:
+        raise SystemExit(f"paywall: {asked - walled} of {asked} exhausted readers were not refused")
     granted = sum(run.marked for run in runs)
     rows = int(
         postgres.execute("SELECT count(*) FROM meter_view WHERE article_id LIKE 'new%'", "paywall")

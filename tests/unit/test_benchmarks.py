@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import report
+from benchmarks import harness, report
 from benchmarks.harness import (
     LUA,
     Request,
@@ -63,6 +64,26 @@ def test_output_without_a_result_is_an_error_that_shows_it() -> None:
 def test_enough_requests_are_prepared_for_a_faster_run() -> None:
     assert wanted(10_000, 2) > 1.5 * 10_000 * 2
     assert wanted(0, 2) > 0
+
+
+@pytest.mark.parametrize(("once", "sent"), [(True, [100, 200, 400]), (False, [100])])
+def test_a_server_faster_than_expected_is_asked_again_with_more(monkeypatch, once, sent) -> None:
+    counts: list[int] = []
+
+    def run_once(_target, _connections, _seconds, _folder, count):
+        counts.append(count)
+        return replace(RUN, wrapped=int(count < 400))
+
+    monkeypatch.setattr(harness, "run_once", run_once)
+    found = harness.run_whole(replace(target("ours"), once=once), 8, 1, Path(), 100)
+    assert counts == sent
+    assert len(found) == len(sent)
+
+
+def test_a_row_that_never_has_enough_requests_stops_by_name(monkeypatch) -> None:
+    monkeypatch.setattr(harness, "run_once", lambda *_: replace(RUN, wrapped=1))
+    with pytest.raises(SystemExit, match="ours: 1600 prepared requests"):
+        harness.run_whole(replace(target("ours"), once=True), 8, 1, Path(), 100)
 
 
 def test_the_median_is_taken_of_the_runs_and_of_the_pairs() -> None:
