@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import cache
 from pathlib import Path
 
 #: Every point, in the order of the payment flow. Tests walk this list.
@@ -35,24 +36,32 @@ PAYMENT_FLOW = (
     "consumer.after_ack",
 )
 
-_POINT = os.environ.get("FAULT_POINT", "")
-_ACTION = os.environ.get("FAULT_ACTION", "kill")
-_LATCH = os.environ.get("FAULT_LATCH", "")
-_FOLDER = os.environ.get("FAULT_FOLDER", "")
+
+@cache
+def _arming() -> tuple[str, str, str, str]:
+    """Read at the first point, not at import: a forked process has an environment of its own."""
+    look_up = os.environ.get
+    return (
+        look_up("FAULT_POINT", ""),
+        look_up("FAULT_ACTION", "kill"),
+        look_up("FAULT_LATCH", ""),
+        look_up("FAULT_FOLDER", ""),
+    )
 
 
 async def fault_point(name: str) -> None:
     """A step boundary. Does nothing outside of fault tests."""
-    if _POINT and name == _POINT:
-        await _fire(_ACTION, _LATCH)
-    elif _FOLDER and (action := _armed(name)):
-        await _fire(action, f"{_FOLDER}/{name}")
+    point, action, latch, folder = _arming()
+    if point and name == point:
+        await _fire(action, latch)
+    elif folder and (armed := _armed(folder, name)):
+        await _fire(armed, f"{folder}/{name}")
 
 
-def _armed(name: str) -> str:
+def _armed(folder: str, name: str) -> str:
     """What ``$FAULT_FOLDER/<name>.armed`` says: ``kill``, ``pause``, or nothing."""
     try:
-        return Path(f"{_FOLDER}/{name}.armed").read_text(encoding="ascii")
+        return Path(f"{folder}/{name}.armed").read_text(encoding="ascii")
     except FileNotFoundError:
         return ""
 

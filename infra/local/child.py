@@ -39,60 +39,41 @@ def last_lines(path: Path, count: int = 15) -> str:
     return "\n".join(lines) if lines else "(the log is empty)"
 
 
-class Child:
+class Running:
     """A process with a name, a log file, a signal that asks it to stop, and a deadline for that."""
 
-    def __init__(
-        self,
-        name: str,
-        command: Sequence[str],
-        *,
-        log: Path,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stop_signal: signal.Signals = signal.SIGTERM,
-        user: str | None = None,
-    ) -> None:
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, name: str, log: Path) -> None:
         self.name = name
-        self.command = list(command)
         self.log = log
-        self.env = None if env is None else dict(env)
-        self.cwd = cwd
-        self.stop_signal = stop_signal
-        self.user = user
-        self._process: subprocess.Popen[bytes] | None = None
+
+    # What kinds of processes differ in
 
     @property
     def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        raise NotImplementedError
 
     @property
     def returncode(self) -> int | None:
-        return None if self._process is None else self._process.poll()
+        """None before the start and while it runs."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal, if the process is there."""
+        raise NotImplementedError
+
+    def _code_within(self, seconds: float) -> int | None:
+        raise NotImplementedError
+
+    # What they have in common
 
     @property
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def start(self) -> None:
-        """Start the process; its output is appended to the log file."""
-        if self.alive:
-            return
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as out:
-            # A session of its own: Ctrl-C in the terminal reaches the parent only, which then
-            # stops its children in the right order.
-            self._process = _SPAWNER.submit(
-                subprocess.Popen,
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=self.env,
-                cwd=self.cwd,
-                user=self.user,
-                start_new_session=True,
-            ).result()
+        return self.pid is not None and self.returncode is None
 
     def wait_until(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
         """Return once `ready()`; raise `ChildError` when the child ends or time is up."""
@@ -112,36 +93,94 @@ class Child:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.25)
 
-    def signal(self, signum: signal.Signals) -> None:
-        """Send a signal, if the process is there."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signum)
-
     def wait(self, timeout_seconds: float) -> int:
         """Wait for the end of a command that ends by itself; its exit code."""
-        if self._process is None:
+        if self.pid is None:
             raise ChildError(f"{self.name} was never started")
-        try:
-            return self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
+        code = self._code_within(timeout_seconds)
+        if code is None:
             self.kill()
             raise ChildError(
                 f"{self.name} did not end within {timeout_seconds:.0f} s:\n{last_lines(self.log)}"
-            ) from None
+            )
+        return code
 
     def stop(self, timeout_seconds: float = 10.0) -> int | None:
         """Ask it to stop, wait, then kill; the exit code, or None when it never ran."""
-        if self._process is None:
+        if self.pid is None:
             return None
         self.signal(self.stop_signal)
-        try:
-            return self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return self.kill()
+        code = self._code_within(timeout_seconds)
+        return self.kill() if code is None else code
 
     def kill(self) -> int | None:
         """SIGKILL, as a crash would; the exit code."""
-        if self._process is None:
+        if self.pid is None:
             return None
         self.signal(signal.SIGKILL)
-        return self._process.wait(10)
+        return self._code_within(10)
+
+
+class Child(Running):
+    """A command, started in the foreground."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        user: str | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        super().__init__(name, log)
+        self.command = list(command)
+        self.env = None if env is None else dict(env)
+        self.cwd = cwd
+        self.stop_signal = stop_signal
+        self.user = user
+        self.pass_fds = tuple(pass_fds)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        """Start the process; its output is appended to the log file."""
+        if self.alive:
+            return
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as out:
+            # A session of its own: Ctrl-C in the terminal reaches the parent only, which then
+            # stops its children in the right order.
+            self._process = _SPAWNER.submit(
+                subprocess.Popen,
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=self.env,
+                cwd=self.cwd,
+                user=self.user,
+                pass_fds=self.pass_fds,
+                start_new_session=True,
+            ).result()
+
+    def signal(self, signum: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signum)
+
+    def _code_within(self, seconds: float) -> int | None:
+        assert self._process is not None
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None

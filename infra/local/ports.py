@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 
 LOOPBACK = "127.0.0.1"
@@ -62,3 +63,15 @@ def free_block(size: int, *, lowest: int = 20000, highest: int = 32000) -> int:
         if all(is_free(base + offset) for offset in range(size)):
             return base
     raise RuntimeError(f"no {size} consecutive free ports between {lowest} and {highest}")
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether GET answers 200 now."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

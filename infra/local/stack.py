@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import signal
 import sys
@@ -23,11 +22,12 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from infra.local import processes as data
-from infra.local.child import Child, ChildError, dies_with_parent, last_lines
+from infra.local.child import Child, ChildError, Running, dies_with_parent, last_lines
 from infra.local.databases import ensure_databases, ensure_reporting
+from infra.local.forks import ForkedChild, ForkParent, can_fork
 from infra.local.local_secrets import load_or_create
 from infra.local.nats import Nats
-from infra.local.ports import LOOPBACK, require_free
+from infra.local.ports import answers, require_free
 from infra.local.postgres import Postgres
 from infra.local.processes import ProcessSpec, StepSpec, Surroundings
 
@@ -61,18 +61,6 @@ def waves(specs: Sequence[ProcessSpec]) -> list[list[ProcessSpec]]:
         done.update(spec.name for spec in wave)
         left = [spec for spec in left if spec not in wave]
     return result
-
-
-def answers(port: int, path: str) -> bool:
-    """Whether GET answers 200 now."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def code_fingerprint(steps: Sequence[StepSpec], root: Path = REPOSITORY) -> str:
@@ -115,7 +103,7 @@ class LocalStack:
         self.port_setting = port_setting
         self.logs = self.data_dir / "logs"
         self._on_step = on_step
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Running] = {}
         self._wanted: set[str] = set()
         self._guard = threading.RLock()
         self._lock: FileLock | None = None
@@ -128,6 +116,7 @@ class LocalStack:
             port_setting=port_setting,
         )
         self.nats: Nats | None = None
+        self.fork_parent = self._fork_parent() if can_fork() else None
 
     # Addresses and state
 
@@ -179,6 +168,8 @@ class LocalStack:
         self._claim()
         try:
             self._require_ports()
+            if self.fork_parent is not None:
+                self.fork_parent.begin()  # it imports while the servers start
             self._step("PostgreSQL", lambda: self.start_one("postgres"))
             self._step("NATS", lambda: self.start_one("nats"))
             self._step("databases", self._ensure_databases)
@@ -321,6 +312,8 @@ class LocalStack:
             if self.nats is not None:
                 self.nats.stop()
             self.postgres.stop()
+            if self.fork_parent is not None:
+                self.fork_parent.stop()
             if self._lock is not None:
                 self._lock.release()
                 self._lock = None
@@ -329,7 +322,7 @@ class LocalStack:
         return name in self._children
 
     @staticmethod
-    def _stop_together(children: Sequence[Child]) -> None:
+    def _stop_together(children: Sequence[Running]) -> None:
         for child in children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
@@ -351,7 +344,7 @@ class LocalStack:
             )
         return self.nats
 
-    def _server(self, name: str) -> Postgres | Nats | Child:
+    def _server(self, name: str) -> Postgres | Nats | Running:
         if name == "postgres":
             return self.postgres
         if name == "nats":
@@ -361,24 +354,45 @@ class LocalStack:
             raise KeyError(f"no process {name!r}; there are: {known}")
         return self._children.get(name) or self._child(self.processes[name])
 
-    def _child(self, spec: ProcessSpec | StepSpec, env: Mapping[str, str] | None = None) -> Child:
+    def _child(self, spec: ProcessSpec | StepSpec, env: Mapping[str, str] | None = None) -> Running:
+        log = self.log_path(spec.name.replace(" ", "-"))
+        environment = self._environment(spec, env)
+        if self.fork_parent is not None and spec.command[:2] == ("python", "-m"):
+            return ForkedChild(
+                spec.name, self.fork_parent, spec.command[2:], log=log, env=environment
+            )
         executable = sys.executable if spec.command[0] == "python" else spec.command[0]
         return Child(
             spec.name,
             dies_with_parent([executable, *spec.command[1:]], signal.SIGTERM),
-            log=self.log_path(spec.name.replace(" ", "-")),
-            env=self._environment(spec, env),
+            log=log,
+            env=environment,
             cwd=REPOSITORY,
         )
+
+    def _fork_parent(self) -> ForkParent:
+        specs: list[ProcessSpec | StepSpec] = [*self.processes.values(), *self.steps]
+        commands = [spec.command for spec in specs]
+        modules = [command[2] for command in commands if command[:2] == ("python", "-m")]
+        return ForkParent(
+            list(dict.fromkeys(modules)),
+            log=self.log_path("fork-parent"),
+            env=self._inherited(),
+        )
+
+    @staticmethod
+    def _inherited() -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def _environment(
         self, spec: ProcessSpec | StepSpec, env: Mapping[str, str] | None
     ) -> dict[str, str]:
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return {
-            **inherited,
-            "PYTHONPATH": str(REPOSITORY),
-            "PYTHONUNBUFFERED": "1",
+            **self._inherited(),
             "TYPER_STANDARD_TRACEBACK": "1",  # plain ones: a log has no boxes
             **self.surroundings.environment(spec),
             **self.env,

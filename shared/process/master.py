@@ -12,13 +12,13 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
+from shared.forking import ended, fork, freeze_imports
 from shared.loops import RESTART_DELAYS_SECONDS, STEADY_SECONDS
-from shared.process.forking import fork, freeze_imports
 from shared.telemetry.exposition import forget_gauges, keep_values_in_files
 
 log = structlog.get_logger(__name__)
@@ -114,13 +114,3 @@ class Master:
     def _signal(self, sig: signal.Signals) -> None:
         for pid in self._slots:
             os.kill(pid, sig)  # not reaped yet, so the id is still its own
-
-
-def ended(pids: Mapping[int, object]) -> dict[int, int]:
-    """Which of these children have ended, and with what: the exit code, or minus the signal."""
-    found = {}
-    for pid in list(pids):
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            found[pid] = os.waitstatus_to_exitcode(status)
-    return found

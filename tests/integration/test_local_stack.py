@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import replace
@@ -24,10 +25,14 @@ import psutil
 import pytest
 
 from infra.local.backup import BackupError, restore_backup, save_backup
+from infra.local.forks import ForkedChild, ForkParent, can_fork
 from infra.local.ports import PortTakenError, free_block, is_free
 from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, StepSpec
 from infra.local.stack import LocalStack, StackError
 from infra.local.supervise import LogTail, Supervisor
+from shared.forking import fork
+
+needs_forks = pytest.mark.skipif(not can_fork(), reason="no pidfd here")
 
 MODULE = ("python", "-m", "tests.fixtures.fake_service")
 FAKES = (
@@ -133,6 +138,67 @@ def test_a_process_that_dies_by_itself_is_told_in_one_line_and_brought_back(stac
     stack.wait_ready("back")
     assert said[1:] == ["back started again"]
     assert get(stack.url("back"))["pid"] != victim
+
+
+@needs_forks
+def test_every_process_has_a_session_of_its_own_and_only_its_own_environment(stack):
+    for name in ("front", "back"):
+        assert os.getsid(stack.pid(name)) == stack.pid(name)
+        told = set(get(stack.url(name) + "/environment"))
+        assert told == set(stack.environment(name)) - {"EXTRA"} | (told & {"LC_CTYPE"})
+
+
+@needs_forks
+def test_processes_of_a_killed_fork_parent_end_and_are_brought_back_from_a_new_one(stack):
+    said: list[str] = []
+    now = [1000.0]
+    supervisor = Supervisor(stack, said.append, clock=lambda: now[0])
+    before = {name: stack.pid(name) for name in ("front", "back")}
+    os.kill(stack.fork_parent.pid, signal.SIGKILL)
+    wait_until(lambda: stack.dead() == ["back", "front"])
+    assert all(is_free(stack.base_port + offset) for offset in (0, 1))
+    supervisor.check()
+    now[0] += 1.0
+    supervisor.check()
+    for name, pid in before.items():
+        stack.wait_ready(name)
+        assert stack.pid(name) != pid
+    assert said[2:] == ["back started again", "front started again"]
+
+
+@needs_forks
+def test_nothing_random_is_the_same_in_two_forks(tmp_path):
+    parent = ForkParent(
+        ["tests.fixtures.randomness"], log=tmp_path / "parent.log", env=dict(os.environ)
+    )
+    try:
+        drawn: list[str] = []
+        for name in ("one", "two", "three"):
+            child = ForkedChild(
+                name,
+                parent,
+                ["tests.fixtures.randomness"],
+                log=tmp_path / f"{name}.log",
+                env={"PATH": os.defpath},
+            )
+            child.start()
+            assert child.wait(30) == 0, child.log.read_text()
+            drawn += child.log.read_text().split()
+    finally:
+        parent.stop()
+    assert len(drawn) == 3 * 5 and len(set(drawn)) == len(drawn)
+
+
+def test_a_process_with_threads_is_not_forked():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait, name="someone-else")
+    thread.start()
+    try:
+        with pytest.raises(RuntimeError, match="someone-else"):
+            fork(lambda: 0)
+    finally:
+        stop.set()
+        thread.join()
 
 
 async def test_restarting_from_a_passing_thread_does_not_tie_the_child_to_that_thread(stack):

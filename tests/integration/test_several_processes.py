@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from infra.local.child import Child
-from infra.local.ports import free_port
+from infra.local.child import Running as Started
+from infra.local.forks import ForkedChild, ForkParent, can_fork
+from infra.local.ports import answers, free_port
 from infra.local.processes import PACKAGES
-from infra.local.stack import answers
 from shared.database.migrations import migrate
 from tests.fixtures.servers import REPOSITORY, PostgresServer
 from tests.fixtures.standin import identity_standin
@@ -53,13 +54,14 @@ SECRETS = (
 class Running:
     """A service's web processes."""
 
-    child: Child
+    child: Started
     url: str
     database: str
 
     @property
     def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.child.pid).children()
+        children = psutil.Process(self.child.pid).children()
+        return [child for child in children if not has_ended(child)]
 
     def scrape(self) -> str:
         """Each on a connection of its own: any of the processes may answer."""
@@ -70,9 +72,24 @@ class Running:
         return answer.text
 
 
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory) -> Iterator[ForkParent | None]:
+    """All services imported once, as in `make run`: what one of them tells must not have what another declares."""
+    inherited = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    one = ForkParent(
+        list(PACKAGES.values()), log=tmp_path_factory.mktemp("forks") / "parent.log", env=inherited
+    )
+    yield one if can_fork() else None
+    one.stop()
+
+
 @contextmanager
 def running(
-    postgres_server: PostgresServer, folder: Path, package: str, identity_url: str = ""
+    postgres_server: PostgresServer,
+    parent: ForkParent | None,
+    folder: Path,
+    package: str,
+    identity_url: str = "",
 ) -> Iterator[Running]:
     name = package.rpartition(".")[2]
     template = postgres_server.template_database(
@@ -80,31 +97,32 @@ def running(
     )
     database = postgres_server.create_database(f"two_{name}", template)
     port = free_port()
-    child = Child(
-        name,
-        [sys.executable, "-m", package, "web"],
-        log=folder / f"{name}.log",
-        cwd=REPOSITORY,
-        env={
-            **{key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
-            "ENVIRONMENT": "local",
-            "PROCESSES": "2",
-            "HOST": "127.0.0.1",
-            "PORT": str(port),
-            "DATABASE_URL": re.sub(r"//(\w+)(:[^@]*)?@", rf"//\1:{DATABASE_PASSWORD}@", database),
-            "IDENTITY_URL": identity_url or "http://127.0.0.1:9",
-            "IDENTITY_INTERNAL_KEY": "internal-key-that-nobody-reads",
-            "SCRAPE_TOKEN": SCRAPE_TOKEN,
-            "FORM_TOKEN_SECRET": FORM_SECRET,
-            "COOKIE_SECRET": COOKIE_SECRET,
-            "STRIPE_SECRET_KEY": "sk_test_nobodyreads",
-            "STRIPE_API_BASE": "http://127.0.0.1:9",
-            "STRIPE_WEBHOOK_SECRET": "whsec_nobodyreads",
-            "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
-            "ARGON2_MEMORY_KIB": "64",
-            "ARGON2_TIME_COST": "1",
-        },
-    )
+    env = {
+        **{key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ},
+        "ENVIRONMENT": "local",
+        "PROCESSES": "2",
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "DATABASE_URL": re.sub(r"//(\w+)(:[^@]*)?@", rf"//\1:{DATABASE_PASSWORD}@", database),
+        "IDENTITY_URL": identity_url or "http://127.0.0.1:9",
+        "IDENTITY_INTERNAL_KEY": "internal-key-that-nobody-reads",
+        "SCRAPE_TOKEN": SCRAPE_TOKEN,
+        "FORM_TOKEN_SECRET": FORM_SECRET,
+        "COOKIE_SECRET": COOKIE_SECRET,
+        "STRIPE_SECRET_KEY": "sk_test_nobodyreads",
+        "STRIPE_API_BASE": "http://127.0.0.1:9",
+        "STRIPE_WEBHOOK_SECRET": "whsec_nobodyreads",
+        "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
+        "ARGON2_MEMORY_KIB": "64",
+        "ARGON2_TIME_COST": "1",
+    }
+    log = folder / f"{name}.log"
+    child: Started
+    if parent is not None:
+        child = ForkedChild(name, parent, [package, "web"], log=log, env=env)
+    else:
+        command = [sys.executable, "-m", package, "web"]
+        child = Child(name, command, log=log, cwd=REPOSITORY, env=env)
     child.start()
     try:
         child.wait_until(lambda: answers(port, "/readyz"), 60)
@@ -115,8 +133,10 @@ def running(
 
 
 @pytest.fixture(scope="module")
-def billing(postgres_server, tmp_path_factory) -> Iterator[Running]:
-    with running(postgres_server, tmp_path_factory.mktemp("two"), "services.billing") as one:
+def billing(postgres_server, parent, tmp_path_factory) -> Iterator[Running]:
+    with running(
+        postgres_server, parent, tmp_path_factory.mktemp("two"), "services.billing"
+    ) as one:
         yield one
 
 
@@ -125,6 +145,14 @@ def counted(page: str, route: str) -> float:
         rf'^press_http_requests_total{{[^}}]*route="{route}"[^}}]*}} (\S+)$', page, re.MULTILINE
     )
     return sum(float(value) for value in found)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Gone, or waiting for whoever adopted it to take note."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def request_failing(service: str, http: httpx.Client) -> httpx.Response:
@@ -166,11 +194,11 @@ def request_failing(service: str, http: httpx.Client) -> httpx.Response:
 
 @pytest.mark.parametrize("service", sorted(PACKAGES))
 def test_no_secret_is_written_when_a_request_fails_in_one_of_two_processes(
-    service, postgres_server, tmp_path
+    service, postgres_server, parent, tmp_path
 ):
     with (
         identity_standin(AGENCY) as identity_url,
-        running(postgres_server, tmp_path, PACKAGES[service], identity_url) as one,
+        running(postgres_server, parent, tmp_path, PACKAGES[service], identity_url) as one,
     ):
         postgres_server.execute(
             "DROP SCHEMA public CASCADE; CREATE SCHEMA public", one.database.rpartition("/")[2]
@@ -223,20 +251,18 @@ def test_a_killed_process_is_brought_back_and_nothing_counted_is_lost(billing):
     assert counted(billing.scrape(), "/healthz") == before + 20
 
 
-def test_sigterm_ends_all_in_order(postgres_server, tmp_path):
-    with running(postgres_server, tmp_path, "services.billing") as one:
+def test_sigterm_ends_all_in_order(postgres_server, parent, tmp_path):
+    with running(postgres_server, parent, tmp_path, "services.billing") as one:
         workers = one.workers
         one.child.signal(signal.SIGTERM)
         assert one.child.wait(30) == 0
-        assert not [worker for worker in workers if worker.is_running()]
+        assert all(has_ended(worker) for worker in workers)
         events = [json.loads(line)["event"] for line in one.child.log.read_text().splitlines()]
         assert events[-1] == "master_stopped"
 
 
-def test_processes_do_not_outlive_a_killed_master(postgres_server, tmp_path):
-    with running(postgres_server, tmp_path, "services.billing") as one:
+def test_processes_do_not_outlive_a_killed_master(postgres_server, parent, tmp_path):
+    with running(postgres_server, parent, tmp_path, "services.billing") as one:
         workers = one.workers
         one.child.kill()
-        sync_eventually(
-            lambda: not [worker for worker in workers if worker.is_running()], "all have ended"
-        )
+        sync_eventually(lambda: all(has_ended(worker) for worker in workers), "all have ended")

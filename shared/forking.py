@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 _PR_SET_PDEATHSIG = 1
 # The parent's ways with signals are not the child's.
@@ -63,3 +63,13 @@ def fork(run: Callable[[], object]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def ended(pids: Mapping[int, object]) -> dict[int, int]:
+    """Which of these children have ended, and with what: the exit code, or minus the signal."""
+    found = {}
+    for pid in list(pids):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            found[pid] = os.waitstatus_to_exitcode(status)
+    return found
