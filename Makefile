@@ -14,7 +14,7 @@ ifeq ($(origin PORT),command line)
 export PRESS_PORT := $(PORT)
 endif
 
-.PHONY: help setup run test test-fast story bench check format faults fresh up down backup restore clean
+.PHONY: help setup run test test-fast story bench check format faults fresh prove-compose up down backup restore clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' \
@@ -62,6 +62,10 @@ faults: $(STAMP) ## The fault tests: processes killed at every step, nothing los
 
 fresh: $(STAMP) ## Prove `make run` and `make test` on bare Debian 12 and 13, as root and as a user (needs root; an hour)
 	@$(PY) -m infra.fresh $(FRESH)
+
+prove-compose: $(STAMP) ## The deployment proved without Docker: the real image, a namespace for every container, a purchase, outages (as root)
+	@$(PY) -m infra.local.debian buildah debootstrap caddy prometheus prometheus-alertmanager
+	@$(PY) -m infra.prove
 
 up: ## Start production with docker compose; the first time it asks what only you know (DEMO=yes: a rehearsal)
 	@DEMO=$(DEMO) infra/local/compose.sh up --detach --wait

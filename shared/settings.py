@@ -276,6 +276,11 @@ class ServiceSettings(BaseSettings):
         return (self.billing_internal_url or self.billing_url).rstrip("/")
 
     @property
+    def own_url(self) -> str:
+        """The public address of this service's pages; empty for one that has none."""
+        return ""
+
+    @property
     def deployed(self) -> bool:
         """Behind TLS, for others than its developer: cookies are Secure, nothing is derived or made up."""
         return self.environment in DEPLOYED

@@ -64,14 +64,14 @@ def _apt_sources() -> list[str]:
     return [line for file in files if file.exists() for line in file.read_text().splitlines()]
 
 
-def build_base(suite: str, folder: Path) -> Path:
+def build_base(suite: str, folder: Path, packages: Sequence[str] = PACKAGES) -> Path:
     """A bare system of `suite` below `folder`, made once."""
     base = folder / suite
     if (base / ".complete").exists():
         return base
     shutil.rmtree(base, ignore_errors=True)
     base.parent.mkdir(parents=True, exist_ok=True)
-    include = ",".join((*PACKAGES, *SUPPORTING))
+    include = ",".join((*packages, *SUPPORTING))
     done = subprocess.run(
         [
             "debootstrap",

@@ -14,6 +14,8 @@ from pathlib import Path
 
 # How to see that a package is not needed: the command it brings, or a file.
 COMMANDS = {
+    "buildah": "buildah",
+    "caddy": "caddy",
     "chromium": "chromium",
     "debootstrap": "debootstrap",
     "docker-compose": "docker-compose",

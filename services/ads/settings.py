@@ -66,6 +66,10 @@ class AdsSettings(ServiceSettings):
         default=2, ge=1, le=16, description="Connections that write counted impressions."
     )
 
+    @property
+    def own_url(self) -> str:
+        return self.ads_url
+
     def secrets(self) -> tuple[str, ...]:
         return (*super().secrets(), *_secrets_of(self.ads_token_keys))
 

@@ -152,6 +152,10 @@ class BillingSettings(MailSettings):
         default=30.0, gt=0, description="How often the books are checked against themselves."
     )
 
+    @property
+    def own_url(self) -> str:
+        return self.billing_url
+
     def secrets(self) -> tuple[str, ...]:
         return (
             *super().secrets(),

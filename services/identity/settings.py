@@ -108,6 +108,10 @@ class IdentitySettings(MailSettings):
                 raise ValueError("name:key,name:key")
         return value
 
+    @property
+    def own_url(self) -> str:
+        return self.identity_url
+
     def secrets(self) -> tuple[str, ...]:
         return (*super().secrets(), *self.internal_keys().values())
 

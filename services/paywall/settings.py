@@ -110,6 +110,10 @@ class PaywallSettings(ServiceSettings):
             raise ValueError(f"each secret needs {MIN_SECRET_LENGTH} characters or more")
         return value
 
+    @property
+    def own_url(self) -> str:
+        return self.paywall_url
+
     def secrets(self) -> tuple[str, ...]:
         return (*super().secrets(), *_parts(self.cookie_secret))
 

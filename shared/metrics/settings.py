@@ -32,3 +32,7 @@ class MetricsSettings(ServiceSettings):
     demo_dir: str = Field(
         default="infra/demo", description="Folder with the example agencies' files (seed only)."
     )
+
+    @property
+    def own_url(self) -> str:
+        return self.metrics_url

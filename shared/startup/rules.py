@@ -2,7 +2,7 @@
 
 ``local`` and ``test`` are a developer's machine: nothing is public there, and no real money is near. ``production`` serves
 readers. ``rehearsal`` is production in every respect but two, payments by the sandbox and mail shown on a page, and in
-exchange its public names must lie where no public name can (RFC 6761): docs/decisions, "A rehearsal is production".
+exchange its public names must lie where no public name can (RFC 6761): docs/decisions.
 """
 
 from __future__ import annotations

@@ -17,10 +17,17 @@ _SECRET_KEY = re.compile(
 )
 _NO_CARD = re.compile(r"rate_?card", re.I)
 #: Secrets by their look, wherever they stand: keys of Stripe and our own, signed tokens, passwords in addresses.
+#: Each begins where a word does and never inside one, so that a line of any length is looked at once (linear).
 _SECRET_VALUES = (
     (re.compile(r"\b(sk|rk|whsec|prk)_[A-Za-z0-9_-]{6,}"), r"\1_[redacted]"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), "[redacted token]"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+):[^\s/@]+@"), r"\1:[redacted]@"),
+    (
+        re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
+        "[redacted token]",
+    ),
+    (
+        re.compile(r"((?<![a-zA-Z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]*):[^\s/@]+@"),
+        r"\1:[redacted]@",
+    ),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.I), r"\1 [redacted]"),
 )
 REDACTED = "[redacted]"

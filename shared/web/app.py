@@ -26,6 +26,7 @@ from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
     BodyLimit,
+    OwnHost,
     RequestCaller,
     RequestMetrics,
     SameOriginGuard,
@@ -137,6 +138,8 @@ def create_app(
         lifespan=around,
         docs_url=None,  # its page loads scripts from another host, which the policy forbids
         redoc_url=None,
+        # A developer's machine shows it; what is public is in docs/guides, and no map for strangers.
+        openapi_url=None if settings.deployed else "/openapi.json",
     )
     app.hot_routes = {(route.method, route.path): route for route in parts.hot_routes}
     problems.install(app)
@@ -166,5 +169,6 @@ def _stand_guard(app: FastAPI, service: str, settings: ServiceSettings, parts: W
         csp=CSP.format(form_targets=targets),
         hsts=settings.deployed,
     )
+    app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
     app.add_middleware(RequestCaller, forwarded_hops=settings.hops)
     app.add_middleware(RequestMetrics, service=service)

@@ -17,6 +17,7 @@ from shared.audit.caller import Caller, calling
 from shared.audit.rules import network_prefix
 from shared.errors import PROBLEM_TYPE_PREFIX
 from shared.ids import new_id
+from shared.startup.rules import host_of, stays_inside
 from shared.telemetry import metrics
 from shared.web.visitor import caller_address
 
@@ -74,6 +75,9 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers:
                     headers.setdefault(name, _with_form_targets(value, scope))
+                if not scope["path"].startswith("/static/"):
+                    # What a person or a key was told is kept nowhere, unless the route says otherwise.
+                    headers.setdefault("Cache-Control", "private, no-store")
             await send(message)
 
         await self.app(scope, receive, with_headers)
@@ -100,6 +104,35 @@ class RequestCaller:
 
         with calling(Caller(request_id, network)), bound_contextvars(request_id=request_id):
             await self.app(scope, receive, with_id)
+
+
+class OwnHost:
+    """Requests for another host are refused (421, RFC 9110): no page of ours answers under somebody else's name.
+
+    ``own_url`` is the public address; without one nothing is checked. Names of one label and loopback pass too: they exist only inside, for the other
+    processes and for Prometheus, and no page on the internet can be at one (DNS rebinding). Behind TLS every request is then
+    taken as one for the public address, so that no link or redirect is made from what the caller wrote.
+    """
+
+    def __init__(self, app: ASGIApp, *, own_url: str, behind_tls: bool) -> None:
+        self.app = app
+        parts = urlsplit(own_url)
+        self._host = (parts.hostname or "").lower()
+        self._as = (parts.scheme, parts.netloc.encode()) if behind_tls and self._host else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self._host:
+            await self.app(scope, receive, send)
+            return
+        host = host_of(f"//{Headers(scope=scope).get('host', '')}")
+        if host != self._host and not (host and stays_inside(host)):
+            await send_problem(send, 421, "wrong-host", "This server does not answer for that host")
+            return
+        if self._as is not None:
+            scheme, netloc = self._as
+            kept = [pair for pair in scope["headers"] if pair[0] != b"host"]
+            scope = {**scope, "scheme": scheme, "headers": [(b"host", netloc), *kept]}
+        await self.app(scope, receive, send)
 
 
 class SameOriginGuard:

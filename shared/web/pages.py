@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -26,6 +27,12 @@ from shared.web.i18n import (
 )
 
 SHARED_FOLDER = Path(__file__).parent
+
+
+def own_path(url: URL) -> str:
+    """The address without scheme and host: a link to where the browser is, whatever the Host header said."""
+    path = "/" + url.path.lstrip("/")  # "//evil.example" would be another host
+    return f"{path}?{url.query}" if url.query else path
 
 
 class Pages:
@@ -78,7 +85,7 @@ class Pages:
                 "_": translator(self.words, language),
                 "language": language,
                 "other_language": other,
-                "other_language_url": str(request.url.include_query_params(lang=other)),
+                "other_language_url": own_path(request.url.include_query_params(lang=other)),
                 "vnd": lambda amount: format_vnd(amount, language),
                 "day": lambda day: show_date(day, language),
                 "clock": lambda at, zone: f"{at.astimezone(zone):%H:%M:%S}",

@@ -8,7 +8,10 @@ import httpx
 import pytest
 import stripe
 
-from .stripe_sandbox_fixtures import BASE, SECRET, World
+from infra.stripe_sandbox.app import create_app
+from infra.stripe_sandbox.settings import SandboxSettings
+
+from .stripe_sandbox_fixtures import BASE, SECRET, TOKEN, World
 
 
 @pytest.fixture
@@ -196,3 +199,35 @@ async def test_the_control_page_lists_what_there_is_and_no_key(world: World) -> 
 async def test_a_foreign_host_name_is_not_served(world: World) -> None:
     answer = await world.browser.get("/", headers={"Host": "evil.example"})
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_where_others_reach_it_the_control_page_is_closed_and_names_are_its_own(host):
+    app = create_app(SandboxSettings(host=host, names="stripe-sandbox", control_token=TOKEN))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://stripe-sandbox:8006"
+    ) as http:
+        assert (await http.get("/healthz")).status_code == 200
+        assert (await http.get("/")).status_code == (200 if host == "127.0.0.1" else 403)
+        assert (await http.get("/", headers={"Host": "evil.example"})).status_code == 400
+
+
+async def test_one_key_has_an_account_and_a_body_is_read_no_further_than_its_limit():
+    app = create_app(SandboxSettings(account_key="sk_test_mine", control_token=TOKEN))
+    read = 0
+
+    async def endless():
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield b"x" * 100_000
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        other = await http.get("/v1/customers", headers={"Authorization": "Bearer sk_test_other"})
+        assert other.status_code == 401
+        mine = {"Authorization": "Bearer sk_test_mine"}
+        assert (await http.get("/v1/customers", headers=mine)).status_code == 200
+        large = await http.post("/v1/customers", headers=mine, content=endless())
+        assert large.status_code == 413 and large.json()["error"]

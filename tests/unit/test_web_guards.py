@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from starlette.datastructures import URL
 from starlette.responses import JSONResponse
 
 from shared.contracts import Payload
@@ -30,6 +31,7 @@ from shared.web.i18n import (
     show_datetime,
     translator,
 )
+from shared.web.pages import own_path
 
 SETTINGS = ServiceSettings(environment="test", scrape_token="scrape-me", assets_dir="/nonexistent")
 router = APIRouter()
@@ -291,3 +293,59 @@ async def test_the_front_door_serves_hot_routes_and_passes_on_the_rest():
 
 def test_a_payload_has_no_name_until_it_is_published():
     assert Payload.TYPE == ""
+
+
+class Billing(ServiceSettings):
+    @property
+    def own_url(self) -> str:
+        return self.billing_url
+
+
+async def asked(host: str, path: str, **changes: object) -> httpx.Response:
+    settings = Billing(environment="local", assets_dir="/nonexistent").model_copy(update=changes)
+    page = APIRouter()
+
+    @page.get("/console/")
+    async def console(request: Request) -> JSONResponse:
+        return JSONResponse({"link": own_path(request.url.include_query_params(lang="en"))})
+
+    app = create_app("proofs", "Proofs", settings, WebParts(routers=[page]))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+        return await http.get(path, headers={"Host": host})
+
+
+PUBLIC = {"environment": "production", "billing_url": "https://doc.baohungyen.vn"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "10.1.2.3", "doc.baohungyen.vn.evil.example", ""])
+async def test_no_page_answers_under_another_name(host):
+    for changes in ({}, PUBLIC):
+        answer = await asked(host, "/console/", **changes)
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("host", ["doc.baohungyen.vn", "billing-web:8001", "127.0.0.1"])
+async def test_redirects_and_links_are_never_made_from_what_the_caller_wrote(host):
+    redirect = await asked(host, "/console", **PUBLIC)
+    assert redirect.headers["location"] == "https://doc.baohungyen.vn/console/"
+    link = (await asked(host, "/console/?a=1", **PUBLIC)).json()["link"]
+    assert link == "/console/?a=1&lang=en"
+    assert (
+        own_path(URL("http://x//evil.example/console?lang=en")) == "/evil.example/console?lang=en"
+    )
+
+
+async def test_a_developer_may_say_localhost():
+    redirect = await asked("localhost:8001", "/console")
+    assert redirect.headers["location"] == "http://localhost:8001/console/"
+
+
+async def test_what_is_told_is_kept_nowhere_and_no_map_is_public():
+    answer = await asked("doc.baohungyen.vn", "/console/", **PUBLIC)
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert (await asked("doc.baohungyen.vn", "/openapi.json", **PUBLIC)).status_code == 404
+    assert (await asked("127.0.0.1:8001", "/openapi.json")).status_code == 200
+    styles = await asked("127.0.0.1:8001", "/static/shared/site.css")
+    assert "no-store" not in styles.headers.get("cache-control", "")

@@ -367,6 +367,6 @@ async def test_the_form_works_behind_a_proxy_that_ends_tls(house):
         ("https://paywall.example", "invalid-input"),  # past the guard; this form is empty
         ("https://evil.example", "cross-site-request"),
     ):
-        headers = staff(EDITOR) | {"Origin": origin}
+        headers = staff(EDITOR) | {"Origin": origin, "Host": "paywall.example"}
         answer = await behind.client.post(PAGE, data={}, headers=headers)
         assert answer.json()["type"].endswith(slug)
