@@ -12,6 +12,7 @@ from infra.docs.source import cell, module_name, python_files
 KINDS = {
     "Counter": "counter",
     "Gauge": "gauge",
+    "Measured": "gauge",
     "Histogram": "histogram",
     "Summary": "summary",
     "Info": "info",

@@ -14,7 +14,7 @@ from shared.database import UTCDateTime, new_metadata
 
 metadata = new_metadata()
 agencies.define_table(metadata)
-outbox.define_table(metadata)
+outbox.define_tables(metadata)
 
 
 class AdsTable(SQLModel):

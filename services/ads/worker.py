@@ -14,7 +14,7 @@ from shared.agencies import list_agencies
 from shared.clock import Clock
 from shared.database import Database
 from shared.loops import Loop, every
-from shared.outbox import OutboxRelay
+from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
 
 TIMER_SECONDS = 1.0
@@ -54,12 +54,15 @@ class Timers:
 async def worker(process: Process[AdsSettings]) -> WorkerParts:
     """The parts of the worker."""
     timers = Timers(process.database, process.clock)
-    relay = OutboxRelay(process.database, await process.bus(), service="ads")
+    publisher = Publisher(
+        process.database, await process.bus(), service="ads", streams=("ADS", "METRICS")
+    )
     return WorkerParts(
         loops=[
-            Loop("outbox-relay", relay.run),
+            *publisher.loops,
             Loop("line-timer", every(TIMER_SECONDS, timers.lines)),
             Loop("revenue-timer", every(TIMER_SECONDS, timers.revenue)),
             Loop("lease-timer", every(3600, timers.leases), limit_seconds=7_200),
         ],
+        checks={"streams": publisher.check},
     )

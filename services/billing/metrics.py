@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from shared.telemetry.families import Counter, Gauge
+from shared.telemetry.families import Counter, Measured
 
 WEBHOOKS = Counter(
     "press_billing_webhooks_total",
     "Webhook events by type and outcome: stored, duplicate, refused, ignored, handled, retried, parked, swept",
     ["type", "outcome"],
 )
-INBOX_WAITING = Gauge("press_billing_inbox_waiting", "Webhook events not yet applied")
-INBOX_AGE = Gauge(
+INBOX_WAITING = Measured("press_billing_inbox_waiting", "Webhook events not yet applied")
+INBOX_AGE = Measured(
     "press_billing_inbox_age_seconds", "Age of the oldest webhook event not yet applied"
 )
-INBOX_PARKED = Gauge("press_billing_inbox_parked", "Webhook events that were given up")
-SWEEP_AGE = Gauge(
+INBOX_PARKED = Measured("press_billing_inbox_parked", "Webhook events that were given up")
+SWEEP_AGE = Measured(
     "press_billing_sweep_age_seconds", "Seconds since the provider's list of events was last read"
 )
 JOURNAL_ENTRIES = Counter("press_billing_journal_entries_total", "Journal entries posted", ["kind"])
 PAYMENTS = Counter("press_billing_payments_total", "Payments applied", ["agency", "outcome"])
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])
-LEDGER_IMBALANCE = Gauge(
+LEDGER_IMBALANCE = Measured(
     "press_ledger_imbalance_vnd",
     "Sum of the absolute imbalances of entries; anything but 0 is an alarm",
     ["agency"],

@@ -8,7 +8,7 @@ from shared import agencies
 from shared.database import new_metadata
 from shared.inbox import define_tables as define_inbox
 from shared.mail.outbox import define_table as define_mail
-from shared.outbox import define_table as define_outbox
+from shared.outbox import define_tables as define_outbox
 
 METADATA = new_metadata()
 

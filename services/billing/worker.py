@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from services.billing import metrics
 from services.billing.composition import build
 from services.billing.settings import BillingSettings
 from shared.loops import Loop, every
-from shared.outbox import OutboxRelay
+from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
+from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +21,9 @@ MEASURE_SECONDS = 5.0
 async def worker(process: Process[BillingSettings]) -> WorkerParts:
     """The parts of the worker."""
     settings, billing = process.settings, build(process)
-    relay = OutboxRelay(process.database, await process.bus(), service="billing")
+    publisher = Publisher(
+        process.database, await process.bus(), service="billing", streams=("BILLING", "METRICS")
+    )
 
     async def sweep() -> None:
         missed = await billing.webhooks.sweep()
@@ -42,7 +46,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         loops=[
             *slots,
             Loop("applier-wake", billing.applier.listen),
-            Loop("relay", relay.run),
+            *publisher.loops,
             *(
                 [Loop("sweep", every(settings.sweep_seconds, sweep), settings.sweep_seconds + 120)]
                 if settings.stripe_secret_key
@@ -58,9 +62,15 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 "invariants",
                 every(settings.invariants_seconds, billing.invariants.export),
                 settings.invariants_seconds + 120,
+                gauges=(INVARIANT_VIOLATIONS, metrics.LEDGER_IMBALANCE),
             ),
-            Loop("measure", every(MEASURE_SECONDS, billing.webhooks.measure)),
+            Loop(
+                "webhook-gauges",
+                every(MEASURE_SECONDS, billing.webhooks.measure),
+                gauges=(metrics.INBOX_WAITING, metrics.INBOX_AGE, metrics.INBOX_PARKED),
+            ),
             Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),
         ],
+        checks={"streams": publisher.check},
         closers=[billing.close],
     )

@@ -76,6 +76,7 @@ class Refresher:
                     if self._connection is None:
                         await self.start()
                     await self._take_changes()
+                    heartbeat.succeeded()
                 except (
                     asyncpg.PostgresError,
                     asyncpg.InterfaceError,
@@ -83,6 +84,7 @@ class Refresher:
                     OSError,
                 ) as error:
                     log.warning("refresh_waits_for_database", error=repr(error))
+                    heartbeat.failed()
                     self._disconnect()
                     await asyncio.wait({stopped}, timeout=RECONNECT_SECONDS)
                     continue

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from sqlmodel import SQLModel
 
-from shared import inbox, outbox
-from shared.agencies import define_table
+from shared import agencies, inbox, outbox
 from shared.database import new_metadata
 
 METADATA = new_metadata()
-AGENCY = define_table(METADATA)
-OUTBOX = outbox.define_table(METADATA)
+AGENCY = agencies.define_table(METADATA)
+OUTBOX = outbox.define_tables(METADATA)
 INBOX, DEAD_LETTER = inbox.define_tables(METADATA)
 
 

@@ -8,34 +8,30 @@ from services.paywall.entitlements import consumers
 from services.paywall.meters.service import delete_ended_windows
 from services.paywall.settings import PaywallSettings
 from shared.loops import Loop, every
-from shared.outbox import OutboxRelay
+from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
-from shared.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 RETENTION_SECONDS = 3_600.0
-LAG_SECONDS = 15.0
 
 
 async def worker(process: Process[PaywallSettings]) -> WorkerParts:
     """The parts of the worker."""
     database, bus = process.database, await process.bus()
-    watched = await bus.bind(consumers.STREAM, consumers.CONSUMER)
+    entitlements = consumers.runner(database, bus)
+    publisher = Publisher(database, bus, service="paywall", streams=("PAYWALL",))
 
     async def retention() -> None:
         deleted = await delete_ended_windows(database, process.clock)
         if deleted:
             log.info("meter_windows_deleted", windows=deleted)
 
-    async def lag() -> None:
-        metrics.CONSUMER_LAG.labels(consumers.CONSUMER).set(await watched.pending())
-
     return WorkerParts(
         loops=[
-            Loop("entitlements", consumers.runner(database, bus).run),
-            Loop("outbox-relay", OutboxRelay(database, bus, service="paywall").run),
+            *entitlements.loops,
+            *publisher.loops,
             Loop("retention", every(RETENTION_SECONDS, retention), limit_seconds=7_200),
-            Loop("consumer-lag", every(LAG_SECONDS, lag)),
         ],
+        checks={"streams": publisher.check, "consumer": entitlements.check},
     )

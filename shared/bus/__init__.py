@@ -3,10 +3,16 @@
 from shared.bus.base import (
     Bus,
     BusUnavailableError,
+    ConsumerState,
     InboundMessage,
     MessageRefusedError,
     OutboundMessage,
+    Refused,
+    Stored,
+    StreamMissingError,
+    StreamState,
     Subscription,
+    Verdict,
 )
 from shared.bus.jetstream import JetStreamBus, connect
 from shared.bus.memory import MemoryBus
@@ -14,11 +20,17 @@ from shared.bus.memory import MemoryBus
 __all__ = [
     "Bus",
     "BusUnavailableError",
+    "ConsumerState",
     "InboundMessage",
     "JetStreamBus",
     "MemoryBus",
     "MessageRefusedError",
     "OutboundMessage",
+    "Refused",
+    "Stored",
+    "StreamMissingError",
+    "StreamState",
     "Subscription",
+    "Verdict",
     "connect",
 ]

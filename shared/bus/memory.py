@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 
 from shared.bus.base import (
     BusUnavailableError,
+    ConsumerState,
     InboundMessage,
-    MessageRefusedError,
     OutboundMessage,
+    Refused,
+    Stored,
+    StreamMissingError,
+    StreamState,
+    Verdict,
+    require_stored,
 )
+from shared.ids import new_id
 
 
 def subject_pattern(subject: str) -> re.Pattern[str]:
@@ -45,7 +52,8 @@ class _Consumer:
 class _Stream:
     filters: tuple[re.Pattern[str], ...]
     stored: list[_Stored] = field(default_factory=list)
-    message_ids: set[str] = field(default_factory=set)
+    identity: str = field(default_factory=lambda: str(new_id()))
+    sequences: dict[str, int] = field(default_factory=dict)  # by message id
     consumers: dict[str, _Consumer] = field(default_factory=dict)
 
 
@@ -123,13 +131,18 @@ class MemorySubscription:
                 return []
             await self._bus.wait(max(wait_until - loop.time(), 0.0))
 
-    async def pending(self) -> int:
-        return sum(
-            1
+    async def state(self) -> ConsumerState:
+        waiting = [
+            stored.sequence
             for stored in self._stream.stored
             if stored.sequence not in self._consumer.acknowledged
             and any(p.fullmatch(stored.message.subject) for p in self._consumer.filters)
-        )
+        ]
+        floor = waiting[0] - 1 if waiting else len(self._stream.stored)
+        return ConsumerState(len(waiting), floor)
+
+    async def pending(self) -> int:
+        return (await self.state()).pending
 
     async def close(self) -> None:
         return None
@@ -168,25 +181,26 @@ class MemoryBus:
         except TimeoutError:
             return
 
-    async def publish(self, messages: Sequence[OutboundMessage]) -> None:
+    async def offer(self, messages: Sequence[OutboundMessage]) -> list[Verdict]:
         if self._closed:
             raise BusUnavailableError("the bus is closed")
-        for message in messages:
-            stream = next(
-                (
-                    stream
-                    for stream in self._streams.values()
-                    if any(pattern.fullmatch(message.subject) for pattern in stream.filters)
-                ),
-                None,
-            )
-            if stream is None:
-                raise MessageRefusedError(f"no stream takes {message.subject}")
-            if message.message_id in stream.message_ids:
-                continue
-            stream.message_ids.add(message.message_id)
-            stream.stored.append(_Stored(len(stream.stored) + 1, message))
+        verdicts = [self._store(message) for message in messages]
         self.wake()
+        return verdicts
+
+    def _store(self, message: OutboundMessage) -> Verdict:
+        for name, stream in self._streams.items():
+            if any(pattern.fullmatch(message.subject) for pattern in stream.filters):
+                known = stream.sequences.get(message.message_id)
+                if known is None:
+                    known = len(stream.stored) + 1
+                    stream.sequences[message.message_id] = known
+                    stream.stored.append(_Stored(known, message))
+                return Stored(name, known)
+        return Refused(f"no stream takes {message.subject}")
+
+    async def publish(self, messages: Sequence[OutboundMessage]) -> None:
+        require_stored(await self.offer(messages))
 
     async def bind(self, stream: str, consumer: str) -> MemorySubscription:
         found = self._streams[stream]
@@ -195,6 +209,23 @@ class MemoryBus:
     async def replay(self, stream: str, filter_subjects: Sequence[str]) -> MemorySubscription:
         patterns = tuple(subject_pattern(subject) for subject in filter_subjects)
         return MemorySubscription(self, self._streams[stream], _Consumer(patterns, 30.0))
+
+    async def stream_state(self, stream: str) -> StreamState:
+        found = self._streams.get(stream)
+        if found is None:
+            raise StreamMissingError(stream)
+        return StreamState(found.identity, 1, len(found.stored))
+
+    async def stored_ids(self, stream: str, sequences: Sequence[int]) -> list[str | None]:
+        stored = self._streams[stream].stored
+        return [
+            stored[number - 1].message.message_id if 0 < number <= len(stored) else None
+            for number in sequences
+        ]
+
+    @property
+    def generation(self) -> int:
+        return 0
 
     async def ping(self) -> None:
         if self._closed:

@@ -7,6 +7,7 @@ one poisonous message delays nobody. A message that keeps failing is stored as a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,13 +16,19 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.bus import Bus, BusUnavailableError, InboundMessage, Subscription
+from shared.bus import (
+    Bus,
+    BusUnavailableError,
+    InboundMessage,
+    StreamMissingError,
+    Subscription,
+)
 from shared.contracts import Event, MalformedEventError, Payload, UnknownEventTypeError, decode
 from shared.database import Database, Session, database_is_away
 from shared.faults import fault_point
 from shared.inbox import store
 from shared.inbox.dead_letters import count_dead_letters, store_dead_letter
-from shared.loops import Heartbeat
+from shared.loops import Heartbeat, Loop, every
 from shared.telemetry import metrics
 from shared.telemetry.tracing import consume_span
 
@@ -82,8 +89,35 @@ class ConsumerRunner:
         self._fetch_timeout = fetch_timeout_seconds
         #: Deliveries that were no tries, by stream sequence (at most as many as are unacknowledged).
         self._postponed: dict[int, int] = {}
-        self._measured_at = -1e9
+        self._away = False  # the database, in the round at hand
         self._commutative = commutative
+        #: Up to where everything is acknowledged, and since when that has been so.
+        self._floor, self._floor_since = -1, time.monotonic()
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The consumer and its gauges, each in a loop of its own: give them to the worker."""
+        return [
+            Loop(self.consumer, self.run),
+            Loop(
+                f"{self.consumer}-gauges",
+                every(MEASURE_EVERY_SECONDS, self.measure),
+                gauges=(
+                    metrics.CONSUMER_PRESENT,
+                    metrics.CONSUMER_LAG,
+                    metrics.CONSUMER_STALLED,
+                ),
+            ),
+            Loop(
+                f"{self.consumer}-dead-letters",
+                every(MEASURE_EVERY_SECONDS, self.count_dead_letters),
+                gauges=(metrics.DEAD_LETTERS,),
+            ),
+        ]
+
+    async def check(self) -> None:
+        """For ``/readyz``. Raises unless the stream and the consumer exist."""
+        await (await self._bus.bind(self._stream, self.consumer)).state()
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Handle messages until told to stop; what was fetched is finished and acknowledged first."""
@@ -92,14 +126,20 @@ class ConsumerRunner:
             while not stop.is_set():
                 heartbeat.beat()
                 try:
+                    self._away = False
                     await self.run_once(subscription)
-                    await self._measure(subscription)
                 except BusUnavailableError as error:
+                    heartbeat.failed()
                     log.warning("consumer_waits_for_bus", consumer=self.consumer, error=repr(error))
                     try:
                         await asyncio.wait_for(stop.wait(), 0.5)
                     except TimeoutError:
                         continue
+                else:
+                    if self._away:
+                        heartbeat.failed()
+                    else:
+                        heartbeat.succeeded()
         finally:
             await subscription.close()
 
@@ -150,6 +190,7 @@ class ConsumerRunner:
         self, pairs: list[tuple[InboundMessage, Event[Any]]], error: Exception
     ) -> None:
         log.warning("consumer_waits_for_database", consumer=self.consumer, error=repr(error))
+        self._away = True
         for message, _ in pairs:
             sequence = message.stream_sequence
             self._postponed[sequence] = self._postponed.get(sequence, 0) + 1
@@ -178,17 +219,25 @@ class ConsumerRunner:
         metrics.CONSUMED.labels(self.consumer, "retried").inc()
         await message.nak(delay)
 
-    async def _measure(self, subscription: Subscription) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._measured_at < MEASURE_EVERY_SECONDS:
-            return
-        self._measured_at = now
-        metrics.CONSUMER_LAG.labels(self.consumer).set(await subscription.pending())
+    async def measure(self) -> None:
+        """Set the gauges of the consumer's progress. Raises when the bus is away."""
         try:
-            letters = await count_dead_letters(self._database, self.consumer)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            log.warning("dead_letters_not_counted", consumer=self.consumer, error=repr(error))
+            state = await (await self._bus.bind(self._stream, self.consumer)).state()
+        except StreamMissingError as error:
+            log.error("consumer_missing", consumer=self.consumer, error=str(error))
+            metrics.CONSUMER_PRESENT.labels(self.consumer).set(0)
+            metrics.CONSUMER_LAG.unknown()
+            metrics.CONSUMER_STALLED.unknown()
             return
+        if state.pending == 0 or state.floor != self._floor:
+            self._floor, self._floor_since = state.floor, time.monotonic()
+        metrics.CONSUMER_PRESENT.labels(self.consumer).set(1)
+        metrics.CONSUMER_LAG.labels(self.consumer).set(state.pending)
+        metrics.CONSUMER_STALLED.labels(self.consumer).set(time.monotonic() - self._floor_since)
+
+    async def count_dead_letters(self) -> None:
+        """Set the gauge of dead letters. Raises when the database is away."""
+        letters = await count_dead_letters(self._database, self.consumer)
         metrics.DEAD_LETTERS.labels(self.consumer).set(letters)
 
     async def _take_effect(self, events: Sequence[Event[Any]], headers: dict[str, str]) -> None:

@@ -41,11 +41,13 @@ async def worker(process: Process[MetricsSettings]) -> WorkerParts:
 
     return WorkerParts(
         loops=(
-            Loop("recorder", runner.run),
+            *runner.loops,
             Loop(
                 "invariants",
                 every(settings.invariant_check_seconds, invariants),
                 limit_seconds=settings.invariant_check_seconds + 120,
+                gauges=(INVARIANT_VIOLATIONS,),
             ),
         ),
+        checks={"consumer": runner.check},
     )

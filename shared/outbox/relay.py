@@ -2,6 +2,10 @@
 
 A crash between publishing and marking publishes twice; readers' inboxes make that harmless. Several relays may run
 side by side (SKIP LOCKED).
+
+An event the bus refuses is set aside with the reason and offered again after a growing delay; everything else goes on
+without it. Later events of the same aggregate may then arrive before it: they carry higher versions, and no reader lets an
+older version overwrite a newer one.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import json
 import asyncpg
 import structlog
 
-from shared.bus import Bus, BusUnavailableError, MessageRefusedError, OutboundMessage
+from shared.bus import Bus, BusUnavailableError, OutboundMessage, Refused, Stored
 from shared.database import Database
 from shared.faults import fault_point
 from shared.loops import Heartbeat
@@ -22,18 +26,24 @@ from shared.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 BATCH = 500
+#: Of rows that are due again; what is fresh always leaves first.
+DUE_BATCH = 200
 POLL_SECONDS = 1.0
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-PURGE_EVERY_SECONDS = 3_600.0
+LONGEST_REFUSAL_DELAY_SECONDS = 600.0
 
-_TAKE = """SELECT id, event_id, subject, payload, headers FROM outbox
-    WHERE published_at IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"""
-_MARK = "UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])"
-_PURGE = """DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE published_at < now() - interval '7 days' LIMIT 10000)"""
-_BACKLOG = """SELECT count(*) AS waiting,
-    coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
-    FROM outbox WHERE published_at IS NULL"""
+_FRESH = """SELECT id, event_id, subject, payload, headers FROM outbox
+    WHERE published_at IS NULL AND due_at IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"""
+_DUE = """SELECT id, event_id, subject, payload, headers FROM outbox
+    WHERE due_at <= now() ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED"""
+_STORED = """UPDATE outbox SET published_at = clock_timestamp(), stream = s.stream,
+        stream_sequence = s.sequence, due_at = NULL, refusals = 0, refusal = NULL
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS s (id, stream, sequence)
+    WHERE outbox.id = s.id"""
+_REFUSED = """UPDATE outbox SET refusals = refusals + 1, refusal = r.reason,
+        due_at = clock_timestamp()
+            + least(power(2, least(refusals, 16)), $3) * interval '1 second'
+    FROM unnest($1::bigint[], $2::text[]) AS r (id, reason) WHERE outbox.id = r.id"""
 
 
 class OutboxRelay:
@@ -47,41 +57,61 @@ class OutboxRelay:
 
     async def relay_once(self) -> int:
         """Publish one batch. Returns how many were published; raises when the bus or database is away."""
+        return (await self._round())[0]
+
+    async def _round(self) -> tuple[int, bool]:
+        """How many were published, and whether more may wait."""
         pool = await self._database.pool()
         async with pool.acquire() as connection:
             async with connection.transaction():
-                rows = await connection.fetch(_TAKE, BATCH)
+                fresh = await connection.fetch(_FRESH, BATCH)
+                due = await connection.fetch(_DUE, DUE_BATCH)
+                rows = [*fresh, *due]
                 if not rows:
-                    return 0
+                    return 0, False
                 await fault_point("relay.after_fetch")
-                stored = await self._publish(rows)
+                verdicts = await self._bus.offer([_message(row) for row in rows])
                 await fault_point("relay.after_publish")
-                await connection.execute(_MARK, stored)
+                stored = [
+                    (row["id"], verdict.stream, verdict.sequence)
+                    for row, verdict in zip(rows, verdicts, strict=True)
+                    if isinstance(verdict, Stored)
+                ]
+                if stored:
+                    await connection.execute(_STORED, *map(list, zip(*stored, strict=True)))
+                refused = [
+                    (row, verdict.reason)
+                    for row, verdict in zip(rows, verdicts, strict=True)
+                    if isinstance(verdict, Refused)
+                ]
+                if refused:
+                    await self._set_aside(connection, refused)
             await fault_point("relay.after_mark")
         metrics.OUTBOX_PUBLISHED.labels(self._service).inc(len(stored))
-        return len(stored)
+        return len(stored), len(fresh) == BATCH or len(due) == DUE_BATCH
 
-    async def _publish(self, rows: list[asyncpg.Record]) -> list[int]:
-        """Ids of the rows the bus has stored. One it refuses stays in the outbox and holds up nobody."""
-        try:
-            await self._bus.publish([_message(row) for row in rows])
-        except MessageRefusedError:
-            stored = []
-            for row in rows:
-                try:
-                    await self._bus.publish([_message(row)])
-                except MessageRefusedError as error:
-                    log.error("outbox_refused", subject=row["subject"], error=str(error))
-                else:
-                    stored.append(row["id"])
-            return stored
-        return [row["id"] for row in rows]
+    async def _set_aside(
+        self, connection: asyncpg.Connection, refused: list[tuple[asyncpg.Record, str]]
+    ) -> None:
+        await connection.execute(
+            _REFUSED,
+            [row["id"] for row, _ in refused],
+            [reason for _, reason in refused],
+            LONGEST_REFUSAL_DELAY_SECONDS,
+        )
+        row, reason = refused[0]
+        log.error(
+            "outbox_refused",
+            events=len(refused),
+            subject=row["subject"],
+            event_id=str(row["event_id"]),
+            reason=reason,
+        )
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Relay until told to stop. Failures back off and are retried for ever."""
         failures = 0
         listener: asyncpg.Connection | None = None
-        purge_at = 0.0
         try:
             while not stop.is_set():
                 heartbeat.beat()
@@ -89,19 +119,17 @@ class OutboxRelay:
                     if listener is None or listener.is_closed():
                         listener = await self._database.connect_raw()
                         await listener.add_listener(CHANNEL, self._on_notify)
-                    if asyncio.get_running_loop().time() >= purge_at:
-                        purge_at = asyncio.get_running_loop().time() + PURGE_EVERY_SECONDS
-                        await self._purge()
-                    published = await self.relay_once()
+                    _, more = await self._round()
                     failures = 0
                 except (BusUnavailableError, asyncpg.PostgresError, OSError, TimeoutError) as error:
                     delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                     failures += 1
+                    heartbeat.failed()
                     log.warning("relay_retry", error=repr(error), delay_seconds=delay)
                     await _wait(stop, delay)
                     continue
-                if published < BATCH:
-                    await self._measure()
+                heartbeat.succeeded()
+                if not more:
                     await self._wait_for_work(stop)
         finally:
             if listener is not None and not listener.is_closed():
@@ -121,16 +149,6 @@ class OutboxRelay:
             stopping.cancel()
             waking.cancel()
         self._wake.clear()
-
-    async def _purge(self) -> None:
-        pool = await self._database.pool()
-        await pool.execute(_PURGE)
-
-    async def _measure(self) -> None:
-        pool = await self._database.pool()
-        row = await pool.fetchrow(_BACKLOG)
-        metrics.OUTBOX_WAITING.labels(self._service).set(row["waiting"])
-        metrics.OUTBOX_AGE.labels(self._service).set(row["age"])
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

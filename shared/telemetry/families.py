@@ -7,6 +7,7 @@ that has decided where values are kept, and a process exports the families of it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -80,6 +81,17 @@ class Gauge(Family[prometheus_client.Gauge]):
 
     def set_to_current_time(self) -> None:
         self.made().set_to_current_time()
+
+
+class Measured(Gauge):
+    """A gauge that one loop keeps looking up. When it cannot, the old value is gone instead of standing for ever: with
+    labels the series end, without it is NaN. That the loop fails is told by ``press_loop_…`` itself."""
+
+    def unknown(self) -> None:
+        if self._arguments[2]:
+            self.made().clear()
+        else:
+            self.set(math.nan)
 
 
 class Histogram(Family[prometheus_client.Histogram]):

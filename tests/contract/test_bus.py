@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +14,21 @@ import nats
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
-from infra.local.nats import Nats
+from infra.local.child import Child
+from infra.local.nats import Nats, server_binary
+from infra.local.ports import free_port
 from shared.bus import (
     Bus,
     BusUnavailableError,
+    ConsumerState,
     InboundMessage,
     JetStreamBus,
     MemoryBus,
     MessageRefusedError,
     OutboundMessage,
+    Refused,
+    Stored,
+    StreamMissingError,
     Subscription,
     connect,
 )
@@ -345,6 +353,48 @@ async def test_publishing_nothing_is_fine(world):
     await (await world.bus()).publish([])
 
 
+async def test_each_message_has_its_own_verdict_and_a_refused_one_keeps_none_back(world):
+    await world.consumer("reader")
+    bus = await world.bus()
+    one, two = numbered(1, 2)
+    lost = OutboundMessage("elsewhere.item", b"x", "lost")
+    first, second, third, again = await bus.offer([one, lost, two, one])
+    assert (first, third, again) == (Stored(STREAM, 1), Stored(STREAM, 2), Stored(STREAM, 1))
+    assert isinstance(second, Refused)
+    assert second.reason.startswith("no stream takes ")
+    assert numbers(await collect(await bus.bind(STREAM, "reader"), 2)) == [1, 2]
+
+
+async def test_a_stream_tells_what_it_holds(world):
+    bus = await world.bus()
+    empty = await bus.stream_state(STREAM)
+    assert (empty.last, empty.lost) == (0, frozenset())
+    messages = numbered(1, 3)
+    await bus.publish(messages)
+    state = await bus.stream_state(STREAM)
+    assert (state.identity, state.first, state.last) == (empty.identity, 1, 3)
+    ids = [message.message_id for message in messages]
+    assert await bus.stored_ids(STREAM, [1, 2, 3, 4]) == [*ids, None]
+    with pytest.raises(StreamMissingError):
+        await bus.stream_state("NOBODY")
+
+
+async def test_a_consumer_tells_how_far_it_is(world):
+    await world.consumer("reader")
+    bus = await world.bus()
+    await bus.publish(numbered(1, 3))
+    subscription = await bus.bind(STREAM, "reader")
+    assert await subscription.state() == ConsumerState(pending=3, floor=0)
+    first, second, _ = await collect(subscription, 3)
+    await first.ack()
+    await second.ack()
+
+    async def two_done() -> bool:  # the server counts our acknowledgements a little later
+        return await subscription.state() == ConsumerState(pending=1, floor=2)
+
+    await eventually(two_done)
+
+
 async def test_a_closed_bus_refuses(world):
     bus = await world.bus()
     await bus.ping()
@@ -436,8 +486,62 @@ async def test_a_consumer_that_does_not_exist_is_reported(jetstream):
     subscription = await (await jetstream.bus()).bind(STREAM, "nobody")
     with pytest.raises(BusUnavailableError):
         await subscription.fetch(1, 1.0)
-    with pytest.raises(BusUnavailableError):
-        await subscription.pending()
+    with pytest.raises(StreamMissingError):
+        await subscription.state()
+    elsewhere = await (await jetstream.bus()).bind("NOWHERE", "nobody")
+    with pytest.raises(StreamMissingError):
+        await elsewhere.state()
+
+
+async def test_a_server_that_stands_still_is_an_error_not_an_empty_fetch(
+    jetstream, nats_server: Nats
+):
+    await jetstream.consumer("reader")
+    subscription = await (await jetstream.bus()).bind(STREAM, "reader")
+    assert await subscription.fetch(1, 0.3) == []
+    assert nats_server.pid is not None
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(BusUnavailableError):
+            await subscription.fetch(1, 0.3)
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+
+
+async def test_what_a_credential_may_not_publish_is_refused_at_once_and_the_rest_goes_out(
+    tmp_path, request
+):
+    port = free_port()
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text(
+        f"""listen: "127.0.0.1:{port}"
+        jetstream {{ store_dir: "{tmp_path / "store"}" }}
+        authorization {{ users: [
+          {{ user: admin, password: a }},
+          {{ user: narrow, password: n, permissions: {{ publish: ["conformance.item"], subscribe: "_INBOX.>" }} }}
+        ] }}"""
+    )
+    server = Child(
+        "nats-server", [server_binary(), "-c", str(configuration)], log=tmp_path / "nats.log"
+    )
+    server.start()
+    request.addfinalizer(server.stop)
+
+    async def made() -> bool:
+        try:
+            await JetStreamWorld(f"nats://admin:a@127.0.0.1:{port}").prepare()
+        except (OSError, nats.errors.Error):
+            return False
+        return True
+
+    await eventually(made)
+    bus = await connect(f"nats://narrow:n@127.0.0.1:{port}", "narrow")
+    (good,) = numbered(1, 1)
+    started = time.monotonic()
+    verdicts = await bus.offer([OutboundMessage("conformance.Other", b"1", "other"), good])
+    assert time.monotonic() - started < 2
+    assert verdicts == [Refused("this credential may not publish it"), Stored(STREAM, 1)]
+    await bus.close()
 
 
 async def test_an_absent_server_is_waited_for_only_so_long():

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 import time
 from uuid import UUID
 
+import nats
+import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,10 +20,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
-from shared.bus import OutboundMessage
+from shared.bus import OutboundMessage, StreamMissingError
 from shared.contracts import encode, new_event
 from shared.inbox import RetryPolicy, list_dead_letters, replay_dead_letters
+from shared.loops import supervise
 from shared.telemetry import metrics
+from shared.telemetry.exposition import Exposition
 from tests.fixtures.flow import (
     CONSUMER,
     NOW,
@@ -271,9 +276,73 @@ async def test_lag_and_dead_letters_are_measured(flow, monkeypatch):
     def measured(gauge) -> float:
         return gauge.labels(CONSUMER)._value.get()
 
-    async with flow.running(runner.run):
+    async with flow.running(*(loop.body for loop in runner.loops)):
         await eventually(lambda: measured(metrics.DEAD_LETTERS) == 1, "one dead letter shown")
         await eventually(lambda: measured(metrics.CONSUMER_LAG) == 0, "no lag shown")
+    assert measured(metrics.CONSUMER_PRESENT) == 1
+
+
+async def test_what_waits_without_being_handled_is_seen_by_its_growing_time(flow):
+    bus, runner = await flow.open_bus(), await flow.runner()
+    await bus.publish([outbound(made("one")), outbound(made("two"))])
+    await runner.measure()
+    await asyncio.sleep(0.3)
+    await runner.measure()
+    assert metrics.CONSUMER_LAG.labels(CONSUMER)._value.get() == 2
+    assert metrics.CONSUMER_STALLED.labels(CONSUMER)._value.get() >= 0.3
+    await handle_all(flow, runner)
+
+    async def no_longer() -> bool:
+        await runner.measure()
+        return metrics.CONSUMER_STALLED.labels(CONSUMER)._value.get() < 0.1
+
+    await eventually(no_longer)
+
+
+async def test_a_missing_consumer_or_stream_is_not_ready_and_its_lag_is_unknown(flow):
+    runner = await flow.runner()
+    await runner.check()
+    await runner.measure()
+    client = await nats.connect(flow.nats_url)
+    await client.jetstream().delete_consumer("PROOFS", CONSUMER)
+    with pytest.raises(StreamMissingError):
+        await runner.check()
+    await client.jetstream().delete_stream("PROOFS")
+    await client.close()
+    with pytest.raises(StreamMissingError):
+        await runner.check()
+    await runner.measure()
+    shown = Exposition().page().decode()
+    assert f'press_consumer_present{{consumer="{CONSUMER}"}} 0.0' in shown
+    assert f'press_consumer_lag{{consumer="{CONSUMER}"}}' not in shown
+
+
+async def test_a_bus_that_stands_still_makes_the_consumer_fail_and_its_lag_unknown(
+    flow, nats_server: Nats
+):
+    runner = await flow.runner()
+    (consumer, gauges, _) = runner.loops
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(supervise(loop, stop)) for loop in (consumer, gauges)]
+    lag = f'press_consumer_lag{{consumer="{CONSUMER}"}}'
+    await eventually(lambda: lag in Exposition().page().decode(), "a lag is shown")
+    before = metrics.LOOP_FAILURES.labels(CONSUMER)._value.get()
+    assert nats_server.pid is not None
+    os.kill(nats_server.pid, signal.SIGSTOP)
+    try:
+        await eventually(
+            lambda: metrics.LOOP_FAILURES.labels(CONSUMER)._value.get() > before, "it fails"
+        )
+        since = metrics.LOOP_SUCCESS.labels(CONSUMER)._value.get()
+        await eventually(lambda: lag not in Exposition().page().decode(), "the lag is unknown")
+        assert metrics.LOOP_SUCCESS.labels(CONSUMER)._value.get() == since
+        assert consumer.heartbeat.alive  # it comes round: restarting the process would not help
+    finally:
+        os.kill(nats_server.pid, signal.SIGCONT)
+    await eventually(lambda: lag in Exposition().page().decode(), "a lag is shown again")
+    await eventually(lambda: metrics.LOOP_SUCCESS.labels(CONSUMER)._value.get() > since)
+    stop.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_the_whole_way_in_numbers(flow, capsys):

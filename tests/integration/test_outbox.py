@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 
+import nats
 import pytest
+from nats.js.api import StreamConfig
 
 from infra.local.nats import Nats
 from shared import outbox
 from shared.bus import BusUnavailableError
 from shared.contracts import decode
-from shared.outbox import OutboxRelay
+from shared.outbox import Publisher
+from shared.outbox.relay import BATCH
+from shared.telemetry import metrics
 from tests.fixtures.flow import CONSUMER, STREAM, made, stored_messages
 from tests.fixtures.waiting import eventually
 
@@ -131,26 +135,101 @@ async def test_while_the_bus_is_away_nothing_is_marked_and_afterwards_everything
     assert await stored_messages(flow.nats_url) == 10
 
 
-async def test_an_event_no_stream_takes_does_not_hold_up_the_others(flow):
-    relay = await flow.relay()
+def refuse_all(flow, count: int, *, payload: str = "'x'", subject: str = "nowhere.at.all") -> None:
     flow.query(
-        """INSERT INTO outbox (event_id, subject, payload, headers)
-           VALUES (gen_random_uuid(), 'nowhere.at.all', 'x', '{}') RETURNING id"""
+        f"""INSERT INTO outbox (event_id, subject, payload, headers)
+            SELECT gen_random_uuid(), '{subject}', {payload}, '{{}}'
+            FROM generate_series(1, {count}) RETURNING id"""
+    )
+
+
+async def test_more_refused_events_than_a_batch_holds_do_not_hold_up_a_good_one(flow):
+    relay = await flow.relay()
+    refuse_all(flow, 2 * BATCH)
+    refuse_all(
+        flow, 5, payload="convert_to(repeat('x', 1100000), 'UTF8')", subject="proofs.x.y.v1.z"
     )
     await flow.record(made("fine"))
     async with flow.running(relay.run):
-        await eventually(lambda: flow.unpublished() == 1, "the good one published")
-    assert await arrived(flow, 1) == ["fine"]
+        started = time.monotonic()
+        await eventually(lambda: flow.unpublished() == 2 * BATCH + 5, "the good one published")
+        assert time.monotonic() - started < 5
+        # also while the refused ones are due again and again
+        await eventually(
+            lambda: (
+                flow.query("SELECT min(refusals) FROM outbox WHERE published_at IS NULL")[0][0] > 1
+            )
+        )
+        await flow.record(made("fine too"))
+        await eventually(lambda: flow.unpublished() == 2 * BATCH + 5, "and the next one")
+    assert await arrived(flow, 2) == ["fine", "fine too"]
+    reasons = dict(flow.query("SELECT refusal, count(*) FROM outbox GROUP BY 1"))
+    assert reasons == {
+        None: 2,
+        "no stream takes it (status 503)": 2 * BATCH,
+        "larger than the server takes": 5,
+    }
+
+
+async def test_a_refused_event_goes_out_by_itself_once_the_cause_is_mended(flow):
+    relay = await flow.relay()
+    refuse_all(flow, 1, subject="later.made.v1.x")
+    assert await relay.relay_once() == 0
+    ((due_in,),) = flow.query("SELECT extract(epoch FROM due_at - now())::float8 FROM outbox")
+    assert 0 < due_in <= 1
+    client = await nats.connect(flow.nats_url)
+    await client.jetstream().add_stream(StreamConfig(name="LATER", subjects=["later.>"]))
+    await client.close()
+    async with flow.running(relay.run):
+        await eventually(lambda: flow.unpublished() == 0, "published without a command")
+    assert flow.query("SELECT stream, stream_sequence, due_at, refusals, refusal FROM outbox") == [
+        ("LATER", 1, None, 0, None)
+    ]
+
+
+async def test_an_event_of_the_same_aggregate_refused_before_leaves_after_the_others(flow):
+    """What versions are for: an older event may come later, and none is lost."""
+    relay = await flow.relay()
+    first, second = made("one", failing=""), made("two")
+    await flow.record(first, second)
+    flow.query(f"UPDATE outbox SET due_at = now() + interval '1 hour', refusals = 9, refusal = 'x' "
+               f"WHERE event_id = '{first.id}' RETURNING id")  # fmt: skip
+    assert await relay.relay_once() == 1
+    flow.query("UPDATE outbox SET due_at = now() WHERE due_at IS NOT NULL RETURNING id")
+    assert await relay.relay_once() == 1
+    assert await arrived(flow, 2) == ["two", "one"]
 
 
 async def test_old_published_rows_are_purged_and_waiting_ones_never(flow):
-    relay: OutboxRelay = await flow.relay()
-    await flow.record(made("old"), made("recent"), made("waiting"))
-    flow.query(
-        """UPDATE outbox SET created_at = now() - interval '30 days',
-             published_at = CASE subject WHEN '' THEN NULL ELSE
-               CASE (id - (SELECT min(id) FROM outbox)) WHEN 0 THEN now() - interval '8 days'
-                 WHEN 1 THEN now() - interval '6 days' END END RETURNING id"""
+    publisher = Publisher(
+        flow.open_database(), await flow.open_bus(), service="p", streams=(STREAM,)
     )
-    await relay._purge()
-    assert flow.query("SELECT count(*), count(published_at) FROM outbox") == [(2, 1)]
+    await flow.record(*(made(name) for name in ("old", "recent", "fresh", "again", "refused")))
+    flow.query(
+        """UPDATE outbox SET
+             created_at = now() - CASE id WHEN 2 THEN interval '29 days' ELSE interval '31 days' END,
+             published_at = CASE WHEN id IN (1, 2, 4) THEN now() END,
+             stream = CASE WHEN id IN (1, 2, 4) THEN 'PROOFS' END,
+             stream_sequence = CASE WHEN id IN (1, 2, 4) THEN id END,
+             due_at = CASE WHEN id IN (4, 5) THEN now() END RETURNING id"""
+    )
+    assert await publisher.purge() == 1
+    assert flow.query("SELECT id FROM outbox ORDER BY id") == [(2,), (3,), (4,), (5,)]
+
+
+async def test_the_gauges_grow_while_the_bus_is_away(flow, nats_server: Nats):
+    publisher = Publisher(
+        flow.open_database(), await flow.open_bus(), service="p", streams=(STREAM,)
+    )
+    nats_server.kill()
+    await flow.record(made("one"))
+    refuse_all(flow, 2)
+    flow.query("UPDATE outbox SET created_at = now() - interval '9 minutes' RETURNING id")
+    flow.query("UPDATE outbox SET due_at = now(), refusal = 'no' WHERE id > 1 RETURNING id")
+    gauges, service = metrics, publisher._service
+    with pytest.raises(BusUnavailableError):
+        await publisher.relay.relay_once()
+    await publisher.measure()
+    assert gauges.OUTBOX_WAITING.labels(service)._value.get() == 1
+    assert 540 <= gauges.OUTBOX_AGE.labels(service)._value.get() < 600
+    assert gauges.OUTBOX_REFUSED.labels(service)._value.get() == 2

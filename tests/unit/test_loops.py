@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from shared import loops
 from shared.faults import fault_point
 from shared.health import loops_alive, run_checks
 from shared.loops import Heartbeat, Loop, every, supervise
+from shared.telemetry import metrics
+from shared.telemetry.families import Measured
 
 
 @pytest.fixture
@@ -114,6 +119,36 @@ async def test_work_is_done_at_once_and_then_every_so_often_until_told_to_stop()
     await asyncio.wait_for(every(0.05, work)(stop, Heartbeat(1)), 5)
     assert moments[0] - started < 0.04
     assert moments[2] - moments[0] >= 0.09
+
+
+def shown(family: Any, **labels: str) -> float | None:
+    registry = CollectorRegistry()
+    registry.register(family.made())
+    return registry.get_sample_value(family.name, labels)
+
+
+async def test_a_loop_that_comes_round_and_fails_has_an_old_success_and_no_figures(waits):
+    labelled = Measured("press_test_labelled", "x", ["who"])
+    plain = Measured("press_test_plain", "x")
+    labelled.labels("me").set(7)
+    plain.set(7)
+
+    async def body(stop, heartbeat):
+        raise RuntimeError("boom")
+
+    loop = Loop("looking", body, 5.0, gauges=(labelled, plain))
+    before = time.time()
+    await run_until(loop, 3, lambda: shown(metrics.LOOP_FAILURES, loop="looking") or 0)
+    since = shown(metrics.LOOP_SUCCESS, loop="looking")
+    assert since is not None
+    assert before - 0.01 <= since < time.time()  # the start, and not moved by any failing round
+    assert shown(metrics.LOOP_LIMIT, loop="looking") == 5.0
+    assert shown(labelled, who="me") is None
+    assert math.isnan(shown(plain) or 0.0)
+    loop.heartbeat.succeeded()
+    now = shown(metrics.LOOP_SUCCESS, loop="looking")
+    assert now is not None
+    assert now > since
 
 
 async def test_a_silent_loop_makes_the_process_unhealthy():

@@ -92,6 +92,7 @@ class Delivery:
                     )
                 self._changed.clear()
                 await self.load()
+                heartbeat.succeeded()
                 await _first(stop, self._changed, self.settings.ads_plan_seconds)
                 await _first(stop, None, LOAD_PAUSE_SECONDS)
         finally:
@@ -104,6 +105,7 @@ class Delivery:
             while not stop.is_set():
                 heartbeat.beat()
                 await self.keeper.supply(self.plan)
+                heartbeat.succeeded()
                 await _first(stop, None, SUPPLY_SECONDS)
         finally:
             await self.keeper.give_back(list(self.plan.lines.values()), everything=True)

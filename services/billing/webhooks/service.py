@@ -142,7 +142,9 @@ class Applier:
         while not stop.is_set():
             heartbeat.beat()
             self._wake.clear()  # before looking: what comes in from now on wakes us again
-            if await self.apply_one():
+            found = await self.apply_one()
+            heartbeat.succeeded()
+            if found:
                 continue
             try:
                 await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
@@ -155,7 +157,7 @@ class Applier:
         try:
             await connection.add_listener(repository.CHANNEL, lambda *_: self._wake.set())
             while not stop.is_set() and not connection.is_closed():
-                heartbeat.beat()
+                heartbeat.succeeded()
                 try:
                     await asyncio.wait_for(stop.wait(), 1.0)
                 except TimeoutError:
@@ -240,5 +242,7 @@ class Webhooks:
         metrics.INBOX_PARKED.set(state.parked)
         age = (now - state.oldest_at).total_seconds() if state.oldest_at else 0.0
         metrics.INBOX_AGE.set(max(age, 0.0))
-        if self._swept_at is not None:
+        if self._swept_at is None:
+            metrics.SWEEP_AGE.unknown()
+        else:
             metrics.SWEEP_AGE.set(max((now - self._swept_at).total_seconds(), 0.0))

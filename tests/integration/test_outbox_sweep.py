@@ -1,0 +1,165 @@
+"""What a stream has lost is published again by itself: deleted, put back from an older copy, damaged; nothing doubled."""
+
+from __future__ import annotations
+
+import shutil
+
+import nats
+import pytest
+
+from infra.local.nats import Nats
+from infra.local.ports import free_port
+from shared.bus import BusUnavailableError
+from shared.outbox import OutboxSweep
+from tests.fixtures.flow import (
+    CONSUMER,
+    STREAM,
+    Flow,
+    made,
+    prepare_database,
+    prepare_stream,
+    stored_messages,
+)
+from tests.fixtures.waiting import eventually
+
+
+@pytest.fixture
+def server(tmp_path, request) -> Nats:
+    """A server of this test's own: its store is taken away."""
+    server = Nats(tmp_path / "nats", free_port()).start()
+    request.addfinalizer(server.stop)
+    return server
+
+
+@pytest.fixture
+async def world(create_database, template_database, server: Nats):
+    flow = Flow(create_database("sweep", template_database("flow", prepare_database)), server.url)
+    flow.open_database()
+    await prepare_stream(server.url)
+    yield flow
+    await flow.close()
+
+
+async def sweep_of(flow: Flow) -> OutboxSweep:
+    return OutboxSweep(
+        flow.open_database(), await flow.open_bus(), service="proofs", streams=(STREAM,)
+    )
+
+
+async def swept(sweep: OutboxSweep) -> int:
+    """One good round: the connection may still be coming back."""
+
+    async def once() -> tuple[int] | None:
+        try:
+            return (await sweep.run_once(),)
+        except BusUnavailableError:
+            return None
+
+    ((taken),) = await eventually(once, "the bus is back")
+    return taken
+
+
+async def published(flow: Flow, count: int) -> None:
+    relay = await flow.relay()
+    await flow.record(*(made(f"item-{number}") for number in range(count)))
+    while await relay.relay_once():
+        pass
+
+
+async def republished(flow: Flow) -> int:
+    relay, total = await flow.relay(), 0
+    while count := await relay.relay_once():
+        total += count
+    return total
+
+
+async def test_while_nothing_is_lost_nothing_is_published_again(world, server: Nats):
+    await published(world, 1_200)
+    sweep = await sweep_of(world)
+    for _ in range(2):
+        assert await sweep.run_once() == 0
+    server.kill()
+    server.start()
+    assert await swept(sweep) == 0
+    assert await (await sweep_of(world)).run_once() == 0  # a process that has just started
+    assert await stored_messages(server.url) == 1_200
+
+
+async def test_a_stream_that_was_deleted_and_made_again_gets_everything_back(world, server: Nats):
+    await published(world, 1_200)
+    sweep = await sweep_of(world)
+    assert await sweep.run_once() == 0
+    server.kill()
+    shutil.rmtree(server.store)
+    server.start()
+    assert await swept(sweep) == 0  # it is missing: nothing can be published
+    await world.record(made("meanwhile"))
+    relay = await world.relay()
+    assert await relay.relay_once() == 0
+    await prepare_stream(server.url)
+    assert await sweep.run_once() == 1_200
+    assert await republished(world) == 1_201  # the refused one too, without waiting for its time
+    assert await sweep.run_once() == 0
+    assert await stored_messages(server.url) == 1_201
+
+
+async def test_a_store_put_back_from_an_older_copy_gets_the_newer_events_back(
+    world, server: Nats, tmp_path
+):
+    await published(world, 300)
+    world.query("UPDATE outbox SET published_at = published_at - interval '1 hour' RETURNING id")
+    server.stop()
+    shutil.copytree(server.store, tmp_path / "copy")
+    server.start()
+    await published(world, 40)
+    world.query(
+        "UPDATE outbox SET published_at = published_at - interval '30 minutes' RETURNING id"
+    )
+    sweep = await sweep_of(world)
+    assert await swept(sweep) == 0
+    await published(world, 7)
+    server.kill()
+    shutil.rmtree(server.store)
+    shutil.copytree(tmp_path / "copy", server.store)
+    server.start()
+    # Before the sweep looks, new events take the sequences of the lost ones.
+    await published(world, 100)
+    assert await stored_messages(server.url) == 400
+    assert await swept(sweep) == 47
+    assert await republished(world) == 47
+    assert await swept(sweep) == 0
+    assert await stored_messages(server.url) == 447
+
+
+async def test_a_purged_stream_gets_its_events_back(world, server: Nats):
+    await published(world, 25)
+    sweep = await sweep_of(world)
+    assert await sweep.run_once() == 0
+    client = await nats.connect(server.url)
+    await client.jetstream().purge_stream(STREAM)
+    await client.close()
+    assert await sweep.run_once() == 25
+
+
+async def test_events_outstanding_when_the_store_is_lost_take_effect_once(world, server: Nats):
+    runner = await world.runner()
+    await published(world, 900)
+    subscription = await (await world.open_bus()).bind(STREAM, CONSUMER)
+    while len(world.effects()) < 400:
+        await runner.run_once(subscription)
+    sweep = await sweep_of(world)
+    await sweep.run_once()
+    server.kill()
+    shutil.rmtree(server.store)
+    server.start()
+    await prepare_stream(server.url)
+    assert await swept(sweep) == 900
+    async with world.running((await world.relay()).run, (await world.runner()).run):
+        await eventually(lambda: len(world.effects()) >= 900, "everything took effect", seconds=60)
+        await eventually(
+            lambda: world.query("SELECT count(*) FROM outbox WHERE due_at IS NOT NULL") == [(0,)],
+            seconds=60,
+        )
+    effects = world.effects()
+    assert len(effects) == len(set(effects)) == 900
+    assert world.letters() == []
