@@ -14,4 +14,12 @@ if [ "${1:-}" = up ]; then
   python3 -m infra.compose.configure ${DEMO:+--demo}
   docker compose build keys # the one image that all of our containers run
 fi
-exec docker compose "$@"
+docker compose "$@"
+if [ "${1:-}" = up ]; then
+  value() { sed -n "s/^$1=//p" .env | sed "s/^'\(.*\)'\$/\1/"; }
+  if [ "$(value ENVIRONMENT)" = production ]; then
+    # Mails an invitation, once: repeated, it does nothing.
+    docker compose run --rm --no-deps identity-web python -m services.identity create-administrator \
+      "$(value AGENCY)" "$(value ADMINISTRATOR)" "$(value ADMINISTRATOR)"
+  fi
+fi

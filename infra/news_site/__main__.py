@@ -16,6 +16,7 @@ def main() -> None:
         port=settings.port,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # addresses come from the settings, never from what a caller wrote
         timeout_graceful_shutdown=5,
     )
 

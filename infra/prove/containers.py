@@ -172,13 +172,17 @@ class Container:
         mode = root.split()[3].split(",")[0]
         return f"uid {lines['Uid'].split()[0]} caps {int(lines['CapEff'], 16):x} root {mode}"
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM to the first process."""
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+
     def stop(self, seconds: float = 30.0) -> None:
         """SIGTERM to the first process, SIGKILL when it does not end."""
         if self._process is None or self._process.poll() is not None:
             return
-        pid = self.pid
-        if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+        self.ask_to_stop()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -12,6 +12,7 @@ from infra.local.nats import server_binary
 from infra.prove.containers import Program
 from infra.prove.images import Image, ProofError, run
 
+Mounts = tuple[tuple[str, str, str], ...]
 HERE = Path(__file__).parent
 THIS_MACHINE = Image(Path("/"), {}, "/")
 POSTGRES_USER = "999:999"  # what the official image's entrypoint becomes
@@ -29,11 +30,14 @@ def _first_line(*words: str) -> str:
     return run(list(words)).splitlines()[0].strip()
 
 
-def program_for(service: Service, product: Image) -> Program | None:  # noqa: PLR0911 - a table
+def program_for(service: Service, product: Image, over: Mounts = ()) -> Program | None:  # noqa: PLR0911 - a table
     """How a service's image is had here; None: not at all (Grafana is in no registry that this reaches)."""
     if service.ours:
         return Program(
-            product, "10001:10001", software="the image built from infra/docker/Dockerfile"
+            product,
+            "10001:10001",
+            mounts=over,
+            software="the image built from infra/docker/Dockerfile",
         )
     name = service.image.rpartition(":")[0].rpartition("/")[2] or service.image
     if name == "postgres":

@@ -84,7 +84,7 @@ class Reader:
 
     def __init__(self, ca_file: Path, site: str, billing: str, paywall: str, agency: str) -> None:
         self.site, self.billing, self.paywall, self.agency = site, billing, paywall, agency
-        self.email = f"ban.doc.{secrets.token_hex(3)}@rehearsal.test"
+        self.email = f"ban.doc.{secrets.token_hex(3)}@example.vn"
         self.http = httpx.Client(
             verify=ssl.create_default_context(cafile=str(ca_file)),
             follow_redirects=True,

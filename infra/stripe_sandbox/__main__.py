@@ -20,6 +20,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        proxy_headers=False,  # addresses come from the settings, never from what a caller wrote
         timeout_graceful_shutdown=5,
     )
 

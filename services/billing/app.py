@@ -55,11 +55,7 @@ def routed(billing: Billing) -> WebParts:
             sign_in_pages.router(front),
             checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
-            *(
-                [outbox_router(pages, billing.database)]
-                if settings.environment in ("local", "test")
-                else []
-            ),
+            *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
         ],
         hot_routes=[HotRoute("POST", PATH, webhook, WEBHOOK)],
         checks={"database": billing.database.ping},

@@ -1,4 +1,4 @@
-"""``/dev/mail``: what mail would have been sent. For environments local and test only."""
+"""``/dev/mail``: what mail would have been sent. Never in production."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.web.pages import Pages
 
 
 def outbox_router(pages: Pages, database: Database) -> APIRouter:
-    """The composition root includes it where the environment is local or test, and nowhere else."""
+    """The composition root includes it where ``MailSettings.shows_mail`` says so, and nowhere else."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/dev/mail")

@@ -60,5 +60,10 @@ class MailSettings(ServiceSettings):
         default="starttls", description="How the SMTP connection is protected."
     )
 
+    @property
+    def shows_mail(self) -> bool:
+        """Whether mail is shown on ``/dev/mail`` instead of leaving; never in production."""
+        return self.mail_transport == "outbox" and self.environment != "production"
+
     def secrets(self) -> tuple[str, ...]:
         return (*super().secrets(), self.smtp_password)

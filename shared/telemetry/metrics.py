@@ -69,3 +69,9 @@ LOOP_SUCCESS = Gauge(
 LOOP_LIMIT = Gauge(
     "press_loop_limit_seconds", "The age of the last success from which a loop is failing", ["loop"]
 )
+DEPENDENCY_UP = Gauge(
+    "press_dependency_up",
+    "Whether a process's readiness check of a dependency (database, bus) passed at this very scrape",
+    ["service", "dependency"],
+    across="mostrecent",
+)

@@ -18,6 +18,7 @@ from shared.errors import UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
 from shared.settings import ServiceSettings
+from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
 from shared.web import problems
 from shared.web.assets import Assets
@@ -69,7 +70,9 @@ def require_scrape_token(request: Request, settings: ServiceSettings) -> None:
         raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
 
 
-def health_router(parts: WebParts, settings: ServiceSettings, exposition: Exposition) -> APIRouter:
+def health_router(
+    service: str, parts: WebParts, settings: ServiceSettings, exposition: Exposition
+) -> APIRouter:
     """``/healthz``, ``/readyz`` and ``/metrics``."""
     router = APIRouter(include_in_schema=False)
 
@@ -89,6 +92,10 @@ def health_router(parts: WebParts, settings: ServiceSettings, exposition: Exposi
     @router.get("/metrics")
     async def metrics_page(request: Request) -> Response:
         require_scrape_token(request, settings)
+        # Asked now: a gauge that a loop sets keeps its last good value through the outage that stops the loop.
+        _, report = await run_checks(parts.checks)
+        for dependency, said in report.items():
+            metrics.DEPENDENCY_UP.labels(service, dependency).set(float(said == "ok"))
         return Response(exposition.page(), media_type=CONTENT_TYPE_LATEST)
 
     return router
@@ -143,7 +150,7 @@ def create_app(
     )
     app.hot_routes = {(route.method, route.path): route for route in parts.hot_routes}
     problems.install(app)
-    app.include_router(health_router(parts, settings, exposition or Exposition()))
+    app.include_router(health_router(service, parts, settings, exposition or Exposition()))
     for router in parts.routers:
         app.include_router(router)
     folders = {"/static/shared": SHARED_STATIC, "/static/assets": Path(settings.assets_dir)}

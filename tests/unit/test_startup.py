@@ -246,3 +246,13 @@ def test_sites_by_the_public_suffix_list():
     assert is_public_suffix("hungyen.vn") and is_public_suffix("com.vn")
     assert not same_site("https://bao.hungyen.vn", "https://dai.hungyen.vn")
     assert same_site("https://www.bao.hungyen.vn", "https://doc.bao.hungyen.vn")
+
+
+def test_mail_is_shown_to_developers_and_in_rehearsals_and_never_in_production():
+    assert BillingSettings(environment="local").shows_mail
+    assert read_settings(
+        BillingSettings, Duty.WEB, **(production(BillingSettings) | REHEARSAL | CHARGES)
+    ).shows_mail
+    real = BillingSettings(**production(BillingSettings))
+    assert not real.shows_mail
+    assert not real.model_copy(update={"mail_transport": "outbox"}).shows_mail

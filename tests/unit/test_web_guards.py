@@ -349,3 +349,20 @@ async def test_what_is_told_is_kept_nowhere_and_no_map_is_public():
     assert (await asked("127.0.0.1:8001", "/openapi.json")).status_code == 200
     styles = await asked("127.0.0.1:8001", "/static/shared/site.css")
     assert "no-store" not in styles.headers.get("cache-control", "")
+
+
+async def test_a_dependency_that_is_away_shows_at_the_scrape_itself():
+    state = {"away": False}
+
+    async def database() -> None:
+        if state["away"]:
+            raise ConnectionRefusedError
+
+    app = create_app("proofs", "Proofs", SETTINGS, WebParts(checks={"database": database}))
+    transport = httpx.ASGITransport(app)
+    bearer = {"Authorization": "Bearer scrape-me"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        for away, value in ((False, "1.0"), (True, "0.0"), (False, "1.0")):
+            state["away"] = away
+            page = (await http.get("/metrics", headers=bearer)).text
+            assert f'press_dependency_up{{dependency="database",service="proofs"}} {value}' in page
