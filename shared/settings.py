@@ -209,6 +209,28 @@ class ServiceSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the HTTP server binds to.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port of the HTTP server.")
     processes: int = Field(default=1, ge=1, le=64, description="HTTP server processes.")
+    max_connections: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Connections an HTTP process keeps open; further ones are answered 503.",
+    )
+    max_requests: int = Field(
+        default=200,
+        ge=1,
+        le=10_000,
+        description="Requests an HTTP process works on at once (hot routes have queues of their own); further ones are "
+        "answered 503 with Retry-After.",
+    )
+    head_seconds: float = Field(
+        default=10.0, gt=0, le=300, description="How long a request's head may take to arrive."
+    )
+    body_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        le=300,
+        description="How long a request's body may take to arrive, and a second more for each 8 KiB of it.",
+    )
     database_url: str = Field(
         default="", description="postgresql:// URL of this service's own database."
     )

@@ -120,7 +120,14 @@ def routed(parts: Parts) -> WebParts:
             _keys(parts.grants),
         ],
         hot_routes=[
-            HotRoute("POST", PATH, endpoint.post, operation, components),
+            HotRoute(
+                "POST",
+                PATH,
+                endpoint.post,
+                operation,
+                components,
+                origins=lambda origin: origin in parts.book.origins,
+            ),
             HotRoute("OPTIONS", PATH, endpoint.preflight),
         ],
         checks={"database": database.ping},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -19,12 +20,13 @@ from shared.process.process import Process, S, Service
 from shared.settings import ServiceSettings
 from shared.startup import Duty
 from shared.web.app import Application, WebParts, create_app
-from shared.web.protocol import OneWriteProtocol
+from shared.web.protocol import Limits, limited
 
 log = structlog.get_logger(__name__)
 
 GRACEFUL_SECONDS = 10
 BACKLOG = 2048
+OTHER_DESCRIPTORS = 200  # database, bus, files
 
 BuildWeb = Callable[[Process[S]], WebParts]
 
@@ -69,9 +71,20 @@ def listen(settings: ServiceSettings) -> socket.socket:
 
 def _run(service: Service[S], build: BuildWeb[S], listener: socket.socket | None = None) -> None:
     settings = service.prepare(Duty.WEB)
+    _have_descriptors(settings.max_connections)
     process = service.process("web", settings)
     app = application(process, build(process))
     uvloop.run(_until_told(app, settings, [listener] if listener is not None else None))
+
+
+def _have_descriptors(connections: int) -> None:
+    """As many as connections may need (twice the limit are told that they are too many), as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + OTHER_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _until_told(
@@ -82,7 +95,13 @@ async def _until_told(
             app,
             host=settings.host,
             port=settings.port,
-            http=OneWriteProtocol,
+            http=limited(
+                Limits(
+                    head_seconds=settings.head_seconds,
+                    body_seconds=settings.body_seconds,
+                    connections=settings.max_connections,
+                )
+            ),
             ws="none",
             lifespan="on",
             access_log=False,

@@ -22,7 +22,7 @@ from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
 from shared.web import problems
 from shared.web.assets import Assets
-from shared.web.front import HotRoute, documented
+from shared.web.front import FrontDoor, HotRoute, documented
 from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
@@ -32,12 +32,15 @@ from shared.web.middleware import (
     RequestMetrics,
     SameOriginGuard,
     SecurityHeaders,
+    security_headers,
+    send_problem,
 )
 
 CSP = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'{form_targets}"
 )
+ALWAYS_ANSWERED = ("/healthz", "/readyz", "/metrics")  # whoever watches must not be shed
 SHARED_STATIC = Path(__file__).parent / "static"
 
 
@@ -104,19 +107,32 @@ def health_router(
 class Application(FastAPI):
     """FastAPI, with a service's hot routes in front of it and in its OpenAPI document."""
 
-    hot_routes: Mapping[tuple[str, str], HotRoute]
+    hot_routes: Sequence[HotRoute] = ()
+    doors: Mapping[tuple[str, str], FrontDoor]
+    max_requests: int
+    in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            hot = self.hot_routes.get((scope["method"], scope["path"]))
-            if hot is not None:
-                await hot(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        hot = self.doors.get((scope["method"], scope["path"]))
+        if hot is not None:
+            await hot(scope, receive, send)  # what may wait there is bounded by the route itself
+        elif self.in_flight >= self.max_requests and scope["path"] not in ALWAYS_ANSWERED:
+            await send_problem(
+                send, 503, "overloaded", "Too many requests at once", retry_after_seconds=1
+            )
+        else:
+            self.in_flight += 1
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                self.in_flight -= 1
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            documented(super().openapi(), self.hot_routes.values())
+            documented(super().openapi(), self.hot_routes)
         assert self.openapi_schema is not None
         return self.openapi_schema
 
@@ -148,7 +164,13 @@ def create_app(
         # A developer's machine shows it; what is public is in docs/guides, and no map for strangers.
         openapi_url=None if settings.deployed else "/openapi.json",
     )
-    app.hot_routes = {(route.method, route.path): route for route in parts.hot_routes}
+    policy = CSP.format(form_targets="".join(f" {origin}" for origin in parts.form_targets))
+    headers = security_headers(csp=policy, hsts=settings.deployed)
+    app.hot_routes = parts.hot_routes
+    app.doors = {
+        (route.method, route.path): FrontDoor(route, service, headers) for route in parts.hot_routes
+    }
+    app.max_requests = settings.max_requests
     problems.install(app)
     app.include_router(health_router(service, parts, settings, exposition or Exposition()))
     for router in parts.routers:
@@ -159,23 +181,20 @@ def create_app(
     app.state.assets = Assets(folders)
     app.state.home = parts.home or (lambda _request: settings.identity_url.rstrip("/") + "/")
     app.router.routes.append(app.state.assets.mount())
-    _stand_guard(app, service, settings, parts)
+    _stand_guard(app, service, settings, parts, policy)
     return app
 
 
-def _stand_guard(app: FastAPI, service: str, settings: ServiceSettings, parts: WebParts) -> None:
-    """What stands before every route but the hot ones, which bring the same (``front``)."""
-    targets = "".join(f" {origin}" for origin in parts.form_targets)
+def _stand_guard(
+    app: FastAPI, service: str, settings: ServiceSettings, parts: WebParts, policy: str
+) -> None:
+    """What stands before every route but the hot ones, whose door has the same (``front``)."""
     # Added last is outermost: metrics see everything, then headers, then guards. What another origin may read is said
     # by the few routes made for websites (shared.origins), never for a whole application.
     app.add_middleware(problems.UnexpectedErrors)
     app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
     app.add_middleware(SameOriginGuard, trusted_origins=parts.trusted_origins)
-    app.add_middleware(
-        SecurityHeaders,
-        csp=CSP.format(form_targets=targets),
-        hsts=settings.deployed,
-    )
+    app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
     app.add_middleware(RequestCaller, forwarded_hops=settings.hops)
     app.add_middleware(RequestMetrics, service=service)

@@ -46,6 +46,22 @@ def _with_form_targets(policy: str, scope: Scope) -> str:
     return policy.replace(_OWN_FORMS, " ".join((_OWN_FORMS, *sorted(targets))), 1)
 
 
+def security_headers(
+    *, csp: str, hsts: bool, frame_ancestors: str = "'none'"
+) -> list[tuple[str, str]]:
+    """Headers of every answer."""
+    headers = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "strict-origin-when-cross-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
+        ("Content-Security-Policy", f"{csp}; frame-ancestors {frame_ancestors}"),
+    ]
+    if hsts:
+        headers.append(("Strict-Transport-Security", "max-age=63072000; includeSubDomains"))
+    return headers
+
+
 class SecurityHeaders:
     """Headers for every answer, and the content security policy of pages."""
 
@@ -53,17 +69,7 @@ class SecurityHeaders:
         self, app: ASGIApp, *, csp: str, hsts: bool, frame_ancestors: str = "'none'"
     ) -> None:
         self.app = app
-        self._headers = [
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "strict-origin-when-cross-origin"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Permissions-Policy", "camera=(), microphone=(), geolocation=()"),
-            ("Content-Security-Policy", f"{csp}; frame-ancestors {frame_ancestors}"),
-        ]
-        if hsts:
-            self._headers.append(
-                ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-            )
+        self._headers = security_headers(csp=csp, hsts=hsts, frame_ancestors=frame_ancestors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -159,14 +165,20 @@ class SameOriginGuard:
         await self.app(scope, receive, send)
 
     def _known(self, scope: Scope, headers: Headers) -> bool:
-        origin = headers.get("origin") or ""
-        if not origin or origin == "null":
-            referer = urlsplit(headers.get("referer") or "")
-            if not referer.netloc:
-                return False
-            origin = f"{referer.scheme}://{referer.netloc}"
+        origin = origin_of_request(headers)
+        if not origin:
+            return False
         own = f"{scope.get('scheme', 'http')}://{headers.get('host', '')}"
         return origin == own or origin in self._trusted
+
+
+def origin_of_request(headers: Headers) -> str:
+    """The origin of the page that sent it, by ``Origin`` or else by ``Referer``; empty when neither says."""
+    origin = headers.get("origin") or ""
+    if origin and origin != "null":
+        return origin
+    referer = urlsplit(headers.get("referer") or "")
+    return f"{referer.scheme}://{referer.netloc}" if referer.netloc else ""
 
 
 class BodyLimit:
@@ -241,7 +253,9 @@ class RequestMetrics:
             metrics.HTTP_REQUESTS.labels(self._service, route, scope["method"], str(status)).inc()
 
 
-async def send_problem(send: Send, status: int, slug: str, detail: str) -> None:
+async def send_problem(
+    send: Send, status: int, slug: str, detail: str, *, retry_after_seconds: int | None = None
+) -> None:
     """A problem document straight from ASGI."""
     body = json.dumps(
         {"type": PROBLEM_TYPE_PREFIX + slug, "title": detail, "status": status},
@@ -254,6 +268,11 @@ async def send_problem(send: Send, status: int, slug: str, detail: str) -> None:
             "headers": [
                 (b"content-type", b"application/problem+json"),
                 (b"content-length", str(len(body)).encode()),
+                *(
+                    [(b"retry-after", str(retry_after_seconds).encode())]
+                    if retry_after_seconds is not None
+                    else []
+                ),
             ],
         }
     )

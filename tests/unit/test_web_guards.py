@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from shared.errors import (
 from shared.settings import ServiceSettings
 from shared.web import HotRoute, WebParts, create_app
 from shared.web.csrf import FormTokens
+from shared.web.front import read_body
 from shared.web.i18n import (
     load_catalogues,
     request_language,
@@ -32,6 +34,7 @@ from shared.web.i18n import (
     translator,
 )
 from shared.web.pages import own_path
+from tests.fixtures.waiting import eventually
 
 SETTINGS = ServiceSettings(environment="test", scrape_token="scrape-me", assets_dir="/nonexistent")
 router = APIRouter()
@@ -289,6 +292,82 @@ async def test_the_front_door_serves_hot_routes_and_passes_on_the_rest():
         assert (await http.post("/hot")).json() == {"hot": True}
         assert (await http.get("/hot")).status_code == 404
         assert (await http.get("/healthz")).json()["ok"] is True
+
+
+@pytest.fixture
+def hot_app():
+    async def hot(scope, receive, send):
+        how = scope["query_string"].decode()
+        body = await read_body(receive, 10)
+        if how == "bug":
+            raise RuntimeError("the secret is 42")
+        if how == "conflict":
+            raise ConflictError("It is sold", slug="sold-out")
+        await JSONResponse({"bytes": len(body)})(scope, receive, send)
+
+    route = HotRoute("POST", "/hot", hot, origins=lambda origin: origin == "https://site.vn")
+    return create_app("proofs", "Proofs", SETTINGS, WebParts(routers=[router], hot_routes=[route]))
+
+
+async def test_a_hot_route_answers_like_any_other(hot_app):
+    transport = httpx.ASGITransport(hot_app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://x") as http:
+        plain, hot = await http.post("/echo", content=b"x"), await http.post("/hot", content=b"x")
+        assert hot.json() == {"bytes": 1}
+        assert set(plain.headers) <= set(hot.headers)
+        for name in set(plain.headers) - {"x-request-id", "content-length"}:
+            assert hot.headers[name] == plain.headers[name]
+        assert hot.headers["x-request-id"] != plain.headers["x-request-id"]
+        for how, status, slug in (("bug", 500, "internal"), ("conflict", 409, "sold-out")):
+            answer = await http.post(f"/hot?{how}")
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert slug in answer.json()["type"] and "42" not in answer.text
+            assert answer.headers["x-content-type-options"] == "nosniff"
+        assert (await http.post("/hot", content=b"x" * 11)).status_code == 413
+        scraped = await http.get("/metrics", headers={"Authorization": "Bearer scrape-me"})
+    for status in ("200", "409", "413", "500"):
+        assert (
+            f'press_http_requests_total{{method="POST",route="/hot",service="proofs",status="{status}"}}'
+            in scraped.text
+        )
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Cookie": "s=1", "Origin": "https://site.vn"}, 200),
+        ({"Cookie": "s=1", "Referer": "https://site.vn/a"}, 200),
+        ({"Cookie": "s=1"}, 403),
+        ({"Cookie": "s=1", "Origin": "https://evil.vn"}, 403),
+        ({"Origin": "https://evil.vn"}, 200),
+    ],
+)
+async def test_a_hot_route_takes_cookies_from_its_own_origins_only(hot_app, headers, status):
+    transport = httpx.ASGITransport(hot_app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://x") as http:
+        assert (await http.post("/hot", headers=headers)).status_code == status
+
+
+async def test_requests_beyond_what_a_process_works_on_are_told_to_come_back():
+    go_on, waiting = asyncio.Event(), APIRouter()
+
+    @waiting.get("/waits")
+    async def waits() -> str:
+        await go_on.wait()
+        return "done"
+
+    settings = SETTINGS.model_copy(update={"max_requests": 2})
+    app = create_app("proofs", "Proofs", settings, WebParts(routers=[waiting, router]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://x") as http:
+        held = [asyncio.create_task(http.get("/waits")) for _ in range(2)]
+        await eventually(lambda: app.in_flight == 2)
+        refused = await http.get("/waits")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert (await http.get("/healthz")).status_code == 200
+        go_on.set()
+        assert [(await one).status_code for one in held] == [200, 200]
+        assert (await http.get("/waits")).status_code == 200
 
 
 def test_a_payload_has_no_name_until_it_is_published():

@@ -19,7 +19,7 @@ from services.ads.delivery.tokens import ForgedTokenError, Token
 from shared.database import OverloadedError
 from shared.errors import PROBLEM_TYPE_PREFIX
 from shared.origins import cors_headers
-from shared.web import HotRoute
+from shared.web.front import HotRoute, read_body
 
 log = structlog.get_logger(__name__)
 
@@ -95,20 +95,6 @@ def _header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body, bounded. Raises :class:`HttpError` 413."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            break
-    if len(body) > MAX_BODY:
-        raise HttpError(413, "body-too-large", f"The body may have at most {MAX_BODY} bytes")
-    return body
-
-
 class HotRoutes:
     """Builds the raw applications on one :class:`Delivery`."""
 
@@ -139,7 +125,7 @@ class HotRoutes:
         )  # until the agency is known: only complaints come before
         try:
             try:
-                request = self._decision.decode(await read_body(receive))
+                request = self._decision.decode(await read_body(receive, MAX_BODY))
             except UNREADABLE as error:
                 raise _malformed(error) from None
             agency = self._delivery.plan.agencies.get(request.agency)
@@ -189,7 +175,7 @@ class HotRoutes:
 
     async def _count(self, scope: Scope, receive: Receive) -> bytes:
         try:
-            request = self._impression.decode(await read_body(receive))
+            request = self._impression.decode(await read_body(receive, MAX_BODY))
         except UNREADABLE as error:
             raise _malformed(error) from None
         event = request.event
@@ -249,7 +235,6 @@ class HotRoutes:
             (b"content-type", kind),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
         ]
         origin = _header(scope, b"origin").decode("latin-1")
         for name, value in cors_headers(origin, may_read).items():

@@ -17,6 +17,7 @@ from services.billing.webhooks.repository import Incoming
 from services.billing.webhooks.service import Inbox
 from shared.clock import Clock
 from shared.database import OverloadedError
+from shared.web.front import read_body
 from shared.web.middleware import send_problem
 
 log = structlog.get_logger(__name__)
@@ -48,10 +49,7 @@ class StripeWebhook:
         self._tolerance = tolerance_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
-        if body is None:
-            await send_problem(send, 413, "body-too-large", "The body is too large")
-            return
+        body = await read_body(receive, MAX_BODY_BYTES)
         header = next(
             (value for name, value in scope["headers"] if name == b"stripe-signature"), b""
         ).decode("latin-1")
@@ -82,7 +80,9 @@ class StripeWebhook:
         except (OverloadedError, PostgresError, OSError, TimeoutError) as error:
             # Not kept, so not acknowledged: the provider sends it again.
             log.warning("webhook_not_stored", error=repr(error))
-            await send_problem(send, 503, "unavailable", "Send it again in a moment")
+            await send_problem(
+                send, 503, "unavailable", "Send it again in a moment", retry_after_seconds=1
+            )
             return
         metrics.WEBHOOKS.labels(event.type, "stored" if new else "duplicate").inc()
         await _answer(send, {"received": True, "duplicate": not new})
@@ -97,23 +97,6 @@ def _parse(body: bytes) -> Incoming | None:
     if not sane or "\x00" in head.id or not head.id.isprintable():
         return None
     return Incoming(head.id, head.type, datetime.fromtimestamp(head.created, UTC), body)
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The raw body, exactly as it came; None when it is too large or cut off."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            return None
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 async def _answer(send: Send, body: dict[str, bool]) -> None:

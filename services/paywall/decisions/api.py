@@ -33,6 +33,7 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.origins import cors_headers
+from shared.web.front import read_body
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ _DECODER = msgspec.json.Decoder(Question)
 _ENCODER = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
-_COMMON = [(b"cache-control", b"private, no-store"), (b"x-content-type-options", b"nosniff")]
+_COMMON = [(b"cache-control", b"private, no-store")]
 
 
 @dataclass(slots=True)
@@ -55,17 +56,8 @@ class _Head:
     authorization: str = ""
     cookie: str = ""
     origin: str = ""
-    length: int = 0
     may_read: frozenset[str] = frozenset()  # origins whose pages are told the answer
     forwarded_for: list[str] = field(default_factory=list)
-
-
-class TooLargeError(ProblemError):
-    status, slug, title = 413, "body-too-large", "The body is too large"
-
-
-class ClientGoneError(Exception):
-    """The connection ended before the body did: nobody is there to be answered."""
 
 
 class DecisionEndpoint:
@@ -107,8 +99,6 @@ class DecisionEndpoint:
         try:
             status, body = await self._answered(scope, receive, head, headers)
             headers.append(_JSON)
-        except ClientGoneError:
-            return
         except ProblemError as error:
             status, body = error.status, _ENCODER.encode(error.body(PATH))
             headers.append(_PROBLEM)
@@ -139,7 +129,7 @@ class DecisionEndpoint:
     async def _answered(
         self, scope: Scope, receive: Receive, head: _Head, headers: list[tuple[bytes, bytes]]
     ) -> tuple[int, bytes]:
-        question = _question(await _body(receive, head.length))
+        question = _question(await read_body(receive, MAX_BODY_BYTES))
         agency = self._policies.get(question.agency)
         if agency is not None:
             head.may_read = agency.origins
@@ -252,8 +242,6 @@ def _head(scope: Scope) -> _Head:
             head.authorization = value.decode("latin-1")
         elif name == b"origin":
             head.origin = value.decode("latin-1")
-        elif name == b"content-length" and value.isdigit():
-            head.length = int(value)
         elif name == b"x-forwarded-for":
             head.forwarded_for.append(value.decode("latin-1"))
     return head
@@ -262,21 +250,6 @@ def _head(scope: Scope) -> _Head:
 def _cors(head: _Head) -> list[tuple[bytes, bytes]]:
     found = cors_headers(head.origin, head.may_read, credentials=True)
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in found.items()]
-
-
-async def _body(receive: Receive, declared: int) -> bytes:
-    if declared > MAX_BODY_BYTES:
-        raise TooLargeError(f"A question has at most {MAX_BODY_BYTES} bytes")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLargeError(f"A question has at most {MAX_BODY_BYTES} bytes")
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    return body
 
 
 def _question(body: bytes) -> Question:

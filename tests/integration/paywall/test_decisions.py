@@ -14,6 +14,7 @@ from tests.integration.paywall.conftest import (
     OTHER_KEY,
     OTHER_SITE,
     POWERLESS_KEY,
+    SITE,
     cookie_of,
     new_reader,
     running,
@@ -213,7 +214,7 @@ async def test_a_dry_run_and_a_front_page_count_nothing_and_carry_no_grant(paywa
     front = await paywall.client.post(
         "/v1/decisions",
         json={"agency": AGENCY, "articles": ["a1", "a2", "a3", "a6"]},
-        headers={"Cookie": f"pr_meter={cookie}"},
+        headers={"Cookie": f"pr_meter={cookie}", "Origin": SITE},
     )
     decisions = front.json()["decisions"]
     assert [answer["granted"] for answer in decisions] == [True, False, True, False]
