@@ -1,6 +1,8 @@
 /* Asks the paywall about this article, shows what is left of the free articles or the wall, and fetches the text
    after a grant. No dependency, no inline style, no third-party cookie. The paid text is never in this script's
-   hands before the website's own server has checked the grant.
+   hands before the website's own server has checked the grant. A page that comes back from the browser's back/forward
+   cache is asked about again; until the answer is there, no text of before is to be seen. Whoever returns from signing
+   in or paying is where they were in the article.
 
    <script src="https://paywall.example.vn/paywall.js" defer data-agency="bao-hung-yen" data-article="mua-nhan"
            data-content="/content/mua-nhan" data-billing="https://doc.example.vn"></script>
@@ -53,6 +55,8 @@
     return node;
   };
   const target = () => document.querySelector("[data-paywall-content]");
+  let opening = null; // what everybody may read, as the website sent it
+  let turn = 0; // only the newest question may change the page
   const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`paywall:${name}`, { detail }));
 
   const within = async (milliseconds, url, options) => {
@@ -126,9 +130,32 @@
 
   // After the opening, where the text would go on. The focus stays where the reader has it.
   const place = (section) => {
-    document.querySelectorAll(".pr-wall").forEach((old) => old.remove());
+    settle();
+    if (opening !== null) target().innerHTML = opening;
     target().classList.add("pr-closed");
     target().after(section);
+    back();
+  };
+
+  // Whatever stood there of an earlier answer, or instead of one, goes.
+  const settle = () => {
+    document.querySelectorAll(".pr-wall").forEach((old) => old.remove());
+    document.querySelectorAll("[data-paywall-status]").forEach((words) => (words.hidden = true));
+    target().classList.remove("pr-checking");
+  };
+
+  // Where the reader was in this article when they left for signing in or paying. Without storage: the top.
+  const spot = `pr-place:${location.pathname}`;
+  let returning = Boolean(billing) && document.referrer.startsWith(`${new URL(billing, location.href).origin}/`);
+  const back = () => {
+    if (!returning) return;
+    returning = false;
+    try {
+      const top = Number(sessionStorage.getItem(spot));
+      if (top > 0 && scrollY < 50) scrollTo({ top, behavior: "instant" });
+    } catch {
+      // storage is refused
+    }
   };
 
   const link = (offer, index) => {
@@ -172,21 +199,28 @@
   };
 
   const open = (html) => {
-    document.querySelectorAll(".pr-wall").forEach((old) => old.remove());
+    settle();
     target().classList.remove("pr-closed");
     target().innerHTML = html; // from the website's own server, which is where this page comes from
+    back();
     announce("open", { article });
   };
 
   const run = async () => {
     if (!target()) return;
+    opening ??= target().innerHTML;
+    const mine = ++turn;
     try {
       const answer = await decision();
+      const html = answer.granted && content && answer.grant ? await text(answer.grant) : null;
+      if (mine !== turn) return;
       announce("decision", { granted: answer.granted, reason: answer.reason, meter: answer.meter, variant: answer.variant });
       if (!answer.granted) return wall(answer);
-      if (content && answer.grant) open(await text(answer.grant));
+      if (html !== null) open(html);
+      else settle();
       if (answer.reason === "METERING" && answer.meter) say(words.left(answer.meter.left));
     } catch (error) {
+      if (mine !== turn) return;
       trouble();
       announce("failed", String(error));
     }
@@ -201,4 +235,20 @@
   // A page that is only prepared in advance has not been read.
   if (document.prerendering) document.addEventListener("prerenderingchange", start, { once: true });
   else start();
+
+  // Left, perhaps for the back/forward cache: what is shown again later is covered now, before the page is frozen.
+  addEventListener("pagehide", () => {
+    if (!target()) return;
+    try {
+      sessionStorage.setItem(spot, String(Math.round(scrollY)));
+    } catch {
+      // storage is refused
+    }
+    target().classList.add("pr-checking");
+    document.querySelectorAll("[data-paywall-status]").forEach((words) => (words.hidden = false));
+    document.querySelectorAll(".pr-wall, .pr-meter").forEach((old) => old.remove());
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) run();
+  });
 })();
