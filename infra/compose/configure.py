@@ -8,6 +8,7 @@ What is there already is kept: run it again after adding a variable to ``.env``.
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import secrets
 import sys
@@ -55,6 +56,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "METRICS_INTERNAL_KEY": _token,
     "METER_COOKIE_SECRET": _token,
     "SIGN_IN_SECRET": _token,
+    "FACTOR_KEYS": _token,
     "ADS_TOKEN_KEYS": lambda: f"1:{_token()}",
 }
 #: A rehearsal's own.
@@ -63,6 +65,7 @@ DEMO_SECRETS: Mapping[str, Callable[[], str]] = {
     "STRIPE_WEBHOOK_SECRET": lambda: "whsec_" + secrets.token_hex(24),
     "STRIPE_SANDBOX_CONTROL_TOKEN": _token,
     "DEMO_PASSWORD": lambda: secrets.token_urlsafe(12),
+    "DEMO_TOTP_SECRET": lambda: base64.b32encode(secrets.token_bytes(20)).decode(),
     "DEMO_SITE_KEY": lambda: f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -26,6 +27,7 @@ class LocalSecrets:
     scrape_token: str
     demo_password: str
     demo_site_key: str
+    demo_totp_secret: str
     ads_token_key: str
     stripe_secret_key: str
     stripe_webhook_secret: str
@@ -43,7 +45,8 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
         sign_in_secret=secrets.token_urlsafe(32),
         cookie_secret=secrets.token_urlsafe(32),
         scrape_token=secrets.token_urlsafe(24),
-        demo_password=secrets.token_urlsafe(9),
+        demo_password=secrets.token_urlsafe(12),
+        demo_totp_secret=base64.b32encode(secrets.token_bytes(20)).decode(),
         demo_site_key=f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
         ads_token_key=secrets.token_urlsafe(32),
         stripe_secret_key="sk_test_" + secrets.token_hex(16),

@@ -159,6 +159,7 @@ class Surroundings:
         if spec.database == "identity":
             return {
                 "DEMO_PASSWORD": self.secrets.demo_password,
+                "DEMO_TOTP_SECRET": self.secrets.demo_totp_secret,
                 "DEMO_SITE_KEY": self.secrets.demo_site_key,
             }
         if spec.name == "news-site":

@@ -69,7 +69,8 @@ def addresses(stack: LocalStack) -> Table:
         "ads-web": "/console book advertising (seller); /openapi.json the API",
         "metrics-web": "/finance revenue against the 20 % target (finance)",
         "identity-web": f"/sign-in for staff: seller@, finance@, editor@ or admin@{DEMO_AGENCY}.example, "
-        f"password {stack.surroundings.secrets.demo_password}",
+        f"password {stack.surroundings.secrets.demo_password}; admin@ also needs an authenticator app with the key "
+        f"{stack.surroundings.secrets.demo_totp_secret}; /dev/mail the invitations",
         "stripe-sandbox": "/ the payment provider's stand-in: renew, fail, delay and resend by hand",
     }
     table = Table(title="press-revenue is running", title_justify="left", header_style="bold")

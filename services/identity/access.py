@@ -1,44 +1,70 @@
-"""Who is at this request: the staff cookie, the caller's network, the roles a page needs."""
+"""Who is at this request: the staff cookie, the caller's network and device, the roles a page needs."""
 
 from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from services.identity.authenticators.rules import network_of
-from services.identity.sessions.rules import LIFETIME, origin_of
-from services.identity.sessions.service import Current, SessionService, Visitor
+from services.identity.sessions.rules import LIFETIME, is_fresh, location, origin_of, safe_next
+from services.identity.sessions.service import Begun, Current, SessionService
 from services.identity.settings import IdentitySettings
+from services.identity.step_up import StepUp
+from services.identity.visitor import Visitor
 from shared.audit import Actor, known_as
 from shared.auth.roles import Role
+from shared.clock import Clock
 from shared.errors import ForbiddenError
-from shared.web.csrf import FormTokens
-from shared.web.staff import STAFF_COOKIE, SignInRequiredError
+from shared.web import Pages
+from shared.web.csrf import FORM_FIELD, FormTokens
+from shared.web.staff import STAFF_COOKIE, AnsweredError, SignInRequiredError
 from shared.web.visitor import caller_address
+
+DEVICE_COOKIE = "press_device"
+DEVICE_SECONDS = 400 * 86_400
+CONFIRM_FIELD = "confirm"
 
 
 class Access:
     """What every page of identity asks first."""
 
     def __init__(
-        self, sessions: SessionService, form_tokens: FormTokens, settings: IdentitySettings
+        self,
+        sessions: SessionService,
+        step_up: StepUp,
+        pages: Pages,
+        form_tokens: FormTokens,
+        settings: IdentitySettings,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
+        self._step_up = step_up
+        self._pages = pages
         self._forms = form_tokens
         self._settings = settings
+        self._clock = clock
         self._secure = settings.deployed
         self._own_origin = origin_of(settings.identity_url)
 
     def visitor(self, request: Request) -> Visitor:
         address = caller_address(request, self._settings.hops)
         agent = request.headers.get("user-agent", "")
-        return Visitor(network_of(address), "".join(c for c in agent if c.isprintable()))
+        return Visitor(
+            network_of(address),
+            "".join(c for c in agent if c.isprintable()),
+            request.cookies.get(DEVICE_COOKIE, "")[:128],
+        )
 
     @staticmethod
     def token(request: Request) -> str:
         return request.cookies.get(STAFF_COOKIE, "")
+
+    def next(self, wanted: str) -> str:
+        """Where one may go after sign-in."""
+        return safe_next(wanted, self._settings.known_origins())
 
     async def current(self, request: Request) -> Current | None:
         current = await self._sessions.current(self.token(request))
@@ -47,25 +73,78 @@ class Access:
         return current
 
     async def signed_in(self, request: Request) -> Current:
-        """Also with a one-time password: only the account page may use this."""
+        """Also a pending session: only the pages of its steps may use this."""
         current = await self.current(request)
         if current is None:
-            path = request.url.path if request.method == "GET" else "/"
-            raise SignInRequiredError(f"/sign-in?{urlencode({'next': path})}")
+            raise SignInRequiredError(f"/sign-in?{urlencode({'next': self._back(request)})}")
         return current
 
     async def page(self, request: Request) -> Current:
-        """A member of staff whose password is their own."""
+        """A member of staff for whom nothing is due any more."""
         current = await self.signed_in(request)
-        if current.must_change_password:
-            raise SignInRequiredError("/account")
+        if current.due is not None:
+            raise SignInRequiredError(location(current.due, self._back(request)))
         return current
 
-    async def administrator(self, request: Request, agency: str) -> Current:
-        """404 for another agency, 403 without the role."""
+    @staticmethod
+    def _back(request: Request) -> str:
+        if request.method != "GET":
+            return "/"
+        return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+    async def administrator(self, request: Request, agency: str, *, fresh: bool = False) -> Current:
+        """404 for another agency, 403 without the role; ``fresh``: who has just proved to be themselves."""
         current = await self.page(request)
         current.principal.require(agency, Role.ADMIN)
+        if fresh:
+            await self.require_fresh(request, current)
         return current
+
+    async def require_fresh(self, request: Request, current: Current) -> None:
+        """Raises :class:`AnsweredError` when the last proof is older than ten minutes.
+
+        The page that answers it sends the same form again, with the proof in ``confirm``: nothing typed is lost.
+        """
+        if is_fresh(current.authenticated_at, self._clock.now()):
+            return
+        form = await request.form()
+        fields = tuple(
+            (name, value)
+            for name, value in form.multi_items()
+            if name not in (CONFIRM_FIELD, FORM_FIELD) and not isinstance(value, UploadFile)
+        )
+        typed = form.get(CONFIRM_FIELD)
+        if not isinstance(typed, str):
+            raise await self._question(request, current, fields)
+        problem = await self._step_up.confirm(current, typed, self.visitor(request))
+        if problem is not None:
+            raise await self._question(request, current, fields, problem)
+
+    async def _question(
+        self,
+        request: Request,
+        current: Current,
+        fields: tuple[tuple[str, str], ...],
+        problem: str = "",
+    ) -> AnsweredError:
+        """The page that asks for the proof and sends the same form again, with the proof in ``confirm``."""
+        return AnsweredError(
+            self._pages.render(
+                request,
+                "confirm.html",
+                200 if request.method == "GET" else 403,
+                current=current,
+                code=await self._step_up.asks_for_code(current),
+                action=request.url.path,
+                fields=fields,
+                problem=problem,
+            )
+        )
+
+    async def ask_to_confirm(self, request: Request, current: Current, next: str) -> None:
+        """For a page: raises :class:`AnsweredError` unless the last proof is fresh."""
+        if not is_fresh(current.authenticated_at, self._clock.now()):
+            raise await self._question(request, current, (("next", next),))
 
     async def verify_form(self, request: Request) -> None:
         """The form's token. Before sign-in there is no session to bind it to, so the origin counts as well."""
@@ -75,11 +154,26 @@ class Access:
             raise ForbiddenError("This request came from another site", slug="cross-site-request")
         await self._forms.verify(request)
 
-    def set_cookie(self, answer: Response, token: str) -> None:
+    def enter(self, answer: Response, begun: Begun) -> Response:
+        """The cookies of a session under way."""
+        self._set(answer, STAFF_COOKIE, begun.token, int(LIFETIME.total_seconds()))
+        if begun.device is not None:
+            answer.set_cookie(
+                DEVICE_COOKIE,
+                begun.device,
+                max_age=DEVICE_SECONDS,
+                path="/",
+                secure=self._secure,
+                httponly=True,
+                samesite="lax",
+            )
+        return answer
+
+    def _set(self, answer: Response, name: str, value: str, seconds: int) -> None:
         answer.set_cookie(
-            STAFF_COOKIE,
-            token,
-            max_age=int(LIFETIME.total_seconds()),
+            name,
+            value,
+            max_age=seconds,
             path="/",
             domain=self._settings.staff_cookie_domain or None,
             secure=self._secure,

@@ -8,20 +8,19 @@ from fastapi import Request
 
 from services.identity.access import Access
 from services.identity.accounts import pages as account_pages
-from services.identity.accounts.adapters.hasher import Argon2Hasher
-from services.identity.accounts.service import AccountService
-from services.identity.authenticators.service import PasswordAuthenticator
+from services.identity.composition import assemble
+from services.identity.factors import pages as factor_pages
+from services.identity.invitations import pages as invitation_pages
 from services.identity.keys import pages as key_pages
-from services.identity.keys.service import KeyService
 from services.identity.sessions import api as introspection
 from services.identity.sessions import pages as session_pages
 from services.identity.sessions.rules import origin_of
-from services.identity.sessions.service import SessionService
 from services.identity.settings import IdentitySettings
 from shared.audit import pages as audit_pages
 from shared.audit.loop import audit_loop
 from shared.auth import StaffPrincipal
 from shared.loops import Loop, every
+from shared.mail.pages import outbox_router
 from shared.process import Process
 from shared.web import WebParts
 
@@ -30,46 +29,40 @@ HOUSEKEEPING_SECONDS = 600.0
 MAX_BODY_BYTES = 64 * 1024
 
 
-def hasher_for(settings: IdentitySettings) -> Argon2Hasher:
-    return Argon2Hasher(
-        time_cost=settings.argon2_time_cost,
-        memory_kib=settings.argon2_memory_kib,
-        parallelism=settings.argon2_parallelism,
-        concurrency=settings.sign_in_concurrency,
-    )
-
-
 def web(process: Process[IdentitySettings]) -> WebParts:
     """The parts of the web process."""
     settings, database, clock = process.settings, process.database, process.clock
-    hasher = hasher_for(settings)
-    authenticator = PasswordAuthenticator(
-        database, hasher, clock, settings.network_failures_allowed
-    )
-    sessions = SessionService(database, clock, authenticator)
-    accounts = AccountService(database, clock, hasher, authenticator)
-    keys = KeyService(database, clock)
+    parts = assemble(settings, database, clock)
     pages = process.pages(FOLDER, audit_pages.FOLDER)
-    access = Access(sessions, process.forms, settings)
+    access = Access(parts.sessions, parts.step_up, pages, process.forms, settings, clock)
 
     async def member(request: Request) -> StaffPrincipal:
         return (await access.page(request)).principal
 
     return WebParts(
         routers=(
-            introspection.router(sessions, keys, settings.internal_keys()),
-            session_pages.sign_in_router(access, sessions, pages, settings, clock),
+            introspection.router(parts.sessions, parts.keys, settings.internal_keys()),
+            session_pages.sign_in_router(access, parts.sessions, pages, clock),
             session_pages.home_router(access, pages, database, settings),
-            session_pages.account_router(access, sessions, accounts, pages),
-            key_pages.router(access, keys, pages, database, clock),
-            account_pages.router(access, accounts, pages, database),
+            session_pages.account_router(
+                access, parts.sessions, parts.passwords, parts.factors, pages
+            ),
+            factor_pages.router(access, parts.factors, pages),
+            invitation_pages.router(access, parts.invitations, pages),
+            key_pages.router(access, parts.keys, pages, database, clock),
+            account_pages.router(access, parts.accounts, parts.invitations, pages, database),
             audit_pages.audit_router(audit_pages.AuditDesk(database, clock, pages, member)),
+            *(
+                [outbox_router(pages, database)]
+                if settings.environment in ("local", "test")
+                else []
+            ),
         ),
         checks={"database": database.ping},
         loops=(
             Loop(
                 "identity-housekeeping",
-                every(HOUSEKEEPING_SECONDS, sessions.housekeeping),
+                every(HOUSEKEEPING_SECONDS, parts.sessions.housekeeping),
                 limit_seconds=HOUSEKEEPING_SECONDS + 60,
             ),
             audit_loop(database, clock, "identity"),

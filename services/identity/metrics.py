@@ -6,7 +6,7 @@ from shared.telemetry.families import Counter
 
 SIGN_INS = Counter(
     "press_identity_sign_ins_total",
-    "Sign-in attempts by outcome: ok, refused, locked, network_limited",
+    "Tries of passwords and codes by outcome: ok, refused, locked, network_limited",
     ["outcome"],
 )
 INTROSPECTIONS = Counter(

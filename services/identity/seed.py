@@ -9,17 +9,18 @@ from uuid import UUID, uuid5
 import structlog
 
 from services.identity.accounts import repository as accounts
-from services.identity.accounts.adapters.hasher import PasswordHasher
 from services.identity.accounts.models import Account
-from services.identity.accounts.rules import (
-    PASSWORDS_REMEMBERED,
-    normalise_password,
-    password_problem,
-)
-from services.identity.app import hasher_for
+from services.identity.accounts.rules import is_administrator
+from services.identity.composition import hasher_for
+from services.identity.factors import repository as factors
+from services.identity.factors.adapters.seal import Seal
+from services.identity.factors.models import TotpFactor
 from services.identity.keys import repository as keys
 from services.identity.keys.rules import key_id_of
 from services.identity.keys.service import Issuer, store_key
+from services.identity.passwords.adapters.hasher import PasswordHasher
+from services.identity.passwords.rules import normalise_password, password_problem
+from services.identity.passwords.service import set_password
 from services.identity.settings import IdentitySettings
 from shared import audit
 from shared.agencies import read_agencies, save_agencies
@@ -75,6 +76,8 @@ async def seed(database: Database, settings: IdentitySettings) -> None:
         return
     if settings.demo_password:
         await _seed_accounts(database, settings.demo_password, hasher_for(settings), now)
+        if settings.demo_totp_secret:
+            await _seed_apps(database, settings, now)
     if settings.demo_site_key:
         async with database.transaction() as session:
             await _seed_site_key(session, settings.demo_site_key, now)
@@ -92,7 +95,7 @@ async def _seed_accounts(
             known = await accounts.by_email(reading, email)
         if known is not None:
             # Again and again the same start: the demo never falls asleep and keeps its password.
-            if not await hasher.verify(known.password_hash, chosen):
+            if not await hasher.verify(known.password_hash or "", chosen):
                 await _set_password(database, known.id, await hasher.hash(chosen), now)
             async with database.transaction() as session:
                 await accounts.touch(session, known.id, now)
@@ -107,9 +110,7 @@ async def _set_password(
     async with database.transaction() as session:
         account = await accounts.lock(session, account_id)
         assert account is not None
-        account.password_hash, account.password_changed_at = password_hash, now
-        account.one_time_until = None
-        await accounts.remember_hash(session, account_id, password_hash, now, PASSWORDS_REMEMBERED)
+        await set_password(session, account, password_hash, now)
 
 
 async def _create(
@@ -125,14 +126,14 @@ async def _create(
             id=new_id(),
             email=email,
             name=name,
-            password_hash=password_hash,
-            password_changed_at=now,
+            # Whoever works for several agencies from the start (the governing body) is at home at none.
+            home_agency=next(iter(roles)) if len(roles) == 1 else None,
             created_at=now,
             last_active_at=now,
         )
         session.add(account)
         await session.flush()
-        await accounts.remember_hash(session, account.id, password_hash, now, PASSWORDS_REMEMBERED)
+        await set_password(session, account, password_hash, now)
         for agency, held in sorted(roles.items()):
             await accounts.set_roles(session, account.id, agency, held)
             await audit.record(
@@ -145,6 +146,23 @@ async def _create(
                 after={"roles": list(held)},
                 actor=SEED,
             )
+
+
+async def _seed_apps(database: Database, settings: IdentitySettings, now: datetime) -> None:
+    """The demo's administrators have an authenticator app whose secret the local start shows."""
+    seal = Seal(settings.sealing_keys)
+    for email, _, roles in DEMO_ACCOUNTS:
+        if not is_administrator(roles):
+            continue
+        async with database.transaction() as session:
+            account = await accounts.by_email(session, email)
+            assert account is not None
+            if await factors.lock(session, account.id) is None:
+                sealed = seal.close(settings.demo_totp_secret)
+                await factors.replace(
+                    session,
+                    TotpFactor(account_id=account.id, secret=sealed, last_step=0, created_at=now),
+                )
 
 
 async def _seed_site_key(session: Session, key: str, now: datetime) -> None:

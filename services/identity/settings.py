@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import ClassVar
 
 from pydantic import Field, field_validator
@@ -9,7 +10,7 @@ from pydantic import Field, field_validator
 from shared.mail import MailSettings
 from shared.settings import COUNTS_CALLERS
 from shared.sites import is_public_suffix
-from shared.startup.rules import DEPLOYED, LOCAL, PRODUCTION, Check, Duty, host_of, weak
+from shared.startup.rules import DEPLOYED, LOCAL, PRODUCTION, SERVING, Check, Duty, host_of, weak
 
 # OWASP's smallest argon2id parameters: production refuses to run below them.
 MIN_MEMORY_KIB = 19_456
@@ -32,6 +33,12 @@ class IdentitySettings(MailSettings):
 
     CHECKS: ClassVar[tuple[Check, ...]] = (
         *COUNTS_CALLERS,
+        Check(
+            "FACTOR_KEYS",
+            lambda s: any(weak(key.strip()) for key in s.factor_keys.split(",")),
+            "one key or more, newest first, separated by commas, each 24 characters or more",
+            duties=SERVING,
+        ),
         Check(
             "IDENTITY_INTERNAL_KEYS",
             lambda s: not s.internal_keys() or any(weak(key) for key in s.internal_keys().values()),
@@ -69,6 +76,7 @@ class IdentitySettings(MailSettings):
             f"{MAX_NETWORK_FAILURES} or less",
         ),
         Check("DEMO_PASSWORD", lambda s: bool(s.demo_password), "empty", where=PRODUCTION),
+        Check("DEMO_TOTP_SECRET", lambda s: bool(s.demo_totp_secret), "empty", where=PRODUCTION),
         Check("DEMO_SITE_KEY", lambda s: bool(s.demo_site_key), "empty", where=PRODUCTION),
     )
 
@@ -90,10 +98,21 @@ class IdentitySettings(MailSettings):
         default=2, ge=1, le=32, description="Password checks a process runs at the same time."
     )
     network_failures_allowed: int = Field(
-        default=50, ge=5, le=10_000, description="Failed sign-ins per network in 15 minutes."
+        default=50,
+        ge=5,
+        le=1_000,
+        description="Failed sign-ins of unknown devices per network in 15 minutes; beyond it they are slowed down.",
     )
     demo_password: str = Field(
         default="", description="Password of the demo accounts (refused in production)."
+    )
+    factor_keys: str = Field(
+        default="",
+        description="Keys that seal the secrets of authenticator apps, newest first, separated by commas.",
+    )
+    demo_totp_secret: str = Field(
+        default="",
+        description="Authenticator secret of the demo's administrators (refused in production).",
     )
     demo_site_key: str = Field(
         default="", description="Service key of the sample news site (refused in production)."
@@ -113,7 +132,12 @@ class IdentitySettings(MailSettings):
         return self.identity_url
 
     def secrets(self) -> tuple[str, ...]:
-        return (*super().secrets(), *self.internal_keys().values())
+        return (*super().secrets(), self.factor_keys, *self.internal_keys().values())
+
+    @property
+    def sealing_keys(self) -> str:
+        """On a developer's machine they are derived, so that nothing needs to be set."""
+        return self.factor_keys or hashlib.sha256(self.form_token_secret.encode()).hexdigest()
 
     def internal_keys(self) -> dict[str, str]:
         """Keys by name; on a developer's machine the shared key alone is enough."""

@@ -18,6 +18,19 @@ class Action(StrEnum):
     SESSION_ENDED = "session-ended"
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a name)
     PASSWORD_RESET = "password-reset"  # noqa: S105 (a name)
+    PASSWORD_RESET_MAILED = "password-reset-mailed"  # noqa: S105 (a name)
+    BREAK_GLASS = "break-glass"
+    SIGN_IN_BEGUN = "sign-in-begun"
+    CONFIRMED = "confirmed"
+    FACTOR_ENROLLED = "factor-enrolled"
+    FACTOR_REMOVED = "factor-removed"
+    FACTOR_RESET = "factor-reset"
+    RECOVERY_CODES_MADE = "recovery-codes-made"
+    RECOVERY_CODE_USED = "recovery-code-used"
+    SUBJECT_LINKED = "subject-linked"
+    INVITED = "invited"
+    INVITATION_WITHDRAWN = "invitation-withdrawn"
+    INVITATION_ACCEPTED = "invitation-accepted"
     ACCOUNT_CREATED = "account-created"
     ACCOUNT_DISABLED = "account-disabled"
     ACCOUNT_ENABLED = "account-enabled"
@@ -66,6 +79,19 @@ WORDS: dict[Action, str] = {
     Action.SESSION_ENDED: "Session ended",
     Action.PASSWORD_CHANGED: "Password changed",
     Action.PASSWORD_RESET: "Password reset",
+    Action.PASSWORD_RESET_MAILED: "Link for a new password mailed",
+    Action.BREAK_GLASS: "Let in by the operator",
+    Action.SIGN_IN_BEGUN: "Sign-in begun",
+    Action.CONFIRMED: "Proved again who they are",
+    Action.FACTOR_ENROLLED: "Authenticator app set up",
+    Action.FACTOR_REMOVED: "Authenticator app given up",
+    Action.FACTOR_RESET: "Second step reset",
+    Action.RECOVERY_CODES_MADE: "Recovery codes made",
+    Action.RECOVERY_CODE_USED: "Recovery code used",
+    Action.SUBJECT_LINKED: "Account of another provider linked",
+    Action.INVITED: "Invited",
+    Action.INVITATION_WITHDRAWN: "Invitation withdrawn",
+    Action.INVITATION_ACCEPTED: "Invitation accepted",
     Action.ACCOUNT_CREATED: "Account created",
     Action.ACCOUNT_DISABLED: "Account disabled",
     Action.ACCOUNT_ENABLED: "Account enabled",

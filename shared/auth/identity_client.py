@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,12 +28,17 @@ CACHE_SIZE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class StaffPrincipal:
-    """A signed-in member of staff. ``roles`` by agency."""
+    """A signed-in member of staff. ``roles`` by agency.
+
+    ``authenticated_at``: when they last proved who they are (UTC); ``factors``: how, in this session.
+    """
 
     account_id: UUID
     email: str
     name: str
     roles: dict[str, frozenset[str]] = field(default_factory=dict)
+    authenticated_at: datetime | None = None
+    factors: frozenset[str] = frozenset()
 
     @property
     def agencies(self) -> tuple[str, ...]:
@@ -79,11 +85,14 @@ class IdentityClient:
         self._staff: OrderedDict[bytes, tuple[float, StaffPrincipal | None]] = OrderedDict()
         self._keys: OrderedDict[bytes, tuple[float, KeyPrincipal | None]] = OrderedDict()
 
-    async def staff(self, session_token: str) -> StaffPrincipal | None:
-        """Who this session is, or None when it has ended. Raises :class:`UnavailableError`."""
+    async def staff(self, session_token: str, *, ask: bool = False) -> StaffPrincipal | None:
+        """Who this session is, or None when it has ended; ``ask``: whatever is remembered.
+
+        Raises :class:`UnavailableError`.
+        """
         digest, now = _digest(session_token), time.monotonic()
         cached = self._staff.get(digest)
-        if cached and now - cached[0] < STAFF_CACHE_SECONDS:
+        if not ask and cached and now - cached[0] < STAFF_CACHE_SECONDS:
             return cached[1]
         body = await self._introspect("sessions", session_token)
         principal = (
@@ -92,6 +101,8 @@ class IdentityClient:
                 body["email"],
                 body["name"],
                 {agency: frozenset(roles) for agency, roles in body["roles"].items()},
+                _instant(body.get("authenticated_at")),
+                frozenset(body.get("factors", ())),
             )
             if body["active"]
             else None
@@ -141,6 +152,11 @@ class IdentityClient:
                 "Sign-in cannot be checked right now", slug="identity-unavailable"
             ) from error
         return body
+
+
+def _instant(told: str | None) -> datetime | None:
+    """None is never fresh: an answer without the instant opens nothing that needs a fresh proof."""
+    return datetime.fromisoformat(told) if told else None
 
 
 def _digest(token: str) -> bytes:

@@ -111,6 +111,7 @@ class Process(Generic[S]):
             self.identity,
             identity_url=self.settings.identity_url,
             own_url=self.settings.url_of(self.service.name),
+            clock=self.clock,
         )
 
     @cached_property

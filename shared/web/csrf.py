@@ -20,6 +20,7 @@ FORM_FIELD = "csrf_token"
 HEADER = "x-csrf-token"
 _DIGITS = 64  # of the token, and of its mask before it
 _UNKEPT = ("password", "secret", "token")  # never written back into a page
+_UNKEPT_NAMES = frozenset({"old", "new", "repeat", "confirm"})  # passwords in identity's forms
 _MOST_KEPT = 100_000  # characters
 
 
@@ -59,7 +60,9 @@ def _kept(form: FormData) -> tuple[tuple[str, str], ...]:
     for name, value in form.multi_items():
         if name == FORM_FIELD:
             continue
-        if not isinstance(value, str) or any(word in name.lower() for word in _UNKEPT):
+        if not isinstance(value, str) or name in _UNKEPT_NAMES:
+            return ()
+        if any(word in name.lower() for word in _UNKEPT):
             return ()
         fields.append((name, value))
     return tuple(fields) if sum(len(value) for _, value in fields) <= _MOST_KEPT else ()

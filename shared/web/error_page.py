@@ -156,3 +156,47 @@ def error_page(
     if stale:
         stale.forms.keep(request, answer)
     return answer
+
+
+_CONFIRM_WORDS = {
+    "vi": (
+        "Hãy xác nhận đó là bạn",
+        "Việc này cần bạn vừa xác nhận danh tính. Những gì đã nhập vẫn được giữ.",
+        "1. Xác nhận (mở trong thẻ mới)",
+        "2. Đã xác nhận: tiếp tục",
+    ),
+    "en": (
+        "Confirm that it is you",
+        "This needs a fresh proof of who you are. What you typed is kept.",
+        "1. Confirm (opens a new tab)",
+        "2. Confirmed: go on",
+    ),
+}
+
+
+def confirmation_page(
+    request: Request, location: str, fields: tuple[tuple[str, str], ...]
+) -> HTMLResponse:
+    """A form that needs a fresh proof: all that was sent waits here, while identity asks in another tab."""
+    language = request_language(request)
+    title, hint, first, second = _CONFIRM_WORDS[language]
+    hidden = Markup("").join(
+        Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
+        for name, value in fields
+    )
+    details = Markup(
+        '<p><a href="{}" target="_blank" rel="noopener">{}</a></p>'
+        '<form method="post" action="{}">{}<button type="submit">{}</button></form>'
+    ).format(location, first, request.url.path, hidden, second)
+    html = _PAGE.format(
+        language=language,
+        status="",
+        title=title,
+        hint=hint,
+        details=details,
+        pico=asset_url(request, "/static/assets/pico.classless.min.css"),
+        sheet=asset_url(request, "/static/shared/site.css"),
+        home=_LINKS[language]["home"],
+        home_url=home_of(request),
+    )
+    return HTMLResponse(html, 403, headers={"Cache-Control": "private, no-store"})

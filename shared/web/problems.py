@@ -21,8 +21,8 @@ from shared.errors import (
     ProblemError,
     UnavailableError,
 )
-from shared.web.error_page import error_page, wants_page
-from shared.web.staff import SignInRequiredError
+from shared.web.error_page import confirmation_page, error_page, wants_page
+from shared.web.staff import AnsweredError, FreshSignInRequiredError, SignInRequiredError
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -62,6 +62,18 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SignInRequiredError)
     async def _sign_in(_request: Request, error: SignInRequiredError) -> Response:
         return RedirectResponse(error.location, status_code=303)
+
+    @app.exception_handler(FreshSignInRequiredError)
+    async def _confirm(request: Request, error: FreshSignInRequiredError) -> Response:
+        if not wants_page(request):
+            return problem_response(error, request.url.path)
+        if error.fields is None:
+            return RedirectResponse(error.location, status_code=303)
+        return confirmation_page(request, error.location, error.fields)
+
+    @app.exception_handler(AnsweredError)
+    async def _answered(_request: Request, error: AnsweredError) -> Response:
+        return error.answer
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.audit.caller import Actor, known_as
 from shared.auth import IdentityClient, KeyPrincipal, StaffPrincipal
+from shared.clock import Clock, SystemClock
 from shared.errors import ProblemError, UnauthorizedError
 from shared.web.middleware import allow_form_targets
 
 STAFF_COOKIE = "press_staff"
+FRESH = timedelta(minutes=10)
 
 
 class SignInRequiredError(ProblemError):
@@ -24,10 +28,41 @@ class SignInRequiredError(ProblemError):
         self.location = location
 
 
+class FreshSignInRequiredError(ProblemError):
+    """An act of weight needs somebody who proved who they are within ten minutes.
+
+    ``location`` is identity's page that asks for it. A page that was only looked at leads there and back; a form is
+    answered with a page that keeps what was sent and sends it again (``shared.web.problems``).
+    """
+
+    status, slug, title = 403, "fresh-sign-in-required", "Confirm that it is you first"
+
+    def __init__(self, location: str, fields: tuple[tuple[str, str], ...] | None) -> None:
+        super().__init__()
+        self.location = location
+        self.fields = fields
+
+
+class AnsweredError(Exception):
+    """A guard has the whole answer already: a page that asks for something first."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class StaffAccess:
     """``page`` for pages (redirects to sign-in), ``staff`` and ``staff_or_key`` for APIs (401)."""
 
-    def __init__(self, identity: IdentityClient, *, identity_url: str, own_url: str) -> None:
+    def __init__(
+        self,
+        identity: IdentityClient,
+        *,
+        identity_url: str,
+        own_url: str,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
         self._identity = identity
         self._identity_url = identity_url.rstrip("/")
         self._identity_origin = "{0.scheme}://{0.netloc}".format(urlsplit(identity_url.lower()))
@@ -39,13 +74,9 @@ class StaffAccess:
         allow_form_targets(request.scope, [self._identity_origin])
         principal = await self._session(request)
         if principal is None:
-            query = f"?{request.url.query}" if request.url.query else ""
-            back = (
-                f"{self._own_url}{request.url.path}{query}"
-                if request.method == "GET"
-                else (self._own_url)
+            raise SignInRequiredError(
+                f"{self._identity_url}/sign-in?{urlencode({'next': self._back(request)})}"
             )
-            raise SignInRequiredError(f"{self._identity_url}/sign-in?{urlencode({'next': back})}")
         request.state.staff = principal
         return principal
 
@@ -55,6 +86,42 @@ class StaffAccess:
         if principal is None:
             raise UnauthorizedError
         return principal
+
+    async def require_fresh(self, request: Request) -> StaffPrincipal:
+        """Who has proved who they are within ten minutes: for high-value acts, after ``page`` or ``staff``.
+
+        Raises :class:`FreshSignInRequiredError`, :class:`UnauthorizedError`.
+        """
+        principal = await self._session(request)
+        if principal is not None and not self._is_fresh(principal):
+            token = request.cookies.get(STAFF_COOKIE, "")
+            principal = await self._identity.staff(token, ask=True)  # they may just have done so
+        if principal is None:
+            raise UnauthorizedError
+        if self._is_fresh(principal):
+            return principal
+        fields = None
+        if request.method == "POST":
+            form = await request.form()
+            fields = tuple(
+                (name, value) for name, value in form.multi_items() if isinstance(value, str)
+            )
+        raise FreshSignInRequiredError(
+            f"{self._identity_url}/confirm?{urlencode({'next': self._back(request)})}", fields
+        )
+
+    def _is_fresh(self, principal: StaffPrincipal) -> bool:
+        at = principal.authenticated_at
+        return at is not None and self._clock.now() - at < FRESH
+
+    def _back(self, request: Request) -> str:
+        """Where to come back to: the page itself; after a form the service's own front page."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return (
+            f"{self._own_url}{request.url.path}{query}"
+            if request.method == "GET"
+            else self._own_url
+        )
 
     async def key(self, request: Request) -> KeyPrincipal:
         """The service key in ``Authorization: Bearer``. Raises :class:`UnauthorizedError`."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pyotp
 import pytest
 import uvicorn
 from playwright.async_api import BrowserContext, Page, expect
@@ -18,7 +19,13 @@ from services.identity.process import IDENTITY
 from services.identity.seed import seed
 from shared.database import Database
 from shared.process import application
-from tests.fixtures.identity import ADMIN, PASSWORD, prepare_template, settings_for
+from tests.fixtures.identity import (
+    ADMIN,
+    PASSWORD,
+    TOTP_SECRET,
+    prepare_template,
+    settings_for,
+)
 
 KEEP = os.environ.get("PRESS_SCREENSHOTS")
 
@@ -88,6 +95,11 @@ async def walk_through(context: BrowserContext, url: str, device: str) -> None:
     await page.get_by_label("Địa chỉ e-mail").fill(ADMIN)
     await page.get_by_label("Mật khẩu").fill(PASSWORD)
     await page.get_by_role("button", name="Đăng nhập").click()
+    await expect(page.get_by_role("heading", name="Bước thứ hai")).to_be_visible()
+    await shot(page, f"{device}-second-step")
+    await fits(page)
+    await page.get_by_label("Mã").fill(pyotp.TOTP(TOTP_SECRET).now())
+    await page.get_by_role("button", name="Đăng nhập").click()
     await expect(page).to_have_url(f"{url}/keys/bao-hung-yen")
     await page.get_by_label("Tên").fill("Máy chủ trang báo")
     await page.get_by_label("Lấy quảng cáo").check()
@@ -122,3 +134,77 @@ async def test_staff_sign_in_make_a_key_and_leave_on_a_phone(url, phone):
 
 async def test_staff_sign_in_make_a_key_and_leave_on_a_desktop(url, desktop):
     await walk_through(desktop, url, "desktop")
+
+
+async def sign_in_as_administrator(page: Page, address: str) -> None:
+    await page.goto(address)
+    await page.get_by_label("Địa chỉ e-mail").fill(ADMIN)
+    await page.get_by_label("Mật khẩu").fill(PASSWORD)
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await page.get_by_label("Mã").fill(pyotp.TOTP(TOTP_SECRET).now())
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await expect(page).to_have_url(address)
+
+
+async def test_from_an_invitation_to_password_app_and_the_page_one_wanted(url, desktop, phone):
+    """An administrator invites a second one, who comes by the mail's link, on a phone."""
+    admin = await desktop.new_page()
+    accounts = f"{url}/accounts/bao-hung-yen"
+    await sign_in_as_administrator(admin, accounts)
+    form = admin.locator("section", has=admin.get_by_role("heading", name="Mời người mới"))
+    await form.get_by_label("Địa chỉ e-mail").fill("lan.anh@bao-hung-yen.example")
+    await form.get_by_label("Tên").fill("Lan Anh")
+    await form.get_by_label("Quản trị viên").check()
+    await form.get_by_role("button", name="Gửi lời mời").click()
+    await expect(admin.get_by_role("status")).to_contain_text("Lời mời đã được gửi")
+    await shot(admin, "desktop-invited")
+    await admin.goto(f"{url}/dev/mail")
+    await shot(admin, "desktop-mail")
+    link = await admin.locator(".mail-body a").first.get_attribute("href")
+    assert link is not None and link.startswith(f"{url}/invitation?token=")
+
+    page = await phone.new_page()
+    complaints: list[str] = []
+    page.on(
+        "console", lambda m: complaints.append(m.text) if "Content Security" in m.text else None
+    )
+    await page.goto(link)
+    await shot(page, "phone-invitation")
+    await fits(page)
+    await page.get_by_label("Mật khẩu mới", exact=True).fill("baohungyen2026")
+    await page.get_by_label("Nhập lại mật khẩu mới").fill("baohungyen2026")
+    await page.get_by_role("button", name="Chấp nhận").click()
+    await expect(page.get_by_role("alert")).to_contain_text("dễ đoán")
+    await shot(page, "phone-invitation-common")
+    await page.get_by_label("Mật khẩu mới", exact=True).fill("nhãn lồng tháng tám")
+    await page.get_by_label("Nhập lại mật khẩu mới").fill("nhãn lồng tháng tám")
+    await page.get_by_role("button", name="Chấp nhận").click()
+    await expect(page.get_by_role("heading", name="Cài ứng dụng xác thực")).to_be_visible()
+    await shot(page, "phone-enrol")
+    await fits(page)
+    secret = (await page.locator(".secret code").inner_text()).replace("-", "").upper()
+    await page.get_by_label("Mã").fill(pyotp.TOTP(secret).now())
+    await page.get_by_role("button", name="Tiếp tục").click()
+    await expect(page.get_by_role("heading", name="Mã khôi phục")).to_be_visible()
+    recovery = await page.locator(".codes code").first.inner_text()
+    await shot(page, "phone-recovery-codes")
+    await fits(page)
+    await page.get_by_role("button", name="Tôi đã cất giữ: tiếp tục").click()
+    await expect(page.get_by_role("heading", name="Xin chào, Lan Anh")).to_be_visible()
+    await page.goto(f"{url}/account")
+    await shot(page, "phone-own-account")
+    await fits(page)
+    await page.goto(accounts)
+    await shot(page, "phone-accounts-list")
+    await fits(page)
+    await page.get_by_role("button", name="Đăng xuất").click()
+
+    deep = f"{url}/keys/bao-hung-yen?from=mail"
+    await page.goto(deep)
+    await page.get_by_label("Địa chỉ e-mail").fill("lan.anh@bao-hung-yen.example")
+    await page.get_by_label("Mật khẩu").fill("nhãn lồng tháng tám")
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await page.get_by_label("Mã").fill(recovery)
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await expect(page).to_have_url(deep)
+    assert complaints == []

@@ -32,7 +32,17 @@ from tests.fixtures.identity import (
 
 AGENCY, OTHER = "bao-hung-yen", "dai-song-hong"
 KEY_ON_PAGE = re.compile(r"prk_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
-OPEN_ROUTES = {"/sign-in", "/sign-out", "/healthz", "/readyz", "/metrics", "/openapi.json"}
+OPEN_ROUTES = {
+    "/invitation",
+    "/invitation/password",
+    "/dev/mail",
+    "/sign-in",
+    "/sign-out",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+}
 
 
 @pytest.fixture
@@ -61,6 +71,7 @@ def filled(path: str, agency: str = AGENCY) -> str:
         "agency": agency,
         "account_id": str(uuid4()),
         "session_id": str(uuid4()),
+        "invitation_id": str(uuid4()),
         "key_id": "demosite",
     }
     return path.format(**values)
@@ -88,7 +99,7 @@ async def test_every_route_is_closed_without_credentials(identity):
         )
         if path.startswith("/internal/"):
             assert answer.status_code == 401, (method, path, answer.text)
-        elif path == "/account/password":
+        elif path in ("/account/password", "/sign-in/password"):
             assert answer.status_code in (303, 422), (method, path)
         else:
             assert answer.status_code == 303, (method, path, answer.text)
@@ -156,7 +167,7 @@ async def test_another_agencys_account_or_key_is_404_even_under_ones_own_agency(
             text("UPDATE service_key SET agency = :other WHERE id = 'demosite'"), {"other": OTHER}
         )
     admin = await identity.signed_in(ADMIN)
-    for action in ("roles", "reset", "disable", "enable", "unlock"):
+    for action in ("roles", "reset", "hand-out", "factor", "disable", "enable", "unlock"):
         answer = await admin.post(f"/accounts/{AGENCY}/{stranger}/{action}", roles="admin")
         assert answer.status_code == 404, action
     for action in ("rotate", "revoke"):
@@ -267,7 +278,7 @@ async def test_after_rotation_both_keys_work_for_a_day(identity):
     assert (await identity.key_of(fresh))["active"] is True
 
 
-async def new_account(admin, email: str, **fields: object) -> httpx.Response:
+async def invite(admin, email: str, **fields: object) -> httpx.Response:
     return await admin.post(
         f"/accounts/{AGENCY}", **({"email": email, "name": "Người mới", "roles": "seller"} | fields)
     )
@@ -281,46 +292,19 @@ async def account_id(identity, email: str) -> str:
         return str(found.scalar_one())
 
 
-async def test_a_new_member_changes_the_one_time_password_before_anything_opens(identity):
-    admin = await identity.signed_in(ADMIN)
-    answer = await new_account(admin, "moi@bao-hung-yen.example")
-    assert answer.status_code == 201
+async def one_time_password(identity, admin, email: str) -> str:
+    path = f"/accounts/{AGENCY}/{await account_id(identity, email)}/hand-out"
+    answer = await admin.post(path)
+    assert answer.status_code == 201, answer.text
     [password] = set(re.findall(r"(?:[a-zA-Z2-9]{4}-){3}[a-zA-Z2-9]{4}(?=</code>)", answer.text))
-    member = identity.browser()
-    assert (await member.sign_in("moi@bao-hung-yen.example", password)).status_code == 303
-    assert (await member.http.get("/")).headers["location"] == "/account"
-    assert (await identity.session_of(member.token)) == {"active": False}
-    changed = await member.post(
-        "/account/password", old=password, new="nhãn lồng tháng tám", repeat="nhãn lồng tháng tám"
-    )
-    assert changed.status_code == 303
-    assert (await identity.session_of(member.token))["roles"] == {AGENCY: ["seller"]}
-    assert (await member.http.get("/")).status_code == 200
+    return password
 
 
 async def test_a_one_time_password_ends_after_a_week(identity):
     admin = await identity.signed_in(ADMIN)
-    answer = await new_account(admin, "moi@bao-hung-yen.example")
-    [password] = set(re.findall(r"(?:[a-zA-Z2-9]{4}-){3}[a-zA-Z2-9]{4}(?=</code>)", answer.text))
+    password = await one_time_password(identity, admin, SELLER)
     identity.clock.advance(timedelta(days=7))
-    late = await identity.browser().sign_in("moi@bao-hung-yen.example", password)
-    assert late.status_code == 401
-
-
-async def test_somebody_known_elsewhere_gets_roles_here_and_keeps_the_password(identity):
-    admin = await identity.signed_in(ADMIN)
-    answer = await new_account(admin, STRANGER, roles="finance")
-    assert answer.status_code == 200
-    assert "</code>" not in answer.text.split("<h2>")[0]
-    stranger = await identity.signed_in(STRANGER)
-    told = await identity.session_of(stranger.token)
-    assert told["roles"] == {AGENCY: ["finance"], OTHER: ["finance"]}
-    # Shared with another agency: no reset and no disabling from here, only the roles here.
-    shared = await account_id(identity, STRANGER)
-    for action in ("reset", "disable"):
-        assert (await admin.post(f"/accounts/{AGENCY}/{shared}/{action}")).status_code == 403
-    assert (await admin.post(f"/accounts/{AGENCY}/{shared}/roles")).status_code == 303
-    assert (await identity.session_of(stranger.token))["roles"] == {OTHER: ["finance"]}
+    assert (await identity.browser().sign_in(SELLER, password)).status_code == 401
 
 
 async def test_disabling_ends_sessions_and_enabling_lets_in_again(identity):

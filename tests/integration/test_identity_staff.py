@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.identity.accounts.adapters.hasher import Argon2Hasher
+from services.identity.passwords.adapters.hasher import Argon2Hasher
 from services.identity.tables import METADATA
 from shared.database.migrations import migrate, schema_differences
 from tests.fixtures.identity import (
@@ -36,7 +36,8 @@ async def identity(create_database, template_database):
 
 
 def without_form_token(page: str) -> str:
-    return re.sub(r'value="[0-9a-f]{128}"', "", page)
+    """What is told, without the form's token and what was typed oneself."""
+    return re.sub(r'value="[^"]*"', "", page)
 
 
 async def kinds(identity, **where) -> list[str]:
@@ -154,7 +155,7 @@ async def test_unknown_takes_as_long_as_wrong():
 
 
 async def test_thirty_parallel_guesses_get_five_tries_and_then_even_the_right_one_waits(identity):
-    browsers = [identity.browser(f"203.0.113.{n}") for n in range(30)]
+    browsers = [identity.browser("203.0.113.9") for _ in range(30)]
     token = await browsers[0].form_token()
     answers = await asyncio.gather(
         *(
@@ -171,14 +172,14 @@ async def test_thirty_parallel_guesses_get_five_tries_and_then_even_the_right_on
     )
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == [401] * 5 + [429] * 25
-    locked = await identity.browser().sign_in(SELLER)
+    locked = await identity.browser("203.0.113.9").sign_in(SELLER)
     assert locked.status_code == 429
     assert int(locked.headers["retry-after"]) == 15 * 60
     assert "15 phút" in locked.text
     assert (await kinds(identity)).count("sign-in-failed") == 5
     assert "locked-out" in await kinds(identity)
     identity.clock.advance(timedelta(minutes=15))
-    assert (await identity.browser().sign_in(SELLER)).status_code == 303
+    assert (await identity.browser("203.0.113.9").sign_in(SELLER)).status_code == 303
 
 
 async def test_an_unknown_address_is_locked_like_a_known_one(identity):
@@ -198,7 +199,7 @@ async def test_a_success_forgets_the_failures_before_it(identity):
         assert answer.status_code == 401
 
 
-async def test_one_network_is_bounded_over_all_addresses_and_others_go_on(
+async def test_a_network_that_has_failed_often_is_slowed_down_and_others_go_on(
     create_database, template_database
 ):
     async with running_identity(
@@ -208,10 +209,12 @@ async def test_one_network_is_bounded_over_all_addresses_and_others_go_on(
         for n in range(8):
             answer = await attacker.sign_in(f"guess{n}@bao.example", "sprayed password")
             assert answer.status_code == 401
-        assert (await attacker.sign_in(SELLER)).status_code == 429
+        slowed = await attacker.sign_in(SELLER)
+        assert slowed.status_code == 429
+        assert int(slowed.headers["retry-after"]) == 5
         assert (await identity.browser("198.51.100.7").sign_in(SELLER)).status_code == 303
-        identity.clock.advance(timedelta(minutes=15))
-        assert (await attacker.sign_in(SELLER)).status_code == 303
+        identity.clock.advance(timedelta(seconds=5))
+        assert (await attacker.sign_in(SELLER)).status_code == 303, "slowed, never shut"
         assert "network-limited" in await kinds(identity)
 
 

@@ -19,16 +19,23 @@ class DisabledReason(StrEnum):
 
 
 class Account(Base, table=True):
-    """A member of staff. ``one_time_until``: the password was set by somebody else and must be changed."""
+    """A member of staff.
+
+    ``one_time_until``: the password was set by somebody else and must be changed. ``home_agency``: whose
+    administrators look after the account. ``handed_by``: the agency whose administrator handed out a one-time
+    password after the person last proved the address by mail; until that happens again, only this agency's roles work.
+    """
 
     __tablename__ = "account"
 
     id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
     email: str = Field(sa_column=Column(Text, nullable=False, unique=True))
     name: str = Field(sa_column=Column(Text, nullable=False))
-    password_hash: str = Field(sa_column=Column(Text, nullable=False))
+    password_hash: str | None = Field(default=None, sa_column=Column(Text))
     one_time_until: datetime | None = Field(default=None, sa_column=Column(UTCDateTime))
-    password_changed_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
+    password_changed_at: datetime | None = Field(default=None, sa_column=Column(UTCDateTime))
+    home_agency: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("agency.id")))
+    handed_by: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("agency.id")))
     created_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
     last_active_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
     disabled_at: datetime | None = Field(default=None, sa_column=Column(UTCDateTime))

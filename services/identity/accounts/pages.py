@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -11,19 +12,36 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.identity.access import Access
 from services.identity.accounts.rules import ROLE_WORDS
-from services.identity.accounts.service import AccountService, Manager
+from services.identity.accounts.service import AccountService
+from services.identity.invitations.service import InvitationService
 from services.identity.sessions.service import Current
 from shared.agencies import get_agency
 from shared.database import Database
-from shared.errors import ConflictError, ForbiddenError, InvalidInputError
+from shared.errors import ConflictError, ForbiddenError, InvalidInputError, UnavailableError
 from shared.web import Pages
 
 AgencyId = Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Roles = Annotated[list[str] | None, Form(max_length=20)]
+Act = Callable[[str, UUID], Awaitable[None]]
 
 
-def router(access: Access, accounts: AccountService, pages: Pages, database: Database) -> APIRouter:
-    """List, create with a one-time password, roles, disable, enable, reset, unlock."""
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What the form of a new invitation held."""
+
+    email: str = ""
+    name: str = ""
+    roles: tuple[str, ...] = ()
+
+
+def router(
+    access: Access,
+    accounts: AccountService,
+    invitations: InvitationService,
+    pages: Pages,
+    database: Database,
+) -> APIRouter:
+    """List, invite, roles, disable, enable, reset, unlock. Each act needs a fresh proof."""
     routes = APIRouter(prefix="/accounts", include_in_schema=False)
 
     async def show(
@@ -32,12 +50,13 @@ def router(access: Access, accounts: AccountService, pages: Pages, database: Dat
         current: Current,
         *,
         status: int = 200,
-        fresh: tuple[str, str] | None = None,
+        password: str = "",
         problem: str = "",
+        typed: Typed | None = None,
     ) -> Response:
         async with database.read() as session:
             shown = await get_agency(session, agency)
-        members = await accounts.members(agency, current.principal)
+        members = await accounts.members(agency)
         return pages.render(
             request,
             "accounts.html",
@@ -45,79 +64,99 @@ def router(access: Access, accounts: AccountService, pages: Pages, database: Dat
             current=current,
             agency=shown,
             members=members,
+            invitations=await invitations.open(agency),
             roles=ROLE_WORDS,
-            fresh=fresh,
+            password=password,
             problem=problem,
+            typed=typed or Typed(),
+            done=request.query_params.get("done", ""),
         )
-
-    async def manager_of(request: Request, agency: str) -> tuple[Current, Manager]:
-        current = await access.administrator(request, agency)
-        return current, Manager(current.principal)
 
     @routes.get("/{agency}")
     async def list_accounts(request: Request, agency: AgencyId) -> Response:
         return await show(request, agency, await access.administrator(request, agency))
 
     @routes.post("/{agency}", dependencies=[Depends(access.verify_form)])
-    async def create_account(
+    async def invite(
         request: Request,
         agency: AgencyId,
         email: Annotated[str, Form(max_length=1024)] = "",
         name: Annotated[str, Form(max_length=1024)] = "",
         roles: Roles = None,
     ) -> Response:
-        current, manager = await manager_of(request, agency)
+        current = await access.administrator(request, agency, fresh=True)
         try:
-            password = await accounts.create(agency, email, name, roles or [], manager)
-        except (InvalidInputError, ConflictError) as error:
-            return await show(request, agency, current, status=error.status, problem=error.slug)
-        if password is None:
-            return await show(request, agency, current, problem="added")
-        return await show(request, agency, current, status=201, fresh=(email.strip(), password))
+            await invitations.invite(agency, email, name, roles or [], current.principal.account_id)
+        except (InvalidInputError, ConflictError, UnavailableError) as error:
+            return await show(
+                request,
+                agency,
+                current,
+                status=error.status,
+                problem=error.slug,
+                typed=Typed(email, name, tuple(roles or ())),
+            )
+        return RedirectResponse(f"/accounts/{agency}?done=invited", status_code=303)
+
+    @routes.post(
+        "/{agency}/invitations/{invitation_id}/withdraw",
+        dependencies=[Depends(access.verify_form)],
+    )
+    async def withdraw(request: Request, agency: AgencyId, invitation_id: UUID) -> Response:
+        return await act(request, agency, invitation_id, invitations.withdraw)
 
     @routes.post("/{agency}/{account_id}/roles", dependencies=[Depends(access.verify_form)])
     async def change_roles(
         request: Request, agency: AgencyId, account_id: UUID, roles: Roles = None
     ) -> Response:
-        current, manager = await manager_of(request, agency)
-        try:
-            await accounts.change_roles(agency, account_id, roles or [], manager)
-        except (InvalidInputError, ConflictError) as error:
-            return await show(request, agency, current, status=error.status, problem=error.slug)
-        return RedirectResponse(f"/accounts/{agency}", status_code=303)
+        async def change(agency: str, account_id: UUID) -> None:
+            await accounts.change_roles(agency, account_id, roles or [])
+
+        return await act(request, agency, account_id, change)
 
     @routes.post("/{agency}/{account_id}/reset", dependencies=[Depends(access.verify_form)])
     async def reset_password(request: Request, agency: AgencyId, account_id: UUID) -> Response:
-        current, manager = await manager_of(request, agency)
+        """By mail: the person proves the address."""
+        return await act(request, agency, account_id, invitations.mail_reset, done="mailed")
+
+    @routes.post("/{agency}/{account_id}/hand-out", dependencies=[Depends(access.verify_form)])
+    async def hand_out(request: Request, agency: AgencyId, account_id: UUID) -> Response:
+        """In person, where mail does not reach and the account is this agency's alone."""
+        current = await access.administrator(request, agency, fresh=True)
         try:
-            password = await accounts.reset_password(agency, account_id, manager)
+            password = await accounts.hand_out_password(agency, account_id)
         except ForbiddenError as error:
             return await show(request, agency, current, status=error.status, problem=error.slug)
-        return await show(request, agency, current, status=201, fresh=("", password))
+        if password is None:
+            return await show(request, agency, current, status=409, problem="account-shared")
+        return await show(request, agency, current, status=201, password=password)
 
     async def act(
-        request: Request,
-        agency: str,
-        account_id: UUID,
-        use_case: Callable[[str, UUID, Manager], Awaitable[None]],
+        request: Request, agency: str, subject_id: UUID, use_case: Act, *, done: str = ""
     ) -> Response:
-        current, manager = await manager_of(request, agency)
+        current = await access.administrator(request, agency, fresh=True)
         try:
-            await use_case(agency, account_id, manager)
-        except (ForbiddenError, ConflictError) as error:
+            await use_case(agency, subject_id)
+        except (InvalidInputError, ForbiddenError, ConflictError, UnavailableError) as error:
             return await show(request, agency, current, status=error.status, problem=error.slug)
-        return RedirectResponse(f"/accounts/{agency}", status_code=303)
+        back = f"/accounts/{agency}" + (f"?done={done}" if done else "")
+        return RedirectResponse(back, status_code=303)
 
-    @routes.post("/{agency}/{account_id}/disable", dependencies=[Depends(access.verify_form)])
-    async def disable(request: Request, agency: AgencyId, account_id: UUID) -> Response:
-        return await act(request, agency, account_id, accounts.disable)
+    def plain(word: str, use_case: Act) -> None:
+        """A form with a button and nothing else."""
 
-    @routes.post("/{agency}/{account_id}/enable", dependencies=[Depends(access.verify_form)])
-    async def enable(request: Request, agency: AgencyId, account_id: UUID) -> Response:
-        return await act(request, agency, account_id, accounts.enable)
+        async def handler(request: Request, agency: AgencyId, account_id: UUID) -> Response:
+            return await act(request, agency, account_id, use_case)
 
-    @routes.post("/{agency}/{account_id}/unlock", dependencies=[Depends(access.verify_form)])
-    async def unlock(request: Request, agency: AgencyId, account_id: UUID) -> Response:
-        return await act(request, agency, account_id, accounts.unlock)
+        routes.add_api_route(
+            f"/{{agency}}/{{account_id}}/{word}",
+            handler,
+            methods=["POST"],
+            dependencies=[Depends(access.verify_form)],
+        )
 
+    plain("disable", accounts.disable)
+    plain("enable", accounts.enable)
+    plain("unlock", accounts.unlock)
+    plain("factor", accounts.reset_factor)
     return routes

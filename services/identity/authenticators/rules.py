@@ -1,8 +1,15 @@
-"""How often one may try. Times are instants in UTC; nothing here knows the database."""
+"""How often one may try. Times are instants in UTC; nothing here knows the database.
+
+Two measures. A *lock* bounds the guesses for one address from one origin (a network, or a device that was signed in
+before): others who come for the same address are not held up by it. A *pace* bounds what one network tries over all
+addresses, and what all networks together try for one address: beyond its number of failures in a sliding window it
+slows further tries down and never shuts the door; known devices do not even notice.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +17,17 @@ FAILURES_ALLOWED = 5
 FIRST_LOCK = timedelta(minutes=15)
 LONGEST_LOCK = timedelta(hours=4)
 FORGET_AFTER = timedelta(hours=24)
-NETWORK_WINDOW = timedelta(minutes=15)
+PACE_WINDOW = timedelta(minutes=15)
+ACCOUNT_FAILURES_ALLOWED = 50
+NETWORK_PAUSE = timedelta(seconds=5)
+ACCOUNT_PAUSE = timedelta(seconds=30)
+DEVICE_FORGOTTEN_AFTER = timedelta(days=400)
+DEVICES_PER_ACCOUNT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What is remembered of the tries for one e-mail address."""
+    """What is remembered of the tries for one e-mail address from one origin."""
 
     failures: int = 0
     last_failed_at: datetime | None = None
@@ -54,15 +66,17 @@ def begin_attempt(before: Attempts, now: datetime) -> Allowed | Locked:
     return Allowed(Attempts(failures, now, now + lock if lock is not None else None))
 
 
-def begin_network_attempt(
-    window_started_at: datetime | None, failures: int, allowed: int, now: datetime
-) -> tuple[datetime, int] | Locked:
-    """The network's window and count after this try, or when its next window begins."""
-    if window_started_at is None or now - window_started_at >= NETWORK_WINDOW:
-        return now, 1
-    if failures >= allowed:
-        return Locked(window_started_at + NETWORK_WINDOW)
-    return window_started_at, failures + 1
+def begin_paced_attempt(
+    failed_at: Sequence[datetime], allowed: int, pause: timedelta, now: datetime
+) -> list[datetime] | Locked:
+    """The latest failures with this try among them, or when the next try may be made.
+
+    At most ``allowed`` instants are kept, so a window costs a bounded row.
+    """
+    recent = [at for at in failed_at if now - at < PACE_WINDOW]
+    if len(recent) >= allowed and now - recent[-1] < pause:
+        return Locked(recent[-1] + pause)
+    return [*recent, now][-allowed:]
 
 
 def network_of(address: str) -> str:

@@ -46,6 +46,8 @@ def router(
         status: int = 200,
         fresh: str = "",
         problem: str = "",
+        name: str = "",
+        chosen: list[str] | None = None,
     ) -> Response:
         async with database.read() as session:
             shown = await get_agency(session, agency)
@@ -70,6 +72,8 @@ def router(
             request_id=uuid4(),
             fresh=fresh,
             problem=problem,
+            name=name,
+            chosen=chosen or [],
         )
 
     def issuer(current: Current) -> Issuer:
@@ -87,18 +91,26 @@ def router(
         name: Annotated[str, Form(max_length=200)] = "",
         scopes: Annotated[list[str] | None, Form(max_length=20)] = None,
     ) -> Response:
-        current = await access.administrator(request, agency)
+        current = await access.administrator(request, agency, fresh=True)
         try:
             fresh = await keys.create(agency, name, scopes or [], request_id, issuer(current))
         except (InvalidInputError, ConflictError) as error:
-            return await show(request, agency, current, status=error.status, problem=error.slug)
+            return await show(
+                request,
+                agency,
+                current,
+                status=error.status,
+                problem=error.slug,
+                name=name,
+                chosen=scopes,
+            )
         return await show(request, agency, current, status=201, fresh=fresh)
 
     @routes.post("/{agency}/{key_id}/rotate", dependencies=[Depends(access.verify_form)])
     async def rotate_key(
         request: Request, agency: AgencyId, key_id: KeyId, request_id: Annotated[UUID, Form()]
     ) -> Response:
-        current = await access.administrator(request, agency)
+        current = await access.administrator(request, agency, fresh=True)
         try:
             fresh = await keys.rotate(agency, key_id, request_id, issuer(current))
         except ConflictError as error:
@@ -107,7 +119,7 @@ def router(
 
     @routes.post("/{agency}/{key_id}/revoke", dependencies=[Depends(access.verify_form)])
     async def revoke_key(request: Request, agency: AgencyId, key_id: KeyId) -> Response:
-        current = await access.administrator(request, agency)
+        current = await access.administrator(request, agency, fresh=True)
         await keys.revoke(agency, key_id, issuer(current))
         return RedirectResponse(f"/keys/{agency}", status_code=303)
 

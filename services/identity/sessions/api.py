@@ -41,8 +41,8 @@ def router(
     async def introspect_session(request: Request, body: IntrospectionIn) -> dict[str, Any]:
         authorise(request)
         current = await sessions.current(body.token)
-        # With a one-time password nothing is open but the page that changes it.
-        if current is None or current.must_change_password:
+        # A pending session opens nothing but identity's pages of what is still due.
+        if current is None or current.due is not None:
             INTROSPECTIONS.labels("session", "inactive").inc()
             return INACTIVE
         INTROSPECTIONS.labels("session", "active").inc()
@@ -53,6 +53,8 @@ def router(
             "email": principal.email,
             "name": principal.name,
             "roles": {agency: sorted(roles) for agency, roles in principal.roles.items()},
+            "authenticated_at": current.authenticated_at.isoformat(),
+            "factors": sorted(principal.factors),
         }
 
     @routes.post("/keys/introspect")

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
 
 from services.identity.tables import Base
@@ -13,7 +14,11 @@ from shared.database import UTCDateTime
 
 
 class StaffSession(Base, table=True):
-    """A session. The token itself is only in the browser's cookie; here is its SHA-256."""
+    """A session. The token itself is only in the browser's cookie; here is its SHA-256.
+
+    ``factors``: how the person has proved who they are. ``authenticated_at``: when they last did.
+    ``enrolling``: the sealed secret of an authenticator app that this session is being shown.
+    """
 
     __tablename__ = "staff_session"
     __table_args__ = (
@@ -33,3 +38,6 @@ class StaffSession(Base, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=Column(UTCDateTime))
     network: str = Field(sa_column=Column(Text, nullable=False))
     user_agent: str = Field(sa_column=Column(Text, nullable=False))
+    factors: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    authenticated_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
+    enrolling: bytes | None = Field(default=None, sa_column=Column(LargeBinary))

@@ -1,4 +1,4 @@
-"""Sign-in, the home page, and one's own account."""
+"""Sign-in, the home page, confirming who one is, and one's own account."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.identity.access import Access
-from services.identity.accounts.rules import ROLE_WORDS
-from services.identity.accounts.service import AccountService
+from services.identity.accounts.rules import ROLE_WORDS, is_administrator
 from services.identity.authenticators.service import Refused, TooMany
-from services.identity.sessions.rules import consoles_for, safe_next
+from services.identity.factors.service import FactorService
+from services.identity.passwords.service import PasswordService
+from services.identity.sessions.adapters.agent import readable
+from services.identity.sessions.rules import consoles_for, location
 from services.identity.sessions.service import Current, SessionService
 from services.identity.settings import IdentitySettings
 from shared.agencies import list_agencies
@@ -25,25 +27,41 @@ Field = Annotated[str, Form(max_length=1024)]
 Next = Annotated[str, Form(max_length=4096)]
 
 
+def retry_after(until: TooMany, clock: Clock) -> int:
+    return max(1, int((until.until - clock.now()).total_seconds()))
+
+
 def sign_in_router(
-    access: Access, sessions: SessionService, pages: Pages, settings: IdentitySettings, clock: Clock
+    access: Access, sessions: SessionService, pages: Pages, clock: Clock
 ) -> APIRouter:
     """``/sign-in`` and ``/sign-out``."""
     routes = APIRouter(include_in_schema=False)
-    origins = settings.known_origins()
 
     def form(
-        request: Request, back: str, *, status: int = 200, problem: str = "", wait: int = 0
+        request: Request,
+        back: str,
+        *,
+        status: int = 200,
+        email: str = "",
+        problem: str = "",
+        wait: int = 0,
     ) -> Response:
         return pages.render(
-            request, "sign_in.html", status, next=back, problem=problem, wait_minutes=wait
+            request,
+            "sign_in.html",
+            status,
+            next=back,
+            email=email,
+            problem=problem,
+            wait_seconds=wait,
         )
 
     @routes.get("/sign-in")
     async def sign_in_page(request: Request, next: str = "/") -> Response:
-        back = safe_next(next, origins)
-        if await access.current(request) is not None:
-            return RedirectResponse(back, status_code=303)
+        back = access.next(next)
+        current = await access.current(request)
+        if current is not None:
+            return RedirectResponse(location(current.due, back), status_code=303)
         return form(request, back)
 
     @routes.post("/sign-in", dependencies=[Depends(access.verify_form)])
@@ -53,20 +71,21 @@ def sign_in_router(
         password: Field,
         next: Next = "/",
     ) -> Response:
-        back = safe_next(next, origins)
+        back = access.next(next)
         outcome = await sessions.sign_in(
-            {"email": email, "password": password}, access.visitor(request), access.token(request)
+            {"email": email, "password": password},
+            back,
+            access.visitor(request),
+            access.token(request),
         )
         if isinstance(outcome, Refused):
-            return form(request, back, status=401, problem="refused")
+            return form(request, back, status=401, email=email, problem="refused")
         if isinstance(outcome, TooMany):
-            seconds = max(1, int((outcome.until - clock.now()).total_seconds()))
-            answer = form(request, back, status=429, problem="too-many", wait=(seconds + 59) // 60)
+            seconds = retry_after(outcome, clock)
+            answer = form(request, back, status=429, email=email, problem="too-many", wait=seconds)
             answer.headers["Retry-After"] = str(seconds)
             return answer
-        answer = RedirectResponse(back, status_code=303)
-        access.set_cookie(answer, outcome.token)
-        return answer
+        return access.enter(RedirectResponse(outcome.location, status_code=303), outcome)
 
     @routes.post("/sign-out", dependencies=[Depends(access.verify_form)])
     async def sign_out(request: Request) -> Response:
@@ -74,6 +93,19 @@ def sign_in_router(
         answer = RedirectResponse("/sign-in", status_code=303)
         access.clear_cookie(answer)
         return answer
+
+    @routes.get("/confirm")
+    async def confirm_page(request: Request, next: str = "/") -> Response:
+        """For other services: prove again who you are, and go back there."""
+        current = await access.page(request)
+        await access.ask_to_confirm(request, current, access.next(next))
+        return RedirectResponse(access.next(next), status_code=303)
+
+    @routes.post("/confirm", dependencies=[Depends(access.verify_form)])
+    async def confirm(request: Request, next: Next = "/") -> Response:
+        current = await access.page(request)
+        await access.require_fresh(request, current)
+        return RedirectResponse(access.next(next), status_code=303)
 
     return routes
 
@@ -113,9 +145,13 @@ def home_router(
 
 
 def account_router(
-    access: Access, sessions: SessionService, accounts: AccountService, pages: Pages
+    access: Access,
+    sessions: SessionService,
+    passwords: PasswordService,
+    factors: FactorService,
+    pages: Pages,
 ) -> APIRouter:
-    """``/account``: change the password, see and end one's own sessions."""
+    """``/account``: password, second factor and sessions of one's own; ``/sign-in/password``: choosing the first."""
     routes = APIRouter(include_in_schema=False)
 
     async def show(
@@ -127,32 +163,60 @@ def account_router(
             status,
             current=current,
             sessions=await sessions.own_sessions(current),
+            readable=readable,
+            held=await factors.held(current.principal.account_id),
+            administrator=is_administrator(current.principal.roles),
             problem=problem,
-            done=request.query_params.get("done") == "password",
+            done=request.query_params.get("done", ""),
+        )
+
+    def choose(
+        request: Request, current: Current, back: str, *, status: int = 200, problem: str = ""
+    ) -> Response:
+        return pages.render(
+            request, "own_password.html", status, current=current, next=back, problem=problem
         )
 
     @routes.get("/account")
     async def account_page(request: Request) -> Response:
-        return await show(request, await access.signed_in(request))
+        return await show(request, await access.page(request))
 
     @routes.post("/account/password", dependencies=[Depends(access.verify_form)])
     async def change_password(request: Request, old: Field, new: Field, repeat: Field) -> Response:
-        current = await access.signed_in(request)
+        current = await access.page(request)
         if new != repeat:
             return await show(request, current, status=422, problem="not-repeated")
         try:
-            token = await accounts.change_own_password(
-                current.principal, old, new, access.visitor(request)
-            )
+            begun = await passwords.change_own(current, old, new, access.visitor(request))
         except (InvalidInputError, TooManyRequestsError) as error:
             return await show(request, current, status=error.status, problem=error.slug)
-        answer = RedirectResponse("/account?done=password", status_code=303)
-        access.set_cookie(answer, token)
-        return answer
+        return access.enter(RedirectResponse(begun.location, status_code=303), begun)
+
+    @routes.get("/sign-in/password")
+    async def own_password_page(request: Request, next: str = "/") -> Response:
+        current, back = await access.signed_in(request), access.next(next)
+        if current.due != "password":
+            return RedirectResponse(location(current.due, back), status_code=303)
+        return choose(request, current, back)
+
+    @routes.post("/sign-in/password", dependencies=[Depends(access.verify_form)])
+    async def own_password(
+        request: Request, new: Field, repeat: Field, next: Next = "/"
+    ) -> Response:
+        current, back = await access.signed_in(request), access.next(next)
+        if current.due != "password":
+            return RedirectResponse(location(current.due, back), status_code=303)
+        if new != repeat:
+            return choose(request, current, back, status=422, problem="not-repeated")
+        try:
+            begun = await passwords.choose_own(current, new, back, access.visitor(request))
+        except InvalidInputError as error:
+            return choose(request, current, back, status=error.status, problem=error.slug)
+        return access.enter(RedirectResponse(begun.location, status_code=303), begun)
 
     @routes.post("/account/sessions/{session_id}/end", dependencies=[Depends(access.verify_form)])
     async def end_session(request: Request, session_id: UUID) -> Response:
-        current = await access.signed_in(request)
+        current = await access.page(request)
         await sessions.end_own(current, session_id)
         return RedirectResponse("/account", status_code=303)
 

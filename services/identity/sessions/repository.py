@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, true, update
 from sqlmodel import col
 
 from services.identity.accounts.models import Account
+from services.identity.factors.models import TotpFactor
 from services.identity.sessions.models import StaffSession
 from shared.database import ReadSession, Session
 
@@ -21,15 +22,27 @@ async def add(session: Session, staff_session: StaffSession) -> None:
 
 async def find(
     session: Session | ReadSession, token_hash: bytes
-) -> tuple[StaffSession, Account] | None:
-    """A session that was not ended, with its account."""
+) -> tuple[StaffSession, Account, bool] | None:
+    """A session that was not ended, its account, and whether that has an authenticator app."""
+    has_totp = exists().where(col(TotpFactor.account_id) == col(StaffSession.account_id))
     found = await session.execute(
-        select(StaffSession, Account)
+        select(StaffSession, Account, has_totp)
         .join(Account, col(Account.id) == col(StaffSession.account_id))
         .where(col(StaffSession.token_hash) == token_hash, col(StaffSession.ended_at).is_(None))
     )
     row = found.one_or_none()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
+
+
+async def lock(session: Session, session_id: UUID) -> StaffSession | None:
+    """A session that was not ended, held until the transaction ends."""
+    found = await session.scalars(
+        select(StaffSession)
+        .where(col(StaffSession.id) == session_id, col(StaffSession.ended_at).is_(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.one_or_none()
 
 
 async def touch(session: Session, session_id: UUID, now: datetime) -> None:
@@ -71,11 +84,17 @@ async def end_one(session: Session, session_id: UUID, account_id: UUID, now: dat
     return found.scalar_one_or_none() is not None
 
 
-async def end_all(session: Session, account_id: UUID, now: datetime) -> int:
-    """End every session of an account; how many."""
+async def end_all(
+    session: Session, account_id: UUID, now: datetime, *, but: UUID | None = None
+) -> int:
+    """End every session of an account (``but`` this one); how many."""
     found = await session.execute(
         update(StaffSession)
-        .where(col(StaffSession.account_id) == account_id, col(StaffSession.ended_at).is_(None))
+        .where(
+            col(StaffSession.account_id) == account_id,
+            col(StaffSession.ended_at).is_(None),
+            col(StaffSession.id) != but if but is not None else true(),
+        )
         .values(ended_at=now)
         .returning(col(StaffSession.id))
     )

@@ -1,1 +1,0 @@
-"""Outside libraries behind a Protocol."""

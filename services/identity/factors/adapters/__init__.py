@@ -1,0 +1,1 @@
+"""The libraries for codes and QR pictures, and the seal of secrets at rest."""

@@ -1,0 +1,1 @@
+"""argon2id, and how guessable a password is."""
