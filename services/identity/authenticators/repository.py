@@ -32,24 +32,17 @@ def origin_digest(kind: str, where: str | bytes) -> bytes:
 
 async def lock_attempts(session: Session, email: str, origin: bytes, now: datetime) -> Attempts:
     """What is remembered for an address from an origin, held until the transaction ends."""
-    key = {"email": email_digest(email), "origin": origin}
-    await session.execute(
+    # One statement: between an INSERT and a SELECT another try's success may delete the row.
+    found = await session.execute(
         text(
             """INSERT INTO sign_in_lock (email_hash, origin, failures, last_failed_at)
-               VALUES (:email, :origin, 0, :now) ON CONFLICT (email_hash, origin) DO NOTHING"""
+               VALUES (:email, :origin, 0, :now)
+               ON CONFLICT (email_hash, origin) DO UPDATE SET failures = sign_in_lock.failures
+               RETURNING failures, last_failed_at, locked_until"""
         ),
-        key | {"now": now},
+        {"email": email_digest(email), "origin": origin, "now": now},
     )
-    row = (
-        await session.execute(
-            text(
-                """SELECT failures, last_failed_at, locked_until FROM sign_in_lock
-                   WHERE email_hash = :email AND origin = :origin FOR UPDATE"""
-            ),
-            key,
-        )
-    ).one()
-    return Attempts(*row)
+    return Attempts(*found.one())
 
 
 async def save_attempts(session: Session, email: str, origin: bytes, attempts: Attempts) -> None:
@@ -107,16 +100,14 @@ async def locked_until(
 
 async def lock_pace(session: Session, subject: bytes, now: datetime) -> list[datetime]:
     """A subject's latest failures, held until the transaction ends."""
-    await session.execute(
+    found = await session.execute(
         text(
             """INSERT INTO sign_in_pace (subject, failed_at, last_failed_at)
-               VALUES (:subject, '{}', :now) ON CONFLICT (subject) DO NOTHING"""
+               VALUES (:subject, '{}', :now)
+               ON CONFLICT (subject) DO UPDATE SET failed_at = sign_in_pace.failed_at
+               RETURNING failed_at"""
         ),
         {"subject": subject, "now": now},
-    )
-    found = await session.execute(
-        text("SELECT failed_at FROM sign_in_pace WHERE subject = :subject FOR UPDATE"),
-        {"subject": subject},
     )
     return list(found.scalar_one())
 
