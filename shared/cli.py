@@ -13,6 +13,7 @@ import typer
 from shared.audit.commands import audit_commands
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import list_dead_letters, replay_dead_letters
+from shared.outbox.commands import Work, outbox_commands
 from shared.process.process import Process, S, Service
 from shared.process.web import BuildWeb, serve
 from shared.process.worker import BuildWorker, work
@@ -27,8 +28,12 @@ def service_cli(
     worker: BuildWorker[S] | None = None,
     seed: Callable[[Process[S]], Awaitable[None]] | None = None,
     take_in: SetUp | None = None,
+    publishes: bool = False,
 ) -> typer.Typer:
-    """The command line of one service, from what builds its web process's and its worker's parts."""
+    """The command line of one service, from what builds its web process's and its worker's parts.
+
+    ``publishes``: it has an outbox.
+    """
     app = typer.Typer(
         help=f"{service.name}: one service of press-revenue",
         no_args_is_help=True,
@@ -95,6 +100,16 @@ def service_cli(
             await _dead_letters(process, replay or [], replay_all=replay_all)
 
         run_command(service, "dead-letters", Duty.COMMAND, letters)
+
+    if publishes:
+
+        def run(work: Work) -> None:
+            async def with_parts(process: Process[S]) -> None:
+                await work(process.database, process.bus)
+
+            run_command(service, "outbox", Duty.COMMAND, with_parts)
+
+        app.add_typer(outbox_commands(service.name, run), name="outbox")
 
     return app
 

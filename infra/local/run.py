@@ -22,6 +22,7 @@ from infra.local.child import ChildError
 from infra.local.ports import PortTakenError
 from infra.local.postgres import PostgresError
 from infra.local.stack import REPOSITORY, LocalStack, StackError
+from infra.local.streams import StreamKeeper
 from infra.local.supervise import LogTail, Repetitions, Supervisor
 
 DEFAULT_BASE_PORT = 8000
@@ -149,10 +150,14 @@ def run(
 
 
 def _watch(stack: LocalStack, console: Console, stop: threading.Event) -> None:
-    supervisor = Supervisor(stack, lambda line: console.print(f"[yellow]![/] {escape(line)}"))
+    def say(line: str) -> None:
+        console.print(f"[yellow]![/] {escape(line)}")
+
+    supervisor, streams = Supervisor(stack, say), StreamKeeper(stack, say)
     tail, repetitions = LogTail(stack.logs), Repetitions()
     while not stop.wait(CHECK_SECONDS):
         supervisor.check()
+        streams.check()
         for name, line in tail.new_lines():
             shown = repetitions.show(name, line)
             if shown is not None:

@@ -30,6 +30,7 @@ from infra.local.nats import Nats
 from infra.local.ports import answers, require_free
 from infra.local.postgres import Postgres
 from infra.local.processes import ProcessSpec, StepSpec, Surroundings
+from infra.local.streams import ensure_streams
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REPORTED_DATABASE = "metrics"  # the one that dashboards read
@@ -220,14 +221,15 @@ class LocalStack:
         marker = self.data_dir / "prepared"
         fingerprint = code_fingerprint(self.steps)
         if marker.exists() and marker.read_text() == fingerprint:
+            ensure_streams(self)
             return
         for stage in data.STAGES:
             steps = [step for step in self.steps if step.stage == stage]
             if steps:
-                self._step(stage, lambda steps=steps: self._run_steps(steps))  # type: ignore[misc]
+                self._step(stage, lambda steps=steps: self.run_steps(steps))  # type: ignore[misc]
         marker.write_text(fingerprint)
 
-    def _run_steps(self, steps: Sequence[StepSpec]) -> None:
+    def run_steps(self, steps: Sequence[StepSpec]) -> None:
         running = [self._child(step) for step in steps]
         try:
             for child in running:
@@ -301,8 +303,6 @@ class LocalStack:
         spec = self.processes.get(name) or next(step for step in self.steps if step.name == name)
         return self._environment(spec, None)
 
-    # Stop
-
     def stop(self) -> None:
         """Everything, in reverse: processes, NATS, PostgreSQL; each wait is bounded."""
         with self._guard:
@@ -329,14 +329,13 @@ class LocalStack:
         for child in children:
             child.stop(max(0.0, deadline - time.monotonic()))
 
-    # Parts
-
     def _nats(self) -> Nats:
         if self.nats is None:
             self.nats = Nats(
                 self.data_dir / "nats",
                 self.base_port + data.NATS_OFFSET,
                 monitoring_port=self.base_port + data.NATS_MONITORING_OFFSET,
+                sync_interval="always" if self.postgres.fsync else None,
                 user=self.surroundings.secrets.nats_user,
                 password=self.surroundings.secrets.nats_password,
                 log=self.logs / "nats.log",

@@ -14,7 +14,7 @@ from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
 
-app = service_cli(ADS, web=web, worker=worker, seed=seed)
+app = service_cli(ADS, web=web, worker=worker, seed=seed, publishes=True)
 
 
 @app.command("rebuild-counters")

@@ -18,7 +18,7 @@ from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
 
-app = service_cli(BILLING, web=web, worker=worker, seed=seed, take_in=take_in)
+app = service_cli(BILLING, web=web, worker=worker, seed=seed, take_in=take_in, publishes=True)
 webhooks = typer.Typer(
     help="The inbox of notifications from payment providers.", no_args_is_help=True
 )

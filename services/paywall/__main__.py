@@ -15,7 +15,7 @@ from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
 
-cli = service_cli(PAYWALL, web=web, worker=worker, seed=seed, take_in=take_in)
+cli = service_cli(PAYWALL, web=web, worker=worker, seed=seed, take_in=take_in, publishes=True)
 
 
 @cli.command("rebuild-entitlements")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 
 import nats
 import pytest
+import typer
+from nats.js.api import StreamConfig
 
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from shared.bus import BusUnavailableError
 from shared.outbox import OutboxSweep
+from shared.outbox.commands import republish, since_when
 from tests.fixtures.flow import (
     CONSUMER,
     STREAM,
@@ -129,6 +133,47 @@ async def test_a_store_put_back_from_an_older_copy_gets_the_newer_events_back(
     assert await republished(world) == 47
     assert await swept(sweep) == 0
     assert await stored_messages(server.url) == 447
+
+
+async def test_what_was_published_since_a_time_is_published_again_and_takes_effect_once(
+    world, server: Nats
+):
+    runner = await world.runner()
+    await published(world, 10)
+    world.query(
+        "UPDATE outbox SET created_at = now() - interval '1 day' WHERE id <= 6 RETURNING id"
+    )
+    world.query(
+        "UPDATE outbox SET created_at = now() - interval '1 hour' WHERE id > 6 RETURNING id"
+    )
+    client = await nats.connect(server.url)  # so that copies within the window are stored too
+    await client.jetstream().update_stream(
+        StreamConfig(name=STREAM, subjects=["proofs.>"], duplicate_window=0.1)
+    )
+    await client.close()
+    told: list[tuple[int, int]] = []
+    relay, yesterday = await world.relay(), datetime.now(UTC) - timedelta(hours=3)
+    again = await republish(
+        world.databases[0],
+        relay,
+        since_when(yesterday.isoformat()),
+        lambda done, whole: told.append((done, whole)),
+    )
+    assert again == 4
+    assert told[0] == (0, 4)
+    assert told[-1] == (4, 4)
+    assert await republish(world.databases[0], relay, since_when("9")) == 2
+    async with world.running(runner.run):
+        await eventually(lambda: len(world.effects()) >= 10, seconds=60)
+    assert sorted(world.effects()) == sorted(f"item-{number}" for number in range(10))
+
+
+async def test_since_is_a_number_or_a_time():
+    assert since_when("12")[0] == 12
+    assert since_when("2026-11-25T08:00+07:00")[1] == datetime(2026, 11, 25, 1, tzinfo=UTC)
+    assert since_when("2026-11-25")[1] == datetime(2026, 11, 25, tzinfo=UTC)
+    with pytest.raises(typer.BadParameter):
+        since_when("yesterday")
 
 
 async def test_a_purged_stream_gets_its_events_back(world, server: Nats):
