@@ -52,11 +52,7 @@ def web(process: Process[IdentitySettings]) -> WebParts:
             key_pages.router(access, parts.keys, pages, database, clock),
             account_pages.router(access, parts.accounts, parts.invitations, pages, database),
             audit_pages.audit_router(audit_pages.AuditDesk(database, clock, pages, member)),
-            *(
-                [outbox_router(pages, database)]
-                if settings.environment in ("local", "test")
-                else []
-            ),
+            *([outbox_router(pages, database)] if settings.shows_mail else []),
         ),
         checks={"database": database.ping},
         loops=(
