@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
+from infra.local.databases import ensure_runtime_group
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from shared.clock import MovableClock
@@ -92,6 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = Postgres(Path(folder) / "postgres", free_port(), fsync=False, trust=True).start()
         try:
+            ensure_runtime_group(server)
             server.execute("CREATE DATABASE metrics")
             asyncio.run(measure(server.url("metrics"), agencies))
         finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from infra.local.databases import ensure_runtime_group
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from shared.database.migrations import migrate
@@ -115,6 +116,7 @@ def _part(
 
 def migrated(postgres: Postgres, database: str, package: str) -> str:
     """A new database with the package's schema. Gives its URL."""
+    ensure_runtime_group(postgres)
     postgres.execute(f"CREATE DATABASE {database}")
     url = postgres.url(database)
     asyncio.run(migrate(url, package))

@@ -102,6 +102,9 @@ def _addresses() -> tuple[Check, ...]:
     return tuple(checks)
 
 
+#: A web process publishes by its outbox, and its worker relays: it knows no bus.
+USING_THE_BUS = frozenset({Duty.WORKER})
+
 #: What every process checks. A service's own ``CHECKS`` come after these.
 SHARED_CHECKS = (
     *_addresses(),
@@ -143,13 +146,13 @@ SHARED_CHECKS = (
         "NATS_URL",
         lambda s: bus_without_credentials(s.nats_url),
         "with the process's own user and password: nats://user:password@host:4222",
-        duties=SERVING,
+        duties=USING_THE_BUS,
     ),
     Check(
         "NATS_URL",
         lambda s: bus_in_the_clear(s.nats_url),
         "tls:// where NATS is on another machine",
-        duties=SERVING,
+        duties=USING_THE_BUS,
     ),
     Check("SCRAPE_TOKEN", lambda s: weak(s.scrape_token), STRONG, duties=SERVING),
     Check(
@@ -237,7 +240,14 @@ class ServiceSettings(BaseSettings):
     database_pool_size: int = Field(
         default=5, ge=1, le=200, description="Connections each process keeps."
     )
-    nats_url: str = Field(default="nats://127.0.0.1:4222", description="NATS server or cluster.")
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222",
+        description="NATS server or cluster with the process's own user (infra/nats/users.toml), for workers.",
+    )
+    nats_ca_file: str = Field(
+        default="",
+        description="PEM of the authority of NATS's certificate; with it only TLS is spoken.",
+    )
     identity_url: str = Field(
         default="http://127.0.0.1:8005", description="Staff sign-in and service keys."
     )

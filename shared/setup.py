@@ -56,6 +56,7 @@ class AgencyEntry(_Entry):
     name: str = Field(min_length=1)
     time_zone: str = "Asia/Ho_Chi_Minh"
     website: str = ""
+    further_websites: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     plans: tuple[PlanEntry, ...] = ()
     free_articles: FreeArticles | None = None

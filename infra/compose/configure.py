@@ -37,17 +37,31 @@ def _token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def _word() -> str:
+    """Begins with a letter: nats-server's configuration would read ``12e4`` as a number."""
+    return f"n{_token()}"
+
+
 #: Made at random, once; letters, digits, "-" and "_" only, so that each fits into an address as it is.
 SECRETS: Mapping[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": _token,
     "BILLING_DATABASE_PASSWORD": _token,
+    "BILLING_DATABASE_OWNER_PASSWORD": _token,
     "PAYWALL_DATABASE_PASSWORD": _token,
+    "PAYWALL_DATABASE_OWNER_PASSWORD": _token,
     "ADS_DATABASE_PASSWORD": _token,
+    "ADS_DATABASE_OWNER_PASSWORD": _token,
     "METRICS_DATABASE_PASSWORD": _token,
+    "METRICS_DATABASE_OWNER_PASSWORD": _token,
     "IDENTITY_DATABASE_PASSWORD": _token,
+    "IDENTITY_DATABASE_OWNER_PASSWORD": _token,
     "GRAFANA_DATABASE_PASSWORD": _token,
     "GRAFANA_ADMIN_PASSWORD": _token,
-    "NATS_PASSWORD": _token,
+    "NATS_SETUP_PASSWORD": _word,
+    "NATS_BILLING_WORKER_PASSWORD": _word,
+    "NATS_PAYWALL_WORKER_PASSWORD": _word,
+    "NATS_ADS_WORKER_PASSWORD": _word,
+    "NATS_METRICS_WORKER_PASSWORD": _word,
     "SCRAPE_TOKEN": _token,
     "FORM_TOKEN_SECRET": _token,
     "BILLING_INTERNAL_KEY": _token,

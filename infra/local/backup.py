@@ -153,7 +153,7 @@ def _extract(archive: Path, target: Path) -> None:
 def _restore_databases(fresh: Path, source: Path, databases: list[str]) -> None:
     secrets = load_or_create(fresh / "secrets.json", databases)
     with _server(fresh, fresh / "restore.log") as server:
-        ensure_databases(server, {name: secrets.database_passwords[name] for name in databases})
+        ensure_databases(server, databases, secrets.database_passwords)
         if REPORTED_DATABASE in databases:
             ensure_reporting(server, REPORTED_DATABASE, secrets.reporting_password)
         for name in databases:

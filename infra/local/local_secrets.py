@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.local.databases import roles_of
+from infra.nats.permissions import user_names
+
 
 @dataclass(frozen=True)
 class LocalSecrets:
     """Letters, digits, '-' and '_' only, so that each fits into a URL as it is."""
 
-    database_passwords: dict[str, str]
-    nats_user: str
-    nats_password: str
+    database_passwords: dict[str, str]  # by role: a database's own and its owner's
+    nats_passwords: dict[str, str]  # by user of infra/nats/users.toml
     reporting_password: str
     identity_internal_key: str
     form_token_secret: str
@@ -28,6 +30,7 @@ class LocalSecrets:
     demo_password: str
     demo_site_key: str
     demo_totp_secret: str
+    factor_keys: str
     ads_token_key: str
     stripe_secret_key: str
     stripe_webhook_secret: str
@@ -36,9 +39,8 @@ class LocalSecrets:
 
 def _generate(databases: Iterable[str]) -> LocalSecrets:
     return LocalSecrets(
-        database_passwords={name: secrets.token_urlsafe(18) for name in databases},
-        nats_user="press",
-        nats_password=secrets.token_urlsafe(18),
+        database_passwords={role: secrets.token_urlsafe(18) for role in roles_of(databases)},
+        nats_passwords={user: secrets.token_urlsafe(18) for user in user_names()},
         reporting_password=secrets.token_urlsafe(18),
         identity_internal_key=secrets.token_urlsafe(32),
         form_token_secret=secrets.token_urlsafe(32),
@@ -46,6 +48,7 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
         cookie_secret=secrets.token_urlsafe(32),
         scrape_token=secrets.token_urlsafe(24),
         demo_password=secrets.token_urlsafe(12),
+        factor_keys=secrets.token_urlsafe(32),
         demo_totp_secret=base64.b32encode(secrets.token_bytes(20)).decode(),
         demo_site_key=f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
         ads_token_key=secrets.token_urlsafe(32),
@@ -60,10 +63,8 @@ def load_or_create(path: Path, databases: Iterable[str]) -> LocalSecrets:
     fresh = dataclasses.asdict(_generate(databases))
     kept = json.loads(path.read_text()) if path.exists() else {}
     merged = {name: kept.get(name, value) for name, value in fresh.items()}
-    merged["database_passwords"] = {
-        **fresh["database_passwords"],
-        **kept.get("database_passwords", {}),
-    }
+    for by_name in ("database_passwords", "nats_passwords"):
+        merged[by_name] = {**fresh[by_name], **kept.get(by_name, {})}
     if merged != kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")

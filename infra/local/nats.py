@@ -8,11 +8,15 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.local.child import Child, ChildError, dies_with_parent
 from infra.local.ports import LOOPBACK, require_free
+from infra.nats.permissions import SETUP
+from infra.nats.server import Tls, quoted, server_config
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -31,7 +35,8 @@ class Nats:
 
     `sync_interval`: how often JetStream flushes to disk: a duration ("2m", the server's default),
     or "always" to flush before every acknowledgement. `token`, or `user` with `password`: what
-    clients must present; none by default.
+    clients must present; none by default. `passwords` (by user) gives each user of infra/nats/users.toml its
+    rights, and ours are the set-up's. `tls`: clients come over TLS only.
     """
 
     def __init__(
@@ -44,12 +49,16 @@ class Nats:
         token: str | None = None,
         user: str | None = None,
         password: str | None = None,
+        passwords: Mapping[str, str] | None = None,
+        tls: Tls | None = None,
         log: Path | None = None,
         port_setting: str = "PRESS_PORT",
     ) -> None:
+        if passwords is not None:
+            user, password = SETUP, passwords[SETUP]
         if (user is None) != (password is None) or (token is not None and user is not None):
             raise ValueError("give either a token, or a user with a password, or neither")
-        for credential in (token, user, password):
+        for credential in (token, user, password, *(passwords or {}).values()):
             if credential is not None and not _PLAIN.fullmatch(credential):
                 # nats-py does not decode percent-encoding in a URL.
                 raise ValueError("NATS credentials: letters, digits, '-' and '_' only")
@@ -60,6 +69,8 @@ class Nats:
         self.token = token
         self.user = user
         self.password = password
+        self.passwords = dict(passwords) if passwords is not None else None
+        self.tls = tls
         self.log = log or self.store.with_name(self.store.name + ".log")
         self.port_setting = port_setting
         self._child: Child | None = None
@@ -78,12 +89,21 @@ class Nats:
 
     @property
     def url(self) -> str:
-        """`nats://[credentials@]127.0.0.1:port`."""
+        """`nats://[credentials@]127.0.0.1:port` (`tls://…` where it speaks TLS)."""
         if self.token is not None:
-            return f"nats://{self.token}@{LOOPBACK}:{self.port}"
+            return self._url(f"{self.token}@")
         if self.user is not None and self.password is not None:
-            return f"nats://{self.user}:{self.password}@{LOOPBACK}:{self.port}"
-        return f"nats://{LOOPBACK}:{self.port}"
+            return self._url(f"{self.user}:{self.password}@")
+        return self._url("")
+
+    def url_of(self, user: str) -> str:
+        """The same with one user's credential; needs `passwords`."""
+        assert self.passwords is not None
+        return self._url(f"{user}:{self.passwords[user]}@")
+
+    def _url(self, credentials: str) -> str:
+        scheme = "tls" if self.tls is not None else "nats"
+        return f"{scheme}://{credentials}{LOOPBACK}:{self.port}"
 
     def start(self, timeout_seconds: float = 30.0) -> Nats:
         """Start and wait until JetStream answers."""
@@ -130,8 +150,17 @@ class Nats:
         options: dict[str, object] = {"verbose": False, "pedantic": False, "lang": "probe"}
         options |= {"auth_token": self.token} if self.token else {}
         options |= {"user": self.user, "pass": self.password} if self.user else {}
+        if self.tls is not None:
+            if not connection.recv(65_536).startswith(b"INFO"):
+                return False
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = (
+                False,
+                ssl.CERT_NONE,
+            )  # only whether it lives
+            connection = context.wrap_socket(connection)
         with connection.makefile("rwb") as wire:
-            if not wire.readline().startswith(b"INFO"):
+            if self.tls is None and not wire.readline().startswith(b"INFO"):
                 return False
             wire.write(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
             wire.write(b"SUB _probe 1\r\nPUB $JS.API.INFO _probe 0\r\n\r\nPING\r\n")
@@ -148,6 +177,26 @@ class Nats:
 
     def _write_configuration(self) -> Path:
         """The server's configuration file: mode 0600, because it may hold a password."""
+        path = self.store / "nats.conf"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(self._configuration())
+        return path
+
+    def _configuration(self) -> str:
+        monitoring = f"{LOOPBACK}:{self.monitoring_port}" if self.monitoring_port else None
+        if self.passwords is not None:
+            return server_config(
+                listen=f"{LOOPBACK}:{self.port}",
+                store=str(self.store),
+                password=quoted(self.passwords),
+                sync_interval=self.sync_interval,
+                monitoring=monitoring,
+                tls=self.tls,
+            )
+        return self._open_configuration()
+
+    def _open_configuration(self) -> str:
+        """For tests and benchmarks of the server alone: one credential, or none."""
         quoted = json.dumps
         lines = [
             f"listen: {quoted(f'{LOOPBACK}:{self.port}')}",
@@ -164,7 +213,4 @@ class Nats:
             lines.append(
                 f"authorization {{ user: {quoted(self.user)}, password: {quoted(self.password)} }}"
             )
-        path = self.store / "nats.conf"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            out.write("\n".join(lines) + "\n")
-        return path
+        return "\n".join(lines) + "\n"

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.databases import owner_of
 from infra.local.local_secrets import LocalSecrets
 from infra.local.ports import LOOPBACK
+from infra.nats.permissions import SETUP
 
 DATABASES = ("billing", "paywall", "ads", "metrics", "identity")
 
@@ -43,6 +45,7 @@ class ProcessSpec:
     port: int
     database: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    bus_user: str | None = None  # of infra/nats/users.toml; None: it knows no NATS
     ready_path: str = "/readyz"
     after: tuple[str, ...] = ()
 
@@ -56,6 +59,8 @@ class StepSpec:
     command: tuple[str, ...]
     database: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    bus_user: str | None = None
+    as_owner: bool = False  # with the database owner's role, not the service's own
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -76,15 +81,21 @@ PACKAGES = {
 
 STEPS: tuple[StepSpec, ...] = (
     *(
-        StepSpec(f"{name} migrate", "migrations", _python(package, "migrate"), name)
+        StepSpec(f"{name} migrate", "migrations", _python(package, "migrate"), name, as_owner=True)
         for name, package in PACKAGES.items()
     ),
-    StepSpec("streams", "streams", _python("infra.nats", "apply")),
+    StepSpec("streams", "streams", _python("infra.nats", "apply"), bus_user=SETUP),
     *(
         StepSpec(f"{name} seed", "demo data", _python(package, "seed"), name)
         for name, package in PACKAGES.items()
     ),
 )
+
+
+def _worker(name: str, port: int) -> ProcessSpec:
+    process = f"{name}-worker"
+    return ProcessSpec(process, _python(PACKAGES[name], "worker"), port, name, bus_user=process)
+
 
 PROCESSES: tuple[ProcessSpec, ...] = (
     ProcessSpec("identity-web", _python("services.identity", "web"), 5, "identity"),
@@ -93,12 +104,37 @@ PROCESSES: tuple[ProcessSpec, ...] = (
     ProcessSpec("paywall-web", _python("services.paywall", "web"), 2, "paywall"),
     ProcessSpec("ads-web", _python("services.ads", "web"), 3, "ads"),
     ProcessSpec("metrics-web", _python("shared.metrics", "web"), 4, "metrics"),
-    ProcessSpec("billing-worker", _python("services.billing", "worker"), 11, "billing"),
-    ProcessSpec("paywall-worker", _python("services.paywall", "worker"), 12, "paywall"),
-    ProcessSpec("ads-worker", _python("services.ads", "worker"), 13, "ads"),
-    ProcessSpec("metrics-worker", _python("shared.metrics", "worker"), 14, "metrics"),
+    _worker("billing", 11),
+    _worker("paywall", 12),
+    _worker("ads", 13),
+    _worker("metrics", 14),
     ProcessSpec("news-site", _python("infra.news_site"), 0),
 )
+
+
+WEBS = frozenset(f"{name}-web" for name in PACKAGES)
+WORKERS = frozenset(spec.name for spec in PROCESSES if spec.bus_user is not None)
+PAYING = frozenset({"billing-web", "billing-worker", "billing seed"})
+
+#: Who is told a secret: the processes that use it, and nobody else. Database and bus credentials are each process's own.
+USED_BY: Mapping[str, frozenset[str]] = {
+    "IDENTITY_INTERNAL_KEY": WEBS,
+    "FORM_TOKEN_SECRET": WEBS,
+    "SCRAPE_TOKEN": WEBS | WORKERS,
+    "STRIPE_SECRET_KEY": PAYING,
+    "STRIPE_API_BASE": PAYING,
+    "STRIPE_WEBHOOK_SECRET": frozenset({"billing-web"}),
+    "SIGN_IN_SECRET": frozenset({"billing-web"}),
+    "SIGNING_KEYS_FILE": frozenset({"billing-web"}),
+    "COOKIE_SECRET": frozenset({"paywall-web"}),
+    "ADS_TOKEN_KEYS": frozenset({"ads-web"}),
+    "DEMO_PASSWORD": frozenset({"identity seed"}),
+    "DEMO_TOTP_SECRET": frozenset({"identity seed"}),
+    "FACTOR_KEYS": frozenset(
+        {"identity-web", "identity seed"}
+    ),  # the seed seals the demo's second factor
+    "DEMO_SITE_KEY": frozenset({"identity seed", "news-site"}),
+}
 
 
 @dataclass(frozen=True)
@@ -113,63 +149,64 @@ class Surroundings:
     def url(self, offset: int) -> str:
         return f"http://{LOOPBACK}:{self.base_port + offset}"
 
-    def database_url(self, database: str) -> str:
-        """With the database's own role, which owns this database and may enter no other."""
-        password = self.secrets.database_passwords[database]
+    def database_url(self, database: str, role: str | None = None) -> str:
+        """With the service's own role, which owns nothing and may enter no other database, or with ``role``."""
+        role = role or database
+        password = self.secrets.database_passwords[role]
         port = self.base_port + POSTGRES_OFFSET
-        return f"postgresql://{database}:{password}@{LOOPBACK}:{port}/{database}"
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{database}"
 
-    @property
-    def nats_url(self) -> str:
-        user, password = self.secrets.nats_user, self.secrets.nats_password
+    def nats_url(self, user: str) -> str:
+        """With the credential of a user of infra/nats/users.toml."""
+        password = self.secrets.nats_passwords[user]
         return f"nats://{user}:{password}@{LOOPBACK}:{self.base_port + NATS_OFFSET}"
 
     def environment(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:
-        """The variables of one process, without those it inherits."""
+        """The variables of one process, without those it inherits: addresses for all, and the secrets it uses."""
         variables = {
             "ENVIRONMENT": "local",
             "HOST": LOOPBACK,
-            "NATS_URL": self.nats_url,
             "ASSETS_DIR": str(self.assets),
-            "IDENTITY_INTERNAL_KEY": self.secrets.identity_internal_key,
-            "FORM_TOKEN_SECRET": self.secrets.form_token_secret,
-            "SCRAPE_TOKEN": self.secrets.scrape_token,
             **{name: self.url(offset) for name, offset in ADDRESSES.items()},
         }
         if isinstance(spec, ProcessSpec):
             variables["PORT"] = str(self.base_port + spec.port)
         if spec.database is not None:
-            variables["DATABASE_URL"] = self.database_url(spec.database)
-        return {**variables, **self._extras(spec), **spec.env}
+            as_owner = isinstance(spec, StepSpec) and spec.as_owner
+            role = owner_of(spec.database) if as_owner else spec.database
+            variables["DATABASE_URL"] = self.database_url(spec.database, role)
+        known = self._known()
+        used = {name: known[name] for name, users in USED_BY.items() if spec.name in users}
+        if spec.bus_user is not None:
+            used["NATS_URL"] = self.nats_url(spec.bus_user)
+        return {**variables, **used, **self._of_the_sandbox(spec), **spec.env}
 
-    def _extras(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:  # noqa: PLR0911 - a table
-        """What only some processes may know: payment keys, cookie keys, the demo's own."""
-        if spec.database == "billing":
-            return {
-                "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
-                "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
-                "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
-                "SIGN_IN_SECRET": self.secrets.sign_in_secret,
-                "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
-            }
-        if spec.database == "paywall":
-            return {"COOKIE_SECRET": self.secrets.cookie_secret}
-        if spec.database == "ads":
-            return {"ADS_TOKEN_KEYS": f"1:{self.secrets.ads_token_key}"}
-        if spec.database == "identity":
-            return {
-                "DEMO_PASSWORD": self.secrets.demo_password,
-                "DEMO_TOTP_SECRET": self.secrets.demo_totp_secret,
-                "DEMO_SITE_KEY": self.secrets.demo_site_key,
-            }
-        if spec.name == "news-site":
-            return {"DEMO_SITE_KEY": self.secrets.demo_site_key}
-        if spec.name == "stripe-sandbox":
-            return {
-                "STRIPE_SANDBOX_PORT": str(self.base_port + ADDRESSES["STRIPE_SANDBOX_URL"]),
-                "STRIPE_SANDBOX_STATE_FILE": str(self.data / "stripe-sandbox.sqlite"),
-                "STRIPE_SANDBOX_CONTROL_TOKEN": self.secrets.stripe_control_token,
-                "STRIPE_SANDBOX_WEBHOOK_URL": self.url(ADDRESSES["BILLING_URL"]) + WEBHOOK_PATH,
-                "STRIPE_SANDBOX_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
-            }
-        return {}
+    def _known(self) -> dict[str, str]:
+        """What :data:`USED_BY` hands out."""
+        return {
+            "IDENTITY_INTERNAL_KEY": self.secrets.identity_internal_key,
+            "FORM_TOKEN_SECRET": self.secrets.form_token_secret,
+            "SCRAPE_TOKEN": self.secrets.scrape_token,
+            "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
+            "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
+            "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+            "SIGN_IN_SECRET": self.secrets.sign_in_secret,
+            "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
+            "COOKIE_SECRET": self.secrets.cookie_secret,
+            "ADS_TOKEN_KEYS": f"1:{self.secrets.ads_token_key}",
+            "DEMO_PASSWORD": self.secrets.demo_password,
+            "FACTOR_KEYS": self.secrets.factor_keys,
+            "DEMO_TOTP_SECRET": self.secrets.demo_totp_secret,
+            "DEMO_SITE_KEY": self.secrets.demo_site_key,
+        }
+
+    def _of_the_sandbox(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:
+        if spec.name != "stripe-sandbox":
+            return {}
+        return {
+            "STRIPE_SANDBOX_PORT": str(self.base_port + ADDRESSES["STRIPE_SANDBOX_URL"]),
+            "STRIPE_SANDBOX_STATE_FILE": str(self.data / "stripe-sandbox.sqlite"),
+            "STRIPE_SANDBOX_CONTROL_TOKEN": self.secrets.stripe_control_token,
+            "STRIPE_SANDBOX_WEBHOOK_URL": self.url(ADDRESSES["BILLING_URL"]) + WEBHOOK_PATH,
+            "STRIPE_SANDBOX_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+        }

@@ -31,6 +31,7 @@ from infra.local.ports import answers, require_free
 from infra.local.postgres import Postgres
 from infra.local.processes import ProcessSpec, StepSpec, Surroundings
 from infra.local.streams import ensure_streams
+from infra.nats.permissions import SETUP
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REPORTED_DATABASE = "metrics"  # the one that dashboards read
@@ -137,7 +138,8 @@ class LocalStack:
 
     @property
     def nats_url(self) -> str:
-        return self.surroundings.nats_url
+        """As the set-up's user, who may do everything."""
+        return self.surroundings.nats_url(SETUP)
 
     def pid(self, name: str) -> int | None:
         return self._server(name).pid
@@ -211,9 +213,8 @@ class LocalStack:
 
     def _ensure_databases(self) -> None:
         secrets = self.surroundings.secrets
-        wanted = {name: secrets.database_passwords[name] for name in self.databases}
-        ensure_databases(self.postgres, wanted)
-        if REPORTED_DATABASE in wanted:
+        ensure_databases(self.postgres, self.databases, secrets.database_passwords)
+        if REPORTED_DATABASE in self.databases:
             ensure_reporting(self.postgres, REPORTED_DATABASE, secrets.reporting_password)
 
     def _prepare(self) -> None:
@@ -336,8 +337,7 @@ class LocalStack:
                 self.base_port + data.NATS_OFFSET,
                 monitoring_port=self.base_port + data.NATS_MONITORING_OFFSET,
                 sync_interval="always" if self.postgres.fsync else None,
-                user=self.surroundings.secrets.nats_user,
-                password=self.surroundings.secrets.nats_password,
+                passwords=self.surroundings.secrets.nats_passwords,
                 log=self.logs / "nats.log",
                 port_setting=self.port_setting,
             )

@@ -7,6 +7,7 @@ import os
 
 import typer
 
+from infra.nats.server import deployed_config
 from infra.nats.topology import apply as apply_topology
 
 app = typer.Typer(help="NATS streams and consumers", no_args_is_help=True)
@@ -24,6 +25,12 @@ def apply() -> None:
     replicas = int(os.environ.get("NATS_REPLICAS", "0")) or None
     for line in asyncio.run(apply_topology(url, replicas=replicas)):
         typer.echo(line)
+
+
+@app.command("server-config")
+def server_config() -> None:
+    """Print nats-server's configuration for a deployment: users and their rights, passwords from its environment."""
+    typer.echo(deployed_config(), nl=False)
 
 
 if __name__ == "__main__":

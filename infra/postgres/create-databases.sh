@@ -1,15 +1,21 @@
 #!/bin/sh
-# Runs once, when the PostgreSQL container's data folder is empty: a role and a database for each service, each
-# service's role enters its own database and no other.
+# Runs once, when the PostgreSQL container's data folder is empty: for each service a database and two roles. The owner
+# runs the migrations; the service runs as the other, which owns nothing, enters its own database and no other, and may
+# do what the migrations grant to its group press_runtime (shared/database/privileges.py).
 set -eu
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres -c 'CREATE ROLE press_runtime NOLOGIN'
 for service in billing paywall ads metrics identity; do
-  password_variable=$(printf '%s_DATABASE_PASSWORD' "$service" | tr '[:lower:]' '[:upper:]')
-  password=$(printenv "$password_variable")
+  prefix=$(printf '%s' "$service" | tr '[:lower:]' '[:upper:]')
   psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
-    -v service="$service" -v password="$password" <<'SQL'
+    -v service="$service" -v owner="${service}_owner" \
+    -v password="$(printenv "${prefix}_DATABASE_PASSWORD")" \
+    -v owner_password="$(printenv "${prefix}_DATABASE_OWNER_PASSWORD")" <<'SQL'
 CREATE ROLE :"service" LOGIN PASSWORD :'password';
-CREATE DATABASE :"service" OWNER :"service";
-REVOKE CONNECT ON DATABASE :"service" FROM PUBLIC;
+CREATE ROLE :"owner" LOGIN PASSWORD :'owner_password';
+CREATE DATABASE :"service" OWNER :"owner";
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE :"service" TO :"service";
+GRANT press_runtime TO :"service";
 SQL
 done
 # Grafana reads the reporting views of the metrics layer and nothing else; the layer's migrations grant them.

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.settings import ASKS_IDENTITY, ServiceSettings
-from shared.startup.rules import SERVING, Check, weak
+from shared.startup.rules import Check, Duty, weak
 
 INSECURE_KEYS = "0:local-only-token-key"
 
@@ -24,7 +24,7 @@ class AdsSettings(ServiceSettings):
                 or any(weak(one) for one in _secrets_of(s.ads_token_keys))
             ),
             "number:secret,number:secret, each secret 24 characters or more, made at random",
-            duties=SERVING,
+            duties=frozenset({Duty.WEB}),
         ),
     )
 

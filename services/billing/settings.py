@@ -16,7 +16,6 @@ from shared.startup.rules import (
     LOCAL,
     PRODUCTION,
     REHEARSAL,
-    SERVING,
     Check,
     Duty,
     weak,
@@ -62,7 +61,7 @@ STRIPE_CHECKS = (
             )
         ),
         "whsec_… as Stripe shows it for the endpoint; several (rotation) separated by commas",
-        duties=SERVING,
+        duties=WEB,
     ),
     Check(
         "STRIPE_WEBHOOK_TOLERANCE_SECONDS",

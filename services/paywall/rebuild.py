@@ -10,7 +10,7 @@ import structlog
 from services.paywall.entitlements import consumers, repository
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.contracts import MalformedEventError, UnknownEventTypeError, decode
+from shared.contracts import MalformedEventError, UnknownEventTypeError, decode_from_bus
 from shared.database import Database
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ async def rebuild(database: Database, bus: Bus, clock: Clock) -> Report:
             events = []
             for message in await replay.fetch(BATCH, 0.5):
                 try:
-                    events.append(decode(message.payload))
+                    events.append(decode_from_bus(message.payload, message.subject))
                 except (MalformedEventError, UnknownEventTypeError) as error:
                     log.warning("replay_skips", subject=message.subject, error=repr(error))
                 await message.ack()

@@ -12,9 +12,9 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table, 
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.database import UTCDateTime
+from shared.database.privileges import REFUSE_CHANGE_V1, append_only
 
-#: For a service's first migration. Run-time roles need INSERT and SELECT on the first two, UPDATE on the third.
-SCHEMA_V1 = """
+_TABLES = """
 CREATE TABLE audit_entry (
     id uuid NOT NULL CONSTRAINT pk_audit_entry PRIMARY KEY,
     at timestamptz NOT NULL,
@@ -46,13 +46,6 @@ CREATE TABLE audit_checkpoint (
     hash bytea NOT NULL
 );
 
-CREATE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$;
-CREATE TRIGGER audit_entry_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept();
-CREATE TRIGGER audit_seal_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_seal
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept();
-
 CREATE FUNCTION audit_seal_entry() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     ours text := coalesce(NEW.agency, '');
@@ -68,6 +61,8 @@ END $$;
 CREATE CONSTRAINT TRIGGER audit_entry_is_sealed AFTER INSERT ON audit_entry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_seal_entry();
 """
+#: For a service's first migration. Run-time roles get INSERT and SELECT on the first two, UPDATE on the third besides.
+SCHEMA_V1 = REFUSE_CHANGE_V1 + _TABLES + append_only("audit_entry", "audit_seal")
 
 
 def define_tables(metadata: MetaData) -> tuple[Table, Table, Table]:

@@ -15,6 +15,10 @@ class MessageRefusedError(BusUnavailableError):
     """The bus is there and said no (no stream takes the subject, too large, …): the others may still go out."""
 
 
+class NotPermittedError(BusUnavailableError):
+    """This process's credential may not do that (infra/nats/users.toml says who may do what)."""
+
+
 class StreamMissingError(BusUnavailableError):
     """The bus is there and does not know the stream, or the consumer."""
 

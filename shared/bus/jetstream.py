@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Sequence
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -24,8 +23,15 @@ from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from shared.bus.access import (
+    denied_subject,
+    forget_denials,
+    remember_denial,
+    sign_in_options,
+)
 from shared.bus.base import (
     BusUnavailableError,
+    NotPermittedError,
     OutboundMessage,
     Refused,
     Stored,
@@ -42,41 +48,48 @@ PING_TIMEOUT_SECONDS = 2
 MAX_IN_FLIGHT = 256
 MAX_LOOK_UPS = 32
 REPLAY_IDLE_SECONDS = 60.0
-_FORBIDDEN = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^Nats-Msg-Id:[ ]*(.*?)\r$", re.MULTILINE)
 
 
-async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> JetStreamBus:
+async def connect(
+    url: str, name: str, *, ca_file: str = "", wait_seconds: float = 30.0
+) -> JetStreamBus:
     """Connect for ever: a lost server is waited for, an absent one for ``wait_seconds`` at the start.
 
-    ``name`` shows up in the server's connection list. Raises :class:`BusUnavailableError`.
+    ``name`` shows up in the server's connection list; ``ca_file`` (PEM) makes it TLS, to a server of that authority
+    only. Raises :class:`BusUnavailableError`.
     """
 
     buses: list[JetStreamBus] = []
+    client, last_error = Client(), ""
 
     async def on_disconnected() -> None:
         for bus in buses:
             bus.connection_lost()
 
     async def on_reconnected() -> None:
+        forget_denials(client)
         log.info("nats_reconnected")
 
     async def on_error(error: Exception) -> None:
-        forbidden = _FORBIDDEN.search(str(error))
-        if forbidden is None:
+        nonlocal last_error
+        last_error = str(error)
+        subject = denied_subject(error)
+        if not subject:
             log.debug("nats_error", error=repr(error))
             return
-        log.error("nats_forbidden", subject=forbidden[1])
+        log.error("nats_forbidden", subject=subject, connection=name)  # a security event
+        remember_denial(client, subject)
         for bus in buses:
-            bus.forbidden(forbidden[1])
+            bus.forbidden(subject)
 
     try:
         async with asyncio.timeout(wait_seconds):
-            client = await nats.connect(
-                url,
+            await client.connect(
+                **sign_in_options(url, ca_file),
                 name=name,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=0.2,
+                reconnect_time_wait=0.2,  # type: ignore[arg-type] # seconds; parts of one are fine
                 connect_timeout=2,
                 ping_interval=10,
                 max_outstanding_pings=2,
@@ -85,7 +98,10 @@ async def connect(url: str, name: str, *, wait_seconds: float = 30.0) -> JetStre
                 error_cb=on_error,
             )
     except (TimeoutError, OSError, NatsError) as error:
-        raise BusUnavailableError(f"no NATS server at the configured address: {error!r}") from error
+        await client.close()
+        raise BusUnavailableError(
+            f"no NATS server takes this process at the configured address: {last_error or repr(error)}"
+        ) from error
     buses.append(JetStreamBus(client))
     return buses[0]
 
@@ -189,6 +205,10 @@ class JetStreamBus:
                 ),
             )
         except (NatsError, TimeoutError) as error:
+            if "permissions violation" in str(self._client.last_error).lower():
+                raise NotPermittedError(
+                    "only the set-up's credential may replay a stream"
+                ) from error
             raise BusUnavailableError(repr(error)) from error
         return JetStreamSubscription(self._client, stream, info.name)
 

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import Error as NatsError
 
+from shared.bus.access import require_permission
 from shared.bus.base import (
     BusUnavailableError,
     ConsumerState,
@@ -47,6 +48,7 @@ async def ask(
         reply = await client.request(subject, body, timeout=API_TIMEOUT_SECONDS)
         answer: dict[str, Any] = json.loads(reply.data)
     except (NatsError, TimeoutError, OSError, ValueError) as error:
+        require_permission(client, subject)
         raise BusUnavailableError(f"{subject}: {error!r}") from error
     if "error" not in answer:
         return answer
@@ -136,6 +138,7 @@ class JetStreamSubscription:
                 await self._wait(max_messages, deadline, gap_seconds=GAP_SECONDS)
                 if not self._ready and self._status is None:
                     # The server answers "no message" at once: one that says nothing stands still.
+                    require_permission(self._client, self._api, f"{self._inbox}.*")
                     raise BusUnavailableError("the consumer does not answer")
             while not self._ready and (left := deadline - loop.time()) > 0.001:
                 # It ends on the server a little before it ends here, so that nothing is sent to nobody.

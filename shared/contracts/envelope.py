@@ -9,6 +9,7 @@ are compatible), missing ones are an error.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -19,6 +20,10 @@ from shared.ids import new_id
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "vn.press."
+#: Versions count changes of one aggregate; the highest that a table's integer holds. One beyond it would freeze the
+#: aggregate for ever, for no newer one could come.
+MAX_VERSION = 2**31 - 1
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 #: A moment: refused without a zone.
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -60,6 +65,10 @@ class MalformedEventError(ValueError):
     """Bytes that are not one of our events; retrying will not help."""
 
 
+class ForgedEventError(MalformedEventError):
+    """An event whose parts do not agree: nobody of ours has published it, and it is never applied."""
+
+
 _PAYLOADS: dict[str, type[Payload]] = {}
 _DECODERS: dict[str, msgspec.json.Decoder[Event[Any]]] = {}
 _ENCODER = msgspec.json.Encoder()
@@ -97,6 +106,11 @@ def bus_subject(type_: str, agency: str) -> str:
     return f"{type_.removeprefix(TYPE_PREFIX)}.{agency}"
 
 
+def source_of(type_: str) -> str:
+    """``vn.press.billing.entitlement.granted.v1`` → ``/press-revenue/billing``."""
+    return f"/press-revenue/{type_.removeprefix(TYPE_PREFIX).split('.', 1)[0]}"
+
+
 def new_event(
     data: D,
     *,
@@ -107,10 +121,9 @@ def new_event(
     event_id: UUID | None = None,
 ) -> Event[D]:
     """An event about the aggregate ``subject`` at its ``version``."""
-    service = data.TYPE.removeprefix(TYPE_PREFIX).split(".", 1)[0]
     return Event(
         id=event_id or new_id(),
-        source=f"/press-revenue/{service}",
+        source=source_of(data.TYPE),
         type=data.TYPE,
         time=now.astimezone(UTC),
         agency=agency,
@@ -123,6 +136,28 @@ def new_event(
 def encode(event: Event[Any]) -> bytes:
     """The event as CloudEvents JSON bytes."""
     return _ENCODER.encode(event)
+
+
+def decode_from_bus(raw: bytes, subject: str) -> Event[Any]:
+    """The event behind a message of the bus, once everything it says of itself agrees with where it was published.
+
+    Who may publish to a subject is the server's to know (infra/nats/users.toml), so the subject decides: type, agency
+    and source must be its own. Raises what :func:`decode` raises, and :class:`ForgedEventError`.
+    """
+    event = decode(raw)
+    if not _SLUG.fullmatch(event.agency):
+        raise ForgedEventError(f"{event.agency[:60]!r} is not the name of an agency")
+    if subject != event.bus_subject:
+        raise ForgedEventError(
+            f"published on {subject[:200]}, but it says it is {event.type} of {event.agency}"
+        )
+    if event.source != source_of(event.type):
+        raise ForgedEventError(
+            f"{event.type} comes from {source_of(event.type)}, not from {event.source[:60]!r}"
+        )
+    if not 1 <= event.version <= MAX_VERSION:
+        raise ForgedEventError(f"version {event.version} is not between 1 and {MAX_VERSION}")
+    return event
 
 
 def decode(raw: bytes) -> Event[Any]:

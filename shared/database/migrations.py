@@ -2,7 +2,8 @@
 
 A service's ``migrations/`` holds ``versions/`` only; the environment is here. Version table: ``alembic_version``
 of the service's own database. Revisions are plain SQL (``op.execute``), so that a later change of the models never
-changes history; a test compares the migrated schema with the models. Migrations run under an advisory lock, so that several starting at once are safe.
+changes history; a test compares the migrated schema with the models. The database's owner runs them; what the run-time
+role may do is granted in the same transaction (:mod:`shared.database.privileges`). Migrations run under an advisory lock, so that several starting at once are safe.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database.core import sqlalchemy_url
+from shared.database.privileges import grant_runtime
 
 LOCK_KEY = 7_305_411_902  # any constant: one migration at a time in a database
 
@@ -60,11 +62,12 @@ def _upgrade(connection: Connection, package: str, revision: str) -> list[str]:
     with environment:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         environment.run_migrations()
+    grant_runtime(connection)
     return applied
 
 
 async def migrate(url: str, package: str, revision: str = "head") -> list[str]:
-    """Bring a database to ``revision``. Returns the revisions applied now. Idempotent."""
+    """Bring a database to ``revision``, as its owner. Returns the revisions applied now. Idempotent."""
     engine = create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:

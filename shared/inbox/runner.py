@@ -23,7 +23,14 @@ from shared.bus import (
     StreamMissingError,
     Subscription,
 )
-from shared.contracts import Event, MalformedEventError, Payload, UnknownEventTypeError, decode
+from shared.contracts import (
+    Event,
+    ForgedEventError,
+    MalformedEventError,
+    Payload,
+    UnknownEventTypeError,
+    decode_from_bus,
+)
 from shared.database import Database, Session, database_is_away
 from shared.faults import fault_point
 from shared.inbox import store
@@ -152,16 +159,25 @@ class ConsumerRunner:
         good: list[tuple[InboundMessage, Event[Any]]] = []
         for message in messages:
             try:
-                event = decode(message.payload)
+                event = decode_from_bus(message.payload, message.subject)
                 if event.type not in self._handlers:
                     raise UnknownEventTypeError(event.type)
             except (MalformedEventError, UnknownEventTypeError) as error:
+                if isinstance(error, ForgedEventError):
+                    self._report_forgery(message, error)
                 await self._give_up(message, None, type(error).__name__, error)
                 continue
             good.append((message, event))
         if good:
             await self._handle(good)
         return len(messages)
+
+    def _report_forgery(self, message: InboundMessage, error: ForgedEventError) -> None:
+        """A security event: somebody with a credential of the bus says what is not so."""
+        log.error(
+            "event_forged", consumer=self.consumer, subject=message.subject[:200], error=str(error)
+        )
+        metrics.FORGED.labels(self.consumer).inc()
 
     async def _handle(self, pairs: list[tuple[InboundMessage, Event[Any]]]) -> None:
         """One transaction for all; when that fails, one for each."""

@@ -93,7 +93,9 @@ class Process(Generic[S]):
         """Connected at the first call."""
         if self._bus is None:
             self._bus = await bus_module.connect(
-                self.settings.nats_url, f"{self.service.name}-{self.role}"
+                self.settings.nats_url,
+                f"{self.service.name}-{self.role}",
+                ca_file=self.settings.nats_ca_file,
             )
         return self._bus
 

@@ -44,6 +44,11 @@ CONSUMED = Counter(
     "Messages by outcome: ok, duplicate, retried, dead_letter",
     ["consumer", "outcome"],
 )
+FORGED = Counter(
+    "press_consumer_forged_total",
+    "Messages whose subject, type, agency, source or version did not agree: refused, kept as dead letters",
+    ["consumer"],
+)
 CONSUMER_PRESENT = Measured(
     "press_consumer_present", "1 when the consumer and its stream exist, else 0", ["consumer"]
 )

@@ -147,6 +147,10 @@ def test_a_secret_goes_to_the_processes_that_use_it_and_to_no_other(production, 
     for name in ("billing", "paywall", "ads", "metrics"):
         assert holders[f"{name.upper()}_INTERNAL_KEY"] == {f"{name}-web", "identity-web"}
         assert {one.partition("-")[0] for one in holders[f"{name.upper()}_DATABASE_PASSWORD"]} == {name}  # fmt: skip
+        assert holders[f"{name.upper()}_DATABASE_OWNER_PASSWORD"] == {f"{name}-migrate"}
+        assert holders[f"NATS_{name.upper()}_WORKER_PASSWORD"] == {f"{name}-worker"}
+    assert holders["NATS_SETUP_PASSWORD"] == {"streams"}
+    assert holders["ADS_TOKEN_KEYS"] == {"ads-web"}
     assert not any("news-site" in held or "stripe-sandbox" in held for held in holders.values())
     assert holders["POSTGRES_PASSWORD"] == set()
 

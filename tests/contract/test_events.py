@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from infra.nats.topology import load as load_topology
 from shared.bus.memory import subject_pattern
 from shared.contracts import (
+    ForgedEventError,
     MalformedEventError,
     UnknownEventTypeError,
     asyncapi,
     bus_subject,
     decode,
+    decode_from_bus,
     encode,
 )
 from shared.contracts.asyncapi import house_types
@@ -62,6 +64,39 @@ def test_a_golden_event_survives_the_round_trip_byte_for_byte(name):
     assert type(event.data) is TYPES[name]
     assert encode(event) == wire(name)
     assert decode(encode(event)) == event
+
+
+def disguised(name: str) -> dict[str, tuple[str, bytes]]:
+    """Forgeries of a golden event: what is wrong with it → subject and payload."""
+    event = json.loads(wire(name))
+    own = bus_subject(name, event["agency"])
+    another = next(type_ for type_ in TYPES if type_.split(".")[2] != name.split(".")[2])
+
+    def told(**changes: object) -> bytes:
+        return json.dumps(event | changes, ensure_ascii=False).encode()
+
+    return {
+        "another agency's subject": (bus_subject(name, "bao-khac"), told()),
+        "another agency in the payload": (own, told(agency="bao-khac")),
+        "another service's subject": (bus_subject(another, event["agency"]), told()),
+        "a subject below its own": (f"{own}.x", told()),
+        "another source": (own, told(source="/press-revenue/identity")),
+        "no source": (own, told(source="")),
+        "a version that freezes": (own, told(version=2**60)),
+        "a version before the first": (own, told(version=0)),
+        "an agency that is a wildcard": (bus_subject(name, ">"), told(agency=">")),
+        "an agency of two tokens": (bus_subject(name, "a.b"), told(agency="a.b")),
+    }
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_an_event_is_believed_where_it_belongs_and_nowhere_else(name):
+    agency = json.loads(wire(name))["agency"]
+    assert decode_from_bus(wire(name), bus_subject(name, agency)) == decode(wire(name))
+    for wrong, (subject, payload) in disguised(name).items():
+        with pytest.raises(ForgedEventError):
+            decode_from_bus(payload, subject)
+            pytest.fail(wrong)
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import nats
 import pytest
+from nats.js.api import ConsumerConfig
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -21,11 +23,12 @@ from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from shared.bus import OutboundMessage, StreamMissingError
-from shared.contracts import encode, new_event
-from shared.inbox import RetryPolicy, list_dead_letters, replay_dead_letters
+from shared.contracts import bus_subject, encode, new_event
+from shared.inbox import ConsumerRunner, RetryPolicy, list_dead_letters, replay_dead_letters
 from shared.loops import supervise
 from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
+from tests.contract.test_events import TYPES, disguised, wire
 from tests.fixtures.flow import (
     CONSUMER,
     NOW,
@@ -411,3 +414,49 @@ async def test_dead_letters_are_listed_and_replayed_by_command(flow):
     await handle_all(flow, await flow.runner(handlers={ItemMade: mended}))
     assert sorted(flow.effects()) == ["one", "two"]
     assert "0 dead letters" in await command()
+
+
+async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_applied(flow):
+    """Every event of the product in every disguise, on the bus itself, by somebody whose credential may publish all."""
+    applied: list[str] = []
+
+    async def apply(_session, events) -> None:
+        applied.extend(event.type for event in events)
+
+    handlers = dict.fromkeys(TYPES.values(), apply)
+    client = await nats.connect(flow.nats_url)
+    js = client.jetstream()
+    await js.add_stream(
+        name="EVERYTHING", subjects=["billing.>", "paywall.>", "ads.>", "metrics.>"]
+    )
+    await js.add_consumer("EVERYTHING", ConsumerConfig(durable_name="believer", max_deliver=-1))
+    forgeries = [
+        (wrong, *forged)
+        for name in TYPES
+        for wrong, forged in disguised(name).items()
+        if ">" not in forged[0]  # the server takes no wildcard as a subject
+    ]
+    for _, subject, payload in forgeries:
+        await js.publish(subject, payload)
+    for name in TYPES:
+        await js.publish(bus_subject(name, json.loads(wire(name))["agency"]), wire(name))
+    before = metrics.FORGED.labels("believer")._value.get()
+    database = flow.open_database()
+    bus = await flow.open_bus()
+    runner = ConsumerRunner(
+        database, bus, stream="EVERYTHING", consumer="believer", handlers=handlers
+    )
+    subscription = await bus.bind("EVERYTHING", "believer")
+
+    async def done() -> bool:
+        await runner.run_once(subscription)
+        return await subscription.pending() == 0
+
+    await eventually(done, "every message has its verdict", seconds=60)
+    await subscription.close()
+    await client.close()
+    letters = await list_dead_letters(database, limit=1000)
+    assert sorted(applied) == sorted(TYPES), "the genuine ones, each once"
+    assert [letter.reason for letter in letters] == ["ForgedEventError"] * len(forgeries)
+    assert {(x.subject, x.payload) for x in letters} == {(s, p) for _, s, p in forgeries}
+    assert metrics.FORGED.labels("believer")._value.get() - before == len(forgeries)

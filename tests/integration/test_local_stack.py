@@ -36,13 +36,13 @@ needs_forks = pytest.mark.skipif(not can_fork(), reason="no pidfd here")
 
 MODULE = ("python", "-m", "tests.fixtures.fake_service")
 FAKES = (
-    ProcessSpec("front", (*MODULE, "web"), 0, "ads", after=("back",)),
-    ProcessSpec("back", (*MODULE, "web"), 1, "billing"),
+    ProcessSpec("front", (*MODULE, "web"), 0, "ads", bus_user="setup", after=("back",)),
+    ProcessSpec("back", (*MODULE, "web"), 1, "billing", bus_user="setup"),
 )
 FAKE_STEPS = (
-    StepSpec("billing migrate", "migrations", (*MODULE, "migrate"), "billing"),
-    StepSpec("ads migrate", "migrations", (*MODULE, "migrate"), "ads"),
-    StepSpec("streams", "streams", (*MODULE, "streams")),
+    StepSpec("billing migrate", "migrations", (*MODULE, "migrate"), "billing", as_owner=True),
+    StepSpec("ads migrate", "migrations", (*MODULE, "migrate"), "ads", as_owner=True),
+    StepSpec("streams", "streams", (*MODULE, "streams"), bus_user="setup"),
     StepSpec("billing seed", "demo data", (*MODULE, "seed"), "billing"),
 )
 
@@ -247,7 +247,8 @@ async def test_a_backup_put_back_holds_what_was_there_and_sets_the_rest_aside(tm
     save_backup(stack.data_dir, backup, stack.databases)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o700
     with stack:
-        connection = await asyncpg.connect(stack.database_url("billing"))
+        owner = stack.surroundings.database_url("billing", "billing_owner")
+        connection = await asyncpg.connect(owner)
         await connection.execute("DROP TABLE notes")
         await connection.close()
     aside = restore_backup(stack.data_dir, backup)

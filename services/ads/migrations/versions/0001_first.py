@@ -3,6 +3,8 @@
 from alembic import op
 
 from shared import agencies, outbox
+from shared.database.migrations import run_script
+from shared.database.privileges import REFUSE_CHANGE_V1, append_only, kept
 
 revision = "0001_first"
 down_revision = None
@@ -129,10 +131,6 @@ CREATE TABLE line_change (
     CONSTRAINT fk_line_change_agency_id_line_id_line
         FOREIGN KEY (agency_id, line_id) REFERENCES line (agency_id, id)
 );
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$;
-CREATE TRIGGER line_change_append_only BEFORE UPDATE OR DELETE ON line_change
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TABLE idempotency_key (
     agency_id text NOT NULL CONSTRAINT fk_idempotency_key_agency_id_agency REFERENCES agency (id),
     key text NOT NULL CONSTRAINT ck_idempotency_key_key CHECK (length(key) BETWEEN 1 AND 200),
@@ -235,6 +233,11 @@ def upgrade() -> None:
     ):
         for statement in _split(statements):
             op.execute(statement)
+    run_script(
+        REFUSE_CHANGE_V1,
+        append_only("line_change"),
+        kept("ad_order", "line", "creative", "rate", "line_day"),
+    )
     for table in PLAN_TABLES:
         op.execute(
             f"CREATE TRIGGER {table}_plan AFTER INSERT OR UPDATE OR DELETE ON {table} "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared import agencies, inbox, outbox
 from shared.database.migrations import run_script
+from shared.database.privileges import REFUSE_CHANGE_V1, append_only, kept
 from shared.mail import outbox as mail
 
 revision = "0001"
@@ -15,12 +16,30 @@ branch_labels = None
 depends_on = None
 
 PARTS = ("readers", "plans", "subscriptions", "payments", "ledger", "webhooks")
+#: What has happened stays as it was.
+APPEND_ONLY = (
+    "journal_entry",
+    "journal_line",
+    "refund",
+    "subscription_transition",
+    "mrr_movement",
+    "consent",
+)
+#: What money stands on may change its state, and never goes.
+KEPT = ("plan_price", "payment", "subscription", "entitlement", "recognition_schedule")
 
 
 def upgrade() -> None:
-    run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1, outbox.SCHEMA_V1, mail.SCHEMA_V1)
+    run_script(
+        REFUSE_CHANGE_V1,
+        agencies.SCHEMA_V1,
+        inbox.SCHEMA_V1,
+        outbox.SCHEMA_V1,
+        mail.SCHEMA_V1,
+    )
     for part in PARTS:
         run_script((Path(__file__).parent / f"0001_{part}.sql").read_text(encoding="utf-8"))
+    run_script(append_only(*APPEND_ONLY), kept(*KEPT))
 
 
 def downgrade() -> None:

@@ -87,10 +87,6 @@ END $$;
 CREATE TRIGGER journal_line_with_entry AFTER INSERT ON journal_line
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION journal_line_with_entry();
 
-CREATE TRIGGER journal_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER journal_line_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal_line
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE recognition_schedule (
     id uuid NOT NULL CONSTRAINT pk_recognition_schedule PRIMARY KEY,

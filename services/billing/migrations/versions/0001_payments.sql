@@ -64,5 +64,3 @@ CREATE TABLE refund (
     CONSTRAINT uq_refund_provider_refund UNIQUE (provider, provider_refund)
 );
 CREATE INDEX ix_refund_payment_id ON refund (payment_id);
-CREATE TRIGGER refund_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON refund
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -41,8 +41,6 @@ BEGIN
 END $$;
 CREATE TRIGGER plan_price_only_superseded BEFORE UPDATE ON plan_price
     FOR EACH ROW EXECUTE FUNCTION plan_price_only_superseded();
-CREATE TRIGGER plan_price_kept BEFORE DELETE OR TRUNCATE ON plan_price
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE provider_price (
     provider text NOT NULL,

@@ -1,10 +1,3 @@
--- Refuses every change of a row that has been written.
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
-        USING ERRCODE = 'restrict_violation';
-END $$;
-
 CREATE TABLE reader (
     id uuid NOT NULL CONSTRAINT pk_reader PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_reader_agency_agency REFERENCES agency,
@@ -66,8 +59,6 @@ CREATE TABLE consent (
         REFERENCES reader (id, agency)
 );
 CREATE INDEX ix_consent_reader_id_purpose ON consent (reader_id, purpose);
-CREATE TRIGGER consent_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON consent
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE rate_bucket (
     bucket text NOT NULL CONSTRAINT pk_rate_bucket PRIMARY KEY,

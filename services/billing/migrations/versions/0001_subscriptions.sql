@@ -38,9 +38,6 @@ CREATE TABLE subscription_transition (
     at timestamptz NOT NULL
 );
 CREATE INDEX ix_subscription_transition_subscription_id ON subscription_transition (subscription_id);
-CREATE TRIGGER subscription_transition_append_only
-    BEFORE UPDATE OR DELETE OR TRUNCATE ON subscription_transition
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE mrr_movement (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_mrr_movement PRIMARY KEY,
@@ -54,8 +51,6 @@ CREATE TABLE mrr_movement (
     occurred_on date NOT NULL,
     CONSTRAINT uq_mrr_movement_subscription_version UNIQUE (subscription_id, version)
 );
-CREATE TRIGGER mrr_movement_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON mrr_movement
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE entitlement (
     id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,

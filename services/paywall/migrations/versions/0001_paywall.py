@@ -3,6 +3,8 @@
 from alembic import op
 
 from shared.agencies import SCHEMA_V1 as AGENCY
+from shared.database.migrations import run_script
+from shared.database.privileges import REFUSE_CHANGE_V1, append_only
 from shared.inbox import SCHEMA_V1 as INBOX
 from shared.outbox import SCHEMA_V1 as OUTBOX
 
@@ -64,13 +66,6 @@ CREATE TABLE audit_trail (
     after jsonb
 );
 CREATE INDEX ix_audit_trail_agency_at ON audit_trail (agency, at);
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION '% is only ever added to', TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation'; END $$;
-CREATE TRIGGER audit_trail_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_trail
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER policy_version_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON policy_version
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE meter_window (
     agency text NOT NULL,
@@ -233,3 +228,4 @@ def run(script: str) -> None:
 def upgrade() -> None:
     for script in (AGENCY, OUTBOX, INBOX, SCHEMA, METER_COUNT):
         run(script)
+    run_script(REFUSE_CHANGE_V1, append_only("audit_trail", "policy_version"))

@@ -2,6 +2,7 @@
 
 from shared import agencies, inbox
 from shared.database.migrations import run_script
+from shared.database.privileges import REFUSE_CHANGE_V1, append_only
 
 revision = "0001"
 down_revision = None
@@ -199,14 +200,6 @@ CREATE TABLE agency_revision (
 );
 """
 
-APPEND_ONLY = """
-CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only: record a correction instead', TG_TABLE_NAME
-        USING ERRCODE = 'restrict_violation';
-END $$;
-"""
-
 SUMS = """
 CREATE FUNCTION bump_revision(agencies text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO agency_revision (agency, revision)
@@ -327,12 +320,17 @@ END $$;
 
 def upgrade() -> None:
     run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1)
-    run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, APPEND_ONLY, SUMS, REPORTING, GRANTS)
-    for table in ("revenue_entry", "deferred_entry", "mrr_movement"):
-        run_script(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION append_only()"
-        )
+    run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, SUMS, REPORTING, GRANTS)
+    run_script(
+        REFUSE_CHANGE_V1,
+        append_only("revenue_entry", "deferred_entry", "mrr_movement"),
+        # Rows of a baseline may go until it is frozen (baseline_row_frozen); all at once they never may.
+        *(
+            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            for table in ("baseline_version", "baseline_row")
+        ),
+    )
 
 
 def downgrade() -> None:

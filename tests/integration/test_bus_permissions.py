@@ -1,0 +1,319 @@
+"""With each service's own NATS credential: what it may and may not publish, read and administer, tried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from infra.local.nats import Nats
+from infra.local.ports import free_port
+from infra.nats.permissions import SETUP, user_names, users
+from infra.nats.server import DEPLOYED_FILE, deployed_config
+from infra.nats.topology import apply, load
+from shared.bus import (
+    BusUnavailableError,
+    MessageRefusedError,
+    NotPermittedError,
+    OutboundMessage,
+    connect,
+)
+from shared.contracts.asyncapi import house_types
+from shared.contracts.envelope import TYPE_PREFIX
+from tests.fixtures.documented import documented
+
+AGENCY = "bao-hung-yen"
+EVENTS = sorted(name.removeprefix(TYPE_PREFIX) for name in house_types())
+TOPOLOGY = load()
+STREAMS = [str(stream["name"]) for stream in TOPOLOGY.streams]
+CONSUMERS = [(str(one["stream"]), str(one["name"])) for one in TOPOLOGY.consumers]
+ADMINISTER = (
+    *(
+        f"$JS.API.STREAM.{call}.{stream}"
+        for stream in STREAMS
+        for call in ("CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "MSG.DELETE")
+    ),
+    *(f"$JS.API.CONSUMER.CREATE.{stream}" for stream in STREAMS),
+    *(f"$JS.API.CONSUMER.CREATE.{stream}.thief" for stream in STREAMS),
+    *(f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.thief" for stream in STREAMS),
+    *(f"$JS.API.CONSUMER.DELETE.{stream}.{name}" for stream, name in CONSUMERS),
+    *(f"$JS.API.CONSUMER.PAUSE.{stream}.{name}" for stream, name in CONSUMERS),
+    "$JS.API.STREAM.CREATE.THIEF",
+    "$JS.API.STREAM.RESTORE.BILLING",
+    "$JS.API.STREAM.LIST",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.INFO",
+    "$SYS.REQ.SERVER.PING",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    passwords = {user: f"p_{user}" for user in user_names()}
+    store = tmp_path_factory.mktemp("bus") / "store"
+    running = Nats(store, free_port(), passwords=passwords).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def bus(server: Nats) -> Nats:
+    """The server with the product's streams and consumers, made by the set-up's user."""
+    await apply(server.url)
+    return server
+
+
+class Raw:
+    """A client without our manners: it sends what it likes and remembers what the server refused."""
+
+    def __init__(self, client: Client, errors: list[str], heard: asyncio.Event) -> None:
+        self.client, self._errors, self._heard = client, errors, heard
+
+    async def refused(self, subject: str, reply: str = "") -> bool:
+        await self.client.publish(subject, b"{}", reply=reply)
+        return await self._said(f'publish to "{subject.lower()}"')
+
+    async def refused_to_hear(self, subject: str) -> bool:
+        subscription = await self.client.subscribe(subject)
+        said = await self._said(f'subscription to "{subject.lower()}"')
+        if not said:
+            await subscription.unsubscribe()
+        return said
+
+    async def _said(self, what: str) -> bool:
+        # Refusals come in the order of what was sent: once that of a subject nobody may use is here, so is ours.
+        await self.client.publish("nobody.may", b"")
+        async with asyncio.timeout(10):
+            while not any("nobody.may" in error for error in self._errors):
+                self._heard.clear()
+                await self._heard.wait()
+        said = any(what in error for error in self._errors)
+        self._errors.clear()
+        return said
+
+
+@asynccontextmanager
+async def raw(bus: Nats, user: str) -> AsyncIterator[Raw]:
+    errors: list[str] = []
+    heard = asyncio.Event()
+
+    async def remember(error: Exception) -> None:
+        errors.append(str(error).lower())
+        heard.set()
+
+    client = await nats.connect(bus.url_of(user), error_cb=remember, allow_reconnect=False)
+    try:
+        yield Raw(client, errors, heard)
+    finally:
+        await client.close()
+
+
+def sent(event: str) -> OutboundMessage:
+    return OutboundMessage(f"{event}.{AGENCY}", b"{}", f"try {event}")
+
+
+async def tried(bus: Nats, user: str) -> tuple[list[str], list[str], list[str]]:
+    """What it may publish, read and look into, by trying everything there is."""
+    ours = await connect(bus.url_of(user), user)
+    publishes, reads = [], []
+    try:
+        for event in EVENTS:
+            try:
+                await ours.publish([sent(event)])
+                publishes.append(event)
+            except MessageRefusedError as error:
+                assert "may not" in str(error)
+        for stream, consumer in CONSUMERS:
+            subscription = await ours.bind(stream, consumer)
+            try:
+                await subscription.fetch(1, 0.3)
+                await subscription.pending()
+                reads.append(f"{stream}/{consumer}")
+            except NotPermittedError:
+                pass
+            await subscription.close()
+    finally:
+        await ours.close()
+    looks = []
+    async with raw(bus, user) as client:
+        inbox = f"_INBOX.{user}.probe"
+        for stream in STREAMS:
+            calls = [f"$JS.API.STREAM.{call}.{stream}" for call in ("INFO", "MSG.GET")]
+            refused = [await client.refused(call, inbox) for call in calls]
+            assert len(set(refused)) == 1, "information and messages go together"
+            if not refused[0]:
+                looks.append(stream)
+        for subject in ADMINISTER:
+            assert await client.refused(subject, inbox), f"{user} may {subject}"
+        others = [f"_INBOX.{other}.>" for other in user_names() if other != user]
+        for subject in (
+            ">",
+            "billing.>",
+            f"{EVENTS[0]}.>",
+            "_INBOX.>",
+            "_INBOX.*",
+            "$JS.>",
+            *others,
+        ):
+            assert await client.refused_to_hear(subject), f"{user} hears {subject}"
+        for subject in ("billing.anything", "metrics.revenue.recorded.v2.x", "unheard.of"):
+            assert await client.refused(subject), f"{user} publishes {subject}"
+        for stream, consumer in CONSUMERS:
+            if f"{stream}/{consumer}" not in reads:
+                assert await client.refused(f"$JS.ACK.{stream}.{consumer}.1.1.1.1.1"), (
+                    "another's ack"
+                )
+    return publishes, reads, looks
+
+
+async def test_each_credential_does_its_own_work_and_nothing_else(bus: Nats):
+    lines = [
+        "| user | publishes | pulls and acknowledges | looks into |",
+        "|---|---|---|---|",
+    ]
+    for user in users():
+        publishes, reads, looks = await tried(bus, user.name)
+        assert tuple(publishes) == user.events
+        cells = [
+            ", ".join(f"`{word}`" for word in words) or "–" for words in (publishes, reads, looks)
+        ]
+        lines.append(f"| `{user.name}` | " + " | ".join(cells) + " |")
+    lines += [
+        f"| `{SETUP}` | everything | everything | makes, changes and purges streams and consumers |",
+        "",
+        "Refused to every user but the last, on every stream and consumer: "
+        + ", ".join(
+            sorted(
+                {"`" + ".".join(one.split(".")[2:4]) + "`" for one in ADMINISTER if "API" in one}
+            )
+        )
+        + "; listening to any subject but its own inbox.",
+    ]
+    print("\n".join(lines))
+    documented("docs/security/least-privilege.md", "bus users", lines)
+
+
+async def test_only_the_set_up_may_make_and_purge(bus: Nats):
+    assert any("BILLING" in line for line in await apply(bus.url))
+    client = await nats.connect(bus.url)
+    await client.jetstream().publish(f"ads.line.booked.v1.{AGENCY}", b"{}")
+    assert await client.jetstream().purge_stream("ADS")
+    await client.close()
+
+
+@pytest.mark.parametrize("user", [user.name for user in users()])
+async def test_a_confirmation_cannot_be_turned_into_an_order(bus: Nats, user: str):
+    """The server answers a publish on its reply subject: that one may not be the administration's."""
+    admin = await nats.connect(bus.url)
+    js = admin.jetstream()
+    await js.publish(f"paywall.decision.counted.v1.{AGENCY}", b"kept")
+    before = (await js.stream_info("PAYWALL")).state.messages
+    mine = next((one.events[0] for one in users() if one.name == user and one.events), None)
+    async with raw(bus, user) as client:
+        for target in ("$JS.API.STREAM.PURGE.PAYWALL", "$JS.API.STREAM.DELETE.PAYWALL"):
+            if mine is not None:
+                await client.client.publish(f"{mine}.{AGENCY}", b"{}", reply=target)
+            for stream, consumer in CONSUMERS:
+                await client.client.publish(
+                    f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", reply=target
+                )
+        await client.client.flush()
+    own = 2 if mine is not None and mine.startswith("paywall.") else 0
+    assert (await js.stream_info("PAYWALL")).state.messages == before + own
+    await admin.close()
+
+
+async def test_a_wrong_password_and_a_stranger_are_refused(bus: Nats):
+    address = bus.url.rpartition("@")[2]
+    for url in (
+        f"nats://{address}",
+        f"nats://billing-worker:wrong@{address}",
+        f"nats://press:p@{address}",
+    ):
+        with pytest.raises(BusUnavailableError):
+            await connect(url, "stranger", wait_seconds=2)
+
+
+async def test_a_replay_needs_the_set_up_and_says_so(bus: Nats):
+    ours = await connect(bus.url_of("paywall-worker"), "paywall-rebuild")
+    with pytest.raises(NotPermittedError, match="set-up"):
+        await ours.replay("BILLING", ["billing.entitlement.*.v1.>"])
+    await ours.close()
+
+
+def test_every_service_that_records_revenue_may_say_so_and_no_other():
+    """The table against the code: who calls the metrics layer's recorder."""
+    from tests.fixtures.documented import ROOT
+
+    calls: dict[str, str] = {
+        "record_revenue(": "metrics.revenue.recorded.v1",
+        "record_deferred(": "metrics.deferred.recorded.v1",
+        "record_mrr_movement(": "metrics.mrr.moved.v1",
+    }
+    by_service: dict[str, set[str]] = {}
+    for path in (ROOT / "services").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        service = path.relative_to(ROOT / "services").parts[0]
+        by_service.setdefault(service, set()).update(e for call, e in calls.items() if call in text)
+    granted: dict[str, Any] = {
+        user.name.removesuffix("-worker"): {e for e in user.events if e.startswith("metrics.")}
+        for user in users()
+    }
+    for service, recorded in by_service.items():
+        assert granted.get(service, set()) == recorded, service
+
+
+def test_the_deployed_configuration_is_the_one_the_table_gives():
+    assert DEPLOYED_FILE.read_text(encoding="utf-8") == deployed_config()
+
+
+async def test_the_deployed_configuration_starts_a_server_with_passwords_from_its_environment(
+    tmp_path,
+):
+    """The very file that compose mounts, with its addresses and its folder moved to this machine."""
+    from infra.local.child import Child
+    from infra.local.nats import server_binary
+    from infra.nats.permissions import password_variable
+    from tests.fixtures.waiting import eventually
+
+    port = free_port()
+    text = (
+        deployed_config()
+        .replace("0.0.0.0:4222", f"127.0.0.1:{port}")
+        .replace('"/data"', f'"{tmp_path / "d"}"')
+    )
+    text = text.replace("127.0.0.1:8222", f"127.0.0.1:{free_port()}")
+    (tmp_path / "nats.conf").write_text(text)
+    env = {password_variable(user): f"p{user.replace('-', '')}12e4" for user in user_names()}
+    child = Child(
+        "nats", [server_binary(), "-c", str(tmp_path / "nats.conf")], log=tmp_path / "log", env=env
+    )
+    child.start()
+    try:
+        password = env["NATS_SETUP_PASSWORD"]
+
+        async def answers() -> bool:
+            try:
+                client = await nats.connect(
+                    f"nats://{SETUP}:{password}@127.0.0.1:{port}", allow_reconnect=False
+                )
+            except (OSError, nats.errors.Error):
+                return False
+            await client.close()
+            return True
+
+        await eventually(answers, "the server takes the set-up's password", seconds=15)
+        assert password not in " ".join(child_command(child.pid))
+    finally:
+        child.stop(5)
+
+
+def child_command(pid: int | None) -> list[str]:
+    import psutil
+
+    return psutil.Process(pid).cmdline()
