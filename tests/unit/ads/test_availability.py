@@ -139,25 +139,6 @@ def test_a_refusal_names_the_days_the_free_units_and_only_the_lines_in_the_way()
     assert [day.available for day in fit.days] == [50, 100]
 
 
-def test_two_hundred_lines_on_fifty_placements_for_a_quarter_are_answered_quickly():
-    import time
-
-    claims = [
-        Claim(
-            str(n),
-            frozenset(range(n % 20, n % 20 + 20)),
-            DAY + timedelta(days=n % 30),
-            DAY + timedelta(days=n % 30 + 45),
-            40_000 + n,
-        )
-        for n in range(200)
-    ]
-    book = Book(dict.fromkeys(range(50), 10000), claims, DAY)
-    began = time.perf_counter()
-    book.flight(frozenset(range(10, 40)), DAY, DAY + timedelta(days=89), 100_000)
-    assert time.perf_counter() - began < 2
-
-
 @pytest.mark.parametrize("days", [0, 367])
 def test_a_flight_of_no_days_or_more_than_a_year_is_refused(days):
     with pytest.raises(ValueError, match="1 to 366"):
