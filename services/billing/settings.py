@@ -189,7 +189,7 @@ class BillingSettings(MailSettings):
 
     @property
     def secure_cookies(self) -> bool:
-        return self.deployed
+        return self.deployed or self.billing_url.startswith("https://")
 
     @property
     def payment_page_origins(self) -> tuple[str, ...]:

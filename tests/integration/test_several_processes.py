@@ -160,7 +160,7 @@ def request_failing(service: str, http: httpx.Client) -> httpx.Response:
     staff = {"Cookie": f"press_staff={SESSION}"}
     if service == "identity":
         page = http.get("/sign-in").text
-        token = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', page)
+        token = re.search(r'name="csrf_token" value="([0-9a-f]{128})"', page)
         assert token, page
         return http.post(
             "/sign-in",

@@ -433,6 +433,6 @@ async def test_forms_of_the_console_work_behind_a_proxy_that_ends_tls(ads_url, d
             ("https://ads.example", "form-token-invalid"),  # past the guard; this form has no token
             ("https://evil.example", "cross-site-request"),
         ):
-            headers = {"cookie": "press_staff=seller", "origin": origin}
+            headers = {"cookie": "press_staff=seller", "origin": origin, "host": "ads.example"}
             answer = await behind.client.post(f"{CONSOLE}/book", data={}, headers=headers)
             assert answer.json()["type"].endswith(slug)

@@ -27,8 +27,8 @@ class Outage:
 
         for connection in self._parts.meter._store._idle:
             connection.terminate()
-        self._patch.setattr(self._parts.database, "connect_raw", refused)
-        self._patch.setattr(self._parts.database, "pool", no_pool)
+        self._patch.setattr(self._parts.process.database, "connect_raw", refused)
+        self._patch.setattr(self._parts.process.database, "pool", no_pool)
 
     def end(self) -> None:
         self._patch.undo()
