@@ -14,7 +14,7 @@ ifeq ($(origin PORT),command line)
 export PRESS_PORT := $(PORT)
 endif
 
-.PHONY: help setup run test test-fast story bench check format faults fresh prove-compose up down backup restore clean
+.PHONY: help setup run test test-fast story bench check format faults fresh mutants prove-compose up down backup restore clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' \
@@ -59,6 +59,9 @@ format: $(STAMP) ## Format the code and mend what the linter can mend
 
 faults: $(STAMP) ## The fault tests: processes killed at every step, nothing lost or doubled
 	@$(PY) -m pytest -q --durations=10 tests/faults
+
+mutants: $(STAMP) ## Mutation testing of rules, money, windows, tokens and guards; the survivors are listed
+	@.venv/bin/mutmut run; .venv/bin/mutmut results
 
 fresh: $(STAMP) ## Prove `make run` and `make test` on bare Debian 12 and 13, as root and as a user (needs root; an hour)
 	@$(PY) -m infra.fresh $(FRESH)
