@@ -273,6 +273,11 @@ class ServiceSettings(BaseSettings):
     scrape_token: str = Field(
         default="", description="Bearer token Prometheus sends to /metrics; needed where deployed."
     )
+    staff_cookie_domain: str = Field(
+        default="",
+        description="Domain of the staff cookie where services have host names of their own; the same for every process. "
+        "Every host below it receives the cookie.",
+    )
     form_token_secret: str = Field(
         default="", description="Secret behind the forms' tokens (16 characters or more)."
     )
@@ -311,6 +316,16 @@ class ServiceSettings(BaseSettings):
     def own_url(self) -> str:
         """The public address of this service's pages; empty for one that has none."""
         return ""
+
+    @property
+    def staff_cookie(self) -> str:
+        """Name of the staff session's cookie, with the prefix that makes browsers hold to how it was set (RFC 6265bis).
+
+        ``__Host-``: this host only, over TLS only. With a domain for services on hosts of their own that cannot be.
+        """
+        if not self.deployed:
+            return "press_staff"
+        return f"__{'Secure' if self.staff_cookie_domain else 'Host'}-press_staff"
 
     @property
     def deployed(self) -> bool:

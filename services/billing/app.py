@@ -33,7 +33,9 @@ def web(process: Process[BillingSettings]) -> WebParts:
 def routed(billing: Billing) -> WebParts:
     """Routes and pages around given parts."""
     settings, access = billing.settings, billing.process.access
-    forms = BillingFormTokens(settings.form_secret, secure_cookies=settings.secure_cookies)
+    forms = BillingFormTokens(
+        settings.form_secret, settings.staff_cookie, secure_cookies=settings.secure_cookies
+    )
     pages = Pages(HERE, forms, secure_cookies=settings.secure_cookies)
     front = ReaderFront(billing, pages, forms)
     webhook = StripeWebhook(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from starlette.datastructures import UploadFile
@@ -20,7 +22,7 @@ from shared.clock import Clock
 from shared.errors import ForbiddenError
 from shared.web import Pages
 from shared.web.csrf import FORM_FIELD, FormTokens
-from shared.web.staff import STAFF_COOKIE, AnsweredError, SignInRequiredError
+from shared.web.staff import AnsweredError, SignInRequiredError
 from shared.web.visitor import caller_address
 
 DEVICE_COOKIE = "press_device"
@@ -48,6 +50,9 @@ class Access:
         self._clock = clock
         self._secure = settings.deployed
         self._own_origin = origin_of(settings.identity_url)
+        self._cookie = settings.staff_cookie
+        #: Where a bar stands from which somebody may sign out.
+        self.tool_origins = frozenset(origin_of(url) for url in settings.known_origins())
 
     def visitor(self, request: Request) -> Visitor:
         address = caller_address(request, self._settings.hops)
@@ -58,9 +63,12 @@ class Access:
             request.cookies.get(DEVICE_COOKIE, "")[:128],
         )
 
-    @staticmethod
-    def token(request: Request) -> str:
-        return request.cookies.get(STAFF_COOKIE, "")
+    def token(self, request: Request) -> str:
+        return request.cookies.get(self._cookie, "")
+
+    def sign_out_token(self, session_token: str) -> str:
+        """For the form on every tool's bar: it ends this session and is good for nothing else."""
+        return self._forms.token_for(f"sign-out:{session_token}")
 
     def next(self, wanted: str) -> str:
         """Where one may go after sign-in."""
@@ -77,6 +85,11 @@ class Access:
         current = await self.current(request)
         if current is None:
             raise SignInRequiredError(f"/sign-in?{urlencode({'next': self._back(request)})}")
+        request.state.staff = replace(
+            current.principal,
+            roles=current.principal.roles if current.due is None else {},
+            sign_out_token=self.sign_out_token(self.token(request)),
+        )
         return current
 
     async def page(self, request: Request) -> Current:
@@ -154,9 +167,21 @@ class Access:
             raise ForbiddenError("This request came from another site", slug="cross-site-request")
         await self._forms.verify(request)
 
+    async def verify_sign_out(self, request: Request) -> None:
+        """The bar's form, from identity's own pages or a tool's."""
+        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if request.headers.get("origin", own) not in {own, *self.tool_origins}:
+            raise ForbiddenError("This request came from another site", slug="cross-site-request")
+        sent = (await request.form()).get("sign_out_token")
+        expected = self.sign_out_token(self.token(request))
+        if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), expected.encode()):
+            raise ForbiddenError(
+                "The form has expired: load the page again", slug="form-token-invalid"
+            )
+
     def enter(self, answer: Response, begun: Begun) -> Response:
         """The cookies of a session under way."""
-        self._set(answer, STAFF_COOKIE, begun.token, int(LIFETIME.total_seconds()))
+        self._set(answer, self._cookie, begun.token, int(LIFETIME.total_seconds()))
         if begun.device is not None:
             answer.set_cookie(
                 DEVICE_COOKIE,
@@ -183,7 +208,7 @@ class Access:
 
     def clear_cookie(self, answer: Response) -> None:
         answer.delete_cookie(
-            STAFF_COOKIE,
+            self._cookie,
             path="/",
             domain=self._settings.staff_cookie_domain or None,
             secure=self._secure,

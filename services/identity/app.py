@@ -23,6 +23,7 @@ from shared.loops import Loop, every
 from shared.mail.pages import outbox_router
 from shared.process import Process
 from shared.web import WebParts
+from shared.web.staff_bar import SIGN_OUT_PATH
 
 FOLDER = Path(__file__).parent
 HOUSEKEEPING_SECONDS = 600.0
@@ -41,7 +42,9 @@ def web(process: Process[IdentitySettings]) -> WebParts:
 
     return WebParts(
         routers=(
-            introspection.router(parts.sessions, parts.keys, settings.internal_keys()),
+            introspection.router(
+                parts.sessions, parts.keys, settings.internal_keys(), access.sign_out_token
+            ),
             session_pages.sign_in_router(access, parts.sessions, pages, clock),
             session_pages.home_router(access, pages, database, settings),
             session_pages.account_router(
@@ -65,6 +68,7 @@ def web(process: Process[IdentitySettings]) -> WebParts:
         ),
         static_folder=FOLDER / "static",
         trusted_origins=(origin_of(settings.identity_url),),
+        trusted_at={SIGN_OUT_PATH: access.tool_origins},
         form_targets=tuple(origin_of(url) for url in settings.known_origins()),
         max_body_bytes=MAX_BODY_BYTES,
     )

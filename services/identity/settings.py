@@ -85,10 +85,6 @@ class IdentitySettings(MailSettings):
         description="Keys services use towards introspection: name:key,name:key. "
         "Locally IDENTITY_INTERNAL_KEY alone is enough.",
     )
-    staff_cookie_domain: str = Field(
-        default="",
-        description="Domain of the staff cookie where services have host names of their own.",
-    )
     argon2_time_cost: int = Field(default=3, ge=1, le=20, description="Passes of argon2id.")
     argon2_memory_kib: int = Field(
         default=65_536, ge=8, le=1_048_576, description="Memory of argon2id, in KiB."

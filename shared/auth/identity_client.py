@@ -1,8 +1,9 @@
 """Asks identity who a staff session or a service key is, and remembers the answer for a short while.
 
-The cache makes the hot path free and bounds how long a revoked key or an ended session still works:
-``STAFF_CACHE_SECONDS`` and ``KEY_CACHE_SECONDS``. When identity is away, keys known good stay good for
-``KEY_STALE_SECONDS`` (a declared failure mode: reading goes on); staff pages answer 503.
+Sessions of staff are asked about every time: who signs out, is disabled or loses a role is out everywhere at once.
+Keys are remembered, which makes the hot path free and bounds how long a revoked one still works: ``KEY_CACHE_SECONDS``.
+When identity is away, keys known good stay good for ``KEY_STALE_SECONDS`` (a declared failure mode: reading goes on);
+staff pages answer 503.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import httpx
 from shared.auth.roles import Role
 from shared.errors import ForbiddenError, NotFoundError, UnavailableError
 
-STAFF_CACHE_SECONDS = 5.0
 KEY_CACHE_SECONDS = 30.0
 KEY_STALE_SECONDS = 600.0
 CACHE_SIZE = 10_000
@@ -31,6 +31,7 @@ class StaffPrincipal:
     """A signed-in member of staff. ``roles`` by agency.
 
     ``authenticated_at``: when they last proved who they are (UTC); ``factors``: how, in this session.
+    ``sign_out_token`` goes with their bar's form.
     """
 
     account_id: UUID
@@ -39,6 +40,7 @@ class StaffPrincipal:
     roles: dict[str, frozenset[str]] = field(default_factory=dict)
     authenticated_at: datetime | None = None
     factors: frozenset[str] = frozenset()
+    sign_out_token: str = field(default="", compare=False, repr=False)
 
     @property
     def agencies(self) -> tuple[str, ...]:
@@ -76,39 +78,28 @@ class KeyPrincipal:
 
 
 class IdentityClient:
-    """Introspection with a bounded cache. Tokens are kept only as hashes."""
+    """Introspection, for keys with a bounded cache. Keys are kept only as hashes."""
 
     def __init__(self, base_url: str, internal_key: str, client: httpx.AsyncClient) -> None:
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {internal_key}"}
         self._client = client
-        self._staff: OrderedDict[bytes, tuple[float, StaffPrincipal | None]] = OrderedDict()
         self._keys: OrderedDict[bytes, tuple[float, KeyPrincipal | None]] = OrderedDict()
 
-    async def staff(self, session_token: str, *, ask: bool = False) -> StaffPrincipal | None:
-        """Who this session is, or None when it has ended; ``ask``: whatever is remembered.
-
-        Raises :class:`UnavailableError`.
-        """
-        digest, now = _digest(session_token), time.monotonic()
-        cached = self._staff.get(digest)
-        if not ask and cached and now - cached[0] < STAFF_CACHE_SECONDS:
-            return cached[1]
+    async def staff(self, session_token: str) -> StaffPrincipal | None:
+        """Who this session is, or None when it has ended. Raises :class:`UnavailableError`."""
         body = await self._introspect("sessions", session_token)
-        principal = (
-            StaffPrincipal(
-                UUID(body["account_id"]),
-                body["email"],
-                body["name"],
-                {agency: frozenset(roles) for agency, roles in body["roles"].items()},
-                _instant(body.get("authenticated_at")),
-                frozenset(body.get("factors", ())),
-            )
-            if body["active"]
-            else None
+        if not body["active"]:
+            return None
+        return StaffPrincipal(
+            UUID(body["account_id"]),
+            body["email"],
+            body["name"],
+            {agency: frozenset(roles) for agency, roles in body["roles"].items()},
+            _instant(body.get("authenticated_at")),
+            frozenset(body.get("factors", ())),
+            body.get("sign_out_token", ""),
         )
-        _remember(self._staff, digest, (now, principal))
-        return principal
 
     def cached_key(self, key: str) -> KeyPrincipal | None:
         """The hot path: a key known good within ``KEY_CACHE_SECONDS``, without any await."""

@@ -21,7 +21,7 @@ from shared.telemetry import configure_logging, configure_tracing
 from shared.telemetry.exposition import Exposition
 from shared.web.csrf import FormTokens
 from shared.web.pages import Pages
-from shared.web.staff import STAFF_COOKIE, StaffAccess
+from shared.web.staff import StaffAccess
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -114,12 +114,13 @@ class Process(Generic[S]):
             identity_url=self.settings.identity_url,
             own_url=self.settings.url_of(self.service.name),
             clock=self.clock,
+            cookie=self.settings.staff_cookie,
         )
 
     @cached_property
     def forms(self) -> FormTokens:
         """Tokens of staff's forms."""
-        return FormTokens(self.settings.form_token_secret, STAFF_COOKIE)
+        return FormTokens(self.settings.form_token_secret, self.settings.staff_cookie)
 
     def pages(self, folder: Path, *further: Path) -> Pages:
         """Staff's pages, from the templates below ``folder`` (and ``further``: those of shared nouns)."""

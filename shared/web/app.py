@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from shared.errors import UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
+from shared.origins import website_origin
 from shared.settings import ServiceSettings
 from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
@@ -35,6 +36,7 @@ from shared.web.middleware import (
     security_headers,
     send_problem,
 )
+from shared.web.staff_bar import StaffBar
 
 CSP = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -59,6 +61,9 @@ class WebParts:
         str
     ] = ()  # our own public origins whose forms may post here; never a website
     form_targets: Sequence[str] = ()  # other origins a form's answer may redirect to
+    trusted_at: Mapping[str, Collection[str]] = field(
+        default_factory=dict
+    )  # the same, for one path
     max_body_bytes: int = MAX_BODY_BYTES
     own_metrics_route: bool = False  # the exporter brings its own /metrics
     home: Callable[[Request], str] | None = None  # first page of who asks; staff's by default
@@ -164,13 +169,16 @@ def create_app(
         # A developer's machine shows it; what is public is in docs/guides, and no map for strangers.
         openapi_url=None if settings.deployed else "/openapi.json",
     )
-    policy = CSP.format(form_targets="".join(f" {origin}" for origin in parts.form_targets))
+    # Signing out, and signing in where a form finds the session ended, lead to identity from every page of staff.
+    targets = (website_origin(settings.identity_url), *parts.form_targets)
+    policy = CSP.format(form_targets="".join(f" {origin}" for origin in targets))
     headers = security_headers(csp=policy, hsts=settings.deployed)
     app.hot_routes = parts.hot_routes
     app.doors = {
         (route.method, route.path): FrontDoor(route, service, headers) for route in parts.hot_routes
     }
     app.max_requests = settings.max_requests
+    app.state.staff_bar = StaffBar(settings, service)
     problems.install(app)
     app.include_router(health_router(service, parts, settings, exposition or Exposition()))
     for router in parts.routers:
@@ -193,7 +201,9 @@ def _stand_guard(
     # by the few routes made for websites (shared.origins), never for a whole application.
     app.add_middleware(problems.UnexpectedErrors)
     app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
-    app.add_middleware(SameOriginGuard, trusted_origins=parts.trusted_origins)
+    app.add_middleware(
+        SameOriginGuard, trusted_origins=parts.trusted_origins, trusted_at=parts.trusted_at
+    )
     app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
     app.add_middleware(RequestCaller, forwarded_hops=settings.hops)

@@ -19,8 +19,8 @@ from shared.web.i18n import request_language
 
 _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
     "vi": {
-        403: ("Bạn không có quyền xem trang này", "Tài khoản của bạn thiếu vai trò cần thiết."),
-        404: ("Không có gì ở đây", "Địa chỉ sai, hoặc nội dung thuộc cơ quan khác."),
+        403: ("Bạn không có quyền xem trang này", "Tài khoản của bạn chưa được cấp quyền."),
+        404: ("Không tìm thấy trang", "Địa chỉ sai, hoặc nội dung thuộc cơ quan khác."),
         409: ("Chưa thực hiện được", "Dữ liệu vừa thay đổi. Hãy tải lại trang rồi thử lại."),
         412: ("Chưa thực hiện được", "Dữ liệu vừa thay đổi. Hãy tải lại trang rồi thử lại."),
         413: ("Tệp quá lớn", "Hãy chọn tệp nhỏ hơn."),
@@ -51,7 +51,7 @@ _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
 }
 _LINKS = {
     "vi": {
-        "home": "Trang đầu",
+        "home": "Trang chủ",
         "again": "Thử lại",
         "kept": "Những gì bạn đã nhập vẫn còn.",
         "reload": "Tải lại trang",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -149,9 +149,16 @@ class SameOriginGuard:
     besides (``Pages``).
     """
 
-    def __init__(self, app: ASGIApp, *, trusted_origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        trusted_origins: Sequence[str] = (),
+        trusted_at: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self.app = app
         self._trusted = {origin.rstrip("/") for origin in trusted_origins if origin}
+        self._trusted_at = {path: frozenset(known) for path, known in (trusted_at or {}).items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in UNSAFE_METHODS:
@@ -169,7 +176,11 @@ class SameOriginGuard:
         if not origin:
             return False
         own = f"{scope.get('scheme', 'http')}://{headers.get('host', '')}"
-        return origin == own or origin in self._trusted
+        return (
+            origin == own
+            or origin in self._trusted
+            or origin in self._trusted_at.get(scope["path"], ())
+        )
 
 
 def origin_of_request(headers: Headers) -> str:

@@ -78,10 +78,12 @@ class Pages:
         language = request_language(request)
         token = self._forms.token(request)
         other = "en" if language == "vi" else "vi"
+        staff = getattr(request.state, "staff", None)
         html = self._environment.get_template(template).render(
             self._defaults
             | {
                 "request": request,
+                "staff_bar": request.app.state.staff_bar.view(request, staff) if staff else None,
                 "_": translator(self.words, language),
                 "language": language,
                 "other_language": other,

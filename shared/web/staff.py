@@ -14,7 +14,6 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ProblemError, UnauthorizedError
 from shared.web.middleware import allow_form_targets
 
-STAFF_COOKIE = "press_staff"
 FRESH = timedelta(minutes=10)
 
 
@@ -60,6 +59,7 @@ class StaffAccess:
         *,
         identity_url: str,
         own_url: str,
+        cookie: str,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -67,6 +67,7 @@ class StaffAccess:
         self._identity_url = identity_url.rstrip("/")
         self._identity_origin = "{0.scheme}://{0.netloc}".format(urlsplit(identity_url.lower()))
         self._own_url = own_url.rstrip("/")
+        self._cookie = cookie
 
     async def page(self, request: Request) -> StaffPrincipal:
         """Raises :class:`SignInRequiredError`, answered with 303 to identity's sign-in page."""
@@ -93,9 +94,6 @@ class StaffAccess:
         Raises :class:`FreshSignInRequiredError`, :class:`UnauthorizedError`.
         """
         principal = await self._session(request)
-        if principal is not None and not self._is_fresh(principal):
-            token = request.cookies.get(STAFF_COOKIE, "")
-            principal = await self._identity.staff(token, ask=True)  # they may just have done so
         if principal is None:
             raise UnauthorizedError
         if self._is_fresh(principal):
@@ -139,7 +137,7 @@ class StaffAccess:
         return await self.staff(request)
 
     async def _session(self, request: Request) -> StaffPrincipal | None:
-        token = request.cookies.get(STAFF_COOKIE, "")
+        token = request.cookies.get(self._cookie, "")
         principal = await self._identity.staff(token) if token else None
         if principal is not None:
             known_as(Actor.staff(principal))

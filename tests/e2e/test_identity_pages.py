@@ -71,6 +71,13 @@ async def shot(page: Page, name: str) -> None:
         await page.screenshot(path=str(Path(KEEP) / f"{name}.png"), full_page=True)
 
 
+async def open_menu(page: Page) -> None:
+    """On a narrow screen the bar's tools stand behind a button."""
+    button = page.locator(".staff-open")
+    if await button.is_visible():
+        await button.click()
+
+
 async def fits(page: Page) -> None:
     """Nothing sticks out to the side."""
     width, inner = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
@@ -119,8 +126,10 @@ async def walk_through(context: BrowserContext, url: str, device: str) -> None:
     await expect(page.get_by_text("phiên này")).to_be_visible()
     await shot(page, f"{device}-account")
     await fits(page)
+    await open_menu(page)
     await page.get_by_role("link", name="English").click()
     await expect(page.get_by_role("heading", name="My account")).to_be_visible()
+    await open_menu(page)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Staff sign-in")).to_be_visible()
     await page.goto(url)

@@ -231,7 +231,7 @@ async def test_successful_sign_ins_do_not_use_up_a_networks_failures(
 async def test_a_session_ends_at_once_on_sign_out_and_the_cookie_goes(identity):
     seller = await identity.signed_in(SELLER)
     token = seller.token
-    answer = await seller.post("/sign-out")
+    answer = await seller.sign_out()
     assert answer.status_code == 303
     assert seller.token == ""
     assert (await identity.session_of(token))["active"] is False

@@ -434,7 +434,7 @@ async def test_failures_from_elsewhere_lock_nobody_out(identity):
 async def test_a_known_device_enters_from_the_attackers_own_network(identity):
     """The administrator and the attacker are behind one proxy; fifty bad sign-ins lock no one who was there before."""
     known = await identity.signed_in(SELLER, "203.0.113.5")
-    await known.post("/sign-out")
+    await known.sign_out()
     attacker = identity.browser("203.0.113.5")
     for n in range(6):
         await attacker.sign_in(SELLER, f"a guess, number {n}")
@@ -443,7 +443,7 @@ async def test_a_known_device_enters_from_the_attackers_own_network(identity):
     assert (await identity.browser("203.0.113.5").sign_in(FINANCE)).status_code == 429
     assert (await known.sign_in(SELLER)).status_code == 303
     # Its own budget is bounded as well, and is not another account's.
-    await known.post("/sign-out")
+    await known.sign_out()
     assert [(await known.sign_in(SELLER, f"wrong {n}")).status_code for n in range(6)] == [
         *[401] * 5,
         429,

@@ -39,7 +39,7 @@ def client() -> httpx.AsyncClient:
     [
         ("/forbidden", "vi", 403, "Bạn không có quyền xem trang này"),
         ("/forbidden", "en", 403, "You may not see this page"),
-        ("/nowhere", "vi", 404, "Không có gì ở đây"),
+        ("/nowhere", "vi", 404, "Không tìm thấy trang"),
         ("/broken", "vi", 500, "Có lỗi xảy ra"),
     ],
 )

@@ -211,16 +211,6 @@ def test_no_text_leads_anywhere_else_and_none_raises(wanted):
     assert not back.startswith(("//", "/\\"))
 
 
-def test_an_administrator_is_shown_every_console_and_a_seller_only_the_ads_console():
-    bases = {name: f"https://{name}.vn" for name in ("ads", "metrics", "billing", "paywall")}
-    bases["identity"] = ""
-    everything = sessions.consoles_for("x", {"admin"}, bases)
-    assert len(everything) == 6
-    seller = sessions.consoles_for("x", {"seller"}, bases)
-    assert [console.url.split("/")[2] for console in seller] == ["ads.vn"]
-    assert sessions.consoles_for("x", set(), bases) == []
-
-
 @pytest.mark.parametrize(
     ("password", "problem"),
     [
@@ -430,12 +420,6 @@ def test_the_shared_internal_key_is_enough_on_a_developers_machine():
 
 def test_words_that_templates_take_from_data_have_their_vietnamese():
     words = load_catalogues([Path(identity.__file__).parent / "locale"])
-    bases = dict.fromkeys(("ads", "metrics", "billing", "paywall", "identity"), "")
-    consoles = sessions.consoles_for("x", {"admin"}, bases)
-    shown = {
-        *accounts.ROLE_WORDS.values(),
-        *SCOPE_WORDS.values(),
-        *(text for console in consoles for text in (console.title, console.about)),
-    }
+    shown = {*accounts.ROLE_WORDS.values(), *SCOPE_WORDS.values()}
     assert shown - set(words) == set()
     assert set(SCOPE_WORDS) == set(Scope)

@@ -28,7 +28,9 @@ def router(desk: Desk) -> APIRouter:
         agencies = await shell.agencies_of(staff)
         if len(agencies) == 1:
             return RedirectResponse(f"/console/{agencies[0].id}", 303)
-        return shell.render(request, "choose.html", agency=None, agencies=agencies)
+        return shell.render(
+            request, "choose_agency.html", agency=None, agencies=agencies, path="/console"
+        )
 
     @routes.get("/console/{agency}")
     async def calendar(request: Request, agency: AgencyPath) -> Response:

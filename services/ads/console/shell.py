@@ -17,7 +17,6 @@ from shared.errors import ForbiddenError
 from shared.web import Pages
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
-from shared.web.staff import STAFF_COOKIE
 
 FOLDER = Path(__file__).parent
 
@@ -27,7 +26,7 @@ class Shell:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._forms = FormTokens(desk.settings.form_token_secret, STAFF_COOKIE)
+        self._forms = FormTokens(desk.settings.form_token_secret, desk.settings.staff_cookie)
         self._pages = Pages(
             FOLDER,
             self._forms,

@@ -21,7 +21,6 @@ from shared.web import Pages
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
 from shared.web.middleware import allow_form_targets
-from shared.web.staff import STAFF_COOKIE
 from shared.web.visitor import caller_address
 
 DAY_SECONDS = 86_400
@@ -43,13 +42,14 @@ class BillingFormTokens(FormTokens):
     The browser's cookie outlives signing in and out: a form that was open in another tab still works.
     """
 
-    def __init__(self, secret: str, *, secure_cookies: bool) -> None:
-        super().__init__(secret, STAFF_COOKIE)
+    def __init__(self, secret: str, staff_cookie: str, *, secure_cookies: bool) -> None:
+        super().__init__(secret, staff_cookie)
+        self._staff_cookie = staff_cookie
         self._secure = secure_cookies
 
     def binding(self, request: Request) -> str:
         if request.url.path.startswith("/staff"):
-            return f"staff:{request.cookies.get(STAFF_COOKIE, '')}"
+            return f"staff:{request.cookies.get(self._staff_cookie, '')}"
         agency = str(request.path_params.get("agency", ""))
         return f"reader:{agency}:{self.browser(request, agency)}"
 

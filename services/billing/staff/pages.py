@@ -10,7 +10,8 @@ from fastapi.responses import Response
 from services.billing.composition import Billing
 from services.billing.ledger import rules as books
 from services.billing.readers.web import BillingFormTokens, see_other
-from shared.agencies import Agency, get_agency
+from services.billing.staff.api import READERS
+from shared.agencies import Agency, get_agency, list_agencies
 from shared.auth.roles import Role
 from shared.web import Pages
 from shared.web.staff import StaffAccess
@@ -25,9 +26,25 @@ def router(
 
     async def allowed(request: Request, agency: str) -> Agency:
         principal = await access.page(request)
-        principal.require(agency, Role.FINANCE, Role.SUPPORT)
+        principal.require(agency, *READERS)
         async with billing.database.read() as session:
             return await get_agency(session, agency)
+
+    @routes.get("/staff")
+    async def choose(request: Request) -> Response:
+        """Straight to the agency when there is only one."""
+        principal = await access.page(request)
+        async with billing.database.read() as session:
+            agencies = [
+                agency
+                for agency in await list_agencies(session)
+                if principal.holds(agency.id, *READERS)
+            ]
+        if len(agencies) == 1:
+            return see_other(f"/staff/{agencies[0].id}")
+        return pages.render(
+            request, "choose_agency.html", agency=None, agencies=agencies, path="/staff"
+        )
 
     @routes.get("/staff/{agency}")
     async def overview(request: Request, agency: str, notice: str = "") -> Response:

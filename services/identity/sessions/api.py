@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -28,7 +28,10 @@ def caller_name(header: str, keys: Mapping[str, str]) -> str | None:
 
 
 def router(
-    sessions: SessionService, service_keys: KeyService, internal_keys: Mapping[str, str]
+    sessions: SessionService,
+    service_keys: KeyService,
+    internal_keys: Mapping[str, str],
+    sign_out_token: Callable[[str], str],
 ) -> APIRouter:
     """``POST /internal/v1/sessions/introspect`` and ``POST /internal/v1/keys/introspect``."""
     routes = APIRouter(prefix="/internal/v1", include_in_schema=False)
@@ -55,6 +58,7 @@ def router(
             "roles": {agency: sorted(roles) for agency, roles in principal.roles.items()},
             "authenticated_at": current.authenticated_at.isoformat(),
             "factors": sorted(principal.factors),
+            "sign_out_token": sign_out_token(body.token),
         }
 
     @routes.post("/keys/introspect")

@@ -14,7 +14,7 @@ from services.identity.authenticators.service import Refused, TooMany
 from services.identity.factors.service import FactorService
 from services.identity.passwords.service import PasswordService
 from services.identity.sessions.adapters.agent import readable
-from services.identity.sessions.rules import consoles_for, location
+from services.identity.sessions.rules import location
 from services.identity.sessions.service import Current, SessionService
 from services.identity.settings import IdentitySettings
 from shared.agencies import list_agencies
@@ -22,6 +22,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.errors import InvalidInputError, TooManyRequestsError
 from shared.web import Pages
+from shared.web.staff_bar import StaffBar
 
 Field = Annotated[str, Form(max_length=1024)]
 Next = Annotated[str, Form(max_length=4096)]
@@ -54,6 +55,7 @@ def sign_in_router(
             email=email,
             problem=problem,
             wait_seconds=wait,
+            signed_out="signed_out" in request.query_params,
         )
 
     @routes.get("/sign-in")
@@ -87,11 +89,13 @@ def sign_in_router(
             return answer
         return access.enter(RedirectResponse(outcome.location, status_code=303), outcome)
 
-    @routes.post("/sign-out", dependencies=[Depends(access.verify_form)])
+    @routes.post("/sign-out", dependencies=[Depends(access.verify_sign_out)])
     async def sign_out(request: Request) -> Response:
         await sessions.sign_out(access.token(request))
-        answer = RedirectResponse("/sign-in", status_code=303)
+        answer = RedirectResponse("/sign-in?signed_out", status_code=303)
         access.clear_cookie(answer)
+        # Not "cookies": that would take a reader's cookies of the whole site along.
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
 
     @routes.get("/confirm")
@@ -113,15 +117,9 @@ def sign_in_router(
 def home_router(
     access: Access, pages: Pages, database: Database, settings: IdentitySettings
 ) -> APIRouter:
-    """``/``: the agencies and consoles this account may open."""
+    """``/``: the agencies and tools this account may open."""
     routes = APIRouter(include_in_schema=False)
-    base_urls = {
-        "ads": settings.ads_url,
-        "metrics": settings.metrics_url,
-        "billing": settings.billing_url,
-        "paywall": settings.paywall_url,
-        "identity": "",
-    }
+    bar = StaffBar(settings, "identity")
 
     @routes.get("/")
     async def home(request: Request) -> Response:
@@ -132,7 +130,7 @@ def home_router(
             {
                 "agency": agency,
                 "roles": sorted(current.principal.roles[agency.id]),
-                "consoles": consoles_for(agency.id, current.principal.roles[agency.id], base_urls),
+                "tools": bar.tools_at(agency.id, current.principal.roles[agency.id]),
             }
             for agency in agencies
             if agency.id in current.principal.roles

@@ -1,9 +1,8 @@
-"""What a session still lacks, how long it lives, where sign-in may lead, and which consoles a role opens."""
+"""What a session still lacks, how long it lives, where sign-in may lead."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlencode, urlsplit
@@ -112,57 +111,3 @@ def safe_next(wanted: str, origins: Iterable[str]) -> str:
         return "/"
     known = {origin_of(url) for url in origins}
     return wanted if f"{parts.scheme}://{parts.netloc}" in known else "/"
-
-
-@dataclass(frozen=True, slots=True)
-class Console:
-    """A place staff may open: its words (English, translated on the page) and its address."""
-
-    title: str
-    about: str
-    url: str
-
-
-_CONSOLES: tuple[tuple[str, frozenset[Role], str, str, str], ...] = (
-    (
-        "ads",
-        frozenset({Role.SELLER, Role.TRAFFIC, Role.APPROVER}),
-        "/console/{agency}",
-        "Advertising console",
-        "Avails, bookings, creatives, delivery",
-    ),
-    (
-        "metrics",
-        frozenset({Role.FINANCE, Role.VIEWER}),
-        "/finance/{agency}",
-        "Finance",
-        "Revenue against the baseline year and the target",
-    ),
-    (
-        "billing",
-        frozenset({Role.FINANCE, Role.SUPPORT}),
-        "/staff/{agency}",
-        "Readers and subscriptions",
-        "Plans, subscriptions, payments, ledger",
-    ),
-    (
-        "paywall",
-        frozenset({Role.EDITOR}),
-        "/policies/{agency}",
-        "Paywall policy",
-        "Free articles, meter, premium content",
-    ),
-    ("identity", frozenset(), "/accounts/{agency}", "Accounts and roles", "Who may do what"),
-    ("identity", frozenset(), "/keys/{agency}", "Service keys", "Keys of websites and systems"),
-)
-
-
-def consoles_for(
-    agency: str, roles: Collection[str], base_urls: Mapping[str, str]
-) -> list[Console]:
-    """What these roles open at one agency. Administrators open everything."""
-    return [
-        Console(title, about, base_urls[service].rstrip("/") + path.format(agency=agency))
-        for service, needed, path, title, about in _CONSOLES
-        if Role.ADMIN in roles or needed.intersection(roles)
-    ]

@@ -53,9 +53,13 @@ class PolicyPages:
     async def index(self, request: Request) -> Response:
         """Straight to the only agency, or the list."""
         principal = await self._access.page(request)
-        if len(principal.agencies) == 1:
-            return RedirectResponse(f"/policies/{principal.agencies[0]}", 303)
-        return self._pages.render(request, "policies.html", agencies=principal.agencies)
+        edited = [agency for agency in principal.agencies if principal.holds(agency, Role.EDITOR)]
+        if len(edited) == 1:
+            return RedirectResponse(f"/policies/{edited[0]}", 303)
+        agencies = [await self._service.agency(agency) for agency in edited]
+        return self._pages.render(
+            request, "choose_agency.html", agency=None, agencies=agencies, path="/policies"
+        )
 
     async def show(self, request: Request, agency: str) -> HTMLResponse:
         principal = await self._access.page(request)

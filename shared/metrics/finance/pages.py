@@ -64,7 +64,7 @@ def finance_router(desk: Desk) -> APIRouter:
         as_of: date | None = None,
         baseline_version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     ) -> Response:
-        principal = await desk.viewer(request, agency)
+        await desk.viewer(request, agency)
         report = await service.agency_report(
             desk.database,
             agency,
@@ -81,7 +81,6 @@ def finance_router(desk: Desk) -> APIRouter:
             figures=figures,
             own=report.figures["own"],
             movements=MOVEMENTS,
-            several=len(finance_agencies(principal)) > 1,
             carried=await desk.names({member for member, _ in report.members} - {agency}),
             meter=rules.meter(figures.growth, report.target),
             chart=rules.chart(

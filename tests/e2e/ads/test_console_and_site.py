@@ -121,7 +121,7 @@ async def test_a_seller_holds_and_books_a_line_and_sees_it_run(stack, desktop, p
     page = await sign_in(desktop, stack["ads"])
     console = f"{stack['ads']}/console/{AGENCY}"
     await page.goto(f"{stack['ads']}/console")
-    await expect(page.get_by_role("heading", name="Còn trống những gì")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Lượng quảng cáo còn trống")).to_be_visible()
     await page.screenshot(path=tmp_path / "calendar-1280.png", full_page=True)
     await page.locator("table.calendar tbody tr").first.locator("a").first.click()
 
