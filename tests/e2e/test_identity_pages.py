@@ -206,7 +206,9 @@ async def test_from_an_invitation_to_password_app_and_the_page_one_wanted(url, d
     await page.goto(accounts)
     await shot(page, "phone-accounts-list")
     await fits(page)
+    await open_menu(page)
     await page.get_by_role("button", name="Đăng xuất").click()
+    await expect(page.get_by_text("Bạn đã đăng xuất khỏi mọi công cụ.")).to_be_visible()
 
     deep = f"{url}/keys/bao-hung-yen?from=mail"
     await page.goto(deep)
