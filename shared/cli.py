@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from shared.audit.commands import audit_commands
+from shared.audit.commands import audit_commands, command_caller
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import list_dead_letters, replay_dead_letters
 from shared.outbox.commands import Work, outbox_commands
@@ -54,7 +54,8 @@ def service_cli(
         """Take in the operator's agencies from a file. Safe to repeat."""
         settings = service.prepare(Duty.SETUP)
         try:
-            count = asyncio.run(set_up(settings, file, take_in))
+            with command_caller("setup"):
+                count = asyncio.run(set_up(settings, file, take_in))
         except SetUpError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
@@ -119,8 +120,13 @@ def run_command(
     role: str,
     duty: Duty,
     command: Callable[[Process[S]], Awaitable[None]],
+    *,
+    by: str = "",
 ) -> None:
-    """Run a command to its end in a process of its own role."""
+    """Run a command to its end in a process of its own role.
+
+    What it changes is on record as the command's, done by ``by`` (empty: the operating system's account).
+    """
     settings = service.prepare(duty)
 
     async def run() -> None:
@@ -130,7 +136,8 @@ def run_command(
         finally:
             await process.close()
 
-    asyncio.run(run())
+    with command_caller(role, by):
+        asyncio.run(run())
 
 
 async def _dead_letters(process: Process[S], ids: list[UUID], *, replay_all: bool) -> None:

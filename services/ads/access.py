@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Path, Request
 
+from services.ads.creatives.adapters.pillow import Images
 from services.ads.settings import AdsSettings
 from shared.agencies import Agency, get_agency
 from shared.auth import KeyPrincipal, Role
@@ -28,6 +29,7 @@ class Desk:
     database: Database
     access: StaffAccess
     clock: Clock
+    images: Images
 
 
 async def require(desk: Desk, request: Request, agency: str, *roles: Role) -> str:

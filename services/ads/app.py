@@ -11,10 +11,13 @@ from services.ads.bookings import api as bookings_api
 from services.ads.catalogue import api as catalogue_api
 from services.ads.console import pages as console_pages
 from services.ads.creatives import api as creatives_api
+from services.ads.creatives.adapters.pillow import PillowImages
 from services.ads.delivery import api as delivery_api
 from services.ads.delivery.hot import HotRoutes
 from services.ads.delivery.service import Delivery
 from services.ads.settings import AdsSettings
+from shared.audit.pages import FOLDER as AUDIT_FOLDER
+from shared.audit.pages import AuditDesk, audit_router
 from shared.loops import Loop
 from shared.process import Process
 from shared.web import WebParts
@@ -26,7 +29,8 @@ def web(process: Process[AdsSettings], delivery: Delivery | None = None) -> WebP
     """The parts of the web process; tests bring the ``delivery`` they take hold of."""
     settings, database, clock = process.settings, process.database, process.clock
     delivery = delivery or Delivery(database, settings, clock)
-    desk = Desk(settings, database, process.access, clock)
+    desk = Desk(settings, database, process.access, clock, PillowImages())
+    audit_pages = process.pages(CONSOLE, AUDIT_FOLDER)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -40,6 +44,7 @@ def web(process: Process[AdsSettings], delivery: Delivery | None = None) -> WebP
             bookings_api.router(desk),
             delivery_api.router(desk, delivery),
             console_pages.router(desk),
+            audit_router(AuditDesk(database, clock, audit_pages, process.access.page)),
         ],
         hot_routes=HotRoutes(delivery).routes(),
         checks={"database": database.ping, "plan": delivery.ready},

@@ -9,12 +9,13 @@ from uuid import UUID
 from sqlalchemy import Column, Text, Uuid, text
 from sqlmodel import Field, SQLModel
 
-from shared import agencies, outbox
+from shared import agencies, audit, outbox
 from shared.database import UTCDateTime, new_metadata
 
 metadata = new_metadata()
 agencies.define_table(metadata)
 outbox.define_tables(metadata)
+audit.define_tables(metadata)
 
 
 class AdsTable(SQLModel):

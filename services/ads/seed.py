@@ -17,6 +17,7 @@ from services.ads.creatives import service as creatives
 from services.ads.creatives.service import CreativeText
 from services.ads.settings import AdsSettings
 from shared.agencies import Agency, at_website, get_agency, read_agencies, save_agencies
+from shared.audit import Actor, acting
 from shared.database import Database, Session
 from shared.process import Process
 
@@ -135,11 +136,12 @@ async def seed_database(database: Database, settings: AdsSettings) -> None:
     async with database.transaction() as session:
         await save_agencies(session, agencies)
     for agency_id, demo in DEMOS.items():
-        async with database.transaction() as session:
-            await _catalogue(session, agency_id, demo)
-            agency = await get_agency(session, agency_id)
-            for line in demo.lines:
-                await _line(session, agency, line)
+        with acting(Actor.system("seed")):
+            async with database.transaction() as session:
+                await _catalogue(session, agency_id, demo)
+                agency = await get_agency(session, agency_id)
+                for line in demo.lines:
+                    await _line(session, agency, line)
 
 
 async def _catalogue(session: Session, agency: str, demo: Demo) -> None:

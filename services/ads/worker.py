@@ -11,6 +11,7 @@ from services.ads.delivery.repository import forget_old_leases
 from services.ads.delivery.revenue import RevenuePoster
 from services.ads.settings import AdsSettings
 from shared.agencies import list_agencies
+from shared.audit.loop import audit_loop
 from shared.clock import Clock
 from shared.database import Database
 from shared.loops import Loop, every
@@ -62,6 +63,7 @@ async def worker(process: Process[AdsSettings]) -> WorkerParts:
             *publisher.loops,
             Loop("line-timer", every(TIMER_SECONDS, timers.lines)),
             Loop("revenue-timer", every(TIMER_SECONDS, timers.revenue)),
+            audit_loop(process.database, process.clock, "ads"),
             Loop("lease-timer", every(3600, timers.leases), limit_seconds=7_200),
         ],
         checks={"streams": publisher.check},

@@ -44,7 +44,7 @@ def replay_command(
     """Give parked events another round of tries, once the cause is mended."""
     if not event and not all_parked:
         raise typer.BadParameter("name the events, or say --all")
-    run_command(BILLING, "webhooks", Duty.COMMAND, partial(_replay, event or None))
+    run_command(BILLING, "webhooks-replay", Duty.COMMAND, partial(_replay, event or None))
 
 
 async def _list(state: str | None, limit: int, process: Process[BillingSettings]) -> None:

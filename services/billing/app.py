@@ -18,6 +18,9 @@ from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
+from shared.audit.pages import FOLDER as AUDIT_FOLDER
+from shared.audit.pages import AuditDesk, audit_router
+from shared.auth import Role
 from shared.mail.pages import outbox_router
 from shared.process import Process
 from shared.web import HotRoute, Pages, WebParts
@@ -36,7 +39,9 @@ def routed(billing: Billing) -> WebParts:
     forms = BillingFormTokens(
         settings.form_secret, settings.staff_cookie, secure_cookies=settings.secure_cookies
     )
-    pages = Pages(HERE, forms, secure_cookies=settings.secure_cookies)
+    pages = Pages(
+        HERE, forms, secure_cookies=settings.secure_cookies, extra_folders=(AUDIT_FOLDER,)
+    )
     front = ReaderFront(billing, pages, forms)
     webhook = StripeWebhook(
         billing.inbox,
@@ -57,6 +62,9 @@ def routed(billing: Billing) -> WebParts:
             sign_in_pages.router(front),
             checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
+            audit_router(
+                AuditDesk(billing.database, billing.clock, pages, access.page, (Role.FINANCE,))
+            ),
             *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
         ],
         hot_routes=[HotRoute("POST", PATH, webhook, WEBHOOK)],

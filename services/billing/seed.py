@@ -8,6 +8,7 @@ from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.settings import BillingSettings
 from shared.agencies import at_website, read_agencies, save_agencies
+from shared.audit import Actor, acting
 from shared.process import Process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,8 +45,9 @@ async def load(billing: Billing) -> None:
         await save_agencies(session, agencies)
         for agency in agencies:
             await open_books(session, agency["id"])
-    for agency_id, (plan, prices) in PLANS.items():
-        await billing.plans.save_plan(agency_id, plan, prices)
+    with acting(Actor.system("seed")):
+        for agency_id, (plan, prices) in PLANS.items():
+            await billing.plans.save_plan(agency_id, plan, prices)
 
 
 async def run(process: Process[BillingSettings]) -> None:

@@ -7,6 +7,7 @@ import structlog
 from services.billing import metrics
 from services.billing.composition import build
 from services.billing.settings import BillingSettings
+from shared.audit.loop import audit_loop
 from shared.loops import Loop, every
 from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
@@ -69,6 +70,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 every(MEASURE_SECONDS, billing.webhooks.measure),
                 gauges=(metrics.INBOX_WAITING, metrics.INBOX_AGE, metrics.INBOX_PARKED),
             ),
+            audit_loop(process.database, process.clock, "billing"),
             Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),
         ],
         checks={"streams": publisher.check},

@@ -29,6 +29,8 @@ from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
 from services.paywall.refresh import Refresher
 from services.paywall.settings import PaywallSettings
+from shared.audit.pages import FOLDER as AUDIT_FOLDER
+from shared.audit.pages import AuditDesk, audit_router
 from shared.auth import RemoteKeySet
 from shared.loops import Loop, every
 from shared.origins import website_origin
@@ -107,7 +109,7 @@ def routed(parts: Parts) -> WebParts:
     """The hot route in front, FastAPI for the rest."""
     process = parts.process
     settings, database, access = process.settings, process.database, process.access
-    pages = process.pages(FOLDER)
+    pages = process.pages(FOLDER, AUDIT_FOLDER)
     policies = PolicyService(database, process.clock)
     endpoint = _endpoint(parts)
     operation, components = openapi_parts()
@@ -116,6 +118,7 @@ def routed(parts: Parts) -> WebParts:
             articles_api.router(ArticleService(database, parts.articles), access),
             policies_api.router(policies, access),
             PolicyPages(policies, access, pages, process.forms, process.clock).router(),
+            audit_router(AuditDesk(database, process.clock, pages, access.page)),
             embedded_routes({f"/{name}": FOLDER / "static" / name for name in EMBEDDED}),
             _keys(parts.grants),
         ],

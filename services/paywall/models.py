@@ -3,13 +3,12 @@
 from services.paywall.articles.models import ArticleRow
 from services.paywall.entitlements.models import EntitlementRow
 from services.paywall.meters.models import MeterViewRow, MeterWindowRow
-from services.paywall.policies.models import AuditRow, PolicyVersionRow
+from services.paywall.policies.models import PolicyVersionRow
 from services.paywall.tables import METADATA
 
 __all__ = [
     "METADATA",
     "ArticleRow",
-    "AuditRow",
     "EntitlementRow",
     "MeterViewRow",
     "MeterWindowRow",

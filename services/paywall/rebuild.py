@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.paywall.entitlements import consumers, repository
+from shared import audit
 from shared.bus import Bus
 from shared.clock import Clock
 from shared.contracts import MalformedEventError, UnknownEventTypeError, decode_from_bus
@@ -54,6 +55,14 @@ async def rebuild(database: Database, bus: Bus, clock: Clock) -> Report:
             return Report(0, 0, 0)
         forgotten, taken = await repository.take_over(
             session, since=_judged_from(first), until=started
+        )
+        await audit.record(
+            session,
+            audit.Action.ENTITLEMENTS_REBUILT,
+            agency=None,
+            at=clock.now(),
+            subject="entitlements",
+            after={"replayed": replayed, "taken": taken, "forgotten": forgotten},
         )
     return Report(replayed, taken, forgotten)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.paywall.policies.schemas import default_policy
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
 from services.paywall.settings import PaywallSettings
 from shared.agencies import at_website, read_agencies, save_agencies
+from shared.audit import Actor
 from shared.errors import PreconditionError
 from shared.process import Process
 
@@ -26,7 +27,10 @@ async def run(process: Process[PaywallSettings]) -> None:
     for agency, (anonymous, registered) in ALLOWANCES.items():
         try:
             await policies.put(
-                agency, default_policy(anonymous, registered), expected=0, editor=Editor("seed")
+                agency,
+                default_policy(anonymous, registered),
+                expected=0,
+                editor=Actor.system("seed"),
             )
         except PreconditionError:
             continue

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.paywall.policies.schemas import default_policy
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
 from services.paywall.settings import PaywallSettings
+from shared.audit import Actor
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import PreconditionError
@@ -25,7 +26,7 @@ async def take_in(database: Database, settings: PaywallSettings, file: AgenciesF
                 agency.id,
                 default_policy(free.anonymous, free.registered),
                 expected=0,
-                editor=Editor("setup"),
+                editor=Actor.command("setup"),
             )
         except PreconditionError:
             continue

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sqlmodel import SQLModel
 
-from shared import agencies, inbox, outbox
+from shared import agencies, audit, inbox, outbox
 from shared.database import new_metadata
 
 METADATA = new_metadata()
 AGENCY = agencies.define_table(METADATA)
+AUDIT = audit.define_tables(METADATA)
 OUTBOX = outbox.define_tables(METADATA)
 INBOX, DEAD_LETTER = inbox.define_tables(METADATA)
 

@@ -7,6 +7,7 @@ import structlog
 from services.paywall.entitlements import consumers
 from services.paywall.meters.service import delete_ended_windows
 from services.paywall.settings import PaywallSettings
+from shared.audit.loop import audit_loop
 from shared.loops import Loop, every
 from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
@@ -32,6 +33,7 @@ async def worker(process: Process[PaywallSettings]) -> WorkerParts:
             *entitlements.loops,
             *publisher.loops,
             Loop("retention", every(RETENTION_SECONDS, retention), limit_seconds=7_200),
+            audit_loop(database, process.clock, "paywall"),
         ],
         checks={"streams": publisher.check, "consumer": entitlements.check},
     )

@@ -7,7 +7,7 @@ not so. One trail in every service's own database, one shape everywhere.
 """
 
 from shared.audit.actions import WORDS, Action
-from shared.audit.caller import STRANGER, Actor, Caller, caller, calling, known_as
+from shared.audit.caller import STRANGER, Actor, Caller, acting, caller, calling, known_as
 from shared.audit.models import SCHEMA_V1, define_tables
 from shared.audit.service import record
 
@@ -18,6 +18,7 @@ __all__ = [
     "Action",
     "Actor",
     "Caller",
+    "acting",
     "caller",
     "calling",
     "define_tables",

@@ -80,6 +80,13 @@ def known_as(actor: Actor) -> None:
 
 
 @contextmanager
+def acting(actor: Actor) -> Iterator[Caller]:
+    """What runs inside is done by ``actor``: a seed, a timer, a command."""
+    with calling(Caller(actor=actor)) as present:
+        yield present
+
+
+@contextmanager
 def calling(present: Caller) -> Iterator[Caller]:
     """Everything inside is asked for by ``present``."""
     token = _CALLER.set(present)

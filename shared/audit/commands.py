@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from shared.audit import service
-from shared.audit.caller import Actor, Caller, calling
+from shared.audit.caller import Actor, Caller, acting
 from shared.audit.repository import Filter
 from shared.audit.rules import Broken
 from shared.clock import SystemClock
@@ -33,7 +33,7 @@ def command_caller(name: str, by: str = "") -> Iterator[Caller]:
         account = by or getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         account = ""
-    with calling(Caller(actor=Actor.command(name, account))) as present:
+    with acting(Actor.command(name, account)) as present:
         yield present
 
 

@@ -26,12 +26,12 @@ from shared.database import Database
 from shared.errors import FieldError, InvalidInputError
 from shared.web.i18n import request_language, show_datetime
 from shared.web.pages import Pages
+from shared.web.params import EARLIEST, LATEST
 from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 
 #: For ``Pages(extra_folders=…)``: the template and the words.
 FOLDER = Path(__file__).parent
 PAGE_SIZE = 50
-_EARLIEST, _LATEST = date(2000, 1, 1), date(2199, 12, 31)
 
 Words = Annotated[str, Query(max_length=200)]
 
@@ -54,7 +54,7 @@ def _day(field: str, words: str) -> date | None:
         day = date.fromisoformat(words)
     except ValueError:
         day = date.min
-    if not _EARLIEST <= day <= _LATEST:
+    if not EARLIEST <= day <= LATEST:
         raise InvalidInputError(
             errors=(FieldError(field, "This is not a day", "YYYY-MM-DD, from 2000 to 2199"),)
         )

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared import audit
 from shared.bus.base import Bus, InboundMessage, OutboundMessage
 from shared.database import Database, Session
 from shared.ids import new_id
@@ -103,7 +104,8 @@ async def replay_dead_letters(database: Database, bus: Bus, ids: Sequence[UUID])
                         text(
                             """UPDATE dead_letter SET replayed_at = now()
                                WHERE id = :id AND replayed_at IS NULL
-                               RETURNING subject, payload, headers"""
+                               RETURNING consumer, event_id, subject, payload, headers,
+                                         replayed_at"""
                         ).columns(headers=JSONB),
                         {"id": id_},
                     )
@@ -117,6 +119,15 @@ async def replay_dead_letters(database: Database, bus: Bus, ids: Sequence[UUID])
             # A message id of its own: the first copy may still be inside the de-duplication window.
             await bus.publish(
                 [OutboundMessage(row["subject"], row["payload"], f"replay-{new_id()}", headers)]
+            )
+            await audit.record(
+                session,
+                audit.Action.DEAD_LETTERS_REPLAYED,
+                agency=None,
+                at=row["replayed_at"],
+                subject=f"dead-letter/{id_}",
+                label=row["subject"],
+                after={"consumer": row["consumer"], "event": row["event_id"]},
             )
             replayed += 1
     return replayed

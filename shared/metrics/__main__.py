@@ -31,13 +31,17 @@ ByOption = Annotated[str, typer.Option(help="Who imports: kept with the file")]
 @app.command("import-baseline")
 def import_baseline(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
     """Import a baseline year from a CSV file, as a draft to be reviewed and frozen on the finance page."""
-    run_command(METRICS, "import", Duty.COMMAND, partial(_import_baseline, file, agency, by))
+    run_command(
+        METRICS, "import-baseline", Duty.COMMAND, partial(_import_baseline, file, agency, by), by=by
+    )
 
 
 @app.command("import-revenue")
 def import_revenue(file: FileArgument, agency: AgencyOption, by: ByOption = "cli") -> None:
     """Import revenue that other systems book from a CSV file."""
-    run_command(METRICS, "import", Duty.COMMAND, partial(_import_revenue, file, agency, by))
+    run_command(
+        METRICS, "import-revenue", Duty.COMMAND, partial(_import_revenue, file, agency, by), by=by
+    )
 
 
 async def _import_baseline(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared.audit.pages import FOLDER as AUDIT_FOLDER
+from shared.audit.pages import AuditDesk, audit_router
+from shared.auth import Role
 from shared.metrics.exporter.api import exporter_router
 from shared.metrics.exporter.service import Exporter
 from shared.metrics.finance.baseline_pages import baseline_router
@@ -22,12 +25,13 @@ def web(process: Process[MetricsSettings]) -> WebParts:
     """The parts of the web process."""
     settings, database, clock = process.settings, process.database, process.clock
     access = process.access
+    pages = process.pages(FOLDER, AUDIT_FOLDER)
     desk = Desk(
         database=database,
         clock=clock,
         access=access,
         forms=process.forms,
-        pages=process.pages(FOLDER),
+        pages=pages,
         default_target=settings.growth_target_default_ratio,
     )
     exporter = Exporter(database, clock, settings.growth_target_default_ratio)
@@ -39,6 +43,7 @@ def web(process: Process[MetricsSettings]) -> WebParts:
             finance_router(desk),
             baseline_router(desk),
             import_router(desk),
+            audit_router(AuditDesk(database, clock, pages, access.page, (Role.FINANCE,))),
         ),
         checks={"database": database.ping},
         static_folder=FOLDER / "static",

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Date, ForeignKey, Identity, Integer, 
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
 
-from shared import agencies, inbox
+from shared import agencies, audit, inbox
 from shared.database import UTCDateTime, new_metadata, vnd_column
 
 METADATA = new_metadata()
@@ -22,6 +22,7 @@ class Row(SQLModel, registry=REGISTRY):
 
 
 AGENCY = agencies.define_table(METADATA)
+AUDIT = audit.define_tables(METADATA)
 INBOX, DEAD_LETTER = inbox.define_tables(METADATA)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from shared.agencies import get_agency, list_agencies, read_agencies, save_agencies
+from shared.audit import Actor, acting
 from shared.clock import local_date
 from shared.database import Database, Session
 from shared.metrics.baseline import rules as baseline_rules
@@ -33,15 +34,16 @@ class ExampleDataError(ValueError):
 
 async def seed(database: Database, folder: Path, now: datetime) -> int:
     """Everything in one transaction. Returns how many entries are new."""
-    async with database.transaction() as session:
-        await save_agencies(session, read_agencies(folder / "agencies.toml"))
-        await _seed_lineage(session, folder / "lineage.toml")
-        for path in sorted((folder / "baseline").glob("*.csv")):
-            await _seed_baseline(session, path, now)
-        await _compose(session, now)
-        added = 0
-        for path in sorted((folder / "revenue").glob("*.csv")):
-            added += await _seed_revenue(session, path, now)
+    with acting(Actor.system("seed")):
+        async with database.transaction() as session:
+            await save_agencies(session, read_agencies(folder / "agencies.toml"))
+            await _seed_lineage(session, folder / "lineage.toml")
+            for path in sorted((folder / "baseline").glob("*.csv")):
+                await _seed_baseline(session, path, now)
+            await _compose(session, now)
+            added = 0
+            for path in sorted((folder / "revenue").glob("*.csv")):
+                added += await _seed_revenue(session, path, now)
     return added
 
 

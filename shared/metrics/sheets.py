@@ -20,7 +20,6 @@ MAX_PROBLEMS = 200
 _DELIMITERS = ",;\t"
 _PLAIN = re.compile(r"-?[0-9]{1,16}")
 _GROUPED = re.compile("-?[0-9]{1,3}(?:([., \u00a0\u202f])[0-9]{3})(?:\\1[0-9]{3})*")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +135,3 @@ def choice(cell: str, allowed: Sequence[str], labels: Mapping[str, str]) -> str 
         if label.lower() == word and key in allowed:
             return key
     return None
-
-
-def safe_cell(value: object) -> str:
-    """Text for a CSV that a spreadsheet will open: nothing of it is taken for a formula (numbers stay numbers)."""
-    if isinstance(value, int):
-        return str(value)
-    words = str(value)
-    return f"'{words}" if words.startswith(_FORMULA) else words
-
-
-def write_sheet(heading: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    """A CSV file with a byte-order mark, so that Excel reads the Vietnamese right."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(heading)
-    writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
-    return out.getvalue().encode("utf-8-sig")

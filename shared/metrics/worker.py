@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from shared.audit.loop import audit_loop
 from shared.database import Database
 from shared.loops import Loop, every
 from shared.metrics.baseline import service as baseline
@@ -42,6 +43,7 @@ async def worker(process: Process[MetricsSettings]) -> WorkerParts:
     return WorkerParts(
         loops=(
             *runner.loops,
+            audit_loop(database, process.clock, SERVICE),
             Loop(
                 "invariants",
                 every(settings.invariant_check_seconds, invariants),

@@ -83,7 +83,11 @@ class FormTokens:
 
     def token(self, request: Request) -> str:
         """The token for this browser, masked."""
-        return _hide(self.token_for(self.binding(request)))
+        return self.shown_for(self.binding(request))
+
+    def shown_for(self, session: str) -> str:
+        """The token of a session as a page shows it, under a fresh mask."""
+        return _hide(self.token_for(session))
 
     def token_for(self, session: str) -> str:
         return hmac.new(self._secret, session.encode(), sha256).hexdigest()

@@ -113,11 +113,12 @@ async def test_a_run_time_role_reads_and_adds_changes_what_may_change_and_owns_n
     [
         (
             "billing",
-            "journal_entry journal_line refund consent subscription_transition mrr_movement",
+            "audit_entry audit_seal journal_entry journal_line refund consent "
+            "subscription_transition mrr_movement",
         ),
-        ("paywall", "audit_trail policy_version"),
-        ("ads", "line_change"),
-        ("metrics", "revenue_entry deferred_entry mrr_movement"),
+        ("paywall", "audit_entry audit_seal policy_version"),
+        ("ads", "audit_entry audit_seal line_change"),
+        ("metrics", "audit_entry audit_seal revenue_entry deferred_entry mrr_movement"),
         ("identity", "audit_entry audit_seal"),
     ],
 )

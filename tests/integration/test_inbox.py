@@ -22,6 +22,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
+from shared.audit import Actor, acting
+from shared.audit.repository import Filter
+from shared.audit.service import all_entries
 from shared.bus import OutboundMessage, StreamMissingError
 from shared.contracts import bus_subject, encode, new_event
 from shared.inbox import ConsumerRunner, RetryPolicy, list_dead_letters, replay_dead_letters
@@ -140,7 +143,10 @@ async def test_a_poisonous_event_delays_nobody_and_becomes_a_dead_letter_that_ca
             "RuntimeError: no luck with poison",
         )
         mended = True
-        assert await replay_dead_letters(database, bus, [letter.id]) == 1
+        with acting(Actor.command("dead-letters", "operator")):
+            assert await replay_dead_letters(database, bus, [letter.id]) == 1
+        [entry] = [e async for e in all_entries(database, None, Filter())]
+        assert (entry.action, entry.actor) == ("dead-letters-replayed", "dead-letters (operator)")
         await eventually(lambda: "poison" in flow.effects(), "the replayed one took effect")
         assert await list_dead_letters(database) == []
         assert await replay_dead_letters(database, bus, [letter.id]) == 0

@@ -74,7 +74,7 @@ class Line(AdsTable, table=True):
 
 
 class LineChange(AdsTable, table=True):
-    """The audit trail of a line: append-only."""
+    """The history of a line: append-only, one row a version, also what time did (who asked for it: the audit trail)."""
 
     __tablename__ = "line_change"
     __table_args__ = (

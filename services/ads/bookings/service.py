@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.ads.availability import service as availability
 from services.ads.availability.service import Avails
-from services.ads.bookings import repository
+from services.ads.bookings import repository, trail
 from services.ads.bookings.models import Line, LineChange, Order
 from services.ads.bookings.repository import AnySession, LineView
 from services.ads.bookings.rules import (
@@ -122,7 +122,7 @@ async def create_order(
         created_by=actor,
     )
     await repository.insert(session, order)
-    lines = []
+    lines: list[Line] = []
     for spec in specs:
         offer = await quote(session, agency, spec)
         title = spec.name or f"{advertiser.name} – {offer.product.name}"
@@ -143,8 +143,9 @@ async def create_order(
             vat_vnd=offer.price.vat_vnd,
         )
         await repository.insert(session, line)
-        lines.append(line.id)
-    return order.id, lines
+        lines.append(line)
+    await trail.ordered(session, order, lines)
+    return order.id, [line.id for line in lines]
 
 
 async def create_house_line(
@@ -187,6 +188,7 @@ async def create_house_line(
         vat_vnd=0,
     )
     await repository.insert(session, line)
+    await trail.ordered(session, order, [line])
     return line.id
 
 
@@ -197,6 +199,7 @@ async def edit_draft(
     line = await _locked(session, agency.id, line_id, version)
     if line.status != Status.DRAFT:
         raise ConflictError("Only a draft can be changed", slug="line-not-draft")
+    terms = trail.terms(line)
     offer = await quote(session, agency, spec)
     line.product_id = offer.product.id
     line.starts_on, line.ends_on, line.quantity = spec.starts_on, spec.ends_on, spec.quantity
@@ -205,6 +208,7 @@ async def edit_draft(
     if spec.name:
         line.name, line.search_name = spec.name, without_diacritics(spec.name)
     await _changed(session, line, "edit", Status.DRAFT, actor, "")
+    await trail.changed(session, line, "edit", terms)
 
 
 async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> None:
@@ -219,7 +223,7 @@ async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> No
         await availability.lock_inventory(session, agency.id)
     line = await _locked(session, agency.id, line_id, step.expected_version)
     now = await availability.database_time(session)
-    before = Status(line.status)
+    before, terms = Status(line.status), trail.terms(line)
     try:
         after = next_status(before, step.action)
     except IllegalTransitionError as error:
@@ -235,6 +239,8 @@ async def act(session: Session, agency: Agency, line_id: UUID, step: Step) -> No
     if after is Status.PENDING_BOOKING:
         line.hold_expires_at = now + step.hold
     await _changed(session, line, step.action, before, step.actor, step.note)
+    if step.actor != TIMER:  # what only time has done is in the line's own history
+        await trail.changed(session, line, step.action, terms, step.note)
     payload = _EVENTS.get(step.action)
     if payload is not None:
         await record(session, await _event(session, line, payload, now))

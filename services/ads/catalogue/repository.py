@@ -87,14 +87,16 @@ async def advertiser(session: AnySession, agency: str, advertiser_id: UUID) -> A
     return found.scalar_one_or_none()
 
 
-async def save_advertiser(session: Session, agency: str, name: str, website: str) -> UUID:
-    """Insert, or find the one of that name."""
+async def save_advertiser(
+    session: Session, agency: str, name: str, website: str
+) -> tuple[UUID, bool]:
+    """Insert, or find the one of that name. Its id, and whether it is new."""
     found = await session.execute(
         text(
             """INSERT INTO advertiser (id, agency_id, name, search_name, website)
                VALUES (:id, :agency, :name, :search, :website)
                ON CONFLICT (agency_id, name) DO UPDATE SET search_name = excluded.search_name
-               RETURNING id"""
+               RETURNING id, xmax = 0 AS new"""  # xmax: PostgreSQL's mark of a row that was there
         ),
         {
             "id": new_id(),
@@ -104,7 +106,8 @@ async def save_advertiser(session: Session, agency: str, name: str, website: str
             "website": website,
         },
     )
-    return UUID(str(found.scalar_one()))
+    row = found.one()
+    return UUID(str(row.id)), bool(row.new)
 
 
 async def save_placement(session: Session, agency: str, values: dict[str, Any]) -> UUID:

@@ -125,8 +125,9 @@ def _creatives(routes: APIRouter, shell: Shell) -> None:
     @routes.post("/console/{agency}/creatives/of/{line_id}")
     async def add(request: Request, agency: AgencyPath, line_id: UUID) -> Response:
         _, known = await shell.enter(request, agency, *MAKERS)
-        words, picture = await _read(await shell.form(request))
+        words, upload = await _read(await shell.form(request))
         try:
+            picture = await creatives.decoded(shell.desk.images, upload)
             async with shell.desk.database.transaction() as session:
                 await creatives.add(session, agency, line_id, words, picture)
         except InvalidInputError as error:
@@ -146,10 +147,11 @@ def _creatives(routes: APIRouter, shell: Shell) -> None:
     @routes.post("/console/{agency}/creatives/{creative_id}")
     async def save(request: Request, agency: AgencyPath, creative_id: UUID) -> Response:
         _, known = await shell.enter(request, agency, *MAKERS)
-        words, picture = await _read(await shell.form(request))
+        words, upload = await _read(await shell.form(request))
         async with shell.desk.database.read() as session:
             line_id = (await creatives.get(session, agency, creative_id)).line_id
         try:
+            picture = await creatives.decoded(shell.desk.images, upload)
             async with shell.desk.database.transaction() as session:
                 await creatives.change(session, agency, creative_id, words, picture)
         except InvalidInputError as error:

@@ -55,11 +55,11 @@ def router(desk: Desk) -> APIRouter:
     async def set_image(request: Request, agency: AgencyPath, creative_id: UUID) -> CreativeOut:
         """The body is the image itself; its type is what its bytes say."""
         await require(desk, request, agency, Role.SELLER, Role.TRAFFIC)
-        content = await request.body()
+        picture = await service.decoded(desk.images, await request.body())
         async with desk.database.transaction() as session:
             row = await service.get(session, agency, creative_id)
             words = CreativeIn.model_validate(row, from_attributes=True).words()
-            await service.change(session, agency, creative_id, words, content or b"-")
+            await service.change(session, agency, creative_id, words, picture)
             return CreativeOut.model_validate(await service.get(session, agency, creative_id))
 
     @routes.get("/v1/creatives/{creative_id}/image/{digest}")

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlmodel import col
 
 from services.ads.creatives.models import Creative, CreativeImage
-from services.ads.creatives.rules import Image
+from services.ads.creatives.rules import Picture
 from shared.database import ReadSession, Session
 
 AnySession = Session | ReadSession
@@ -44,9 +44,7 @@ async def save(session: Session, creative: Creative) -> None:
     await session.flush()
 
 
-async def save_image(
-    session: Session, creative: Creative, content: bytes, image: Image, digest: str
-) -> None:
+async def save_image(session: Session, creative: Creative, picture: Picture, digest: str) -> None:
     await session.execute(
         text(
             """INSERT INTO creative_image
@@ -59,10 +57,10 @@ async def save_image(
         {
             "id": creative.id,
             "agency": creative.agency_id,
-            "content": content,
-            "type": image.content_type,
-            "width": image.width,
-            "height": image.height,
+            "content": picture.content,
+            "type": picture.content_type,
+            "width": picture.width,
+            "height": picture.height,
             "digest": digest,
         },
     )

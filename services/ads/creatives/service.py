@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
+from services.ads.availability.service import database_time
 from services.ads.creatives import repository
+from services.ads.creatives.adapters.pillow import Images
 from services.ads.creatives.models import Creative, CreativeImage
 from services.ads.creatives.repository import AnySession
 from services.ads.creatives.rules import (
+    MAX_PIXELS,
     THEMES,
+    Picture,
     WrongImageError,
     click_url_problem,
-    inspect_image,
 )
+from shared import audit
+from shared.audit import Action
+from shared.audit.rules import difference
 from shared.database import Session
 from shared.errors import FieldError, InvalidInputError, NotFoundError
 from shared.ids import new_id
@@ -57,7 +64,11 @@ def _check(words: CreativeText) -> None:
 
 
 async def add(
-    session: Session, agency: str, line_id: UUID, words: CreativeText, picture: bytes | None = None
+    session: Session,
+    agency: str,
+    line_id: UUID,
+    words: CreativeText,
+    picture: Picture | None = None,
 ) -> UUID:
     """A creative of a line: native, or an image with a picture. Raises 404 and 422."""
     _check(words)
@@ -75,6 +86,7 @@ async def add(
         active=words.active,
     )
     await repository.save(session, creative)
+    await _on_record(session, Action.CREATIVE_CREATED, creative, {}, _told(creative))
     if picture:
         await _set_picture(session, creative, picture)
     return creative.id
@@ -85,30 +97,81 @@ async def change(
     agency: str,
     creative_id: UUID,
     words: CreativeText,
-    picture: bytes | None = None,
+    picture: Picture | None = None,
 ) -> None:
     """New words, and a new picture when one is given. Raises 404 and 422."""
     _check(words)
     creative = await get(session, agency, creative_id)
+    before = _told(creative)
     creative.headline, creative.body = words.headline, words.body
     creative.call_to_action, creative.click_url = words.call_to_action, words.click_url
     creative.theme, creative.active = words.theme, words.active
     creative.version += 1
     await repository.save(session, creative)
+    was, now = difference(before, _told(creative))
+    if now:
+        await _on_record(session, Action.CREATIVE_CHANGED, creative, was, now)
     if picture:
         await _set_picture(session, creative, picture)
 
 
-async def _set_picture(session: Session, creative: Creative, picture: bytes) -> None:
+def _told(creative: Creative) -> dict[str, Any]:
+    """What of a creative the trail keeps: all words, and where a click goes."""
+    names = ("headline", "body", "call_to_action", "click_url", "theme", "active")
+    return {name: getattr(creative, name) for name in names}
+
+
+async def _on_record(
+    session: Session,
+    action: Action,
+    creative: Creative,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    await audit.record(
+        session,
+        action,
+        agency=creative.agency_id,
+        at=await database_time(session),
+        subject=f"creative/{creative.id}",
+        label=creative.headline,
+        before={"line": creative.line_id} | before,
+        after={"line": creative.line_id} | after,
+    )
+
+
+async def decoded(images: Images, content: bytes | None) -> Picture | None:
+    """An upload as a picture that may be shown; None for no upload. Outside of every transaction. Raises 422, 503."""
+    if content is None:
+        return None
     try:
-        image = inspect_image(picture)
+        return await images.recode(content)
     except WrongImageError as error:
         raise InvalidInputError(
-            errors=(FieldError("image", f"The file is {error}", "PNG, JPEG, GIF or WebP, 1 MiB"),)
+            errors=(
+                FieldError(
+                    "image",
+                    f"The file is {error}",
+                    f"a still PNG, JPEG, GIF or WebP image, 1 MiB, {MAX_PIXELS} pixels",
+                ),
+            )
         ) from None
+
+
+async def _set_picture(session: Session, creative: Creative, picture: Picture) -> None:
     creative.kind = "image"
     await repository.save(session, creative)
-    await repository.save_image(session, creative, picture, image, sha256(picture).hexdigest()[:32])
+    before = await repository.image_digest(session, creative.id)
+    digest = sha256(picture.content).hexdigest()[:32]
+    await repository.save_image(session, creative, picture, digest)
+    if digest != before:
+        await _on_record(
+            session,
+            Action.CREATIVE_IMAGE_CHANGED,
+            creative,
+            {"image": before},
+            {"image": digest, "size": f"{picture.width} x {picture.height}"},
+        )
 
 
 async def get(session: AnySession, agency: str, creative_id: UUID) -> Creative:

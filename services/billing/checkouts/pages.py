@@ -24,6 +24,7 @@ from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.address import header_address
 from shared.web.i18n import request_language
+from shared.web.params import PlainText
 
 BACK_SECONDS = 20  # time to read the receipt
 
@@ -298,7 +299,7 @@ def router(front: ReaderFront) -> APIRouter:
         return await reader_pages.chosen(request, agency, price, choice, return_to)
 
     @routes.get("/r/{agency}/checkout/done")
-    async def done(request: Request, agency: str, session_id: str = "") -> Response:
+    async def done(request: Request, agency: str, session_id: PlainText = "") -> Response:
         return await reader_pages.done(request, agency, session_id)
 
     @routes.get("/r/{agency}/account")

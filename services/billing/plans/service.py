@@ -9,6 +9,7 @@ from uuid import UUID
 from services.billing.payments.adapters.port import PaymentProvider, PriceSpec
 from services.billing.plans import repository, rules
 from services.billing.plans.repository import Offer
+from shared import audit
 from shared.clock import Clock
 from shared.database import Database, ReadSession, Session
 from shared.errors import NotFoundError
@@ -56,17 +57,33 @@ class Plans:
                 }
                 | plan,
             )
+            changed = {}
             for period, amount in prices.items():
-                await self._set_price(session, agency, plan_id, period, amount)
+                before = await self._set_price(session, agency, plan_id, period, amount)
+                if before != amount:
+                    changed[period] = {"before": before, "after": amount}
+            if changed:
+                await audit.record(
+                    session,
+                    audit.Action.PLAN_SAVED,
+                    agency=agency,
+                    at=self._clock.now(),
+                    subject=f"plan/{plan['code']}",
+                    label=plan["name_vi"],
+                    before={f"{period}_vnd": item["before"] for period, item in changed.items()},
+                    after={f"{period}_vnd": item["after"] for period, item in changed.items()},
+                )
 
     async def _set_price(
         self, session: Session, agency: str, plan_id: UUID, period: str, amount: int
-    ) -> None:
+    ) -> int | None:
+        """The price before: None for the first one."""
         if period not in rules.PERIODS_A_YEAR or not 0 < amount <= MAX_AMOUNT:
             raise ValueError(f"{amount} đồng a {period} is not a price")
         await repository.lock_plan(session, plan_id)
-        if await repository.current_amount(session, plan_id, period) == amount:
-            return
+        before = await repository.current_amount(session, plan_id, period)
+        if before == amount:
+            return before
         now = self._clock.now()
         await repository.supersede(session, plan_id, period, now)
         await repository.add_price(
@@ -80,6 +97,7 @@ class Plans:
                 "now": now,
             },
         )
+        return before
 
     async def external_price(self, offer: Offer) -> str:
         """The provider's id of a price, made at the first sale. Idempotent on both sides."""

@@ -19,6 +19,7 @@ from services.billing.payments.service import Payments
 from services.billing.webhooks import repository, rules
 from services.billing.webhooks.models import WebhookEvent
 from services.billing.webhooks.repository import Claimed, InboxState, Incoming
+from shared import audit
 from shared.clock import Clock
 from shared.database import Database, GroupCommit
 from shared.faults import fault_point
@@ -224,12 +225,24 @@ class Webhooks:
     async def replay_of(self, agency: str, event_ids: Sequence[str]) -> list[str]:
         """Replay some of :meth:`parked_of`; with none named, all of them."""
         own = [event.event_id for event in await self.parked_of(agency)]
-        return await self.replay([id_ for id_ in own if not event_ids or id_ in event_ids])
+        chosen = [id_ for id_ in own if not event_ids or id_ in event_ids]
+        return await self.replay(chosen, agency)
 
-    async def replay(self, event_ids: Sequence[str] | None) -> list[str]:
+    async def replay(self, event_ids: Sequence[str] | None, agency: str | None = None) -> list[str]:
         """Give parked events (all of them with None) another round of tries. Returns their ids."""
+        now = self._clock.now()
         async with self._database.transaction() as session:
-            return await repository.replay(session, self._clock.now(), event_ids)
+            replayed = await repository.replay(session, now, event_ids)
+            if replayed:
+                await audit.record(
+                    session,
+                    audit.Action.WEBHOOKS_REPLAYED,
+                    agency=agency,
+                    at=now,
+                    subject="webhooks",
+                    after={"count": len(replayed), "events": sorted(replayed)},
+                )
+            return replayed
 
     async def state(self) -> InboxState:
         async with self._database.read() as session:

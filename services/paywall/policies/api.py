@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from services.paywall.policies.schemas import PolicyBody, PolicyOut
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
+from shared.audit import Actor
 from shared.auth import Role, StaffPrincipal
 from shared.errors import BadRequestError, FieldError
 from shared.web.staff import StaffAccess
@@ -51,7 +52,7 @@ def router(service: PolicyService, access: StaffAccess) -> APIRouter:
             agency,
             body,
             expected=int(found[1]),
-            editor=Editor(principal.email, principal.account_id),
+            editor=Actor.staff(principal),
         )
         response.headers["ETag"] = f'"{policy.version}"'
         return policy

@@ -1,20 +1,15 @@
-"""Policies and the audit trail of those who changed them."""
+"""Policies: one row a version."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ForeignKey,
-    Identity,
-    Index,
     Integer,
     Text,
-    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -36,22 +31,3 @@ class PolicyVersionRow(Base, table=True):
         sa_column=Column(UTCDateTime, nullable=False, server_default=text("now()"))
     )
     created_by: str = Field(sa_column=Column(Text, nullable=False))
-
-
-class AuditRow(Base, table=True):
-    """Who changed what, when, from what to what. The database refuses to change or delete a row."""
-
-    __tablename__ = "audit_trail"
-    __table_args__ = (Index("ix_audit_trail_agency_at", "agency", "at"),)
-
-    id: int | None = Field(
-        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
-    )
-    at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
-    agency: str = Field(sa_column=Column(Text, ForeignKey("agency.id"), nullable=False))
-    account_id: UUID | None = Field(default=None, sa_column=Column(Uuid))
-    actor: str = Field(sa_column=Column(Text, nullable=False))
-    action: str = Field(sa_column=Column(Text, nullable=False))
-    subject: str = Field(sa_column=Column(Text, nullable=False))
-    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

@@ -16,7 +16,8 @@ from services.paywall.policies.schemas import (
     PolicyBody,
     PolicyOut,
 )
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
+from shared.audit import Actor
 from shared.auth import Role
 from shared.clock import Clock
 from shared.errors import PreconditionError
@@ -96,7 +97,7 @@ class PolicyPages:
                 agency,
                 body,
                 expected=version,
-                editor=Editor(principal.email, principal.account_id),
+                editor=Actor.staff(principal),
             )
         except PreconditionError:
             return await self._page(request, agency, status=412, typed=typed, problem="changed")

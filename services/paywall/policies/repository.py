@@ -1,17 +1,16 @@
-"""Every SQL statement of policies and their audit trail."""
+"""Every SQL statement of policies."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from services.paywall.policies.models import AuditRow, PolicyVersionRow
+from services.paywall.policies.models import PolicyVersionRow
 from shared.database import ReadSession, Session
 
 CHANNEL = "paywall_policy"
@@ -63,39 +62,12 @@ async def load_in_force(connection: asyncpg.Connection) -> list[tuple[str, int, 
     ]
 
 
-def audit(
-    session: Session,
-    *,
-    at: datetime,
-    agency: str,
-    account_id: UUID | None,
-    actor: str,
-    action: str,
-    subject: str,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-) -> None:
-    """A line of the audit trail in the caller's transaction."""
-    session.add(
-        AuditRow(
-            at=at,
-            agency=agency,
-            account_id=account_id,
-            actor=actor,
-            action=action,
-            subject=subject,
-            before=before,
-            after=after,
-        )
-    )
-
-
-async def audit_lines(session: ReadSession, agency: str, *, limit: int) -> list[AuditRow]:
-    """The newest lines of one agency."""
+async def history(session: ReadSession, agency: str, *, limit: int) -> list[PolicyVersionRow]:
+    """The newest versions, newest first."""
     rows = await session.execute(
-        select(AuditRow)
-        .where(AuditRow.agency == agency)
-        .order_by(col(AuditRow.id).desc())
+        select(PolicyVersionRow)
+        .where(PolicyVersionRow.agency == agency)
+        .order_by(col(PolicyVersionRow.version).desc())
         .limit(limit)
     )
     return list(rows.scalars())

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from services.paywall.policies import repository
-from services.paywall.policies.models import AuditRow, PolicyVersionRow
+from services.paywall.policies.models import PolicyVersionRow
 from services.paywall.policies.rules import Policy, Window, month_window
 from services.paywall.policies.schemas import PolicyBody, PolicyOut, compiled
+from shared import audit
 from shared.agencies import Agency, get_agency
+from shared.audit import Action, Actor
+from shared.audit.rules import difference
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import NotFoundError, PreconditionError
 
-AUDIT_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Editor:
-    """Who changes a policy."""
-
-    name: str
-    account_id: UUID | None = None
+HISTORY_LINES = 20
 
 
 class AgencyPolicy:
@@ -91,7 +84,7 @@ class PolicyService:
             return await get_agency(session, agency)
 
     async def put(
-        self, agency: str, body: PolicyBody, *, expected: int, editor: Editor
+        self, agency: str, body: PolicyBody, *, expected: int, editor: Actor
     ) -> PolicyOut:
         """Put a new version in force in place of version ``expected`` (0: there is none yet).
 
@@ -110,25 +103,26 @@ class PolicyService:
                     slug="policy-changed",
                     version=before.version if before else 0,
                 )
-            repository.audit(
+            was, new = difference(before.document if before else {}, document)
+            await audit.record(
                 session,
-                at=now,
+                Action.POLICY_CHANGED if expected else Action.POLICY_CREATED,
                 agency=agency,
-                account_id=editor.account_id,
-                actor=editor.name,
-                action="policy.changed" if expected else "policy.created",
+                at=now,
                 subject=f"policy/{version}",
-                before=before.document if before else None,
-                after=document,
+                before=was,
+                after=new,
+                actor=editor,
             )
         return PolicyOut(
             **body.model_dump(), version=version, changed_at=now, changed_by=editor.name
         )
 
-    async def history(self, agency: str) -> list[AuditRow]:
-        """The newest lines of the agency's audit trail."""
+    async def history(self, agency: str) -> list[tuple[PolicyVersionRow, PolicyVersionRow | None]]:
+        """The newest versions, each with the one before it."""
         async with self._database.read() as session:
-            return await repository.audit_lines(session, agency, limit=AUDIT_LINES)
+            rows = await repository.history(session, agency, limit=HISTORY_LINES + 1)
+        return list(zip(rows[:HISTORY_LINES], [*rows[1:], None], strict=False))
 
 
 def _out(row: PolicyVersionRow) -> PolicyOut:

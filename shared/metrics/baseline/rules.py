@@ -159,14 +159,14 @@ def signature(agency: str, version: int, year: int, rows: Iterable[MonthAmount])
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def template(year: int) -> bytes:
+def template(year: int) -> list[tuple[object, ...]]:
     """A file to fill in; it can be imported as it is."""
-    return sheets.write_sheet(
+    return [
         COLUMNS,
-        [
+        *(
             (year, segment, stream, month, 0)
             for segment, streams in TEMPLATE_STREAMS.items()
             for stream in streams
             for month in range(1, 13)
-        ],
-    )
+        ),
+    ]

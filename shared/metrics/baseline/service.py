@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from shared import audit
 from shared.agencies import get_agency
+from shared.audit import Action
 from shared.clock import local_date
 from shared.database import Database, ReadSession, Session
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
@@ -79,6 +82,13 @@ async def save_draft(
             return known
     version = _draft(agency, number, parsed.year, by, now, import_id=file.id)
     await repository.insert(session, version, parsed.rows)
+    await _on_record(
+        session,
+        Action.BASELINE_UPLOADED,
+        version,
+        now,
+        after=_told(version, parsed.rows) | {"file": file.file_name, "file_sha256": file.sha256},
+    )
     return version
 
 
@@ -129,8 +139,46 @@ async def compose_draft(session: Session, *, agency: str, by: str, now: datetime
         if known.origin == "lineage" and known.composed_of == parts:
             return known
     version = _draft(agency, number, years.pop(), by, now, composed_of=parts)
-    await repository.insert(session, version, rules.compose(rows))
+    composed = rules.compose(rows)
+    await repository.insert(session, version, composed)
+    await _on_record(
+        session,
+        Action.BASELINE_COMPOSED,
+        version,
+        now,
+        after=_told(version, composed) | {"parts": parts},
+    )
     return version
+
+
+async def _on_record(
+    session: Session,
+    action: Action,
+    version: Version,
+    now: datetime,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any],
+) -> None:
+    await audit.record(
+        session,
+        action,
+        agency=version.agency,
+        at=now,
+        subject=f"baseline/{version.version}",
+        label=str(version.baseline_year),
+        before=before,
+        after=after,
+    )
+
+
+def _told(version: Version, rows: Sequence[MonthAmount]) -> dict[str, Any]:
+    """What of a version the trail keeps: its year and its sums."""
+    return {
+        "year": version.baseline_year,
+        "rows": len(rows),
+        "total_vnd": sum(row.amount for row in rows),
+    }
 
 
 def _draft(
@@ -173,7 +221,18 @@ async def freeze(
             "This baseline is zero: there would be nothing to compare with", slug="baseline-empty"
         )
     signed = rules.signature(agency, version, found.baseline_year, rows)
+    former = await frozen_baseline(session, agency)
     await repository.freeze(session, agency, version, approver, now, signed)
+    await _on_record(
+        session,
+        Action.BASELINE_FROZEN,
+        found,
+        now,
+        before=None
+        if former is None
+        else _told(former.version, former.rows) | {"version": former.version.version},
+        after=_told(found, rows) | {"sha256": signed, "uploaded_by": found.created_by},
+    )
     return signed
 
 

@@ -226,12 +226,12 @@ def entries_of_row(agency: str, row: RevenueRow, through: date) -> list[tuple[in
     return found
 
 
-def template(month: str) -> bytes:
+def template(month: str) -> list[tuple[object, ...]]:
     """A file to fill in."""
-    return sheets.write_sheet(
+    return [
         (*REQUIRED, *OPTIONAL),
-        [
+        *(
             (month, "print", "circulation", 0, f"PH-{month}", "reader", "", "", "HĐ …"),
             (month, "tv", "advertising", 0, f"QC-{month}", "business", "", "", "HĐ …"),
-        ],
-    )
+        ),
+    ]

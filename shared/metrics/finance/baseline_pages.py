@@ -15,15 +15,7 @@ from shared.metrics.finance.desk import Desk, uploaded_csv
 from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 from shared.metrics.sheets import Problem
-
-
-def csv_answer(content: bytes, name: str) -> Response:
-    """A file to save."""
-    return Response(
-        content,
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+from shared.web.spreadsheet import csv_answer
 
 
 def baseline_router(desk: Desk) -> APIRouter:
@@ -65,7 +57,7 @@ def baseline_router(desk: Desk) -> APIRouter:
         async with desk.database.read() as session:
             zone = (await get_agency(session, agency)).zone
         today: date = local_date(desk.clock.now(), zone)
-        return csv_answer(rules.template(today.year - 1), f"{agency}-baseline.csv")
+        return csv_answer(f"{agency}-baseline.csv", rules.template(today.year - 1))
 
     @router.post("/finance/{agency}/baseline")
     async def upload(request: Request, agency: str) -> Response:

@@ -11,10 +11,10 @@ from fastapi.responses import RedirectResponse, Response
 from shared.agencies import get_agency
 from shared.clock import local_date
 from shared.metrics.entries import rules
-from shared.metrics.finance.baseline_pages import csv_answer
 from shared.metrics.finance.desk import Desk, uploaded_csv
 from shared.metrics.imports import service
 from shared.metrics.imports.service import Preview
+from shared.web.spreadsheet import csv_answer
 
 
 def import_router(desk: Desk) -> APIRouter:
@@ -48,7 +48,7 @@ def import_router(desk: Desk) -> APIRouter:
             zone = (await get_agency(session, agency)).zone
         # The last month that is over: a running one would be refused.
         last = local_date(desk.clock.now(), zone).replace(day=1) - timedelta(days=1)
-        return csv_answer(rules.template(f"{last:%Y-%m}"), f"{agency}-revenue.csv")
+        return csv_answer(f"{agency}-revenue.csv", rules.template(f"{last:%Y-%m}"))
 
     @router.post("/finance/{agency}/imports")
     async def upload(request: Request, agency: str) -> Response:

@@ -20,8 +20,9 @@ from shared.metrics.finance import rules
 from shared.metrics.finance.desk import Desk
 from shared.metrics.growth import service
 from shared.metrics.rules import MOVEMENTS, SEGMENTS, STREAMS
-from shared.metrics.sheets import write_sheet
 from shared.web.i18n import request_language
+from shared.web.params import Day
+from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 
 PAGE_SIZE = 100
 CSV_CHUNK = 5_000
@@ -61,7 +62,7 @@ def finance_router(desk: Desk) -> APIRouter:
     async def agency_page(
         request: Request,
         agency: str,
-        as_of: date | None = None,
+        as_of: Day | None = None,
         baseline_version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     ) -> Response:
         await desk.viewer(request, agency)
@@ -137,19 +138,17 @@ def finance_router(desk: Desk) -> APIRouter:
         chosen = Selection(members, first, last, *_narrowed(segment, stream))
         return StreamingResponse(
             _csv(desk, chosen),
-            media_type="text/csv; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="{agency}-{month}.csv"',
-                "Cache-Control": "private, no-store",
-            },
+            media_type=MEDIA_TYPE,
+            headers=download_headers(f"{agency}-{month}.csv"),
         )
 
     return router
 
 
-async def _csv(desk: Desk, chosen: Selection) -> AsyncIterator[bytes]:
+async def _csv(desk: Desk, chosen: Selection) -> AsyncIterator[str]:
     """All entries, in one snapshot, a chunk at a time."""
-    offset, heading = 0, CSV_HEADING
+    offset = 0
+    yield BYTE_ORDER_MARK + csv_lines([CSV_HEADING])
     async with desk.database.read() as session:
         while True:
             found = await entries.entries_of(session, chosen, limit=CSV_CHUNK, offset=offset)
@@ -161,8 +160,7 @@ async def _csv(desk: Desk, chosen: Selection) -> AsyncIterator[bytes]:
                 )
                 for e in found
             ]
-            text = write_sheet(heading, rows)
-            yield text if offset == 0 else text.split(b"\r\n", 1)[1]
+            yield csv_lines(rows)
             if len(found) < CSV_CHUNK:
                 return
             offset += CSV_CHUNK

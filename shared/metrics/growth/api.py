@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.metrics.growth import service
 from shared.metrics.growth.schemas import GrowthOut, growth_out
+from shared.web.params import Day
 from shared.web.staff import StaffAccess
 
 
@@ -26,7 +26,7 @@ def growth_router(
     async def growth(
         request: Request,
         agency: str,
-        as_of: Annotated[date | None, Query(description="A day; by default today.")] = None,
+        as_of: Annotated[Day | None, Query(description="A day; by default today.")] = None,
         baseline_version: Annotated[
             int | None, Query(ge=1, le=2**31 - 1, description="An older frozen version.")
         ] = None,

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
+from shared import audit
 from shared.agencies import get_agency
+from shared.audit import Action
 from shared.clock import local_date
 from shared.database import Database, ReadSession, Session
 from shared.errors import FieldError, InvalidInputError, NotFoundError
@@ -68,7 +70,7 @@ async def preview_revenue(
     if checked.parsed.problems:
         return checked
     async with database.transaction() as session:
-        file, _ = await keep_file(
+        file, new = await keep_file(
             session,
             agency=agency,
             kind="revenue",
@@ -77,6 +79,8 @@ async def preview_revenue(
             by=by,
             now=now,
         )
+        if new:
+            await _on_record(session, Action.IMPORT_UPLOADED, file, checked.parsed, now)
     return replace(checked, file=file)
 
 
@@ -110,7 +114,34 @@ async def confirm_revenue(
             )
         added = await record_rows(session, agency, checked.parsed, today, file.id)
         await repository.mark_applied(session, file.id, by, now)
+        await _on_record(
+            session, Action.IMPORT_CONFIRMED, file, checked.parsed, now, new_entries=added
+        )
         return added
+
+
+async def _on_record(
+    session: Session,
+    action: Action,
+    file: ImportedFile,
+    parsed: ParsedRevenue,
+    now: datetime,
+    **more: int,
+) -> None:
+    await audit.record(
+        session,
+        action,
+        agency=file.agency,
+        at=now,
+        subject=f"import/{file.id}",
+        label=file.file_name,
+        after={
+            "sha256": file.sha256,
+            "rows": len(parsed.rows),
+            "total_vnd": sum(row.amount for row in parsed.rows),
+        }
+        | more,
+    )
 
 
 async def record_rows(

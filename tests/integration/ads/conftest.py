@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.audit import Actor, acting
 from shared.database import Database
 from tests.fixtures.ads import Ads, migrate_template, running_ads, stock
 
@@ -27,3 +28,10 @@ async def database(ads_url) -> AsyncIterator[Database]:
 async def ads(ads_url, database) -> AsyncIterator[Ads]:
     async with running_ads(ads_url) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+async def tester() -> AsyncIterator[None]:
+    """Tests that call use cases themselves have a name in the audit trail."""
+    with acting(Actor.command("test")):
+        yield

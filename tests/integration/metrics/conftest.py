@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.agencies import save_agencies
+from shared.audit import Actor, acting
 from shared.clock import MovableClock
 from shared.database import Database
 from shared.database.migrations import migrate
@@ -51,3 +52,10 @@ async def demo(database):
     """Migrated and seeded with the example data as of NOW."""
     await seed(database, DEMO, NOW)
     return database
+
+
+@pytest.fixture(autouse=True)
+async def tester():
+    """Tests that call use cases themselves have a name in the audit trail."""
+    with acting(Actor.command("test")):
+        yield

@@ -27,7 +27,7 @@ async def finance(create_database, template_database):
 
 def form_token(finance, http):
     forms = FormTokens(finance.settings.form_token_secret, "press_staff")
-    return forms.token_for(http.cookies["press_staff"])
+    return forms.shown_for(http.cookies["press_staff"])
 
 
 async def unfinished_work(finance):

@@ -15,10 +15,11 @@ import pytest
 from services.paywall.app import Parts, build, routed
 from services.paywall.articles import repository as articles
 from services.paywall.policies.schemas import PolicyBody, default_policy
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
 from services.paywall.process import PAYWALL
 from services.paywall.settings import PaywallSettings
 from shared.agencies import save_agencies
+from shared.audit import Actor
 from shared.auth import SigningKeySet
 from shared.clock import MovableClock
 from shared.database import Database
@@ -141,7 +142,7 @@ class House:
             AGENCY,
             PolicyBody.model_validate(body),
             expected=row.version if row else 0,
-            editor=Editor("test"),
+            editor=Actor.command("test"),
         )
 
 
@@ -197,7 +198,7 @@ async def house(template_database, create_database) -> AsyncIterator[House]:
         await fill(database)
         await here.set_policy()
         await PolicyService(database, clock).put(
-            OTHER, default_policy(5, 10), expected=0, editor=Editor("test")
+            OTHER, default_policy(5, 10), expected=0, editor=Actor.command("test")
         )
         yield here
 

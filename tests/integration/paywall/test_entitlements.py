@@ -16,6 +16,7 @@ from services.paywall.entitlements import consumers
 from services.paywall.entitlements.service import apply_events
 from services.paywall.rebuild import rebuild
 from shared import bus as bus_module
+from shared.audit import Actor, acting
 from shared.bus import OutboundMessage
 from shared.contracts import encode, new_event
 from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
@@ -183,19 +184,22 @@ async def test_a_rebuild_from_the_stream_mends_adds_and_forgets(house, bus):
         event(readers[2], 1, entitlement=ids[2], now=NOW - timedelta(hours=1)),
         event(readers[3], 1, entitlement=ids[3], now=NOW - timedelta(days=90)),
     )
-    report = await rebuild(house.database, bus, house.clock)
+    with acting(Actor.command("test")):
+        report = await rebuild(house.database, bus, house.clock)
     assert report.replayed == 3
     found = {row[0]: row for row in await rows(house.database)}
     assert set(found) == {ids[0], ids[1], ids[3]}
     assert found[ids[0]][2:5] == (NOW + timedelta(days=90), False, 2)
     before = await rows(house.database)
-    again = await rebuild(house.database, bus, house.clock)
+    with acting(Actor.command("test")):
+        again = await rebuild(house.database, bus, house.clock)
     assert (again.taken, again.forgotten) == (0, 0)
     assert await rows(house.database) == before
 
 
 async def test_a_rebuild_of_an_empty_stream_forgets_nothing(house, bus):
     await take(house.database, event(new_reader(), 1, entitlement=uuid4()))
-    report = await rebuild(house.database, bus, house.clock)
+    with acting(Actor.command("test")):
+        report = await rebuild(house.database, bus, house.clock)
     assert (report.replayed, report.forgotten) == (0, 0)
     assert len(await rows(house.database)) == 1

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared import agencies, outbox
+from shared import agencies, audit, outbox
 from shared.database.migrations import run_script
 from shared.database.privileges import REFUSE_CHANGE_V1, append_only, kept
 
@@ -226,6 +226,7 @@ def upgrade() -> None:
     for statements in (
         agencies.SCHEMA_V1,
         outbox.SCHEMA_V1,
+        audit.SCHEMA_V1,
         CATALOGUE,
         BOOKINGS,
         CREATIVES,

@@ -5,7 +5,7 @@ Plain SQL, so that a later change of the models never changes history.
 
 from pathlib import Path
 
-from shared import agencies, inbox, outbox
+from shared import agencies, audit, inbox, outbox
 from shared.database.migrations import run_script
 from shared.database.privileges import REFUSE_CHANGE_V1, append_only, kept
 from shared.mail import outbox as mail
@@ -33,6 +33,7 @@ def upgrade() -> None:
     run_script(
         REFUSE_CHANGE_V1,
         agencies.SCHEMA_V1,
+        audit.SCHEMA_V1,
         inbox.SCHEMA_V1,
         outbox.SCHEMA_V1,
         mail.SCHEMA_V1,

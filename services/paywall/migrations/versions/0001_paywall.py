@@ -1,8 +1,9 @@
-"""Articles, policies with their audit trail, meters, entitlements."""
+"""Articles, policies, meters, entitlements."""
 
 from alembic import op
 
 from shared.agencies import SCHEMA_V1 as AGENCY
+from shared.audit import SCHEMA_V1 as AUDIT
 from shared.database.migrations import run_script
 from shared.database.privileges import REFUSE_CHANGE_V1, append_only
 from shared.inbox import SCHEMA_V1 as INBOX
@@ -53,19 +54,6 @@ CREATE FUNCTION policy_notify() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_notify('paywall_policy', NEW.agency); RETURN NULL; END $$;
 CREATE TRIGGER policy_added AFTER INSERT ON policy_version
     FOR EACH ROW EXECUTE FUNCTION policy_notify();
-
-CREATE TABLE audit_trail (
-    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_audit_trail PRIMARY KEY,
-    at timestamptz NOT NULL,
-    agency text NOT NULL CONSTRAINT fk_audit_trail_agency_agency REFERENCES agency (id),
-    account_id uuid,
-    actor text NOT NULL,
-    action text NOT NULL,
-    subject text NOT NULL,
-    before jsonb,
-    after jsonb
-);
-CREATE INDEX ix_audit_trail_agency_at ON audit_trail (agency, at);
 
 CREATE TABLE meter_window (
     agency text NOT NULL,
@@ -226,6 +214,6 @@ def run(script: str) -> None:
 
 
 def upgrade() -> None:
-    for script in (AGENCY, OUTBOX, INBOX, SCHEMA, METER_COUNT):
+    for script in (AGENCY, AUDIT, OUTBOX, INBOX, SCHEMA, METER_COUNT):
         run(script)
-    run_script(REFUSE_CHANGE_V1, append_only("audit_trail", "policy_version"))
+    run_script(REFUSE_CHANGE_V1, append_only("policy_version"))

@@ -1,6 +1,6 @@
 """Agencies, lineage, imports, baseline, targets, entries with their sums, reporting views."""
 
-from shared import agencies, inbox
+from shared import agencies, audit, inbox
 from shared.database.migrations import run_script
 from shared.database.privileges import REFUSE_CHANGE_V1, append_only
 
@@ -319,7 +319,7 @@ END $$;
 
 
 def upgrade() -> None:
-    run_script(agencies.SCHEMA_V1, inbox.SCHEMA_V1)
+    run_script(agencies.SCHEMA_V1, audit.SCHEMA_V1, inbox.SCHEMA_V1)
     run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, SUMS, REPORTING, GRANTS)
     run_script(
         REFUSE_CHANGE_V1,
