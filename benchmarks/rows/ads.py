@@ -34,6 +34,7 @@ from services.ads.catalogue.rules import RateOn
 from services.ads.creatives import service as creatives
 from services.ads.creatives.service import CreativeText
 from shared.agencies import get_agency, save_agencies
+from shared.audit import Actor, acting
 from shared.database import Database
 
 AGENCY = "bao-do-toc"
@@ -74,20 +75,25 @@ async def _seed(url: str, lines: int) -> None:
     }  # fmt: skip
     zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": "Asia/Ho_Chi_Minh", "website": SITE}
     try:
-        async with database.transaction() as session:
-            await save_agencies(session, [zone])
-            await catalogue.set_placement(session, AGENCY, place)
-            await catalogue.set_product(session, AGENCY, "home", "Trang chủ", ["home-top"])
-            await catalogue.set_rate(session, AGENCY, "home", RateOn(date(2020, 1, 1), 60_000, 10))
-            brand = await catalogue.add_advertiser(session, AGENCY, "Nhãn lồng Hồng Nam")
-            agency = await get_agency(session, AGENCY)
-            today = await agency_today(session, agency)
-            spec = LineSpec("home", today, today + timedelta(days=DAYS - 1), UNITS, pacing="asap")
-            _, sold = await bookings.create_order(
-                session, agency, advertiser_id=brand, name="", specs=[spec], actor="bench"
-            )
-            await bookings.act(session, agency, sold[0], Step(Action.BOOK, "bench"))
-            await creatives.add(session, AGENCY, sold[0], WORDS)
+        with acting(Actor.system("bench")):
+            async with database.transaction() as session:
+                await save_agencies(session, [zone])
+                await catalogue.set_placement(session, AGENCY, place)
+                await catalogue.set_product(session, AGENCY, "home", "Trang chủ", ["home-top"])
+                await catalogue.set_rate(
+                    session, AGENCY, "home", RateOn(date(2020, 1, 1), 60_000, 10)
+                )
+                brand = await catalogue.add_advertiser(session, AGENCY, "Nhãn lồng Hồng Nam")
+                agency = await get_agency(session, AGENCY)
+                today = await agency_today(session, agency)
+                spec = LineSpec(
+                    "home", today, today + timedelta(days=DAYS - 1), UNITS, pacing="asap"
+                )
+                _, sold = await bookings.create_order(
+                    session, agency, advertiser_id=brand, name="", specs=[spec], actor="bench"
+                )
+                await bookings.act(session, agency, sold[0], Step(Action.BOOK, "bench"))
+                await creatives.add(session, AGENCY, sold[0], WORDS)
         pool = await database.pool()
         await pool.execute(_COPY_LINES, lines)
         await pool.execute(_COPY_CREATIVES)

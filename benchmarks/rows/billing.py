@@ -39,6 +39,7 @@ from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
 from services.billing.webhooks import repository as inbox
 from shared.agencies import save_agencies
+from shared.audit import Actor, acting
 
 PACKAGE = "services.billing"
 AGENCY = "bao-do-toc"
@@ -153,7 +154,8 @@ async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
             zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": "Asia/Ho_Chi_Minh"}
             await save_agencies(session, [zone])
             await open_books(session, AGENCY)
-        await billing.plans.save_plan(AGENCY, plan, {"month": PRICE_VND})
+        with acting(Actor.system("bench")):
+            await billing.plans.save_plan(AGENCY, plan, {"month": PRICE_VND})
         price = (await billing.plans.offers(AGENCY))[0].price_id
         readers: list[UUID] = [uuid4() for _ in range(SUBSCRIPTIONS)]
         pool = await billing.database.pool()

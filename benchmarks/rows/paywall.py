@@ -29,8 +29,9 @@ from infra.local.postgres import Postgres
 from services.paywall.meters.rules import MeterIds, device_key, new_meter_id
 from services.paywall.policies.rules import month_window
 from services.paywall.policies.schemas import default_policy
-from services.paywall.policies.service import Editor, PolicyService
+from services.paywall.policies.service import PolicyService
 from shared.agencies import save_agencies
+from shared.audit import Actor
 from shared.auth import SigningKeySet
 from shared.clock import SystemClock
 from shared.database import Database
@@ -158,7 +159,7 @@ async def _seed(url: str, readers: Readers) -> None:
             AGENCY,
             default_policy(ALLOWANCE, ALLOWANCE + 1),
             expected=0,
-            editor=Editor("seed"),
+            editor=Actor.system("bench"),
         )
         window = month_window(clock.now(), ZoneInfo(ZONE))
         pool = await database.pool()
