@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from shared.audit import Action as Told
 from shared.audit.caller import ActorKind
 from shared.web.csrf import FormTokens
-from shared.web.staff import STAFF_COOKIE
 from tests.fixtures.ads import AGENCY, as_key, as_staff, book
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
 from tests.fixtures.images import png
@@ -32,7 +31,7 @@ async def test_every_changing_route_is_on_record(ads):
     brand = (await ads.client.get(f"{V1}/advertisers", headers=as_key())).json()[0]["id"]
     day = (datetime.now(UTC) + timedelta(days=40)).date().isoformat()
     wanted = {"product": "all", "starts_on": day, "ends_on": day, "quantity": 10}
-    token = FormTokens("0123456789abcdef", STAFF_COOKIE).shown_for("admin")
+    token = FormTokens("0123456789abcdef", "press_staff").shown_for("admin")
     draft: dict[str, str] = {}
 
     def api(method: str, path: str, body: object, headers=None):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from shared.audit import Action
 from shared.web.csrf import FormTokens
-from shared.web.staff import STAFF_COOKIE
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
 from tests.fixtures.finance import running_finance
 from tests.fixtures.identity import FINANCE
@@ -23,7 +22,7 @@ async def test_every_changing_route_is_on_record(create_database, template_datab
         running_finance(create_database, template_database) as finance,
         await finance.signed_in(FINANCE) as http,
     ):
-        token = FormTokens(finance.settings.form_token_secret, STAFF_COOKIE).shown_for(
+        token = FormTokens(finance.settings.form_token_secret, "press_staff").shown_for(
             http.cookies["press_staff"]
         )
         made: dict[str, str] = {}
