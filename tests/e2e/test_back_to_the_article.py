@@ -30,7 +30,8 @@ from tests.fixtures.waiting import eventually
 WANTED = {"stripe-sandbox", "identity-web", "billing-web", "billing-worker", "paywall-web", "news-site"}  # fmt: skip
 DATABASES = ("billing", "identity", "paywall")
 AGENCY = "bao-hung-yen"
-SUBSCRIBER = "reader-1@example.vn"  # PayingReader's first
+# PayingReader's first two: one mailbox is sent five codes in a quarter of an hour.
+SUBSCRIBER, OTHER_SUBSCRIBER = "reader-1@example.vn", "reader-2@example.vn"
 SHOTS = os.environ.get("PRESS_SCREENSHOTS", "")
 ARTICLES = list(read_articles().values())
 METERED = [article for article in ARTICLES if article.access == "metered"]
@@ -59,9 +60,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         steps=[step for step in data.STEPS if step.name.split()[0] in (*DATABASES, "streams")],
         databases=DATABASES,
     ) as running:
-        subscriber = PayingReader(running, 1)
-        subscriber.choose()
-        subscriber.pay()
+        for number in (1, 2):
+            subscriber = PayingReader(running, number)
+            subscriber.choose()
+            subscriber.pay()
         yield running
 
 
@@ -195,7 +197,8 @@ async def test_the_walls_first_button_leads_back_into_the_article(
     await sign_in(stack, page, f"moi-{uuid4().hex[:8]}@example.vn")
     await page.wait_for_url(f"{address(stack, walled)}?tu=trang-nhat")
     await is_open(page, walled)
-    assert abs(await page.evaluate(place) - before) < 40, "at the same place"
+    # The lines of an opened article break differently above: within a tenth of the screen.
+    assert abs(await page.evaluate(place) - before) < 80, "at the same place"
     await expect(page.get_by_role("link", name="Tài khoản")).to_be_visible()
     assert errors == []
     # Pressing again, in a browser that is signed in already, ends in the article as well.
@@ -256,7 +259,7 @@ async def test_back_after_signing_out_shows_no_paid_text(stack: LocalStack, scre
     article = PREMIUM[2]
     target = quote(address(stack, article), safe="")
     await page.goto(f"{stack.url('billing-web')}/r/{AGENCY}/sign-in?return_to={target}")
-    await sign_in(stack, page, SUBSCRIBER)
+    await sign_in(stack, page, OTHER_SUBSCRIBER)
     await page.wait_for_url(address(stack, article))
     await is_open(page, article)
     length = await page.evaluate("history.length")

@@ -44,6 +44,7 @@ from tests.fixtures.flow import (
     stored_messages,
     take_effect,
 )
+from tests.fixtures.roles import ensure_roles
 from tests.fixtures.waiting import eventually
 
 
@@ -188,7 +189,14 @@ async def test_what_cannot_be_read_is_kept_whole_and_the_rest_goes_on(flow):
         b"",
     ]
     await bus.publish(
-        [OutboundMessage("proofs.item.made.v1.x", raw, f"bad-{n}") for n, raw in enumerate(bad)]
+        [
+            OutboundMessage(
+                unhandled.bus_subject if raw == encode(unhandled) else "proofs.item.made.v1.x",
+                raw,
+                f"bad-{n}",
+            )
+            for n, raw in enumerate(bad)
+        ]
     )
     await bus.publish([outbound(made("fine"))])
     await handle_all(flow, runner)
@@ -211,6 +219,7 @@ async def test_while_the_database_is_away_no_try_is_spent_and_afterwards_work_re
 ):
     server = Postgres(tmp_path / "data", free_port(), fsync=False, trust=True).start()
     request.addfinalizer(server.stop)
+    ensure_roles(server)
     server.execute("CREATE DATABASE flow")
     flow = Flow(server.url("flow"), nats_url)
     flow.open_database()

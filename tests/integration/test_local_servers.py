@@ -21,6 +21,7 @@ from infra.local.child import Child, ChildError
 from infra.local.nats import Nats
 from infra.local.ports import PortTakenError, free_block, free_port, is_free
 from infra.local.postgres import Postgres, PostgresError, _Identity
+from tests.fixtures.roles import grant_as_migrations_do
 
 
 @pytest.fixture
@@ -294,6 +295,7 @@ async def test_each_created_database_is_a_copy_of_the_template_built_once(
     def migrate(url: str) -> None:
         built.append(url)
         asyncio.run(query(url, "CREATE TABLE shape (n integer)"))
+        grant_as_migrations_do(url)
 
     # The name is this worker's own: other workers may run this test's siblings.
     name = f"local_servers_{tmp_path.name.replace('-', '_').lower()}"

@@ -55,6 +55,10 @@ def router(desk: Desk) -> APIRouter:
     async def set_image(request: Request, agency: AgencyPath, creative_id: UUID) -> CreativeOut:
         """The body is the image itself; its type is what its bytes say."""
         await require(desk, request, agency, Role.SELLER, Role.TRAFFIC)
+        async with desk.database.transaction() as session:
+            await service.get(
+                session, agency, creative_id
+            )  # whose it is comes before what was sent
         picture = await service.decoded(desk.images, await request.body())
         async with desk.database.transaction() as session:
             row = await service.get(session, agency, creative_id)

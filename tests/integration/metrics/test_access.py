@@ -117,6 +117,9 @@ async def test_the_province_sees_every_figure_and_changes_none(finance):
             answer = await http.request(method, path, data={"csrf_token": token})
             if path == "/metrics":
                 continue  # Prometheus has a token of its own
+            if path.startswith("/audit"):
+                assert answer.status_code == 403, path  # who did what in an agency is its own
+                continue
             asked[method] += 1
             if method == "GET":
                 assert answer.status_code == 200, (path, answer.status_code)
