@@ -81,6 +81,8 @@ async def test_the_page_shows_the_figures_of_the_entries_without_sideways_scroll
         assert await page.locator("svg.chart .bar.revenue").count() == 11
         assert await no_sideways_scroll(page)
         await shot(page, f"finance-{screen}")
+        if screen == "phone":
+            await page.click(".staff-open")
         await page.click("a.language")
         assert "Growth to date" in await page.inner_text("main")
         await shot(page, f"finance-{screen}-en")
