@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.billing.ledger import rules, service
 from services.billing.ledger.service import Posting
+from shared.audit import Actor, acting
 from tests.fixtures.roles import assert_never
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
 
@@ -138,8 +139,9 @@ async def test_a_price_is_never_edited_only_superseded(world: World):
                 for statement in change.split("; "):
                     await session.execute(text(statement))
     plan = {"code": "doc-bao", "name_vi": "Đọc báo", "name_en": "Reading"}
-    await world.billing.plans.save_plan(AGENCY, plan, {"month": 69_000})
-    await world.billing.plans.save_plan(AGENCY, plan, {"month": 69_000})
+    with acting(Actor.command("test")):
+        await world.billing.plans.save_plan(AGENCY, plan, {"month": 69_000})
+        await world.billing.plans.save_plan(AGENCY, plan, {"month": 69_000})
     history = """SELECT amount_vnd, superseded_at IS NULL FROM plan_price
         WHERE agency = :agency AND period = 'month' ORDER BY created_at, amount_vnd"""
     assert await world.rows(history, agency=AGENCY) == [(59_000, False), (69_000, True)]
@@ -149,7 +151,8 @@ async def test_a_subscriber_keeps_the_price_that_was_bought(world: World):
     await world.subscribed()
     await world.deliver()
     plan = {"code": "doc-bao", "name_vi": "Đọc báo", "name_en": "Reading"}
-    await world.billing.plans.save_plan(AGENCY, plan, {"month": 99_000})
+    with acting(Actor.command("test")):
+        await world.billing.plans.save_plan(AGENCY, plan, {"month": 99_000})
     await world.advance(timedelta(days=31))
     await world.deliver()
     assert await world.rows("SELECT amount_vnd FROM payment") == [(59_000,), (59_000,)]
