@@ -159,7 +159,7 @@ async def test_a_page_names_where_its_forms_may_lead_and_no_other_page_does(fold
             (await http.get(path)).headers["content-security-policy"]
             for path in ("/leads/bao-a", "/leads/bao-b", "/page")
         ]
-    assert "form-action 'self' https://bao-a.vn;" in policies[0]
-    assert "form-action 'self' https://bao-b.vn;" in policies[1]
-    assert "form-action 'self';" in policies[2]
+    assert "form-action 'self' https://bao-a.vn http://identity.test;" in policies[0]
+    assert "form-action 'self' https://bao-b.vn http://identity.test;" in policies[1]
+    assert "form-action 'self' http://identity.test;" in policies[2]
     assert not any("*" in policy for policy in policies)
