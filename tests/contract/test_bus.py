@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +31,7 @@ from shared.bus import (
     connect,
 )
 from shared.bus import jetstream as jetstream_module
+from tests.fixtures.standstill import standing_still
 from tests.fixtures.waiting import eventually
 
 STREAM = "CONFORMANCE"
@@ -499,13 +498,8 @@ async def test_a_server_that_stands_still_is_an_error_not_an_empty_fetch(
     await jetstream.consumer("reader")
     subscription = await (await jetstream.bus()).bind(STREAM, "reader")
     assert await subscription.fetch(1, 0.3) == []
-    assert nats_server.pid is not None
-    os.kill(nats_server.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(BusUnavailableError):
-            await subscription.fetch(1, 0.3)
-    finally:
-        os.kill(nats_server.pid, signal.SIGCONT)
+    with standing_still(nats_server.pid), pytest.raises(BusUnavailableError):
+        await subscription.fetch(1, 0.3)
 
 
 async def test_what_a_credential_may_not_publish_is_refused_at_once_and_the_rest_goes_out(

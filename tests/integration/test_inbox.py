@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import os
-import signal
 import sys
 import time
 from uuid import UUID
@@ -45,6 +44,7 @@ from tests.fixtures.flow import (
     take_effect,
 )
 from tests.fixtures.roles import ensure_roles
+from tests.fixtures.standstill import standing_still
 from tests.fixtures.waiting import eventually
 
 
@@ -233,7 +233,10 @@ async def test_while_the_database_is_away_no_try_is_spent_and_afterwards_work_re
         server.kill()
         names = [f"away-{number}" for number in range(5)]
         await bus.publish([outbound(made(name)) for name in names])
-        await asyncio.sleep(4)  # several rounds: more than max_tries
+        await eventually(
+            lambda: len(runner._postponed) == 5 and min(runner._postponed.values()) > 2,
+            "each comes back more often than it may be tried",
+        )
         assert all(loop.heartbeat.alive for loop in loops)
         server.start()
         back = time.monotonic()
@@ -251,12 +254,12 @@ async def test_a_nats_restart_in_the_middle_of_it_all_loses_and_doubles_nothing(
 ):
     relay, runner = await flow.relay(), await flow.runner()
     names = [f"item-{number}" for number in range(400)]
-    async with flow.running(relay.run, runner.run):
+    async with flow.running(relay.run, runner.run) as (relaying, _):
         for start in range(0, 400, 20):
             await flow.record(*(made(name) for name in names[start : start + 20]))
             if start in (100, 260):
                 nats_server.kill()
-                await asyncio.sleep(0.2)
+                await flow.fails_once_more(relaying)
                 nats_server.start()
         await eventually(lambda: len(flow.effects()) >= 400, "all took effect", seconds=40)
     assert sorted(flow.effects()) == sorted(names)
@@ -303,17 +306,20 @@ async def test_lag_and_dead_letters_are_measured(flow, monkeypatch):
 async def test_what_waits_without_being_handled_is_seen_by_its_growing_time(flow):
     bus, runner = await flow.open_bus(), await flow.runner()
     await bus.publish([outbound(made("one")), outbound(made("two"))])
-    await runner.measure()
-    await asyncio.sleep(0.3)
-    await runner.measure()
-    assert metrics.CONSUMER_LAG.labels(CONSUMER)._value.get() == 2
-    assert metrics.CONSUMER_STALLED.labels(CONSUMER)._value.get() >= 0.3
-    await handle_all(flow, runner)
+
+    async def stalled_seconds() -> float:
+        await runner.measure()
+        return metrics.CONSUMER_STALLED.labels(CONSUMER)._value.get()
+
+    async def long() -> bool:
+        return await stalled_seconds() > 0.3
 
     async def no_longer() -> bool:
-        await runner.measure()
-        return metrics.CONSUMER_STALLED.labels(CONSUMER)._value.get() < 0.1
+        return await stalled_seconds() < 0.1
 
+    await eventually(long)
+    assert metrics.CONSUMER_LAG.labels(CONSUMER)._value.get() == 2
+    await handle_all(flow, runner)
     await eventually(no_longer)
 
 
@@ -345,9 +351,7 @@ async def test_a_bus_that_stands_still_makes_the_consumer_fail_and_its_lag_unkno
     lag = f'press_consumer_lag{{consumer="{CONSUMER}"}}'
     await eventually(lambda: lag in Exposition().page().decode(), "a lag is shown")
     before = metrics.LOOP_FAILURES.labels(CONSUMER)._value.get()
-    assert nats_server.pid is not None
-    os.kill(nats_server.pid, signal.SIGSTOP)
-    try:
+    with standing_still(nats_server.pid):
         await eventually(
             lambda: metrics.LOOP_FAILURES.labels(CONSUMER)._value.get() > before, "it fails"
         )
@@ -355,8 +359,6 @@ async def test_a_bus_that_stands_still_makes_the_consumer_fail_and_its_lag_unkno
         await eventually(lambda: lag not in Exposition().page().decode(), "the lag is unknown")
         assert metrics.LOOP_SUCCESS.labels(CONSUMER)._value.get() == since
         assert consumer.heartbeat.alive  # it comes round: restarting the process would not help
-    finally:
-        os.kill(nats_server.pid, signal.SIGCONT)
     await eventually(lambda: lag in Exposition().page().decode(), "a lag is shown again")
     await eventually(lambda: metrics.LOOP_SUCCESS.labels(CONSUMER)._value.get() > since)
     stop.set()

@@ -127,7 +127,7 @@ async def test_while_the_bus_is_away_nothing_is_marked_and_afterwards_everything
         await relay.relay_once()
     assert flow.unpublished() == 10
     async with flow.running(relay.run) as (loop,):
-        await asyncio.sleep(0.5)
+        await flow.fails_once_more(loop)
         assert flow.unpublished() == 10
         nats_server.start()
         await eventually(lambda: flow.unpublished() == 0, "published after the restart")
