@@ -8,6 +8,7 @@ process refuses (``shared.startup``); a service's class has a table of its own b
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from shared.startup.load import RefusedSettingsError, duties
 from shared.startup.rules import (
     DEPLOYED,
     DEVELOPER,
+    EVERYWHERE,
     LOCAL,
     PRODUCTION,
     REHEARSAL,
@@ -27,6 +29,7 @@ from shared.startup.rules import (
     TESTS,
     Check,
     Duty,
+    authority_of,
     bus_in_the_clear,
     bus_without_credentials,
     database_in_the_clear,
@@ -52,11 +55,22 @@ PUBLIC_ADDRESSES = (
 )
 INTERNAL_ADDRESSES = ("identity_internal_url", "billing_internal_url")
 STRONG = "24 characters or more, made at random (openssl rand -hex 24)"
+AUTHORITIES = "a file that this process can read, with certificates as PEM"
 
 
 def _is(wrong: Callable[[str], bool], field: str) -> Callable[[Any], bool]:
     """Whether ``wrong`` holds of one field."""
     return lambda settings: wrong(getattr(settings, field))
+
+
+def no_authorities(file: str) -> bool:
+    """A file is named, and no certificate can be read from it."""
+    if not file:
+        return False
+    try:
+        return not ssl.create_default_context(cafile=file).cert_store_stats()["x509"]
+    except (OSError, ValueError):
+        return True
 
 
 def _addresses() -> tuple[Check, ...]:
@@ -140,7 +154,13 @@ SHARED_CHECKS = (
     Check(
         "DATABASE_URL",
         lambda s: database_in_the_clear(s.database_url),
-        "with ?sslmode=verify-full where the database is on another machine",
+        "with ?sslmode=verify-full&sslrootcert=<PEM file> where the database is on another machine",
+    ),
+    Check(
+        "DATABASE_URL",
+        lambda s: no_authorities(authority_of(s.database_url)),
+        f"with a sslrootcert that is {AUTHORITIES}",
+        where=EVERYWHERE,
     ),
     Check(
         "NATS_URL",
@@ -152,6 +172,13 @@ SHARED_CHECKS = (
         "NATS_URL",
         lambda s: bus_in_the_clear(s.nats_url),
         "tls:// where NATS is on another machine",
+        duties=USING_THE_BUS,
+    ),
+    Check(
+        "NATS_CA_FILE",
+        lambda s: no_authorities(s.nats_ca_file),
+        AUTHORITIES,
+        where=EVERYWHERE,
         duties=USING_THE_BUS,
     ),
     Check("SCRAPE_TOKEN", lambda s: weak(s.scrape_token), STRONG, duties=SERVING),
@@ -235,18 +262,21 @@ class ServiceSettings(BaseSettings):
         description="How long a request's body may take to arrive, and a second more for each 8 KiB of it.",
     )
     database_url: str = Field(
-        default="", description="postgresql:// URL of this service's own database."
+        default="",
+        description="postgresql:// URL of this service's own database. On another machine with "
+        "?sslmode=verify-full&sslrootcert=<PEM of the authority of its certificate>.",
     )
     database_pool_size: int = Field(
         default=5, ge=1, le=200, description="Connections each process keeps."
     )
     nats_url: str = Field(
         default="nats://127.0.0.1:4222",
-        description="NATS server or cluster with the process's own user (infra/nats/users.toml), for workers.",
+        description="NATS server or cluster with the process's own user (infra/nats/users.toml), for workers. tls:// is TLS "
+        "from the first byte (handshake_first in the server's configuration).",
     )
     nats_ca_file: str = Field(
         default="",
-        description="PEM of the authority of NATS's certificate; with it only TLS is spoken.",
+        description="PEM of the authority of NATS's certificate; with it only TLS is spoken. Empty: the machine's own.",
     )
     identity_url: str = Field(
         default="http://127.0.0.1:8005", description="Staff sign-in and service keys."

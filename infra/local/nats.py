@@ -56,6 +56,8 @@ class Nats:
     ) -> None:
         if passwords is not None:
             user, password = SETUP, passwords[SETUP]
+        elif tls is not None:
+            raise ValueError("TLS comes with users: give `passwords`")
         if (user is None) != (password is None) or (token is not None and user is not None):
             raise ValueError("give either a token, or a user with a password, or neither")
         for credential in (token, user, password, *(passwords or {}).values()):
@@ -141,26 +143,26 @@ class Nats:
     def answers(self) -> bool:
         """Whether JetStream answers a request now, with our credentials."""
         try:
-            with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
+            with self._connect() as connection:
                 return self._jetstream_answers(connection)
         except OSError:
             return False
+
+    def _connect(self) -> socket.socket:
+        connection = socket.create_connection((LOOPBACK, self.port), timeout=2)
+        if self.tls is None:
+            return connection
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # only whether it lives
+        return context.wrap_socket(connection)
 
     def _jetstream_answers(self, connection: socket.socket) -> bool:
         options: dict[str, object] = {"verbose": False, "pedantic": False, "lang": "probe"}
         options |= {"auth_token": self.token} if self.token else {}
         options |= {"user": self.user, "pass": self.password} if self.user else {}
-        if self.tls is not None:
-            if not connection.recv(65_536).startswith(b"INFO"):
-                return False
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = (
-                False,
-                ssl.CERT_NONE,
-            )  # only whether it lives
-            connection = context.wrap_socket(connection)
         with connection.makefile("rwb") as wire:
-            if self.tls is None and not wire.readline().startswith(b"INFO"):
+            if not wire.readline().startswith(b"INFO"):
                 return False
             wire.write(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
             wire.write(b"SUB _probe 1\r\nPUB $JS.API.INFO _probe 0\r\n\r\nPING\r\n")

@@ -20,10 +20,11 @@ def main() -> None:
 
 @app.command()
 def apply() -> None:
-    """Create or update streams and consumers (NATS_URL, NATS_REPLICAS)."""
+    """Create or update streams and consumers (NATS_URL, NATS_CA_FILE, NATS_REPLICAS)."""
     url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
     replicas = int(os.environ.get("NATS_REPLICAS", "0")) or None
-    for line in asyncio.run(apply_topology(url, replicas=replicas)):
+    ca_file = os.environ.get("NATS_CA_FILE", "")
+    for line in asyncio.run(apply_topology(url, ca_file=ca_file, replicas=replicas)):
         typer.echo(line)
 
 

@@ -18,11 +18,10 @@ DEPLOYED_FILE = Path(__file__).with_name("server.conf")
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files of a server that speaks TLS only; ``ca`` also asks clients for a certificate of that authority."""
+    """PEM files of a server that speaks TLS only, from the first byte."""
 
     certificate: str
     key: str
-    ca: str = ""
 
 
 def server_config(
@@ -52,7 +51,7 @@ def server_config(
             "tls {",
             f"  cert_file: {json.dumps(tls.certificate)}",
             f"  key_file: {json.dumps(tls.key)}",
-            *([f"  ca_file: {json.dumps(tls.ca)}", "  verify: true"] if tls.ca else []),
+            "  handshake_first: true",
             "}",
         ]
     lines += ["authorization {", "  users = ["]

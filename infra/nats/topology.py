@@ -12,6 +12,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from shared.bus.access import sign_in_options
+
 TOPOLOGY_FILE = Path(__file__).with_name("topology.toml")
 
 
@@ -56,10 +58,14 @@ def consumer_config(consumer: dict[str, Any]) -> ConsumerConfig:
     )
 
 
-async def apply(url: str, *, replicas: int | None = None, path: Path = TOPOLOGY_FILE) -> list[str]:
+async def apply(
+    url: str, *, ca_file: str = "", replicas: int | None = None, path: Path = TOPOLOGY_FILE
+) -> list[str]:
     """Create or update every stream and consumer. Returns one line per thing done. Idempotent."""
     topology = load(path)
-    client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=3)
+    client = await nats.connect(
+        **sign_in_options(url, ca_file), connect_timeout=5, max_reconnect_attempts=3
+    )
     done: list[str] = []
     try:
         js = client.jetstream(timeout=10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -23,8 +24,9 @@ _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "(
 def sign_in_options(url: str, ca_file: str = "") -> dict[str, Any]:
     """Options of ``nats.connect`` for a URL, or several separated by commas.
 
-    ``ca_file`` is the PEM of the authority that the server's certificate must come from; with it, a server that does
-    not speak TLS is refused.
+    ``tls://`` or ``ca_file`` (the PEM of the authority that the server's certificate must come from; empty: the
+    machine's) makes it TLS from the first byte. The usual way, TLS after the server's greeting, would not do: nats-py
+    believes a greeting that says nothing of TLS, and whoever stands in between would be told the password.
     """
     servers = [part.strip() for part in url.split(",") if part.strip()]
     first = urlsplit(servers[0])
@@ -35,9 +37,17 @@ def sign_in_options(url: str, ca_file: str = "") -> dict[str, Any]:
             "password": first.password,
             "inbox_prefix": inbox_prefix(first.username),
         }
-    if ca_file:
-        options["tls"] = ssl.create_default_context(cafile=ca_file)
+    if ca_file or any(urlsplit(server).scheme == "tls" for server in servers):
+        options["tls"] = ssl.create_default_context(cafile=ca_file or None)
+        options["tls_handshake_first"] = True
     return options
+
+
+def explained(error: str, options: Mapping[str, Any]) -> str:
+    """A failure to connect, with what the operator of a server without TLS could not guess from it."""
+    if "tls" not in options or "CERTIFICATE_VERIFY_FAILED" in error:
+        return error
+    return f"{error} (it must speak TLS from the first byte: handshake_first in the server's tls block)"
 
 
 def inbox_prefix(user: str) -> str:

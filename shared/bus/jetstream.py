@@ -13,7 +13,8 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -25,6 +26,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.bus.access import (
     denied_subject,
+    explained,
     forget_denials,
     remember_denial,
     sign_in_options,
@@ -56,12 +58,13 @@ async def connect(
 ) -> JetStreamBus:
     """Connect for ever: a lost server is waited for, an absent one for ``wait_seconds`` at the start.
 
-    ``name`` shows up in the server's connection list; ``ca_file`` (PEM) makes it TLS, to a server of that authority
-    only. Raises :class:`BusUnavailableError`.
+    ``name`` shows up in the server's connection list; ``tls://`` or ``ca_file`` (PEM) makes it TLS, to a server whose
+    certificate that authority gave for the name in the URL. Raises :class:`BusUnavailableError`.
     """
 
     buses: list[JetStreamBus] = []
     client, last_error = Client(), ""
+    options: Mapping[str, Any] = {}
 
     async def on_disconnected() -> None:
         for bus in buses:
@@ -73,7 +76,7 @@ async def connect(
 
     async def on_error(error: Exception) -> None:
         nonlocal last_error
-        last_error = str(error)
+        last_error = str(error) or repr(error)
         subject = denied_subject(error)
         if not subject:
             log.debug("nats_error", error=repr(error))
@@ -84,9 +87,10 @@ async def connect(
             bus.forbidden(subject)
 
     try:
+        options = sign_in_options(url, ca_file)
         async with asyncio.timeout(wait_seconds):
             await client.connect(
-                **sign_in_options(url, ca_file),
+                **options,
                 name=name,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,  # type: ignore[arg-type] # seconds; parts of one are fine
@@ -100,7 +104,8 @@ async def connect(
     except (TimeoutError, OSError, NatsError) as error:
         await client.close()
         raise BusUnavailableError(
-            f"no NATS server takes this process at the configured address: {last_error or repr(error)}"
+            "no NATS server takes this process at the configured address: "
+            + explained(last_error or repr(error), options)
         ) from error
     buses.append(JetStreamBus(client))
     return buses[0]

@@ -1,7 +1,7 @@
 """PostgreSQL: connections, the unit of work, group commit, migrations. One database a service."""
 
 from shared.database.away import database_is_away
-from shared.database.core import Database, ReadSession, Session, sqlalchemy_url
+from shared.database.core import Database, ReadSession, Session
 from shared.database.group_commit import GroupCommit, OverloadedError
 from shared.database.types import UTCDateTime, new_metadata, vnd_column
 
@@ -14,6 +14,5 @@ __all__ = [
     "UTCDateTime",
     "database_is_away",
     "new_metadata",
-    "sqlalchemy_url",
     "vnd_column",
 ]

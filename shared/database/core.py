@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NewType
+from typing import Any, NewType
 
 import asyncpg
 from sqlalchemy import text
@@ -27,9 +27,20 @@ LOCK_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 
 
-def sqlalchemy_url(url: str) -> str:
-    """``postgresql://…`` as SQLAlchemy's asyncpg URL."""
-    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+def open_engine(
+    url: str, *, server_settings: dict[str, str] | None = None, **options: Any
+) -> AsyncEngine:
+    """An SQLAlchemy engine whose connections asyncpg opens from the whole URL.
+
+    SQLAlchemy's own reading of a URL knows nothing of libpq's options (``sslmode``, ``sslrootcert``).
+    """
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings=server_settings
+        )
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
 
 
 class Database:
@@ -41,17 +52,14 @@ class Database:
         self.url = url
         self._application_name = application_name
         self._pool_size = pool_size
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
+        self.engine = open_engine(
+            url,
+            server_settings=self._server_settings(),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_SECONDS,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text goes to logs and dead letters: no personal data in it
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_SECONDS,
-                "server_settings": self._server_settings(),
-            },
         )
         self._sessions = async_sessionmaker(
             self.engine, class_=AsyncSession, expire_on_commit=False

@@ -20,10 +20,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from shared.database.core import sqlalchemy_url
+from shared.database.core import open_engine
 from shared.database.privileges import grant_runtime
 
 LOCK_KEY = 7_305_411_902  # any constant: one migration at a time in a database
@@ -68,7 +67,7 @@ def _upgrade(connection: Connection, package: str, revision: str) -> list[str]:
 
 async def migrate(url: str, package: str, revision: str = "head") -> list[str]:
     """Bring a database to ``revision``, as its owner. Returns the revisions applied now. Idempotent."""
-    engine = create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
+    engine = open_engine(url, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(_upgrade, package, revision)
@@ -85,7 +84,7 @@ async def schema_differences(url: str, metadata: MetaData) -> list[Any]:
         )
         return list(compare_metadata(context, metadata))
 
-    engine = create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
+    engine = open_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(compare)

@@ -20,6 +20,7 @@ LOCAL = DEVELOPER | TESTS
 PRODUCTION = frozenset({"production"})
 REHEARSAL = frozenset({"rehearsal"})
 DEPLOYED = PRODUCTION | REHEARSAL
+EVERYWHERE = LOCAL | DEPLOYED
 
 #: Top-level names that no public name lies below (RFC 2606, RFC 6761, RFC 6762, and ICANN's ``internal``).
 RESERVED = frozenset({"test", "example", "invalid", "localhost", "local", "internal"})
@@ -172,11 +173,22 @@ def weak_password(url: str) -> bool:
 
 
 def database_in_the_clear(url: str) -> bool:
-    """PostgreSQL elsewhere without ``sslmode=verify-full``."""
+    """PostgreSQL elsewhere without ``sslmode=verify-full`` and the authority that its certificate must come from."""
     parts = urlsplit(url)
-    if stays_inside(parts.hostname or "localhost"):
+    options = parse_qs(parts.query)
+    # Several hosts are separated by commas, and may stand in an option as well.
+    named = ",".join([parts.netloc.rpartition("@")[2], *options.get("host", ())])
+    if all(stays_inside(host_of(f"//{one}")) for one in named.split(",")):
         return False
-    return parse_qs(parts.query).get("sslmode") != ["verify-full"]
+    return options.get("sslmode") != ["verify-full"] or not authority_of(url)
+
+
+def authority_of(url: str) -> str:
+    """The file named by ``sslrootcert`` in a database's URL; empty where there is none."""
+    try:
+        return parse_qs(urlsplit(url).query).get("sslrootcert", [""])[0]
+    except ValueError:
+        return ""
 
 
 def bus_in_the_clear(url: str) -> bool:

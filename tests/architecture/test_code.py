@@ -185,3 +185,46 @@ def test_money_is_never_a_float():
 )
 def test_the_checks_catch(checker, code, caught):
     assert bool(checker(ast.parse(code))) is caught
+
+
+#: Who opens connections to PostgreSQL and NATS: everybody else would need to know about TLS, timeouts and names too.
+CONNECTS = {
+    "shared/database/core.py": "asyncpg reads the whole URL here",
+    "shared/bus/jetstream.py": "the bus",
+    "infra/nats/topology.py": "the set-up's command",
+}
+CONNECTING = {
+    ("asyncpg", "connect"), ("asyncpg", "create_pool"), ("psycopg", "connect"), ("nats", "connect"),
+    ("", "create_async_engine"), ("", "create_engine"), ("", "Client"),
+}  # fmt: skip
+
+
+def connections(parsed: ast.Module) -> list[int]:
+    """Lines that open a connection to PostgreSQL or NATS."""
+    nats = any(
+        isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nats")
+        for node in ast.walk(parsed)
+    )
+    found = []
+    for node in ast.walk(parsed):
+        if not isinstance(node, ast.Call):
+            continue
+        match node.func:
+            case ast.Attribute(value=ast.Name(id=owner), attr=name):
+                called = (owner, name)
+            case ast.Name(id=name):
+                called = ("", name)
+            case _:
+                continue
+        if called in CONNECTING and (name != "Client" or nats):
+            found.append(node.lineno)
+    return found
+
+
+def test_connections_are_opened_in_one_place_each():
+    found = {relative(path): lines for path in files(".py") if (lines := connections(tree(path)))}
+    others = [f"{path}:{lines}" for path, lines in found.items() if path not in CONNECTS]
+    report(
+        "Use shared.database.Database or shared.bus.connect: they know TLS and timeouts.", others
+    )
+    assert set(found) == set(CONNECTS)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -61,6 +62,18 @@ EVERY_SERVICE = [
         {"database_url": f"postgresql://b:{random_looking('x')}@db.bao.vn/b?sslmode=require"},
         "DATABASE_URL",
     ),
+    *(
+        ({"database_url": f"postgresql://b:{random_looking('x')}@{rest}"}, "DATABASE_URL")
+        for rest in (
+            "db.bao.vn/b?sslmode=verify-full",
+            "postgres,db.bao.vn/b",
+            "/b?host=db.bao.vn",
+            "postgres/b?sslmode=verify-full&sslrootcert=/nowhere.pem",
+            f"postgres/b?sslmode=verify-full&sslrootcert={__file__}",
+        )
+    ),
+    ({"nats_ca_file": "/nowhere.pem"}, "NATS_CA_FILE"),
+    ({"nats_ca_file": __file__}, "NATS_CA_FILE"),
     ({"nats_url": "nats://nats:4222"}, "NATS_URL"),
     ({"nats_url": "nats://a:b@nats.bao.vn:4222"}, "NATS_URL"),
     ({"nats_url": "tls://a:b@n1.bao.vn:4222,tls://n2.bao.vn:4222"}, "NATS_URL"),
@@ -73,10 +86,22 @@ EVERY_SERVICE = [
 
 
 @pytest.mark.parametrize("settings", SERVICES)
+def test_servers_on_other_machines_are_reached_by_tls_and_an_authority(settings, tmp_path):
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    elsewhere = {
+        "database_url": f"postgresql://b:{random_looking('x')}@n1.bao.vn,n2.bao.vn/b"
+        f"?sslmode=verify-full&sslrootcert={tmp_path}/ca.pem",
+        "nats_url": f"tls://b:{random_looking('y')}@n1.bao.vn:4222",
+        "nats_ca_file": f"{tmp_path}/ca.pem",
+    }
+    assert refused(settings, Duty.WORKER, **elsewhere) == []
+
+
+@pytest.mark.parametrize("settings", SERVICES)
 @pytest.mark.parametrize(("changes", "variable"), EVERY_SERVICE)
 def test_every_service_refuses_what_is_weak_or_reachable_in_the_clear(settings, changes, variable):
     # The bus is the worker's: a web process is not even told where it is.
-    duty = Duty.WORKER if variable == "NATS_URL" else Duty.WEB
+    duty = Duty.WORKER if variable.startswith("NATS") else Duty.WEB
     assert variable in refused(settings, duty, **changes)
 
 
@@ -191,7 +216,7 @@ def test_a_rehearsal_refuses_whatever_else_production_refuses(settings):
     own |= CHARGES if settings is BillingSettings else {}
     for changes, variable in EVERY_SERVICE:
         if "ads_url" not in changes:
-            duty = Duty.WORKER if variable == "NATS_URL" else Duty.WEB
+            duty = Duty.WORKER if variable.startswith("NATS") else Duty.WEB
             assert variable in refused(settings, duty, **(own | changes)), changes
 
 
