@@ -14,7 +14,7 @@ ifeq ($(origin PORT),command line)
 export PRESS_PORT := $(PORT)
 endif
 
-.PHONY: help setup run test test-fast story bench check format faults fresh mutants prove-compose up down backup restore clean
+.PHONY: help setup run test test-fast story bench check format faults fresh mutants prove-compose sbom up down backup restore clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' \
@@ -69,6 +69,9 @@ fresh: $(STAMP) ## Prove `make run` and `make test` on bare Debian 12 and 13, as
 prove-compose: $(STAMP) ## The deployment proved without Docker: the real image, a namespace for every container, a purchase, outages (as root)
 	@$(PY) -m infra.local.debian buildah debootstrap caddy prometheus prometheus-alertmanager
 	@$(PY) -m infra.prove
+
+sbom: $(STAMP) ## The component lists (CycloneDX) of what production runs, into .local/sbom
+	@$(PY) -m infra.local.sbom
 
 up: ## Start production with docker compose; the first time it asks what only you know (DEMO=yes: a rehearsal)
 	@DEMO=$(DEMO) infra/local/compose.sh up --detach --wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.fixtures.browser import browser, desktop, phone
@@ -31,6 +32,11 @@ __all__ = [
     "postgres_server",
     "template_database",
 ]
+
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("press", deadline=None)
+hypothesis.settings.load_profile("press")
 
 
 def pytest_configure(config: pytest.Config) -> None:

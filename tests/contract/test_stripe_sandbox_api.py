@@ -237,7 +237,7 @@ async def test_a_declined_charge_has_nothing_to_refund(world: World) -> None:
         await world.stripe.v1.refunds.create_async({"charge": charge.id})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.lists(st.integers(min_value=1, max_value=9_000), max_size=8))
 async def test_refunds_never_exceed_the_charge(parts: list[int]) -> None:
     world = World()

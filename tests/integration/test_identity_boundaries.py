@@ -422,9 +422,7 @@ async def test_services_remember_keys_also_in_an_outage_and_never_a_session(iden
         assert await client.key(SITE_KEY) == expected
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_no_bytes_make_it_fall_over(identity, data):
     http = identity.browser().http

@@ -277,7 +277,7 @@ async def test_random_bytes_and_random_events_never_make_the_webhook_fail(world:
         mac = hmac.new(SECRET.encode(), stamp + b"." + body, hashlib.sha256).hexdigest()
         return b"t=" + stamp + b",v1=" + mac.encode()
 
-    options = settings(max_examples=60, deadline=None, database=None)
+    options = settings(max_examples=60, database=None)
 
     @options
     @given(st.binary(max_size=300), st.binary(max_size=60).filter(lambda h: b"\n" not in h))

@@ -287,7 +287,7 @@ async def test_whatever_is_sent_to_decisions_the_answer_is_never_a_5xx(paywall):
         },
     )
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck))
     @given(bodies, heads)
     def fire(body: bytes, headers: dict[str, str]) -> None:
         answer = asyncio.run_coroutine_threadsafe(send(body, headers), loop).result(30)

@@ -98,7 +98,7 @@ async def test_every_order_and_any_duplicates_of_events_end_equal(house):
             await take(house.database, *(events[i] for i in batch))
         assert await rows(house.database) == expected
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(
         st.permutations([*range(5), 0, 2, 4]).flatmap(
             lambda order: st.integers(1, 4).map(

@@ -36,7 +36,7 @@ def feasible(capacity, demand) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(capacities, st.dictionaries(places, st.integers(0, 15), max_size=5), places)
 def test_what_is_free_is_the_most_that_halls_condition_allows(capacity, demand, wanted):
     if not feasible(capacity, demand):
@@ -50,7 +50,7 @@ def test_what_is_free_is_the_most_that_halls_condition_allows(capacity, demand, 
     assert not feasible(capacity, with_new(free + 1))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(capacities, st.dictionaries(places, st.integers(1, 15), max_size=5), places)
 def test_those_who_contend_are_exactly_who_must_give_way(capacity, demand, wanted):
     """Without the contending lines, and only then, there is more room (or the places are empty already)."""
@@ -65,7 +65,7 @@ def test_those_who_contend_are_exactly_who_must_give_way(capacity, demand, wante
         assert free == sum(capacity[place] for place in wanted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 9)), max_size=18))
 def test_dinic_equals_the_smallest_cut_found_by_trying_all(edges):
     flow = Flow(6)
