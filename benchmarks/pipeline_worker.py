@@ -44,6 +44,7 @@ async def main(half: str) -> None:
         runner = ConsumerRunner(
             database,
             bus,
+            service="paywall",
             stream="BILLING",
             consumer="paywall-entitlements",
             handlers={EntitlementGranted: take_effect},

@@ -7,7 +7,10 @@ each field and what would be right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
+
+from shared.security.events import SecurityEvent
 
 PROBLEM_TYPE_PREFIX = "urn:press-revenue:problem:"
 
@@ -28,11 +31,16 @@ class FieldError:
 
 
 class ProblemError(Exception):
-    """Base of every expected error. ``slug`` never changes once published."""
+    """Base of every expected error. ``slug`` never changes once published.
+
+    ``security`` is the security event that the refusal is, None when it is none; ``about`` is what the log is told of it
+    besides, and never the answer (``shared.security.report``).
+    """
 
     status = 500
     slug = "internal"
     title = "Something went wrong"
+    security: SecurityEvent | None = None
 
     def __init__(
         self,
@@ -41,9 +49,14 @@ class ProblemError(Exception):
         slug: str | None = None,
         errors: tuple[FieldError, ...] = (),
         headers: dict[str, str] | None = None,
+        security: SecurityEvent | EllipsisType | None = ...,
+        about: dict[str, str] | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail or self.title)
+        if not isinstance(security, EllipsisType):
+            self.security = security
+        self.about = about or {}
         self.detail = detail
         self.slug = slug or self.slug
         self.errors = errors
@@ -76,10 +89,12 @@ class BadRequestError(ProblemError):
 
 class UnauthorizedError(ProblemError):
     status, slug, title = 401, "unauthorized", "Sign in, or send a valid key"
+    security = SecurityEvent.UNAUTHENTICATED
 
 
 class ForbiddenError(ProblemError):
     status, slug, title = 403, "forbidden", "Your role does not allow this"
+    security = SecurityEvent.FORBIDDEN
 
 
 class NotFoundError(ProblemError):

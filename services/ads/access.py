@@ -15,6 +15,7 @@ from shared.auth.roles import Scope
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import ForbiddenError
+from shared.security.events import SecurityEvent
 from shared.web.staff import StaffAccess
 
 AgencyPath = Annotated[str, Path(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
@@ -44,6 +45,7 @@ async def require(desk: Desk, request: Request, agency: str, *roles: Role) -> st
             raise ForbiddenError(
                 f"No key may do this; sign in with one of the roles: {', '.join(sorted(roles))}",
                 slug="scope-missing",
+                security=SecurityEvent.KEY_SCOPE_MISSING,
             )
         return f"key:{principal.key_id}"
     principal.require(agency, *roles)

@@ -20,6 +20,8 @@ from shared.audit import Actor, known_as
 from shared.auth.roles import Role
 from shared.clock import Clock
 from shared.errors import ForbiddenError
+from shared.security.events import SecurityEvent
+from shared.security.report import expected
 from shared.web import Pages
 from shared.web.csrf import FORM_FIELD, FormTokens
 from shared.web.staff import AnsweredError, SignInRequiredError
@@ -28,6 +30,15 @@ from shared.web.visitor import caller_address
 DEVICE_COOKIE = "press_device"
 DEVICE_SECONDS = 400 * 86_400
 CONFIRM_FIELD = "confirm"
+
+
+def _cross_site(origin: str) -> ForbiddenError:
+    return ForbiddenError(
+        "This request came from another site",
+        slug="cross-site-request",
+        security=SecurityEvent.CROSS_SITE_REQUEST,
+        about={"origin": origin},
+    )
 
 
 class Access:
@@ -141,6 +152,7 @@ class Access:
         problem: str = "",
     ) -> AnsweredError:
         """The page that asks for the proof and sends the same form again, with the proof in ``confirm``."""
+        expected()
         return AnsweredError(
             self._pages.render(
                 request,
@@ -164,19 +176,22 @@ class Access:
         origin = request.headers.get("origin")
         own = {self._own_origin, f"{request.url.scheme}://{request.headers.get('host', '')}"}
         if origin is not None and origin not in own:
-            raise ForbiddenError("This request came from another site", slug="cross-site-request")
+            raise _cross_site(origin)
         await self._forms.verify(request)
 
     async def verify_sign_out(self, request: Request) -> None:
         """The bar's form, from identity's own pages or a tool's."""
         own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if request.headers.get("origin", own) not in {own, *self.tool_origins}:
-            raise ForbiddenError("This request came from another site", slug="cross-site-request")
+        origin = request.headers.get("origin", own)
+        if origin not in {own, *self.tool_origins}:
+            raise _cross_site(origin)
         sent = (await request.form()).get("sign_out_token")
         expected = self.sign_out_token(self.token(request))
         if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), expected.encode()):
             raise ForbiddenError(
-                "The form has expired: load the page again", slug="form-token-invalid"
+                "The form has expired: load the page again",
+                slug="form-token-invalid",
+                security=SecurityEvent.FORM_TOKEN_REFUSED,
             )
 
     def enter(self, answer: Response, begun: Begun) -> Response:

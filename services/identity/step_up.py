@@ -7,6 +7,8 @@ from services.identity.factors.service import FactorService
 from services.identity.sessions.rules import Factor
 from services.identity.sessions.service import Current, SessionService
 from services.identity.visitor import Visitor
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 
 class StepUp:
@@ -34,6 +36,7 @@ class StepUp:
         if isinstance(checked, TooMany):
             return "too-many"
         if not isinstance(checked, Factor) and checked != Proven(current.principal.account_id):
+            tell(SecurityEvent.STEP_UP_FAILED)
             return "wrong"
         await self._sessions.confirmed(current)
         return None

@@ -7,11 +7,12 @@ entry without an actor is refused (``service.record``): nobody acts by accident 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from shared.auth.identity_client import KeyPrincipal, StaffPrincipal
 
@@ -57,11 +58,27 @@ STRANGER = Actor(ActorKind.STRANGER, "-", "")
 
 @dataclass(slots=True)
 class Caller:
-    """One request, or one run of a command. ``network`` is already shortened (``rules.network_prefix``)."""
+    """One request, or one run of a command. ``network`` is already shortened (``rules.network_prefix``).
+
+    ``refusal_told``: a security event of it is on record (``shared.security.report``).
+    """
 
     request_id: str = ""
     network: str = ""
     actor: Actor | None = None
+    service: str = ""
+    scope: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    refusal_told: bool = False
+
+    @property
+    def route(self) -> str:
+        """The route's template, never the path: known once the router has found it."""
+        return getattr(self.scope.get("route"), "path", "unmatched") if self.scope else ""
+
+    @property
+    def agency(self) -> str:
+        """What stands for the agency in the path, as it was written there."""
+        return str(self.scope.get("path_params", {}).get("agency", ""))
 
 
 _CALLER: ContextVar[Caller | None] = ContextVar("audit_caller", default=None)

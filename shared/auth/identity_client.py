@@ -19,7 +19,8 @@ from uuid import UUID
 import httpx
 
 from shared.auth.roles import Role
-from shared.errors import ForbiddenError, NotFoundError, UnavailableError
+from shared.errors import ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
+from shared.security.events import SecurityEvent
 
 KEY_CACHE_SECONDS = 30.0
 KEY_STALE_SECONDS = 600.0
@@ -54,10 +55,13 @@ class StaffPrincipal:
     def require(self, agency: str, *allowed: Role) -> None:
         """Raises 404 for an agency that is not theirs, 403 when none of the roles is held there."""
         if not self.roles.get(agency):
-            raise NotFoundError
+            raise NotFoundError(security=SecurityEvent.OTHER_AGENCY, about={"agency": agency})
         if allowed and not self.holds(agency, *allowed):
             raise ForbiddenError(
-                f"This needs one of the roles: {', '.join(sorted(allowed))}", slug="role-missing"
+                f"This needs one of the roles: {', '.join(sorted(allowed))}",
+                slug="role-missing",
+                security=SecurityEvent.ROLE_MISSING,
+                about={"agency": agency},
             )
 
 
@@ -71,10 +75,34 @@ class KeyPrincipal:
 
     def require(self, agency: str, scope: str) -> None:
         """Raises 404 for another agency, 403 for a missing scope."""
+        about = {"agency": agency, "actor": f"key:{self.key_id}"}
         if agency != self.agency:
-            raise NotFoundError
+            raise NotFoundError(security=SecurityEvent.KEY_OTHER_AGENCY, about=about)
         if scope not in self.scopes:
-            raise ForbiddenError(f"This key lacks the scope {scope}", slug="scope-missing")
+            raise ForbiddenError(
+                f"This key lacks the scope {scope}",
+                slug="scope-missing",
+                security=SecurityEvent.KEY_SCOPE_MISSING,
+                about=about,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedKey:
+    """No key of ours; or, where ``key_id`` says which, one that was revoked or has expired."""
+
+    key_id: str = ""
+    agency: str = ""
+
+    def error(self) -> UnauthorizedError:
+        headers = {"WWW-Authenticate": "Bearer"}
+        if not self.key_id:
+            return UnauthorizedError(headers=headers, security=SecurityEvent.KEY_UNKNOWN)
+        return UnauthorizedError(
+            headers=headers,
+            security=SecurityEvent.KEY_ENDED,
+            about={"agency": self.agency, "actor": f"key:{self.key_id}"},
+        )
 
 
 class IdentityClient:
@@ -84,7 +112,7 @@ class IdentityClient:
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {internal_key}"}
         self._client = client
-        self._keys: OrderedDict[bytes, tuple[float, KeyPrincipal | None]] = OrderedDict()
+        self._keys: OrderedDict[bytes, tuple[float, KeyPrincipal | RefusedKey]] = OrderedDict()
 
     async def staff(self, session_token: str) -> StaffPrincipal | None:
         """Who this session is, or None when it has ended. Raises :class:`UnavailableError`."""
@@ -105,11 +133,17 @@ class IdentityClient:
         """The hot path: a key known good within ``KEY_CACHE_SECONDS``, without any await."""
         cached = self._keys.get(_digest(key))
         if cached and time.monotonic() - cached[0] < KEY_CACHE_SECONDS:
-            return cached[1]
+            return cached[1] if isinstance(cached[1], KeyPrincipal) else None
         return None
 
-    async def key(self, key: str) -> KeyPrincipal | None:
-        """Whose key this is, or None when it is unknown or revoked. Raises :class:`UnavailableError`."""
+    async def key(self, key: str) -> KeyPrincipal:
+        """Whose key this is. Raises :class:`UnauthorizedError` for an unknown or ended one, :class:`UnavailableError`."""
+        found = await self._asked(key)
+        if isinstance(found, RefusedKey):
+            raise found.error()
+        return found
+
+    async def _asked(self, key: str) -> KeyPrincipal | RefusedKey:
         digest, now = _digest(key), time.monotonic()
         cached = self._keys.get(digest)
         if cached and now - cached[0] < KEY_CACHE_SECONDS:
@@ -117,16 +151,17 @@ class IdentityClient:
         try:
             body = await self._introspect("keys", key)
         except UnavailableError:
-            if cached and cached[1] is not None and now - cached[0] < KEY_STALE_SECONDS:
+            known_good = cached and isinstance(cached[1], KeyPrincipal)
+            if cached and known_good and now - cached[0] < KEY_STALE_SECONDS:
                 return cached[1]
             raise
-        principal = (
+        found = (
             KeyPrincipal(body["key_id"], body["agency"], frozenset(body["scopes"]))
             if body["active"]
-            else None
+            else RefusedKey(body.get("key_id", ""), body.get("agency", ""))
         )
-        _remember(self._keys, digest, (now, principal))
-        return principal
+        _remember(self._keys, digest, (now, found))
+        return found
 
     async def _introspect(self, kind: str, token: str) -> dict[str, Any]:
         try:

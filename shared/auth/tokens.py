@@ -36,6 +36,10 @@ class InvalidTokenError(Exception):
     """The token is not one of ours, is for somebody else, or has expired."""
 
 
+class ExpiredTokenError(InvalidTokenError):
+    """The token was good for whom it is shown to."""
+
+
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -153,7 +157,7 @@ def _verify(
     except _UNREADABLE as error:
         raise InvalidTokenError(str(error)) from error
     if claims["exp"] + LEEWAY_SECONDS < now.timestamp():
-        raise InvalidTokenError("expired")
+        raise ExpiredTokenError("expired")
     return claims
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.audit.caller import Caller
 from shared.bus import (
     Bus,
     BusUnavailableError,
@@ -36,6 +37,8 @@ from shared.faults import fault_point
 from shared.inbox import store
 from shared.inbox.dead_letters import count_dead_letters, store_dead_letter
 from shared.loops import Heartbeat, Loop, every
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 from shared.telemetry import metrics
 from shared.telemetry.tracing import consume_span
 
@@ -78,6 +81,7 @@ class ConsumerRunner:
         database: Database,
         bus: Bus,
         *,
+        service: str,
         stream: str,
         consumer: str,
         handlers: Mapping[type[Payload], Handler],
@@ -88,6 +92,7 @@ class ConsumerRunner:
     ) -> None:
         self._database = database
         self._bus = bus
+        self._service = service
         self._stream = stream
         self.consumer = consumer
         self._handlers = {payload.TYPE: handler for payload, handler in handlers.items()}
@@ -173,11 +178,14 @@ class ConsumerRunner:
         return len(messages)
 
     def _report_forgery(self, message: InboundMessage, error: ForgedEventError) -> None:
-        """A security event: somebody with a credential of the bus says what is not so."""
-        log.error(
-            "event_forged", consumer=self.consumer, subject=message.subject[:200], error=str(error)
+        """Somebody with a credential of the bus says what is not so."""
+        tell(
+            SecurityEvent.EVENT_FORGED,
+            by=Caller(service=self._service),
+            consumer=self.consumer,
+            subject=message.subject,
+            reason=str(error),
         )
-        metrics.FORGED.labels(self.consumer).inc()
 
     async def _handle(self, pairs: list[tuple[InboundMessage, Event[Any]]]) -> None:
         """One transaction for all; when that fails, one for each."""

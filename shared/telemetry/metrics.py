@@ -15,6 +15,11 @@ HTTP_REQUESTS = Counter(
 HTTP_SECONDS = Histogram(
     "press_http_request_seconds", "Time to answer", ["service", "route"], buckets=LATENCY_BUCKETS
 )
+SECURITY_EVENTS = Counter(
+    "press_security_events_total",
+    "What was tried and refused, by event (docs/security/events.md)",
+    ["event", "service"],
+)
 OUTBOX_PUBLISHED = Counter("press_outbox_published_total", "Events published", ["service"])
 OUTBOX_WAITING = Measured("press_outbox_waiting", "Events not yet published", ["service"])
 OUTBOX_AGE = Measured(
@@ -43,11 +48,6 @@ CONSUMED = Counter(
     "press_consumer_messages_total",
     "Messages by outcome: ok, duplicate, retried, dead_letter",
     ["consumer", "outcome"],
-)
-FORGED = Counter(
-    "press_consumer_forged_total",
-    "Messages whose subject, type, agency, source or version did not agree: refused, kept as dead letters",
-    ["consumer"],
 )
 CONSUMER_PRESENT = Measured(
     "press_consumer_present", "1 when the consumer and its stream exist, else 0", ["consumer"]

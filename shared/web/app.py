@@ -18,6 +18,8 @@ from shared.errors import UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
 from shared.origins import website_origin
+from shared.security.events import SecurityEvent
+from shared.security.report import count_from_zero
 from shared.settings import ServiceSettings
 from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
@@ -75,7 +77,9 @@ def require_scrape_token(request: Request, settings: ServiceSettings) -> None:
     if settings.scrape_token and not hmac.compare_digest(
         sent.encode(), f"Bearer {settings.scrape_token}".encode()
     ):
-        raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+        raise UnauthorizedError(
+            headers={"WWW-Authenticate": "Bearer"}, security=SecurityEvent.SCRAPE_TOKEN_REFUSED
+        )
 
 
 def health_router(
@@ -175,10 +179,12 @@ def create_app(
     headers = security_headers(csp=policy, hsts=settings.deployed)
     app.hot_routes = parts.hot_routes
     app.doors = {
-        (route.method, route.path): FrontDoor(route, service, headers) for route in parts.hot_routes
+        (route.method, route.path): FrontDoor(route, service, headers, settings.hops)
+        for route in parts.hot_routes
     }
     app.max_requests = settings.max_requests
     app.state.staff_bar = StaffBar(settings, service)
+    count_from_zero(service)
     problems.install(app)
     app.include_router(health_router(service, parts, settings, exposition or Exposition()))
     for router in parts.routers:
@@ -206,5 +212,5 @@ def _stand_guard(
     )
     app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
-    app.add_middleware(RequestCaller, forwarded_hops=settings.hops)
+    app.add_middleware(RequestCaller, service=service, forwarded_hops=settings.hops)
     app.add_middleware(RequestMetrics, service=service)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.errors import ForbiddenError
+from shared.security.events import SecurityEvent
 
 FORM_FIELD = "csrf_token"
 HEADER = "x-csrf-token"
@@ -30,6 +31,8 @@ class StaleFormError(ForbiddenError):
     ``fields`` is what was typed, to be shown again; empty where it cannot be (a file, a password, a script's request).
     ``forms`` makes the fresh token.
     """
+
+    security = SecurityEvent.FORM_TOKEN_REFUSED
 
     def __init__(self, forms: FormTokens, fields: tuple[tuple[str, str], ...]) -> None:
         super().__init__("The form has expired: load the page again", slug="form-token-invalid")

@@ -18,14 +18,20 @@ import msgspec
 import structlog
 from prometheus_client import Counter as MadeCounter
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.audit.caller import Caller
+from shared.audit.rules import network_prefix
 from shared.errors import ProblemError
+from shared.security.events import SecurityEvent
+from shared.security.report import refused, tell
 from shared.telemetry import metrics
 from shared.web.middleware import origin_of_request, send_problem
+from shared.web.visitor import caller_address
 
 log = structlog.get_logger(__name__)
+_DOOR = "press.door"
 
 
 class TooLargeError(ProblemError):
@@ -68,7 +74,10 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 class FrontDoor:
     """One hot route as it is served."""
 
-    def __init__(self, route: HotRoute, service: str, headers: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, route: HotRoute, service: str, headers: Sequence[tuple[str, str]], hops: int
+    ) -> None:
+        self._route, self._hops = route, hops
         self._endpoint = route.endpoint
         self._origins = route.origins
         self._labels = (service, route.path, route.method)
@@ -81,6 +90,7 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status, begun = time.perf_counter(), 500, False
         request_id = f"{self._run}{next(self._numbers):016x}"
+        scope[_DOOR] = self, request_id
 
         async def answer(message: Message) -> None:
             nonlocal status, begun
@@ -98,6 +108,7 @@ class FrontDoor:
 
         try:
             if self._origins is not None and self._foreign(scope):
+                tell(SecurityEvent.CROSS_SITE_REQUEST, by=asking(scope))
                 await send_problem(
                     answer, 403, "cross-site-request", "This request came from another site"
                 )
@@ -108,6 +119,7 @@ class FrontDoor:
         except ProblemError as error:
             if begun:
                 raise
+            refused(error, by=asking(scope))
             await _answer_problem(answer, error, scope["path"])
         except Exception as error:
             if begun:
@@ -117,6 +129,12 @@ class FrontDoor:
         finally:
             self._seconds.observe(time.perf_counter() - started)
             self._count(status)
+
+    def caller(self, scope: Scope, request_id: str) -> Caller:
+        network = network_prefix(caller_address(HTTPConnection(scope), self._hops))
+        return Caller(
+            request_id, network, service=self._labels[0], scope={**scope, "route": self._route}
+        )
 
     def _foreign(self, scope: Scope) -> bool:
         """Whether it carries cookies and comes from a page that may not send them."""
@@ -137,6 +155,13 @@ class FrontDoor:
             counter = metrics.HTTP_REQUESTS.labels(*self._labels, str(status))
             self._counted[status] = counter
         counter.inc()
+
+
+def asking(scope: Scope) -> Caller:
+    """Who asks at a hot route: made only when it has to be told, as it costs more than the door itself."""
+    door, request_id = scope[_DOOR]
+    made: Caller = door.caller(scope, request_id)
+    return made
 
 
 async def _answer_problem(send: Send, error: ProblemError, path: str) -> None:

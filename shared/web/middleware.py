@@ -17,6 +17,8 @@ from shared.audit.caller import Caller, calling
 from shared.audit.rules import network_prefix
 from shared.errors import PROBLEM_TYPE_PREFIX
 from shared.ids import new_id
+from shared.security.events import SecurityEvent
+from shared.security.report import answered, tell
 from shared.startup.rules import host_of, stays_inside
 from shared.telemetry import metrics
 from shared.web.visitor import caller_address
@@ -92,8 +94,9 @@ class SecurityHeaders:
 class RequestCaller:
     """Opens the request's :class:`Caller`: an id of its own (also ``X-Request-Id`` and in every log line), and the network."""
 
-    def __init__(self, app: ASGIApp, *, forwarded_hops: int) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, forwarded_hops: int) -> None:
         self.app = app
+        self._service = service
         self._hops = forwarded_hops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,12 +106,15 @@ class RequestCaller:
         request_id = new_id().hex
         network = network_prefix(caller_address(HTTPConnection(scope), self._hops))
 
+        asking = Caller(request_id, network, service=self._service, scope=scope)
+
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).setdefault("X-Request-Id", request_id)
+                answered(message["status"], asking)
             await send(message)
 
-        with calling(Caller(request_id, network)), bound_contextvars(request_id=request_id):
+        with calling(asking), bound_contextvars(request_id=request_id):
             await self.app(scope, receive, with_id)
 
 
@@ -137,7 +143,8 @@ class OwnHost:
         if self._as is not None:
             scheme, netloc = self._as
             kept = [pair for pair in scope["headers"] if pair[0] != b"host"]
-            scope = {**scope, "scheme": scheme, "headers": [(b"host", netloc), *kept]}
+            # In place: whoever stands outside of us reads the route there once it is found.
+            scope.update(scheme=scheme, headers=[(b"host", netloc), *kept])
         await self.app(scope, receive, send)
 
 
@@ -165,6 +172,7 @@ class SameOriginGuard:
             headers = Headers(scope=scope)
             browser = headers.get("cookie") or headers.get("origin")
             if browser and not self._known(scope, headers):
+                tell(SecurityEvent.CROSS_SITE_REQUEST, origin=origin_of_request(headers))
                 await send_problem(
                     send, 403, "cross-site-request", "This request came from another site"
                 )

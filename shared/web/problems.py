@@ -21,6 +21,7 @@ from shared.errors import (
     ProblemError,
     UnavailableError,
 )
+from shared.security.report import expected, refused
 from shared.web.error_page import confirmation_page, error_page, wants_page
 from shared.web.staff import AnsweredError, FreshSignInRequiredError, SignInRequiredError
 
@@ -57,6 +58,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> Response:
+        refused(error)
         return answer(request, error)
 
     @app.exception_handler(SignInRequiredError)
@@ -65,6 +67,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(FreshSignInRequiredError)
     async def _confirm(request: Request, error: FreshSignInRequiredError) -> Response:
+        expected()
         if not wants_page(request):
             return problem_response(error, request.url.path)
         if error.fields is None:

@@ -124,9 +124,9 @@ class StaffAccess:
     async def key(self, request: Request) -> KeyPrincipal:
         """The service key in ``Authorization: Bearer``. Raises :class:`UnauthorizedError`."""
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        principal = await self._identity.key(value) if scheme.lower() == "bearer" else None
-        if principal is None:
+        if scheme.lower() != "bearer":
             raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+        principal = await self._identity.key(value)
         known_as(Actor.key(principal))
         return principal
 

@@ -12,6 +12,7 @@ from infra.docs.__main__ import PAGES
 from infra.docs.metrics import all_metrics, metrics_in
 from infra.docs.settings import own_fields, settings_classes, variable
 from infra.local import processes
+from shared.security.events import SecurityEvent
 from shared.settings import ServiceSettings
 from tests.architecture.source import REPOSITORY, relative, report
 
@@ -127,6 +128,11 @@ def test_operations_say_what_to_do_for_each_alert():
         r"^\| `(\w+)` \|", page.split("## What to do for each alert")[1], re.MULTILINE
     )
     assert alerts and alerts == told[: len(alerts)], "docs/operations.md: the table of alerts"
+
+
+def test_the_security_events_are_explained_each_in_its_turn():
+    page = (REPOSITORY / "docs" / "security" / "events.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [*SecurityEvent]
 
 
 def test_every_make_target_has_a_sentence():

@@ -35,6 +35,7 @@ async def main(role: str) -> None:
         runner = ConsumerRunner(
             database,
             bus,
+            service="flow",
             stream=STREAM,
             consumer=CONSUMER,
             handlers={ItemMade: take_effect},

@@ -457,11 +457,17 @@ async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_ap
         await js.publish(subject, payload)
     for name in TYPES:
         await js.publish(bus_subject(name, json.loads(wire(name))["agency"]), wire(name))
-    before = metrics.FORGED.labels("believer")._value.get()
+    counter = metrics.SECURITY_EVENTS.labels("event_forged", "believer")
+    before = counter._value.get()
     database = flow.open_database()
     bus = await flow.open_bus()
     runner = ConsumerRunner(
-        database, bus, stream="EVERYTHING", consumer="believer", handlers=handlers
+        database,
+        bus,
+        service="believer",
+        stream="EVERYTHING",
+        consumer="believer",
+        handlers=handlers,
     )
     subscription = await bus.bind("EVERYTHING", "believer")
 
@@ -476,4 +482,4 @@ async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_ap
     assert sorted(applied) == sorted(TYPES), "the genuine ones, each once"
     assert [letter.reason for letter in letters] == ["ForgedEventError"] * len(forgeries)
     assert {(x.subject, x.payload) for x in letters} == {(s, p) for _, s, p in forgeries}
-    assert metrics.FORGED.labels("believer")._value.get() - before == len(forgeries)
+    assert counter._value.get() - before == len(forgeries)

@@ -23,6 +23,7 @@ from shared.errors import (
     NotFoundError,
 )
 from shared.settings import ServiceSettings
+from shared.telemetry import metrics
 from shared.web import HotRoute, WebParts, create_app
 from shared.web.csrf import FormTokens
 from shared.web.front import read_body
@@ -414,6 +415,13 @@ async def test_redirects_and_links_are_never_made_from_what_the_caller_wrote(hos
     assert (
         own_path(URL("http://x//evil.example/console?lang=en")) == "/evil.example/console?lang=en"
     )
+
+
+async def test_a_request_behind_tls_is_counted_at_its_route():
+    counted = metrics.HTTP_REQUESTS.labels("proofs", "/console/", "GET", "200")
+    before = counted._value.get()
+    assert (await asked("doc.baohungyen.vn", "/console/", **PUBLIC)).status_code == 200
+    assert counted._value.get() == before + 1
 
 
 async def test_a_developer_may_say_localhost():

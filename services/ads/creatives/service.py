@@ -26,6 +26,8 @@ from shared.audit.rules import difference
 from shared.database import Session
 from shared.errors import FieldError, InvalidInputError, NotFoundError
 from shared.ids import new_id
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ async def decoded(images: Images, content: bytes | None) -> Picture | None:
     try:
         return await images.recode(content)
     except WrongImageError as error:
+        tell(SecurityEvent.UPLOAD_REFUSED, reason=str(error))
         raise InvalidInputError(
             errors=(
                 FieldError(

@@ -14,6 +14,7 @@ from shared.agencies import get_agency
 from shared.auth import SigningKeySet
 from shared.errors import ForbiddenError
 from shared.origins import cors_headers
+from shared.security.events import SecurityEvent
 
 TOKEN_SECONDS = 300
 AUDIENCE = "press-paywall"
@@ -32,6 +33,8 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
             raise ForbiddenError(
                 f"{origin} is not a website of {agency}: its pages are not told who reads",
                 slug="origin-not-allowed",
+                security=SecurityEvent.CROSS_SITE_REQUEST,
+                about={"origin": origin},
                 headers={"Cache-Control": "private, no-store", "Vary": "Origin"},
             )
         response.headers["Cache-Control"] = "private, no-store"

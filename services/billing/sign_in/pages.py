@@ -21,6 +21,8 @@ from services.billing.sign_in.service import MailboxBusyError, NetworkBusyError,
 from shared.agencies import Agency
 from shared.errors import InvalidInputError, TooManyRequestsError, UnavailableError
 from shared.mail import Mail
+from shared.security.events import SecurityEvent
+from shared.security.report import refused, tell
 from shared.web.csrf import StaleFormError
 
 STALE = "This page has grown old: try again. What you typed is still there."
@@ -93,6 +95,8 @@ class SignInPages:
     def _limited(self, request: Request, error: TooManyRequestsError) -> tuple[str, int]:
         """What a limit means for the person who met it, and for how many seconds."""
         SIGN_INS.labels("limited").inc()
+        limit = "pace" if isinstance(error, NetworkBusyError) else "mailbox"
+        tell(SecurityEvent.SIGN_IN_LIMITED, limit=limit, what="code")
         say = self._front.pages.translate
         if isinstance(error, NetworkBusyError):
             words = say(
@@ -125,7 +129,8 @@ class SignInPages:
         place = await self._front.enter(request, agency_id)
         try:
             await self._front.forms.verify(request)
-        except StaleFormError:
+        except StaleFormError as error:
+            refused(error)
             if await self._front.reader(request, agency_id):
                 return see_other(self.target(place, return_to))
             return self._email_page(request, place, return_to, 403, email=email, problem=STALE)
@@ -216,7 +221,8 @@ class SignInPages:
         signed_in_already = await self._front.reader(request, agency_id) is not None
         try:
             await self._front.forms.verify(request)
-        except StaleFormError:
+        except StaleFormError as error:
+            refused(error)
             if signed_in_already:
                 return see_other(self.target(place, return_to))
             return await self._code_page(
@@ -235,6 +241,7 @@ class SignInPages:
             if signed_in_already:  # the button was pressed twice: the first press has done it
                 return see_other(self.target(place, return_to))
             SIGN_INS.labels("refused").inc()
+            tell(SecurityEvent.SIGN_IN_FAILED, reason=done.name.lower())
             problem = SPENT if done is Refusal.SPENT else WRONG
             return await self._code_page(
                 request, place, return_to, 422, problem=problem, ticked=consents, typed=code

@@ -17,7 +17,9 @@ from services.billing.webhooks.repository import Incoming
 from services.billing.webhooks.service import Inbox
 from shared.clock import Clock
 from shared.database import OverloadedError
-from shared.web.front import read_body
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
+from shared.web.front import asking, read_body
 from shared.web.middleware import send_problem
 
 log = structlog.get_logger(__name__)
@@ -61,11 +63,13 @@ class StripeWebhook:
             tolerance=self._tolerance,
         ):
             metrics.WEBHOOKS.labels("unknown", "refused").inc()
+            tell(SecurityEvent.WEBHOOK_REFUSED, by=asking(scope), reason="signature")
             await send_problem(send, 400, "signature-invalid", "The signature does not hold")
             return
         event = _parse(body)
         if event is None:
             metrics.WEBHOOKS.labels("unknown", "refused").inc()
+            tell(SecurityEvent.WEBHOOK_REFUSED, by=asking(scope), reason="malformed")
             await send_problem(send, 400, "event-malformed", "This is not an event")
             return
         if event.type not in rules.ALLOWED_TYPES:

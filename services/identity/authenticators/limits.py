@@ -15,6 +15,8 @@ from shared import audit
 from shared.audit import STRANGER, Action
 from shared.clock import Clock
 from shared.database import Database, Session
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,20 @@ class Limits:
             verdict = rules.begin_attempt(attempts, now)
             if isinstance(verdict, rules.Locked):
                 SIGN_INS.labels("locked").inc()
+                tell(SecurityEvent.SIGN_IN_LIMITED, limit="lock", what=what)
                 return TooMany(verdict.until)
             charged: dict[bytes, list[datetime]] = {}
+            slowed = False
             for subject, (allowed, pause) in paces.items():
                 failed = await repository.lock_pace(session, subject, now)
                 after = rules.begin_paced_attempt(failed, allowed, pause, now)
                 if isinstance(after, rules.Locked):
                     SIGN_INS.labels("network_limited").inc()
+                    tell(SecurityEvent.SIGN_IN_LIMITED, limit="pace", what=what)
                     return TooMany(after.until)
                 charged[subject] = after
                 if len(after) == allowed and len(failed) < allowed:
+                    slowed = True
                     await audit.record(
                         session,
                         Action.NETWORK_LIMITED,
@@ -80,6 +86,8 @@ class Limits:
             for subject, failed in charged.items():
                 await repository.save_pace(session, subject, failed, now)
             await repository.save_attempts(session, email, origin, verdict.after)
+        if slowed:
+            tell(SecurityEvent.NETWORK_LIMITED, what=what)
         return Try(email, account.id if account else None, origin, tuple(charged), now)
 
     def _where(
@@ -117,8 +125,11 @@ class Limits:
                 "actor": STRANGER,
             }
             await audit.record(session, Action.SIGN_IN_FAILED, **who)
-            if state.locked_until is not None and state.failures >= rules.FAILURES_ALLOWED:
+            locked = state.locked_until is not None and state.failures >= rules.FAILURES_ALLOWED
+            if locked:
                 await audit.record(session, Action.LOCKED_OUT, **who)
+        if locked:
+            tell(SecurityEvent.LOCKED_OUT, subject=who["subject"])
         SIGN_INS.labels("refused").inc()
 
     async def succeeded(self, session: Session, tried: Try) -> None:

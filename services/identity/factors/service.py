@@ -27,6 +27,8 @@ from shared.audit import Action
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import ConflictError, UnauthorizedError
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 ISSUER = "Press revenue"
 
@@ -104,6 +106,8 @@ class FactorService:
         """The second factor of a pending session."""
         checked = await self.check(current, typed, visitor)
         if not isinstance(checked, Factor):
+            if isinstance(checked, Refused):
+                tell(SecurityEvent.SECOND_FACTOR_FAILED)
             return checked
         async with self._database.transaction() as session:
             return await self._sessions.prove(session, current, checked, next, visitor)

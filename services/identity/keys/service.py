@@ -16,7 +16,7 @@ from services.identity.keys import repository, rules
 from services.identity.keys.models import ServiceKey
 from shared import audit
 from shared.audit import Action, Actor
-from shared.auth import KeyPrincipal
+from shared.auth import KeyPrincipal, RefusedKey
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
@@ -92,18 +92,18 @@ class KeyService:
         self._database = database
         self._clock = clock
 
-    async def recognise(self, key: str) -> KeyPrincipal | None:
-        """Whose key this is, or None. Its use is written at most once a minute."""
+    async def recognise(self, key: str) -> KeyPrincipal | RefusedKey:
+        """Whose key this is, or which one it was. Its use is written at most once a minute."""
         key_id = rules.key_id_of(key)
         if key_id is None:
-            return None
+            return RefusedKey()
         now = self._clock.now()
         async with self._database.read() as session:
             row = await repository.by_id(session, key_id)
         if row is None or not hmac.compare_digest(row.key_hash, key_hash(key)):
-            return None
+            return RefusedKey()
         if rules.state_of(row.revoked_at, row.expires_at, now) is not rules.State.ACTIVE:
-            return None
+            return RefusedKey(row.id, row.agency)
         if rules.needs_use_written(row.last_used_at, now):
             async with self._database.transaction() as writing:
                 await repository.write_use(writing, key_id, now)

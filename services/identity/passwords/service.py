@@ -27,6 +27,8 @@ from shared.errors import (
     NotFoundError,
     TooManyRequestsError,
 )
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 # Letters and digits that are not mistaken for each other when read aloud or copied by hand.
 ONE_TIME_ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -105,6 +107,7 @@ class PasswordService:
         if isinstance(outcome, TooMany):
             raise TooManyRequestsError("Too many tries: wait a while", slug="locked")
         if outcome != Proven(current.principal.account_id):
+            tell(SecurityEvent.STEP_UP_FAILED)
             raise _invalid("old", "The present password is wrong", "", "wrong")
         return await self._choose(current, new, "/account?done=password", visitor)
 

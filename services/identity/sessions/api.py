@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,9 @@ from services.identity.keys.service import KeyService
 from services.identity.metrics import INTROSPECTIONS
 from services.identity.sessions.schemas import IntrospectionIn
 from services.identity.sessions.service import SessionService
+from shared.auth import KeyPrincipal
 from shared.errors import UnauthorizedError
+from shared.security.events import SecurityEvent
 
 INACTIVE = {"active": False}
 
@@ -38,7 +41,9 @@ def router(
 
     def authorise(request: Request) -> None:
         if caller_name(request.headers.get("authorization", ""), internal_keys) is None:
-            raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
+            raise UnauthorizedError(
+                headers={"WWW-Authenticate": "Bearer"}, security=SecurityEvent.INTERNAL_KEY_REFUSED
+            )
 
     @routes.post("/sessions/introspect")
     async def introspect_session(request: Request, body: IntrospectionIn) -> dict[str, Any]:
@@ -65,9 +70,9 @@ def router(
     async def introspect_key(request: Request, body: IntrospectionIn) -> dict[str, Any]:
         authorise(request)
         principal = await service_keys.recognise(body.token)
-        if principal is None:
+        if not isinstance(principal, KeyPrincipal):
             INTROSPECTIONS.labels("key", "inactive").inc()
-            return INACTIVE
+            return INACTIVE | asdict(principal) if principal.key_id else INACTIVE
         INTROSPECTIONS.labels("key", "active").inc()
         return {
             "active": True,

@@ -36,6 +36,8 @@ from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import new_id
+from shared.security.events import SecurityEvent
+from shared.security.report import tell
 
 USER_AGENT_MAX = 300
 
@@ -77,6 +79,8 @@ class SessionService:
         """By e-mail address and password."""
         outcome = await self._authenticator.authenticate(credentials, visitor)
         if not isinstance(outcome, Proven):
+            if isinstance(outcome, Refused):
+                tell(SecurityEvent.SIGN_IN_FAILED)
             return outcome
         return await self.begin(
             outcome.account_id,

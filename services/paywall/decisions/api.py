@@ -19,7 +19,7 @@ from services.paywall.decisions.service import Asker, DecisionService
 from services.paywall.meters.networks import client_address
 from services.paywall.meters.rules import COOKIE, COOKIE_LENGTH, COOKIE_SECONDS, MeterIds
 from services.paywall.policies.service import PolicyBook
-from shared.auth import IdentityClient, InvalidTokenError
+from shared.auth import ExpiredTokenError, IdentityClient, InvalidTokenError
 from shared.auth.roles import Scope as KeyScope
 from shared.clock import Clock
 from shared.database import OverloadedError
@@ -33,7 +33,9 @@ from shared.errors import (
     UnavailableError,
 )
 from shared.origins import cors_headers
-from shared.web.front import read_body
+from shared.security.events import SecurityEvent
+from shared.security.report import refused
+from shared.web.front import asking, read_body
 
 log = structlog.get_logger(__name__)
 
@@ -100,6 +102,7 @@ class DecisionEndpoint:
             status, body = await self._answered(scope, receive, head, headers)
             headers.append(_JSON)
         except ProblemError as error:
+            refused(error, by=asking(scope))
             status, body = error.status, _ENCODER.encode(error.body(PATH))
             headers.append(_PROBLEM)
             headers += [(k.lower().encode(), v.encode()) for k, v in error.headers.items()]
@@ -169,7 +172,10 @@ class DecisionEndpoint:
         """A browser tells its origin: it must be the agency's. Facts of a back end are not a browser's."""
         if head.origin and head.origin not in head.may_read and self._policies.get(question.agency):
             raise ForbiddenError(
-                "This website may not ask for this agency", slug="origin-not-allowed"
+                "This website may not ask for this agency",
+                slug="origin-not-allowed",
+                security=SecurityEvent.CROSS_SITE_REQUEST,
+                about={"agency": question.agency, "origin": head.origin},
             )
         for name in ("meter_id", "reader_token"):
             if getattr(question, name) is not None:
@@ -185,8 +191,6 @@ class DecisionEndpoint:
 
     async def _website(self, key: str, question: Question) -> Asker:
         principal = self._identity.cached_key(key) or await self._identity.key(key)
-        if principal is None:
-            raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
         principal.require(question.agency, KeyScope.DECISIONS)
         asker = Asker(website_id=question.meter_id, by_key=True)
         if question.reader_token is not None:
@@ -211,10 +215,18 @@ class DecisionEndpoint:
                 "The reader token is not valid any more: get a fresh one",
                 slug="reader-token-invalid",
                 headers={"WWW-Authenticate": "Bearer"},
+                # One that has grown old is the way things go: every five minutes.
+                security=None
+                if isinstance(error, ExpiredTokenError)
+                else SecurityEvent.READER_TOKEN_REFUSED,
+                about={"agency": agency},
             ) from error
         if reader.agency != agency:
             raise UnauthorizedError(
-                "The reader token is for another agency", slug="reader-token-invalid"
+                "The reader token is for another agency",
+                slug="reader-token-invalid",
+                security=SecurityEvent.READER_TOKEN_REFUSED,
+                about={"agency": agency},
             )
         asker.reader_id, asker.rights = reader.id, reader.rights
 

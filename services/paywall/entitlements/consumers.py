@@ -17,6 +17,7 @@ def runner(database: Database, bus: Bus) -> ConsumerRunner:
     return ConsumerRunner(
         database,
         bus,
+        service="paywall",
         stream=STREAM,
         consumer=CONSUMER,
         handlers={

@@ -103,6 +103,7 @@ def recorder(database: Database, bus: Bus, *, batch: int) -> ConsumerRunner:
     return ConsumerRunner(
         database,
         bus,
+        service="metrics",
         stream=STREAM,
         consumer=CONSUMER,
         handlers=handlers,

@@ -181,6 +181,14 @@ def settings_for(url: str, **more: object) -> PaywallSettings:
 
 @pytest.fixture
 async def house(template_database, create_database) -> AsyncIterator[House]:
+    async with open_house(template_database, create_database) as here:
+        yield here
+
+
+@asynccontextmanager
+async def open_house(
+    template_database: Callable[..., str], create_database: Callable[..., str]
+) -> AsyncIterator[House]:
     """A migrated database with two agencies and twelve articles each, and a way to start processes."""
     template = template_database(
         "paywall", lambda url: asyncio.run(migrate(url, "services.paywall"))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.paywall.decisions.rules import Right
-from shared.auth import InvalidTokenError, RemoteKeySet
+from shared.auth import ExpiredTokenError, InvalidTokenError, RemoteKeySet
 
 AUDIENCE = "press-paywall"
 BILLING_ISSUER = "press-billing"
@@ -54,7 +54,7 @@ class ReaderTokens:
                 self._known.popitem(last=False)
         if known.expires_at <= now.timestamp():
             self._known.pop(token, None)
-            raise InvalidTokenError("expired")
+            raise ExpiredTokenError("expired")
         return known
 
 
