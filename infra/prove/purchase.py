@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from string import ascii_lowercase
 from urllib.parse import urlsplit
 
 import httpx
@@ -84,7 +85,10 @@ class Reader:
 
     def __init__(self, ca_file: Path, site: str, billing: str, paywall: str, agency: str) -> None:
         self.site, self.billing, self.paywall, self.agency = site, billing, paywall, agency
-        self.email = f"ban.doc.{secrets.token_hex(3)}@example.vn"
+        # Letters only: six digits in the address would be taken for the code.
+        self.email = (
+            f"ban.doc.{''.join(secrets.choice(ascii_lowercase) for _ in range(8))}@example.vn"
+        )
         self.http = httpx.Client(
             verify=ssl.create_default_context(cafile=str(ca_file)),
             follow_redirects=True,
