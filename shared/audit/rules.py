@@ -140,8 +140,9 @@ def changes(
     """(field, was, is) of each field that differs, for a person to read."""
     old, new = dict(_leaves("", before or {})), dict(_leaves("", after or {}))
     for name in {**old, **new}:
-        if old.get(name) != new.get(name):
-            yield name, old.get(name, ""), new.get(name, "")
+        was, now = old.get(name, ""), new.get(name, "")
+        if was != now:
+            yield name, was, now
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, str]]:

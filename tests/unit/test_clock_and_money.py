@@ -28,6 +28,8 @@ def test_the_systems_clock_is_aware_and_can_be_shifted():
     now, shifted = SystemClock().now(), SystemClock(offset_seconds=86_400).now()
     assert now.tzinfo is UTC
     assert timedelta(hours=23, minutes=59) < shifted - now < timedelta(hours=24, minutes=1)
+    before, found, after = datetime.now(UTC), SystemClock().now(), datetime.now(UTC)
+    assert before <= found <= after
 
 
 def test_a_movable_clock_stands_until_it_is_moved():

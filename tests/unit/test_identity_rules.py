@@ -379,6 +379,8 @@ def test_a_key_carries_its_id_and_shows_almost_nothing_of_its_secret():
     key = keys.compose("demo1234", "s_-" + "x" * 40)
     assert keys.key_id_of(key) == "demo1234"
     assert keys.display_prefix(key) == "prk_demo1234_s_-x…"
+    with pytest.raises(ValueError, match="prk_<id>_<secret>"):
+        keys.display_prefix("secret")
 
 
 @pytest.mark.parametrize(
@@ -423,3 +425,47 @@ def test_words_that_templates_take_from_data_have_their_vietnamese():
     shown = {*accounts.ROLE_WORDS.values(), *SCOPE_WORDS.values()}
     assert shown - set(words) == set()
     assert set(SCOPE_WORDS) == set(Scope)
+
+
+def test_moments_count_to_the_second():
+    moment = timedelta(seconds=1)
+    assert sessions.is_fresh(NOW, NOW + sessions.FRESH - moment)
+    assert not sessions.is_fresh(NOW, NOW + sessions.FRESH)
+    assert not sessions.needs_touch(NOW, NOW + sessions.TOUCH_EVERY - moment)
+    assert sessions.needs_touch(NOW, NOW + sessions.TOUCH_EVERY)
+    assert keys.needs_use_written(None, NOW)
+    assert not keys.needs_use_written(NOW, NOW + keys.USE_WRITTEN_EVERY - moment)
+    assert keys.needs_use_written(NOW, NOW + keys.USE_WRITTEN_EVERY)
+    assert [factors.period_of(seconds) for seconds in (29.9, 30, 59.9)] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "withdrawn", "after", "is_open"),
+    [
+        (None, None, -1, True),
+        (None, None, 0, False),
+        (NOW, None, -1, False),
+        (None, NOW, -1, False),
+    ],
+)
+def test_an_invitation_is_open_until_it_is_used_withdrawn_or_over(
+    accepted, withdrawn, after, is_open
+):
+    now = NOW + timedelta(seconds=after)
+    assert invitations.is_open(NOW, accepted, withdrawn, now) is is_open
+
+
+def test_a_pending_session_goes_to_its_step_and_from_there_where_it_wanted():
+    assert sessions.location(None, "http://a/x?y=1") == "http://a/x?y=1"
+    step = next(iter(sessions.Step))
+    assert sessions.location(step, "/x?y=1&z=2") == f"/sign-in/{step}?next=%2Fx%3Fy%3D1%26z%3D2"
+
+
+def test_a_recovery_code_is_shown_in_groups_of_four():
+    assert factors.shown_recovery_code("abcdefghij") == "abcd-efgh-ij"
+
+
+def test_an_administrator_is_one_at_any_agency():
+    assert accounts.is_administrator({"a": ["seller"], "b": ["finance", "admin"]})
+    assert not accounts.is_administrator({"a": ["seller"], "b": []})
+    assert not accounts.is_administrator({})

@@ -16,7 +16,9 @@ from services.ads.availability.rules import (
     claim_on,
     fit_day,
     most_that_fits,
+    new_shortages,
     share_of_day,
+    short_day,
 )
 
 DAY = date(2026, 12, 1)
@@ -143,3 +145,44 @@ def test_a_refusal_names_the_days_the_free_units_and_only_the_lines_in_the_way()
 def test_a_flight_of_no_days_or_more_than_a_year_is_refused(days):
     with pytest.raises(ValueError, match="1 to 366"):
         Book({}, [], DAY).flight(frozenset(), DAY, DAY + timedelta(days=days - 1), 1)
+
+
+@given(capacities, st.dictionaries(places, st.integers(0, 12), max_size=4))
+def test_what_has_no_room_is_what_halls_condition_says(capacity, demand):
+    """Of every set of places: what may only go there, less what they hold; the worst set is what is short."""
+    sets = [
+        frozenset(chosen)
+        for size in range(len(PLACES) + 1)
+        for chosen in combinations(PLACES, size)
+    ]
+    excess = [
+        sum(units for wanted, units in demand.items() if wanted <= one)
+        - sum(capacity[place] for place in one)
+        for one in sets
+    ]
+    units, contending = short_day(capacity, demand)
+    assert units == max(excess)
+    assert bool(contending) == (units > 0)
+    if units:  # those who contend are crowded by themselves
+        room = frozenset().union(*contending)
+        assert sum(demand[one] for one in contending) - sum(capacity[p] for p in room) == units
+
+
+def test_only_days_that_a_change_makes_shorter_are_named():
+    tomorrow, later = DAY + timedelta(days=1), DAY + timedelta(days=2)
+    claims = [
+        Claim("behind", frozenset("a"), DAY, DAY, 120),
+        Claim("steady", frozenset("ab"), tomorrow, later, 200),
+        Claim("other", frozenset("c"), DAY, later, 3),
+    ]
+    before = Book({"a": 100, "b": 0, "c": 1}, claims, DAY)
+    assert [before.short(day)[0] for day in (DAY, tomorrow, later)] == [20, 0, 0]
+    assert new_shortages(before, Book({"a": 100, "b": 50, "c": 1}, claims, DAY)) == []
+    assert new_shortages(before, before) == []
+    found = new_shortages(before, Book({"a": 90, "b": 0, "c": 1}, claims, DAY))
+    assert [(one.day, one.units, set(one.contending)) for one in found] == [
+        (DAY, 30, {"behind"}),
+        (tomorrow, 10, {"steady"}),
+        (later, 10, {"steady"}),
+    ]
+    assert new_shortages(Book({}, [], DAY), Book({}, [], DAY)) == []

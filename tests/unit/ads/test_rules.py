@@ -17,6 +17,7 @@ from services.ads.bookings.rules import (
     IllegalTransitionError,
     Price,
     Status,
+    amount_problem,
     line_problems,
     needs_capacity,
     next_status,
@@ -36,10 +37,12 @@ from services.ads.delivery.rules import (
     allowed_now,
     chunk,
     day_fraction,
+    days_between,
     is_declared_bot,
     newly_earned,
 )
 from services.ads.delivery.tokens import ForgedTokenError, TokenKeys, subject
+from shared.money import MAX_AMOUNT
 
 TODAY = date(2026, 12, 1)
 
@@ -228,7 +231,21 @@ def test_chunks_shrink_near_the_end_and_use_everything_up():
 
 
 def test_the_fraction_of_a_day():
-    assert day_fraction(datetime(2026, 12, 1, 12, 0, 0)) == 0.5  # noqa: DTZ001 - local time of an agency
+    # Without a zone: local time of an agency.
+    assert day_fraction(datetime(2026, 12, 1, 12, 0, 0)) == 0.5  # noqa: DTZ001
+    assert day_fraction(datetime(2026, 12, 1, 6, 30, 36)) == 23_436 / 86_400  # noqa: DTZ001
+
+
+def test_the_days_of_a_flight_include_both_ends():
+    first = date(2026, 12, 30)
+    days = [first, date(2026, 12, 31), date(2027, 1, 1)]
+    assert days_between(first, days[-1]) == days
+    assert days_between(first, first) == [first]
+
+
+def test_an_amount_that_no_column_holds_is_a_problem():
+    assert not amount_problem(MAX_AMOUNT)
+    assert amount_problem(MAX_AMOUNT + 1)
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -164,9 +165,10 @@ def test_exempt_is_not_zero_percent_and_a_missing_day_is_an_error():
     assert plans.vat_included(59_000, exempt) == 0
     assert plans.vat_included(108_000, eight) == 8_000
     assert plans.vat_included(59_000, eight) == 4_370
-    assert plans.vat_row([eight], date(2026, 12, 31)) is eight
+    for day in (date(2025, 7, 1), date(2026, 12, 31)):
+        assert plans.vat_row([eight], day) is eight
     for day in (date(2025, 6, 30), date(2027, 1, 1)):
-        with pytest.raises(plans.NoVatRateError):
+        with pytest.raises(plans.NoVatRateError, match=str(day)):
             plans.vat_row([eight], day)
 
 
@@ -317,3 +319,35 @@ def test_the_signature_is_over_the_exact_bytes():
             webhooks.signature_holds(body, header, ("whsec",), now=NOW.timestamp(), tolerance=1)
             == holds
         )
+
+
+@pytest.mark.parametrize(
+    ("document", "agency"),
+    [
+        ({"metadata": {"agency": "a"}}, "a"),
+        ({"parent": {"subscription_details": {"metadata": {"agency": "b"}}}}, "b"),
+        ({"metadata": {"agency": "a"}, "parent": {"subscription_details": {}}}, "a"),
+        (
+            {"metadata": None, "parent": {"subscription_details": {"metadata": {"agency": "b"}}}},
+            "b",
+        ),
+        *[({"metadata": {"agency": wrong}}, None) for wrong in ("", None, 7, ["a"])],
+        ({"parent": {"subscription_details": None}}, None),
+        ({"parent": {"subscription_details": {"metadata": None}}}, None),
+        ({"parent": 7}, None),
+        ({}, None),
+    ],
+)
+def test_a_notification_names_its_agency_or_none(document, agency):
+    assert webhooks.agency_named(json.dumps({"data": {"object": document}}).encode()) == agency
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"7", b"{}", b'{"data": 7}', b'{"data": {}}', b"\xff"]
+)
+def test_what_cannot_be_read_names_no_agency(payload):
+    assert webhooks.agency_named(payload) is None
+
+
+def test_a_token_is_kept_as_its_sha256():
+    assert readers.hash_token("ố") == hashlib.sha256("ố".encode()).digest()

@@ -97,7 +97,8 @@ def test_recent_paces_are_the_trailing_days_and_the_last_three_whole_months():
     earned, base = {4: 8, 5: 10, 6: 12, 7: 1}, {4: 10, 5: 10, 6: 10, 7: 10}
     found = rules.recent_paces(earned, base, date(2026, 7, 10), (11, 10))
     assert found == [Fraction(11, 10), Fraction(12, 10), Fraction(1), Fraction(8, 10)]
-    assert len(rules.recent_paces(earned, base, date(2026, 7, 31), (11, 10))) == 4
+    at_the_end = rules.recent_paces(earned, base, date(2026, 7, 31), (11, 10))
+    assert at_the_end == [Fraction(11, 10), Fraction(1, 10), Fraction(12, 10), Fraction(1)]
     assert rules.recent_paces({}, {}, date(2026, 1, 1), (0, 0)) == []
 
 
@@ -151,3 +152,6 @@ def test_the_verdict(ratio, projected, expected):
 def test_percentages_are_rounded_once_when_they_are_shown():
     assert rules.percent(Fraction(1, 3)) == Decimal("33.3")
     assert rules.decimal_ratio(Fraction(1, 3)) == Decimal("0.333333")
+    for odd, even in ((Fraction(25, 10**7), "0.000002"), (Fraction(35, 10**7), "0.000004")):
+        assert rules.decimal_ratio(odd) == Decimal(even)  # a half goes to the even neighbour
+    assert rules.decimal_ratio(Fraction(1, 3), digits=2) == Decimal("0.33")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -118,6 +119,16 @@ def test_the_signature_changes_with_any_figure_and_not_with_their_order():
         signature("a", 1, 2024, [first[0], MonthAmount("tv", "advertising", 2, 7)]),
     ]
     assert len({signed, *others}) == 5
+    text = "press-revenue baseline|a|1|2024\ntv|advertising|VND|1|5\ntv|advertising|VND|2|6"
+    assert signed == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("key", "vi", "en"),
+    [("tv", "Truyền hình", "TV"), ("not_known_yet", "not_known_yet", "Not known yet")],
+)
+def test_keys_are_words_on_screen(key, vi, en):
+    assert (finance.label(key, "vi"), finance.label(key, "en")) == (vi, en)
 
 
 def figures(**changes):

@@ -139,14 +139,15 @@ def test_registering_is_not_offered_where_it_brings_nothing_more():
     assert decision.action is Action.SUBSCRIBE
 
 
-@pytest.mark.parametrize(("mode", "granted"), [("open", True), ("closed", False)])
-def test_the_failure_mode_says_so_and_does_what_it_declares(mode, granted):
-    decision = fall_back(Facts(replace(POLICY, failure_mode=FailureMode(mode)), "metered"))
-    assert (decision.granted, decision.reason, decision.degraded) == (
-        granted,
-        Reason.FALLBACK,
-        True,
-    )
+@pytest.mark.parametrize(
+    ("mode", "granted", "action"),
+    [("open", True, Action.NONE), ("closed", False, Action.SUBSCRIBE)],
+)
+@pytest.mark.parametrize("access", ["metered", "premium"])
+def test_the_failure_mode_says_so_and_does_what_it_declares(mode, granted, action, access):
+    found = fall_back(Facts(replace(POLICY, failure_mode=FailureMode(mode)), access))
+    assert (found.granted, found.reason, found.degraded) == (granted, Reason.FALLBACK, True)
+    assert (found.action, found.rule_id) == (action, access)
 
 
 states = st.builds(

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.paywall.meters.networks import NewReaders, client_address, network_of
-from services.paywall.meters.rules import MeterIds, device_key, new_meter_id
+from services.paywall.meters.rules import (
+    MeterIds,
+    device_key,
+    new_meter_id,
+    reader_key,
+    website_key,
+)
 
 IDS = MeterIds([b"s" * 32])
 NOW = datetime(2026, 7, 15, 5, 30, tzinfo=UTC)
@@ -77,3 +83,8 @@ def test_each_network_has_its_own_hourly_number_of_new_readers():
 )
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(peer, forwarded, expected):
     assert client_address(peer, forwarded, (ip_network("10.0.0.0/8"),)) == expected
+
+
+def test_the_three_kinds_of_readers_never_share_a_key():
+    assert reader_key("7") == "r:7"
+    assert website_key("7") == "k:7"
