@@ -57,7 +57,9 @@ def fork(run: Callable[[], object]) -> int:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             sys.stderr.write(f"{error.code}\n")
-    except BaseException:
+    except (
+        BaseException
+    ):  # the fork must end here: nothing may unwind into what its parent was doing
         traceback.print_exc()
     finally:
         sys.stdout.flush()

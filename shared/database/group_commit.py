@@ -71,7 +71,9 @@ class GroupCommit(Generic[T, R]):
             results = await self._flush([item for item, _ in group])
             if len(results) != len(group):
                 raise RuntimeError(f"flush gave {len(results)} results for {len(group)} items")
-        except BaseException as error:
+        except (
+            BaseException
+        ) as error:  # whoever waits is told, whatever it was; what is no Exception goes on
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)

@@ -121,7 +121,9 @@ class FrontDoor:
                 raise
             refused(error, by=asking(scope))
             await _answer_problem(answer, error, scope["path"])
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # the last resort: whatever it was, the caller learns nothing of it
             if begun:
                 raise  # half an answer is out: the server cuts the connection
             log.error("unexpected_error", path=scope["path"], request_id=request_id, exc_info=error)

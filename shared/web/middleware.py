@@ -234,6 +234,7 @@ class BodyLimit:
         try:
             await self.app(scope, counted, guarded)
         except Exception:
+            # Cut off in the middle of its body the application may fail in any way; within the limit that is its own fault.
             if seen <= self._max or started:
                 raise
         if seen > self._max and not started:

@@ -134,7 +134,9 @@ class UnexpectedErrors:
             await self.app(scope, receive, watched)
         except ClientDisconnect:
             return  # nobody is there to answer (or the body was too large, and the guard outside says so)
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # the last resort: whatever it was, the caller learns nothing of it
             if started:
                 raise  # half an answer is out: the server cuts the connection
             log.error("unexpected_error", path=scope["path"], exc_info=error)

@@ -117,6 +117,42 @@ def test_no_function_is_longer_than_it_can_be_read():
     report(f"A function past {MAX_FUNCTION_LINES} lines is two things: split it by meaning.", found)
 
 
+def broad_excepts(parsed: ast.Module, lines: list[str]) -> list[int]:
+    """Handlers of everything that neither raise it on nor say why, in a comment beside or right below."""
+
+    def is_broad(node: ast.ExceptHandler) -> bool:
+        caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        return any(
+            one is None or getattr(one, "id", "") in ("Exception", "BaseException")
+            for one in caught
+        )
+
+    return [
+        node.lineno
+        for node in ast.walk(parsed)
+        if isinstance(node, ast.ExceptHandler) and is_broad(node)
+        if not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+        if "#"
+        not in "".join(lines[node.lineno - 1 : node.body[0].lineno - 1] or [lines[node.lineno - 1]])
+    ]
+
+
+def test_whoever_catches_everything_says_why():
+    found = [
+        f"{relative(path)}:{line}"
+        for path in files(".py")
+        for line in broad_excepts(tree(path), path.read_text(encoding="utf-8").splitlines())
+    ]
+    report("Catch what is expected, or say in a comment why everything is.", found)
+
+
+def test_the_check_of_broad_excepts_catches():
+    code = "try:\n    x()\nexcept Exception:\n    {}y()\n{}"
+    for comment, end, caught in (("", "", [3]), ("# why\n    ", "", []), ("", "    raise\n", [])):
+        source = code.format(comment, end)
+        assert broad_excepts(ast.parse(source), source.splitlines()) == caught
+
+
 def test_the_time_comes_from_a_clock_that_tests_can_move():
     found = [
         f"{relative(path)}:{line}"

@@ -46,7 +46,9 @@ def recode(
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(f"too large: at most {max_pixels} pixels") from None
-    except Exception:
+    except (
+        Exception
+    ):  # a decoder fed with hostile bytes may raise anything: whatever it is, no image came of it
         raise Refused("not a PNG, JPEG, GIF or WebP image") from None
     _check_size(image, max_side, max_pixels)
     if getattr(image, "n_frames", 1) > 1:
@@ -56,7 +58,7 @@ def recode(
         image.load()
         upright = ImageOps.exif_transpose(image)
         pixels = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except Exception:
+    except Exception:  # as above
         raise Refused("damaged or cut short") from None
     pixels.info.clear()
     _check_size(pixels, max_side, max_pixels)
