@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from shared.cli import run_command, service_cli
 from shared.metrics.app import web
 from shared.metrics.baseline import service as baseline
 from shared.metrics.imports import service as imports
+from shared.metrics.imports.adapters.reader import FileReader
 from shared.metrics.process import METRICS
 from shared.metrics.seed import run as seed
 from shared.metrics.set_up import take_in
@@ -49,6 +51,7 @@ async def _import_baseline(
 ) -> None:
     parsed, version = await baseline.import_draft(
         process.database,
+        FileReader(),
         agency=agency,
         file_name=file.name,
         content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
@@ -66,21 +69,25 @@ async def _import_baseline(
 async def _import_revenue(
     file: Path, agency: str, by: str, process: Process[MetricsSettings]
 ) -> None:
-    now = process.clock.now()
-    preview = await imports.preview_revenue(
-        process.database,
-        agency=agency,
-        file_name=file.name,
-        content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
-        by=by,
-        now=now,
-    )
-    _refuse(preview.parsed.problems)
-    assert preview.file is not None
-    added = await imports.confirm_revenue(
-        process.database, agency=agency, file_id=preview.file.id, by=by, now=now
-    )
-    typer.echo(f"{agency}: {len(preview.parsed.rows)} rows, {added} new entries")
+    database, now = process.database, process.clock.now()
+    try:
+        kept = await imports.upload_revenue(
+            database,
+            FileReader(),
+            agency=agency,
+            file_name=file.name,
+            content=file.read_bytes(),  # noqa: ASYNC240 - one file, nothing else waits
+            by=by,
+            now=now,
+        )
+        await imports.confirm_revenue(database, agency=agency, file_id=kept.id, by=by, now=now)
+    except imports.FileProblemsError as error:
+        _refuse(error.problems)
+    # The worker takes its part where one runs.
+    while not (await imports.show(database, agency=agency, file_id=kept.id)).file.applied_at:
+        if await imports.record_batch(database, now=now, file_id=kept.id) is None:
+            await asyncio.sleep(0.1)
+    typer.echo(f"{agency}: {kept.rows} rows, {kept.total_vnd} VND")
 
 
 def _refuse(problems: tuple[Problem, ...]) -> None:

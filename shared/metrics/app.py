@@ -14,6 +14,7 @@ from shared.metrics.finance.desk import Desk
 from shared.metrics.finance.import_pages import import_router
 from shared.metrics.finance.pages import finance_router
 from shared.metrics.growth.api import growth_router
+from shared.metrics.imports.adapters.reader import FileReader
 from shared.metrics.settings import MetricsSettings
 from shared.process import Process
 from shared.web import WebParts
@@ -32,6 +33,7 @@ def web(process: Process[MetricsSettings]) -> WebParts:
         access=access,
         forms=process.forms,
         pages=pages,
+        reader=FileReader(),
         default_target=settings.growth_target_default_ratio,
     )
     exporter = Exporter(database, clock, settings.growth_target_default_ratio)

@@ -15,10 +15,12 @@ from shared.agencies import get_agency, list_agencies, read_agencies, save_agenc
 from shared.audit import Actor, acting
 from shared.clock import local_date
 from shared.database import Database, Session
+from shared.ids import new_id
 from shared.metrics.baseline import rules as baseline_rules
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import rules as revenue_rules
 from shared.metrics.imports import service as imports
+from shared.metrics.imports.rules import revenue_file
 from shared.metrics.lineage.rules import Edge, live, members
 from shared.metrics.lineage.service import owners_on, save_lineage, save_target
 from shared.metrics.settings import MetricsSettings
@@ -95,6 +97,7 @@ async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
     parsed = revenue_rules.parse(content, today, unfinished_months=True)
     if parsed.problems:
         raise ExampleDataError(f"{path.name}: {parsed.problems[0]}")
+    file_id = new_id()
     file, _ = await imports.keep_file(
         session,
         agency=agency,
@@ -103,9 +106,12 @@ async def _seed_revenue(session: Session, path: Path, now: datetime) -> int:
         content=content,
         by=BY,
         now=now,
+        read=revenue_file(parsed, file_id),
+        file_id=file_id,
     )
-    added = await imports.record_rows(session, agency, parsed, today, file.id)
-    await imports.mark_applied(session, file.id, BY, now)
+    added = await imports.record(session, file, after=0, upto=file.rows, through=today)
+    await imports.mark_confirmed(session, file.id, BY, now)
+    await imports.mark_recorded(session, file.id, file.rows, now)
     return added
 
 

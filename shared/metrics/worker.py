@@ -1,4 +1,5 @@
-"""Composition root of the metrics layer's worker: the recorder, and the watch over what must never be."""
+"""Composition root of the metrics layer's worker: the recorder, confirmed imports, and the watch over
+what must never be."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from shared.loops import Loop, every
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.consumers import recorder
+from shared.metrics.imports.loop import import_loop
 from shared.metrics.settings import MetricsSettings
 from shared.process import Process, WorkerParts
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
@@ -44,6 +46,7 @@ async def worker(process: Process[MetricsSettings]) -> WorkerParts:
         loops=(
             *runner.loops,
             audit_loop(database, process.clock, SERVICE),
+            import_loop(database, process.clock),
             Loop(
                 "invariants",
                 every(settings.invariant_check_seconds, invariants),

@@ -1,4 +1,4 @@
-"""Tables of imported files and of baseline versions. What is frozen is guarded by triggers in the migrations."""
+"""Tables of baseline versions. What is frozen is guarded by triggers in the migrations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     ForeignKeyConstraint,
-    LargeBinary,
     SmallInteger,
-    UniqueConstraint,
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -26,23 +24,6 @@ from shared.metrics.models import (
     text_column,
     vnd_column,
 )
-
-
-class ImportFile(Row, table=True):
-    """A file somebody uploaded, whole."""
-
-    __tablename__ = "import_file"
-    __table_args__ = (UniqueConstraint("agency", "kind", "sha256", name="uq_import_file_agency"),)
-    id: UUID = Field(sa_column=Column(Uuid, primary_key=True))
-    agency: str = Field(sa_column=agency_column())
-    kind: str = Field(sa_column=text_column())
-    file_name: str = Field(sa_column=text_column())
-    sha256: str = Field(sa_column=text_column())
-    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    uploaded_by: str = Field(sa_column=text_column())
-    uploaded_at: datetime = Field(sa_column=moment_column())
-    applied_at: datetime | None = Field(sa_column=moment_column(nullable=True))
-    applied_by: str | None = Field(sa_column=text_column(nullable=True))
 
 
 class BaselineVersion(Row, table=True):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from shared.metrics import sheets
 from shared.metrics.rules import SEGMENT_LABELS, SEGMENTS, STREAM_LABELS, STREAMS
-from shared.metrics.sheets import MAX_PROBLEMS, Problem
+from shared.metrics.sheets import AMOUNT_EXPECTED, MAX_PROBLEMS, Problem, one_of
+from shared.metrics.sheets import text as _
 
 COLUMNS = ("year", "segment", "stream", "month", "amount_vnd")
 ALIASES = {
@@ -60,11 +61,10 @@ def parse(content: bytes) -> ParsedBaseline:
     for number, cells in sheet.rows:
         year = sheets.whole(cells["year"], 2000, 2100)
         if year is None:
-            problems.append(Problem(number, "year", cells["year"], "a year such as 2024"))
+            problems.append(Problem(number, "year", cells["year"], _("a year such as 2024")))
         elif years and year not in years:
-            problems.append(
-                Problem(number, "year", cells["year"], f"{next(iter(years))}, as in the rows above")
-            )
+            expected = _("{year}, as in the rows above", year=str(next(iter(years))))
+            problems.append(Problem(number, "year", cells["year"], expected))
         else:
             years.setdefault(year, number)
         row = _row(number, cells, problems)
@@ -72,14 +72,8 @@ def parse(content: bytes) -> ParsedBaseline:
             continue
         key = (row.segment, row.stream, row.month)
         if key in seen:
-            problems.append(
-                Problem(
-                    number,
-                    "month",
-                    cells["month"],
-                    f"each month of a series once (row {seen[key]} has it)",
-                )
-            )
+            expected = _("each month of a series once (row {row} has it)", row=seen[key])
+            problems.append(Problem(number, "month", cells["month"], expected))
             continue
         seen[key] = number
         rows.append(row)
@@ -95,22 +89,14 @@ def _row(number: int, cells: dict[str, str], problems: list[Problem]) -> MonthAm
     amount = sheets.amount(cells["amount_vnd"])
     before = len(problems)
     if segment is None:
-        problems.append(
-            Problem(number, "segment", cells["segment"], f"one of: {', '.join(SEGMENTS)}")
-        )
+        problems.append(Problem(number, "segment", cells["segment"], one_of(SEGMENTS)))
     if stream is None:
-        problems.append(Problem(number, "stream", cells["stream"], f"one of: {', '.join(STREAMS)}"))
+        problems.append(Problem(number, "stream", cells["stream"], one_of(STREAMS)))
     if month is None:
-        problems.append(Problem(number, "month", cells["month"], "a month from 1 to 12"))
+        problems.append(Problem(number, "month", cells["month"], _("a month from 1 to 12")))
     if amount is None or amount < 0:
-        problems.append(
-            Problem(
-                number,
-                "amount_vnd",
-                cells["amount_vnd"],
-                f"{sheets.AMOUNT_EXPECTED}, and not below 0",
-            )
-        )
+        expected = AMOUNT_EXPECTED if amount is None else _("an amount that is not below 0")
+        problems.append(Problem(number, "amount_vnd", cells["amount_vnd"], expected))
     if len(problems) > before:
         return None
     assert segment and stream and month and amount is not None
@@ -127,7 +113,10 @@ def _gaps(rows: Sequence[MonthAmount]) -> list[Problem]:
             0,
             "month",
             f"{segment}/{stream}",
-            f"a row for every month (0 where nothing was earned); missing: {', '.join(map(str, missing))}",
+            _(
+                "a row for every month (0 where nothing was earned); missing: {months}",
+                months=", ".join(map(str, missing)),
+            ),
         )
         for (segment, stream), found in sorted(months.items())
         if (missing := sorted(set(range(1, 13)) - found))

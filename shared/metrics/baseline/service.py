@@ -17,7 +17,8 @@ from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.metrics.baseline import repository, rules
 from shared.metrics.baseline.repository import Version
 from shared.metrics.baseline.rules import MonthAmount, ParsedBaseline
-from shared.metrics.imports.service import field_errors, keep_file
+from shared.metrics.imports.adapters.reader import FileReader
+from shared.metrics.imports.service import keep_file
 from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 
@@ -35,14 +36,22 @@ class Baseline:
 
 
 async def import_draft(
-    database: Database, *, agency: str, file_name: str, content: bytes, by: str, now: datetime
+    database: Database,
+    reader: FileReader,
+    *,
+    agency: str,
+    file_name: str,
+    content: bytes,
+    by: str,
+    now: datetime,
 ) -> tuple[ParsedBaseline, Version | None]:
     """A file as a draft version. With problems nothing is stored; the same file again is the same version."""
+    async with database.read() as reading:
+        await get_agency(reading, agency)
+    parsed = await reader.baseline(content)
+    if parsed.problems:
+        return parsed, None
     async with database.transaction() as session:
-        await get_agency(session, agency)
-        parsed = rules.parse(content)
-        if parsed.problems:
-            return parsed, None
         version = await save_draft(
             session,
             agency=agency,
@@ -52,7 +61,7 @@ async def import_draft(
             by=by,
             now=now,
         )
-        return parsed, version
+    return parsed, version
 
 
 async def save_draft(
@@ -282,11 +291,4 @@ __all__ = [
     "frozen_baseline",
     "get_baseline",
 ]
-__all__ += ["import_draft", "import_error", "save_draft", "versions"]
-
-
-def import_error(parsed: ParsedBaseline) -> InvalidInputError:
-    """The problems of a file as one error."""
-    return InvalidInputError(
-        "The file has rows that cannot be taken", errors=field_errors(parsed.problems)
-    )
+__all__ += ["import_draft", "save_draft", "versions"]

@@ -77,7 +77,6 @@ REVENUE = Table(
         "amount": "bigint",
         "recognised_on": "date",
         "document": "text",
-        "import_id": "uuid",
     },
     (
         *("segment", "stream", "currency", "payer", "law_source", "account"),
@@ -214,17 +213,3 @@ async def sums_that_differ(session: ReadSession) -> dict[str, int]:
     return {
         name: int((await session.execute(text(_sums_check(name)))).scalar_one()) for name in _SUMS
     }
-
-
-async def known_references(
-    session: Session | ReadSession, agency: str, references: Sequence[str]
-) -> set[str]:
-    """Which source references of an agency are recorded already."""
-    rows = await session.execute(
-        text(
-            """SELECT source_reference FROM revenue_entry
-               WHERE agency = :agency AND source_reference = ANY(:references)"""
-        ),
-        {"agency": agency, "references": list(references)},
-    )
-    return {row[0] for row in rows}

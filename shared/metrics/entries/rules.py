@@ -1,16 +1,17 @@
 """The file of revenue that other systems book, as entries: pure.
 
 ``period`` is a date, or a month that is over: its amount is then recognised in equal parts on each of its days (exactly: parts
-sum to the whole). ``key`` names the row in the other system and makes the import idempotent.
+sum to the whole; ``imports.repository`` does that in SQL). ``key`` names the row in the other system and makes the import
+idempotent.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from uuid import UUID
+from datetime import date
 
 from shared.metrics import sheets
 from shared.metrics.rules import (
@@ -19,13 +20,16 @@ from shared.metrics.rules import (
     PAYERS,
     SEGMENT_LABELS,
     SEGMENTS,
+    STATE_SOURCES,
+    STATE_STREAM,
     STREAM_DEFAULTS,
     STREAM_LABELS,
     STREAMS,
-    entry_problem,
+    state_funded,
 )
-from shared.metrics.sheets import MAX_PROBLEMS, Problem
-from shared.money import part
+from shared.metrics.sheets import AMOUNT_EXPECTED, MAX_PROBLEMS, Problem, one_of
+from shared.metrics.sheets import text as _
+from shared.money import MAX_AMOUNT
 
 REQUIRED = ("period", "segment", "stream", "amount_vnd", "key")
 OPTIONAL = ("payer", "law_source", "account", "document")
@@ -44,8 +48,11 @@ ALIASES = {
     "tài khoản": "account",
     "chứng từ": "document",
 }
-PERIOD_EXPECTED = "a date such as 2026-03-15, or a month such as 2026-03"
-KEY_EXPECTED = "the row's own name in the other system: 1 to 120 characters, each once in the file"
+PERIOD_EXPECTED = _("a date such as 2026-03-15, or a month such as 2026-03")
+KEY_EXPECTED = _(
+    "the row's own name in the other system: 1 to 120 characters, each once in the file"
+)
+TEXT_EXPECTED = _("text")
 DEFAULT_ACCOUNT = "imported"
 _KEY = re.compile(r"[^\x00-\x1f]{1,120}")
 
@@ -65,7 +72,6 @@ class Entry:
     amount: int
     recognised_on: date
     document: str = ""
-    import_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +135,46 @@ def parse(content: bytes, today: date, *, unfinished_months: bool = False) -> Pa
     sheet = sheets.read_sheet(content, REQUIRED, OPTIONAL, ALIASES)
     problems = list(sheet.problems)
     rows: list[RevenueRow] = []
-    keys: dict[str, int] = {}
+    keys: dict[str, RevenueRow] = {}
     for number, cells in sheet.rows:
         row = _row(number, cells, problems)
         if row is None:
             continue
         if row.key in keys:
-            expected = f"{KEY_EXPECTED} (row {keys[row.key]} has it)"
-            problems.append(Problem(number, "key", row.key, expected))
+            problems.append(_key_taken(row, keys[row.key]))
             continue
-        keys[row.key] = number
+        keys[row.key] = row
         if not unfinished_months and row.period.last > today:
-            expected = f"a day up to {today}, or a month that is over by then"
+            expected = _("a day up to {today}, or a month that is over by then", today=f"{today}")
             problems.append(Problem(number, "period", cells["period"], expected))
             continue
         rows.append(row)
+    problems += [_key_taken(row, month) for row in rows if (month := _day_of_month(row, keys))]
+    if sum(abs(row.amount) for row in rows) > MAX_AMOUNT:
+        expected = _("a file of at most {most} đồng in all", most=MAX_AMOUNT)
+        problems.append(Problem(0, "amount_vnd", "", expected))
     return ParsedRevenue(tuple(rows), tuple(problems[:MAX_PROBLEMS]))
+
+
+def _key_taken(row: RevenueRow, other: RevenueRow) -> Problem:
+    return Problem(
+        row.number,
+        "key",
+        row.key,
+        _(
+            "a key of its own, 1 to 120 characters: row {row} has this one",
+            row=other.number,
+        ),
+    )
+
+
+def _day_of_month(row: RevenueRow, keys: Mapping[str, RevenueRow]) -> RevenueRow | None:
+    """The month whose parts are recorded under ``<key>:<day>``, where this row's own key is one of those."""
+    key, _colon, word = row.key.rpartition(":")
+    month, day = keys.get(key), parse_period(word)
+    if month is None or day is None or row.period.days > 1 or month.period.days == 1:
+        return None
+    return month if month.period.first <= day.first <= month.period.last else None
 
 
 def _row(number: int, cells: dict[str, str], problems: list[Problem]) -> RevenueRow | None:
@@ -162,14 +192,14 @@ def _row(number: int, cells: dict[str, str], problems: list[Problem]) -> Revenue
     period, amount = parse_period(cells["period"]), sheets.amount(cells["amount_vnd"])
     checks = (
         ("period", period is not None, PERIOD_EXPECTED),
-        ("segment", segment is not None, f"one of: {', '.join(SEGMENTS)}"),
-        ("stream", stream is not None, f"one of: {', '.join(STREAMS)}"),
-        ("payer", chosen_payer is not None, f"one of: {', '.join(PAYERS)}"),
-        ("law_source", chosen_source is not None, f"one of: {', '.join(LAW_SOURCES)}"),
-        ("amount_vnd", amount is not None, sheets.AMOUNT_EXPECTED),
+        ("segment", segment is not None, one_of(SEGMENTS)),
+        ("stream", stream is not None, one_of(STREAMS)),
+        ("payer", chosen_payer is not None, one_of(PAYERS)),
+        ("law_source", chosen_source is not None, one_of(LAW_SOURCES)),
+        ("amount_vnd", amount is not None, AMOUNT_EXPECTED),
         ("key", _KEY.fullmatch(cells["key"]) is not None, KEY_EXPECTED),
-        ("account", "\x00" not in cells.get("account", ""), "text"),
-        ("document", "\x00" not in cells.get("document", ""), "text"),
+        ("account", "\x00" not in cells.get("account", ""), TEXT_EXPECTED),
+        ("document", "\x00" not in cells.get("document", ""), TEXT_EXPECTED),
     )
     bad = [
         Problem(number, name, cells.get(name, ""), right) for name, ok, right in checks if not ok
@@ -178,9 +208,13 @@ def _row(number: int, cells: dict[str, str], problems: list[Problem]) -> Revenue
     if bad:
         return None
     assert period and segment and stream and chosen_payer and chosen_source and amount is not None
-    problem = entry_problem(stream, chosen_source, "VND", amount)
-    if problem:
-        problems.append(Problem(number, "law_source", chosen_source, problem))
+    if (chosen_source in STATE_SOURCES) != state_funded(stream):
+        expected = _(
+            "what the state pays ({sources}) with the stream {stream}, and only there",
+            sources=", ".join(sorted(STATE_SOURCES)),
+            stream=STATE_STREAM,
+        )
+        problems.append(Problem(number, "law_source", chosen_source, expected))
         return None
     return RevenueRow(
         number=number,
@@ -194,36 +228,6 @@ def _row(number: int, cells: dict[str, str], problems: list[Problem]) -> Revenue
         amount=amount,
         document=cells.get("document", "")[:500],
     )
-
-
-def entries_of_row(agency: str, row: RevenueRow, through: date) -> list[tuple[int, Entry]]:
-    """The row's entries up to and including ``through``, each with the row's number."""
-    period = row.period
-    found = []
-    for index in range(period.days):
-        day = period.first + timedelta(days=index)
-        if day > through:
-            break
-        suffix = f":{day}" if period.days > 1 else ""
-        found.append(
-            (
-                row.number,
-                Entry(
-                    agency=agency,
-                    segment=row.segment,
-                    stream=row.stream,
-                    currency="VND",
-                    source_reference=f"import:{row.key}{suffix}",
-                    payer=row.payer,
-                    law_source=row.law_source,
-                    account=row.account,
-                    amount=part(row.amount, index, period.days),
-                    recognised_on=day,
-                    document=row.document,
-                ),
-            )
-        )
-    return found
 
 
 def template(month: str) -> list[tuple[object, ...]]:

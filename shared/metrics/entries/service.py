@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from shared.database import Database, ReadSession, Session
+from shared.database import Database, Session
 from shared.metrics.entries import repository
 from shared.metrics.entries.repository import DEFERRED, MRR, REVENUE, Contradiction, Table
 from shared.metrics.entries.rules import Entry
@@ -112,15 +112,6 @@ async def sums_that_differ(database: Database) -> dict[str, int]:
     async with database.read() as session:
         return await repository.sums_that_differ(session)
 
-
-async def contradicting(
-    session: Session | ReadSession, entries: Sequence[Entry]
-) -> list[Contradiction]:
-    """Which of the entries are recorded already with other words."""
-    return await repository.contradictions(session, REVENUE, entries)
-
-
-known_references = repository.known_references
 
 Selection = repository.Selection
 entries_of = repository.entries_of

@@ -12,6 +12,7 @@ from shared.clock import local_date
 from shared.errors import ConflictError
 from shared.metrics.baseline import rules, service
 from shared.metrics.finance.desk import Desk, uploaded_csv
+from shared.metrics.imports.service import FileProblemsError
 from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 from shared.metrics.sheets import Problem
@@ -63,9 +64,13 @@ def baseline_router(desk: Desk) -> APIRouter:
     async def upload(request: Request, agency: str) -> Response:
         """The preview: bad rows by name, or a draft to review."""
         principal = await desk.form(request, agency)
-        name, content = await uploaded_csv(request)
+        try:
+            name, content = await uploaded_csv(request)
+        except FileProblemsError as error:
+            return await listing(request, agency, error.problems)
         parsed, version = await service.import_draft(
             desk.database,
+            desk.reader,
             agency=agency,
             file_name=name,
             content=content,

@@ -16,14 +16,14 @@ from shared.auth import Role, StaffPrincipal
 from shared.auth.roles import VIEWERS
 from shared.clock import Clock
 from shared.database import Database
-from shared.errors import FieldError, InvalidInputError
 from shared.metrics.finance import rules
+from shared.metrics.imports.adapters.reader import FileReader
+from shared.metrics.imports.service import FileProblemsError
+from shared.metrics.sheets import CSV_EXPECTED, MAX_FILE_BYTES, SIZE_EXPECTED, Problem
 from shared.web import Pages
 from shared.web.csrf import FormTokens
 from shared.web.i18n import request_language
 from shared.web.staff import StaffAccess
-
-MAX_FILE_BYTES = 1_500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Desk:
     access: StaffAccess
     forms: FormTokens
     pages: Pages
+    reader: FileReader
     default_target: Decimal
 
     async def viewer(self, request: Request, agency: str) -> StaffPrincipal:
@@ -77,14 +78,13 @@ class Desk:
 
 
 async def uploaded_csv(request: Request) -> tuple[str, bytes]:
-    """The form's file. Raises :class:`InvalidInputError` when there is none, or it is too large."""
+    """The form's file. Raises :class:`FileProblemsError` when there is none, or it is too large."""
     form = await request.form()
     upload = form.get("file")
-    expected = f"a CSV file of at most {MAX_FILE_BYTES // 1000} kB"
     if not isinstance(upload, UploadFile) or not upload.filename:
-        raise InvalidInputError(errors=(FieldError("file", "There is no file", expected),))
+        raise FileProblemsError([Problem(0, "", "", CSV_EXPECTED)])
     content = await upload.read(MAX_FILE_BYTES + 1)
     await upload.close()
     if len(content) > MAX_FILE_BYTES:
-        raise InvalidInputError(errors=(FieldError("file", "The file is too large", expected),))
+        raise FileProblemsError([Problem(0, "", "", SIZE_EXPECTED)])
     return upload.filename, content

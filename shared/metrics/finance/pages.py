@@ -19,6 +19,7 @@ from shared.metrics.entries.service import Selection
 from shared.metrics.finance import rules
 from shared.metrics.finance.desk import Desk
 from shared.metrics.growth import service
+from shared.metrics.imports.service import being_recorded
 from shared.metrics.rules import MOVEMENTS, SEGMENTS, STREAMS
 from shared.web.i18n import request_language
 from shared.web.params import Day
@@ -75,6 +76,8 @@ def finance_router(desk: Desk) -> APIRouter:
             baseline_version=baseline_version,
         )
         figures = report.figures["all"]
+        async with desk.database.read() as session:
+            recording = await being_recorded(session, agency)
         return desk.render(
             request,
             "finance_agency.html",
@@ -82,6 +85,7 @@ def finance_router(desk: Desk) -> APIRouter:
             figures=figures,
             own=report.figures["own"],
             movements=MOVEMENTS,
+            recording=recording,
             carried=await desk.names({member for member, _ in report.members} - {agency}),
             meter=rules.meter(figures.growth, report.target),
             chart=rules.chart(

@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.metrics.baseline import service as baseline
 from shared.metrics.growth.service import agency_report
-from shared.metrics.imports import service as imports
+from shared.metrics.imports.adapters.reader import FileReader
+from shared.metrics.imports.service import FileProblemsError
 from shared.metrics.lineage.rules import Edge
 from shared.metrics.lineage.service import save_lineage
+from tests.fixtures.imports import imported, revenue_file
 from tests.integration.metrics.conftest import NOW
 
 TARGET = Decimal("0.2")
@@ -25,13 +27,10 @@ def baseline_file(amount, segment="tv"):
     return "\n".join(["year,segment,stream,month,amount_vnd", *rows]).encode()
 
 
-def revenue_file(*rows):
-    return "\n".join(["period,segment,stream,amount_vnd,key", *rows]).encode()
-
-
 async def import_and_freeze(database, agency, amount, segment="tv"):
     _, version = await baseline.import_draft(
         database,
+        FileReader(),
         agency=agency,
         file_name="b.csv",
         content=baseline_file(amount, segment),
@@ -46,13 +45,7 @@ async def import_and_freeze(database, agency, amount, segment="tv"):
 
 
 async def import_revenue(database, agency, *rows):
-    preview = await imports.preview_revenue(
-        database, agency=agency, file_name="r.csv", content=revenue_file(*rows), by="maker", now=NOW
-    )
-    assert preview.parsed.problems == ()
-    return await imports.confirm_revenue(
-        database, agency=agency, file_id=preview.file.id, by="maker", now=NOW
-    )
+    return await imported(database, revenue_file(*rows), now=NOW, agency=agency)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +82,13 @@ async def test_a_new_version_leaves_an_old_report_as_it_was(database):
 async def test_a_draft_is_not_measured_against_and_the_same_file_is_the_same_version(database):
     for _ in range(2):
         _, version = await baseline.import_draft(
-            database, agency="alpha", file_name="b.csv", content=baseline_file(5), by="m", now=NOW
+            database,
+            FileReader(),
+            agency="alpha",
+            file_name="b.csv",
+            content=baseline_file(5),
+            by="m",
+            now=NOW,
         )
         assert version.version == 1
     report = await agency_report(database, "alpha", now=NOW, default_target=TARGET)
@@ -159,15 +158,8 @@ async def test_an_import_repeats_safely_and_a_changed_amount_is_a_named_row(data
         database, "alpha", "2026-06,tv,advertising,3000,k1", "2026-07-01,tv,advertising,5,k2"
     )
     assert added == 1
-    preview = await imports.preview_revenue(
-        database,
-        agency="alpha",
-        file_name="r.csv",
-        content=revenue_file("2026-07-01,tv,advertising,6,k2"),
-        by="m",
-        now=NOW,
-    )
-    assert preview.file is None
-    problem = preview.parsed.problems[0]
+    with pytest.raises(FileProblemsError) as refused:
+        await import_revenue(database, "alpha", "2026-07-01,tv,advertising,6,k2")
+    problem = refused.value.problems[0]
     assert (problem.row, problem.found) == (2, "6")
-    assert "5" in problem.expected
+    assert "5" in str(problem.expected)

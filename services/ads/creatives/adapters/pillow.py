@@ -1,11 +1,8 @@
-"""Decodes and writes images anew, in a process of its own for each, a few at a time, with an end to it."""
+"""Decodes and writes images anew, in a process of its own for each (:mod:`shared.apart`)."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +13,7 @@ from services.ads.creatives.rules import (
     Picture,
     WrongImageError,
 )
-from shared.errors import UnavailableError
+from shared.apart import Apart, TooMuchWorkError
 
 PROGRAM = Path(__file__).with_name("recode.py")
 AT_ONCE = 2
@@ -34,50 +31,19 @@ class PillowImages:
     """At most ``AT_ONCE`` decode and ``WAITING`` wait; the event loop does neither."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._inside = 0
+        self._apart = Apart("-I", str(PROGRAM), at_once=AT_ONCE, waiting=WAITING, seconds=seconds)
 
     async def recode(self, content: bytes) -> Picture:
-        """The picture, newly written. Raises :class:`WrongImageError`, :class:`UnavailableError` when too many wait."""
+        """The picture, newly written. Raises :class:`WrongImageError`, and 503 when too many wait."""
         if not content:
             raise WrongImageError("empty")
         if len(content) > MAX_IMAGE_BYTES:
             raise WrongImageError(f"larger than {MAX_IMAGE_BYTES} bytes")
-        if self._inside >= AT_ONCE + WAITING:
-            raise UnavailableError(
-                "Many images are being checked", slug="busy", headers={"Retry-After": "5"}
-            )
-        self._inside += 1
+        limits = [str(limit) for limit in (MAX_SIDE, MAX_PIXELS, MAX_IMAGE_BYTES)]
         try:
-            async with self._slots:
-                return await self._run(content)
-        finally:
-            self._inside -= 1
-
-    async def _run(self, content: bytes) -> Picture:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(PROGRAM),
-            *(str(n) for n in (MAX_SIDE, MAX_PIXELS, MAX_IMAGE_BYTES)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},  # no secret of ours is in there with a stranger's bytes
-        )
-        try:
-            async with asyncio.timeout(self._seconds):
-                answer, _ = await process.communicate(content)
-        except TimeoutError:
+            answer = await self._apart.run(content, limits)
+        except TooMuchWorkError:
             raise WrongImageError("too much work to decode") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode != 0:  # the kernel ended it, or the decoder fell over
-            raise WrongImageError("too much work to decode")
         head, _, written = answer.partition(b"\n")
         told = json.loads(head)
         if "problem" in told:

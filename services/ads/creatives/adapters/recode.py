@@ -1,7 +1,7 @@
 """A program of its own: an uploaded image on the standard input, the same picture, newly written, on the output.
 
-It runs with limits that the kernel keeps (memory, processor time, no files, no further processes), so that whatever a
-decoder does with hostile bytes ends here. It imports nothing of the project. The answer is one line of JSON and the
+It runs with the limits of ``shared.apart``, so that whatever a decoder does with hostile bytes ends here. It imports
+nothing of the project. The answer is one line of JSON and the
 bytes: ``{"content_type", "width", "height"}``, or ``{"problem"}`` alone.
 
 Nothing but pixels survives: EXIF with its positions, comments, colour profiles, bytes behind the image.
@@ -11,28 +11,17 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import sys
 import warnings
 
 from PIL import Image, ImageOps
 
-MEMORY_BYTES = 512 * 1024 * 1024
-CPU_SECONDS = 10
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 QUALITY = 88
 
 
 class Refused(Exception):
     """Why an image is not taken, as the end of "The file is …"."""
-
-
-def limit() -> None:
-    """Before the first byte is looked at."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def recode(
@@ -84,7 +73,6 @@ def _check_size(image: Image.Image, max_side: int, max_pixels: int) -> None:
 
 
 def main() -> None:
-    limit()
     max_side, max_pixels, max_bytes = (int(word) for word in sys.argv[1:4])
     try:
         content_type, width, height, written = recode(

@@ -43,20 +43,50 @@ CREATE TABLE growth_target (
 );
 """
 
-IMPORTS = """
+IMPORTS = f"""
 CREATE TABLE import_file (
     id uuid NOT NULL CONSTRAINT pk_import_file PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_import_file_agency_agency REFERENCES agency (id),
     kind text NOT NULL CONSTRAINT ck_import_file_kind CHECK (kind IN ('baseline', 'revenue')),
     file_name text NOT NULL,
-    sha256 text NOT NULL CONSTRAINT ck_import_file_sha256 CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    sha256 text NOT NULL CONSTRAINT ck_import_file_sha256 CHECK (sha256 ~ '^[0-9a-f]{{64}}$'),
     content bytea NOT NULL,
     uploaded_by text NOT NULL,
     uploaded_at timestamptz NOT NULL,
+    rows integer NOT NULL DEFAULT 0,
+    known_rows integer NOT NULL DEFAULT 0,
+    recorded_rows integer NOT NULL DEFAULT 0,
+    total_vnd bigint NOT NULL DEFAULT 0,
+    confirmed_at timestamptz,
+    confirmed_by text,
     applied_at timestamptz,
-    applied_by text,
     CONSTRAINT uq_import_file_agency UNIQUE (agency, kind, sha256),
-    CONSTRAINT ck_import_file_applied CHECK ((applied_at IS NULL) = (applied_by IS NULL))
+    CONSTRAINT ck_import_file_rows CHECK (
+        known_rows BETWEEN 0 AND rows AND recorded_rows BETWEEN 0 AND rows),
+    CONSTRAINT ck_import_file_confirmed CHECK (
+        (confirmed_at IS NULL) = (confirmed_by IS NULL) AND (recorded_rows = 0 OR confirmed_at IS NOT NULL)),
+    CONSTRAINT ck_import_file_applied CHECK (
+        applied_at IS NULL OR (confirmed_at IS NOT NULL AND recorded_rows = rows))
+);
+-- One file of an agency at a time: what was compared at the confirmation stays true to the last row.
+CREATE UNIQUE INDEX uq_import_file_recording ON import_file (agency)
+    WHERE confirmed_at IS NOT NULL AND applied_at IS NULL;
+CREATE TABLE import_row (
+    import_id uuid NOT NULL CONSTRAINT fk_import_row_import_id_import_file REFERENCES import_file (id),
+    position integer NOT NULL CONSTRAINT ck_import_row_position CHECK (position > 0),
+    number integer NOT NULL,
+    key text NOT NULL,
+    first_on date NOT NULL,
+    last_on date NOT NULL,
+    segment text NOT NULL,
+    stream text NOT NULL,
+    payer text NOT NULL,
+    law_source text NOT NULL,
+    account text NOT NULL,
+    amount bigint NOT NULL CONSTRAINT ck_import_row_amount {AMOUNT},
+    document text NOT NULL,
+    CONSTRAINT pk_import_row PRIMARY KEY (import_id, position),
+    CONSTRAINT ck_import_row_days CHECK (last_on >= first_on)
 );
 """
 
@@ -323,7 +353,7 @@ def upgrade() -> None:
     run_script(LINEAGE, IMPORTS, BASELINE, ENTRIES, SUMS, REPORTING, GRANTS)
     run_script(
         REFUSE_CHANGE_V1,
-        append_only("revenue_entry", "deferred_entry", "mrr_movement"),
+        append_only("import_row", "revenue_entry", "deferred_entry", "mrr_movement"),
         # Rows of a baseline may go until it is frozen (baseline_row_frozen); all at once they never may.
         *(
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "

@@ -1,0 +1,177 @@
+"""Uploads through the pages: bounds in the reader's language, and everybody else is served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from shared.metrics.imports.service import BATCH_ROWS
+from shared.metrics.sheets import MAX_CELL, MAX_COLUMNS, MAX_FILE_BYTES, MAX_ROWS
+from shared.web.csrf import FormTokens
+from tests.fixtures.finance import running_finance
+from tests.fixtures.identity import FINANCE
+from tests.fixtures.imports import HEAD, many_months, revenue_file
+
+PAGES = "/finance/bao-hung-yen"
+BASELINE = "year,segment,stream,month,amount_vnd"
+
+
+@pytest.fixture
+async def finance(create_database, template_database):
+    async with running_finance(create_database, template_database, demo=True) as found:
+        yield found
+
+
+def form(finance, http):
+    tokens = FormTokens(finance.settings.form_token_secret, "press_staff")
+    return {"csrf_token": tokens.shown_for(http.cookies["press_staff"])}
+
+
+async def upload(finance, http, content, *, kind="imports", language="vi"):
+    return await http.post(
+        f"{PAGES}/{kind}?lang={language}",
+        data=form(finance, http),
+        files={"file": ("tệp.csv", content, "text/csv")},
+    )
+
+
+#: Each bound: a file past it, and what the page says in both languages.
+BOUNDS = {
+    "bytes": (
+        lambda head: f"{head}\n".encode() + b"x" * MAX_FILE_BYTES,
+        "tệp tối đa 1500 kB",
+        "a file of at most 1500 kB",
+    ),
+    "columns of the heading": (
+        lambda _head: b"," * 745_000,
+        f"tối đa {MAX_COLUMNS} cột",
+        f"at most {MAX_COLUMNS} columns",
+    ),
+    "columns of a row": (
+        lambda head: f"{head}\n".encode() + b"," * 745_000,
+        f"tối đa {MAX_COLUMNS} cột",
+        f"at most {MAX_COLUMNS} columns",
+    ),
+    "rows": (
+        lambda head: f"{head}\n".encode() + b"1,2,3\n" * (MAX_ROWS + 1),
+        f"tối đa {MAX_ROWS} dòng: hãy chia nhỏ tệp",
+        f"at most {MAX_ROWS} rows: split the file",
+    ),
+    "a cell": (
+        lambda head: f"{head}\n{'x' * (MAX_CELL + 1)},a,b,c,d".encode(),
+        f"tối đa {MAX_CELL} ký tự",
+        f"at most {MAX_CELL} characters",
+    ),
+    "an Excel file": (
+        lambda _head: b"PK\x03\x04" + bytes(1_000_000),
+        "tệp CSV mã UTF-8",
+        "a CSV file in UTF-8",
+    ),
+    "no file": (lambda _head: None, "tệp CSV mã UTF-8", "a CSV file in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("kind", ["imports", "baseline"])
+async def test_every_bound_is_named_in_both_languages(finance, kind):
+    head = HEAD if kind == "imports" else BASELINE
+    async with await finance.signed_in(FINANCE) as http:
+        for bound, (past, vietnamese, english) in BOUNDS.items():
+            for language, words in (("vi", vietnamese), ("en", english)):
+                content = past(head)
+                if content is None:
+                    url = f"{PAGES}/{kind}?lang={language}"
+                    answer = await http.post(url, data=form(finance, http))
+                else:
+                    answer = await upload(finance, http, content, kind=kind, language=language)
+                assert answer.status_code == 422, (bound, answer.status_code)
+                assert words in answer.text, (bound, language)
+        at_the_bound = f"{HEAD},document\n2026-10,tv,events,5,k,{'x' * MAX_CELL}".encode()
+        assert (await upload(finance, http, at_the_bound)).status_code == 303
+
+
+async def test_the_largest_file_is_uploaded_shown_and_recorded_while_others_are_served(finance):
+    """Everything in one process: nothing of the file's work is on its event loop."""
+    content = many_months(MAX_ROWS)
+    async with (
+        await finance.signed_in(FINANCE) as http,
+        await finance.signed_in(FINANCE) as other,
+    ):
+        done, stalls, pages, work = asyncio.Event(), [0.0], [], []
+
+        async def heartbeat():
+            while not done.is_set():
+                before = time.monotonic()
+                await asyncio.sleep(0.002)
+                stalls.append(time.monotonic() - before)
+
+        async def ask():
+            while not done.is_set():
+                for page in ("/healthz", f"{PAGES}/imports"):
+                    answer = await other.get(page)
+                    pages.append(answer.status_code)
+
+        async def import_it():
+            for act in (uploading, showing, confirming):
+                before, count = time.monotonic(), len(pages)
+                await act()
+                work.append((time.monotonic() - before, len(pages) - count))
+            done.set()
+
+        async def uploading():
+            answer = await upload(finance, http, content)
+            assert answer.status_code == 303, answer.text
+            finance.file = answer.headers["location"]
+
+        async def showing():
+            page = (await http.get(finance.file)).text
+            assert "20000" in page or "Trang 1/200" in page
+            assert page.count("<tr>") < 150
+
+        async def confirming():
+            answer = await http.post(f"{finance.file}/confirm", data=form(finance, http))
+            assert answer.status_code == 303
+            page = (await http.get(finance.file)).text
+            assert f"{BATCH_ROWS}/{MAX_ROWS}" in page and "<progress" in page
+            assert f"{BATCH_ROWS}/{MAX_ROWS}" in (await http.get(PAGES)).text
+
+        await asyncio.gather(heartbeat(), ask(), import_it())
+    assert set(pages) == {200}
+    seconds, served = work[0]
+    assert served >= 10, "pages are served while the file is read and compared"
+    assert max(stalls) < seconds / 4, (max(stalls), work)
+
+
+async def test_a_file_whose_first_rows_are_recorded_says_so_in_both_languages(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        first = await upload(finance, http, many_months(BATCH_ROWS + 1))
+        second = await upload(finance, http, revenue_file("2026-10,tv,events,5,other"))
+        for where in (first, second):
+            page = where.headers["location"]
+            assert (await http.post(f"{page}/confirm", data=form(finance, http))).status_code == 303
+        page = first.headers["location"]
+        assert "Đang ghi sổ: 200/201 dòng" in (await http.get(page)).text
+        assert "Being recorded: 200 of 201 rows" in (await http.get(f"{page}?lang=en")).text
+        waiting = (await http.get(second.headers["location"] + "?lang=en")).text
+        assert "This file can follow when that is done" in waiting
+        assert "/confirm" not in waiting
+        assert "being recorded" in (await http.get(f"{PAGES}/imports")).text
+
+
+async def test_a_contradiction_found_at_the_confirmation_is_shown_on_the_files_page(finance):
+    async with await finance.signed_in(FINANCE) as http:
+        two = [
+            await upload(finance, http, revenue_file(f"2026-10,tv,events,{amount},same"))
+            for amount in (310, 620)
+        ]
+        pages = [answer.headers["location"] for answer in two]
+        assert (await http.post(f"{pages[0]}/confirm", data=form(finance, http))).status_code == 303
+        for language, words in (
+            ("vi", "số đã ghi sổ với mã này (10)"),
+            ("en", "under this key (10)"),
+        ):
+            url = f"{pages[1]}/confirm?lang={language}"
+            answer = await http.post(url, data=form(finance, http))
+            assert answer.status_code == 422
+            assert words in answer.text
