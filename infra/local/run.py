@@ -17,8 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.local import processes as data
-from infra.local.assets import AssetError, ensure_assets
+from infra.local.assets import ensure_assets
 from infra.local.child import ChildError
+from infra.local.node import NodeError
 from infra.local.ports import PortTakenError
 from infra.local.postgres import PostgresError
 from infra.local.stack import REPOSITORY, LocalStack, StackError
@@ -29,7 +30,7 @@ DEFAULT_BASE_PORT = 8000
 CHECK_SECONDS = 0.5
 PLAIN_WIDTH = 120  # where the output is no terminal
 DEMO_AGENCY = "bao-hung-yen"
-EXPECTED = (AssetError, ChildError, PortTakenError, PostgresError, StackError)
+EXPECTED = (NodeError, ChildError, PortTakenError, PostgresError, StackError)
 
 app = typer.Typer(add_completion=False)
 

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.identity.authenticators.rules import network_of
+from services.identity.provider.rules import VISIT_LIFETIME
 from services.identity.sessions.rules import LIFETIME, is_fresh, location, origin_of, safe_next
 from services.identity.sessions.service import Begun, Current, SessionService
 from services.identity.settings import IdentitySettings
 from services.identity.step_up import StepUp
-from services.identity.visitor import Visitor
+from services.identity.visitor import Visitor, digest
 from shared.audit import Actor, known_as
 from shared.auth.roles import Role
 from shared.clock import Clock
@@ -30,6 +31,8 @@ from shared.web.visitor import caller_address
 DEVICE_COOKIE = "press_device"
 DEVICE_SECONDS = 400 * 86_400
 CONFIRM_FIELD = "confirm"
+CONFIRM_ACTION = "confirm_action"
+VISIT_SECONDS = int(VISIT_LIFETIME.total_seconds())
 
 
 def _cross_site(origin: str) -> ForbiddenError:
@@ -132,17 +135,23 @@ class Access:
         if is_fresh(current.authenticated_at, self._clock.now()):
             return
         form = await request.form()
-        fields = tuple(
-            (name, value)
-            for name, value in form.multi_items()
-            if name not in (CONFIRM_FIELD, FORM_FIELD) and not isinstance(value, UploadFile)
-        )
+        fields = await self.fields_to_repeat(request)
         typed = form.get(CONFIRM_FIELD)
         if not isinstance(typed, str):
             raise await self._question(request, current, fields)
         problem = await self._step_up.confirm(current, typed, self.visitor(request))
         if problem is not None:
             raise await self._question(request, current, fields, problem)
+
+    @staticmethod
+    async def fields_to_repeat(request: Request) -> tuple[tuple[str, str], ...]:
+        """What was typed, without the proof and the form's token."""
+        return tuple(
+            (name, value)
+            for name, value in (await request.form()).multi_items()
+            if name not in (CONFIRM_FIELD, CONFIRM_ACTION, FORM_FIELD)
+            and not isinstance(value, UploadFile)
+        )
 
     async def _question(
         self,
@@ -159,7 +168,8 @@ class Access:
                 "confirm.html",
                 200 if request.method == "GET" else 403,
                 current=current,
-                code=await self._step_up.asks_for_code(current),
+                ways=await self._step_up.ways(current),
+                provider=self._settings.oidc_name,
                 action=request.url.path,
                 fields=fields,
                 problem=problem,
@@ -208,6 +218,37 @@ class Access:
                 samesite="lax",
             )
         return answer
+
+    def _visit_cookie(self, state: str) -> str:
+        """One for each visit to the provider, so that two tabs do not disturb each other."""
+        prefix = "__Host-" if self._secure else ""
+        return f"{prefix}press_visit_{digest(state).hex()[:12]}"
+
+    def visiting(self, answer: Response, state: str, browser: str) -> Response:
+        """The cookie by which the provider's answer is known to come back to the browser that was sent."""
+        answer.set_cookie(
+            self._visit_cookie(state),
+            browser,
+            max_age=VISIT_SECONDS,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return answer
+
+    def visited(self, request: Request, state: str) -> str:
+        """What that cookie holds, or nothing."""
+        return request.cookies.get(self._visit_cookie(state), "")[:128]
+
+    def forget_visit(self, answer: Response, state: str) -> None:
+        answer.delete_cookie(
+            self._visit_cookie(state),
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
+        )
 
     def _set(self, answer: Response, name: str, value: str, seconds: int) -> None:
         answer.set_cookie(

@@ -12,6 +12,8 @@ from services.identity.composition import assemble
 from services.identity.factors import pages as factor_pages
 from services.identity.invitations import pages as invitation_pages
 from services.identity.keys import pages as key_pages
+from services.identity.provider import pages as provider_pages
+from services.identity.provider.service import OwnProvider
 from services.identity.sessions import api as introspection
 from services.identity.sessions import pages as session_pages
 from services.identity.sessions.rules import origin_of
@@ -37,6 +39,8 @@ def web(process: Process[IdentitySettings]) -> WebParts:
     pages = process.pages(FOLDER, audit_pages.FOLDER)
     access = Access(parts.sessions, parts.step_up, pages, process.forms, settings, clock)
 
+    own_provider = OwnProvider(parts.provider, settings.oidc_name) if parts.provider else None
+
     async def member(request: Request) -> StaffPrincipal:
         return (await access.page(request)).principal
 
@@ -45,13 +49,14 @@ def web(process: Process[IdentitySettings]) -> WebParts:
             introspection.router(
                 parts.sessions, parts.keys, settings.internal_keys(), access.sign_out_token
             ),
-            session_pages.sign_in_router(access, parts.sessions, pages, clock),
+            session_pages.sign_in_router(access, parts.sessions, pages, clock, settings.oidc_name),
             session_pages.home_router(access, pages, database, settings),
             session_pages.account_router(
-                access, parts.sessions, parts.passwords, parts.factors, pages
+                access, parts.sessions, parts.passwords, parts.factors, pages, own_provider
             ),
+            *([provider_pages.router(own_provider, access, pages)] if own_provider else []),
             factor_pages.router(access, parts.factors, pages),
-            invitation_pages.router(access, parts.invitations, pages),
+            invitation_pages.router(access, parts.invitations, pages, settings.oidc_name),
             key_pages.router(access, parts.keys, pages, database, clock),
             account_pages.router(access, parts.accounts, parts.invitations, pages, database),
             audit_pages.audit_router(audit_pages.AuditDesk(database, clock, pages, member)),

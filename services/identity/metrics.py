@@ -14,3 +14,9 @@ INTROSPECTIONS = Counter(
     "Introspections by kind (session, key) and outcome (active, inactive)",
     ["kind", "outcome"],
 )
+PROVIDER_ANSWERS = Counter(
+    "press_identity_provider_answers_total",
+    "Answers of the OpenID provider by outcome: ok, declined, unavailable, refused (they prove nothing), unexpected (no browser "
+    "of ours was sent for them)",
+    ["outcome"],
+)

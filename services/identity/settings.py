@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from typing import ClassVar
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from shared.mail import MailSettings
 from shared.settings import COUNTS_CALLERS
 from shared.sites import is_public_suffix
-from shared.startup.rules import DEPLOYED, LOCAL, PRODUCTION, SERVING, Check, Duty, host_of, weak
+from shared.startup.rules import (
+    DEPLOYED,
+    LOCAL,
+    PRODUCTION,
+    SERVING,
+    Check,
+    Duty,
+    host_of,
+    is_loopback,
+    weak,
+)
 
 # OWASP's smallest argon2id parameters: production refuses to run below them.
 MIN_MEMORY_KIB = 19_456
@@ -26,6 +37,66 @@ def _outside_cookie_domain(settings: IdentitySettings) -> bool:
     if not domain:
         return len(hosts) > 1
     return any(host != domain and not host.endswith(f".{domain}") for host in hosts)
+
+
+def _issuer_wrong(url: str, *, deployed: bool) -> bool:
+    """An issuer is https, and may have a path (OpenID Connect Discovery 1.0, 3); plain http on loopback is a developer's."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return True
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        return True
+    return parts.scheme != "https" and (deployed or not is_loopback(parts.hostname))
+
+
+def _provider_incomplete(settings: IdentitySettings, value: str) -> bool:
+    return bool(settings.oidc_issuer) and not value
+
+
+PROVIDER_CHECKS = (
+    Check(
+        "OIDC_ISSUER",
+        lambda s: bool(s.oidc_issuer) and _issuer_wrong(s.oidc_issuer, deployed=True),
+        "the provider's issuer, an https address without query or fragment",
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_ISSUER",
+        lambda s: bool(s.oidc_issuer) and _issuer_wrong(s.oidc_issuer, deployed=False),
+        "an https address, or http at 127.0.0.1",
+        where=LOCAL,
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_ISSUER",
+        lambda s: not s.oidc_issuer and bool(s.oidc_client_id or s.oidc_client_secret),
+        "the provider's issuer, when OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is set",
+        where=DEPLOYED | LOCAL,
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_CLIENT_ID",
+        lambda s: _provider_incomplete(s, s.oidc_client_id),
+        "the id that the provider gave this deployment",
+        where=DEPLOYED | LOCAL,
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_CLIENT_SECRET",
+        lambda s: bool(s.oidc_issuer) and weak(s.oidc_client_secret),
+        "the secret that the provider gave this deployment, 24 characters or more",
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_NAME",
+        lambda s: _provider_incomplete(s, s.oidc_name.strip()),
+        "the provider's name, as staff know it",
+        where=DEPLOYED | LOCAL,
+        duties=WEB,
+    ),
+)
 
 
 class IdentitySettings(MailSettings):
@@ -75,6 +146,7 @@ class IdentitySettings(MailSettings):
             lambda s: s.network_failures_allowed > MAX_NETWORK_FAILURES,
             f"{MAX_NETWORK_FAILURES} or less",
         ),
+        *PROVIDER_CHECKS,
         Check("DEMO_PASSWORD", lambda s: bool(s.demo_password), "empty", where=PRODUCTION),
         Check("DEMO_TOTP_SECRET", lambda s: bool(s.demo_totp_secret), "empty", where=PRODUCTION),
         Check("DEMO_SITE_KEY", lambda s: bool(s.demo_site_key), "empty", where=PRODUCTION),
@@ -98,6 +170,33 @@ class IdentitySettings(MailSettings):
         ge=5,
         le=1_000,
         description="Failed sign-ins of unknown devices per network in 15 minutes; beyond it they are slowed down.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        max_length=500,
+        description="Issuer of the OpenID provider that staff may also sign in with, exactly as its discovery document says; "
+        "empty: passwords only.",
+    )
+    oidc_client_id: str = Field(default="", description="What the provider calls this deployment.")
+    oidc_client_secret: str = Field(default="", description="Client secret from the provider.")
+    oidc_client_auth: Literal["client_secret_basic", "client_secret_post"] = Field(
+        default="client_secret_basic",
+        description="How the secret is sent to the provider's token endpoint.",
+    )
+    oidc_name: str = Field(
+        default="", max_length=60, description="The provider's name on the sign-in page's button."
+    )
+    oidc_mfa_amr: str = Field(
+        default="",
+        description="Values of amr (RFC 8176) that count as a second factor, separated by spaces, such as mfa otp hwk; "
+        "empty: none does.",
+    )
+    oidc_mfa_acr: str = Field(
+        default="",
+        description="Values of acr that count as a second factor, separated by spaces; they are asked for (acr_values).",
+    )
+    oidc_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=20, description="How long the provider may take to answer."
     )
     demo_password: str = Field(
         default="", description="Password of the demo accounts (refused in production)."
@@ -128,7 +227,12 @@ class IdentitySettings(MailSettings):
         return self.identity_url
 
     def secrets(self) -> tuple[str, ...]:
-        return (*super().secrets(), self.factor_keys, *self.internal_keys().values())
+        return (
+            *super().secrets(),
+            self.factor_keys,
+            self.oidc_client_secret,
+            *self.internal_keys().values(),
+        )
 
     @property
     def sealing_keys(self) -> str:

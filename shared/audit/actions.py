@@ -28,6 +28,7 @@ class Action(StrEnum):
     RECOVERY_CODES_MADE = "recovery-codes-made"
     RECOVERY_CODE_USED = "recovery-code-used"
     SUBJECT_LINKED = "subject-linked"
+    SUBJECT_UNLINKED = "subject-unlinked"
     INVITED = "invited"
     INVITATION_WITHDRAWN = "invitation-withdrawn"
     INVITATION_ACCEPTED = "invitation-accepted"
@@ -89,6 +90,7 @@ WORDS: dict[Action, str] = {
     Action.RECOVERY_CODES_MADE: "Recovery codes made",
     Action.RECOVERY_CODE_USED: "Recovery code used",
     Action.SUBJECT_LINKED: "Account of another provider linked",
+    Action.SUBJECT_UNLINKED: "Account of another provider unlinked",
     Action.INVITED: "Invited",
     Action.INVITATION_WITHDRAWN: "Invitation withdrawn",
     Action.INVITATION_ACCEPTED: "Invitation accepted",

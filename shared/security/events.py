@@ -34,3 +34,5 @@ class SecurityEvent(StrEnum):
     NETWORK_LIMITED = "network_limited"
     SECOND_FACTOR_FAILED = "second_factor_failed"
     STEP_UP_FAILED = "step_up_failed"
+    PROVIDER_ANSWER_REFUSED = "provider_answer_refused"
+    PROVIDER_ANSWER_UNEXPECTED = "provider_answer_unexpected"

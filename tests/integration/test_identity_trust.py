@@ -14,8 +14,6 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from services.identity.__main__ import cli
-from services.identity.sessions.rules import Factor
-from shared.database import Database
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -601,40 +599,3 @@ async def test_the_first_administrator_is_made_by_a_command_that_may_be_repeated
     assert {"invited", "account-created", "invitation-accepted"} <= set(
         await actions(identity, OTHER)
     )
-
-
-# --- The seam for other providers --------------------------------------------------------------------
-
-
-async def test_a_provider_begins_a_session_that_still_asks_for_what_is_due(identity):
-    from services.identity.authenticators.service import ExternalAccounts, Proven, Refused
-    from services.identity.composition import assemble
-    from services.identity.visitor import Visitor
-    from shared.audit import Actor, Caller, calling
-
-    database = Database(identity.settings.database_url, application_name="identity-test")
-    try:
-        parts = assemble(identity.settings, database, identity.clock)
-        external: ExternalAccounts = parts.external
-        assert isinstance(await external.find("https://idp.example", "42"), Refused)
-        async with database.read() as session:
-            found = await session.execute(
-                text("SELECT id FROM account WHERE email = :email"), {"email": ADMIN}
-            )
-            admin_id = found.scalar_one()
-        with calling(Caller(actor=Actor.system("test"))):
-            await external.link(admin_id, "https://idp.example", "42")
-            await external.link(admin_id, "https://idp.example", "42")
-        assert await external.find("https://idp.example", "42") == Proven(admin_id)
-        visitor = Visitor("198.51.100.7")
-        for factors, location in (
-            ({Factor.OIDC}, "/sign-in/code?next=%2Fkeys"),
-            ({Factor.OIDC, Factor.PROVIDER_MFA}, "/keys"),
-        ):
-            begun = await parts.sessions.begin(
-                admin_id, proved_by=factors, next="/keys", visitor=visitor
-            )
-            assert not isinstance(begun, Refused)
-            assert begun.location == location
-    finally:
-        await database.close()

@@ -276,8 +276,8 @@ CASES = [
     Case(S.UPLOAD_REFUSED, "ads", not_an_image, "/v1/agencies/{agency}/creatives/{creative_id}/image",
          ads_world.AGENCY, STAFF),
 ]  # fmt: skip
-#: Caused by tests of their own below.
-ALONE = {S.EVENT_FORGED}
+#: Caused by tests of their own: below, and with a real provider in ``identity_provider/test_attacks.py``.
+ALONE = {S.EVENT_FORGED, S.PROVIDER_ANSWER_REFUSED, S.PROVIDER_ANSWER_UNEXPECTED}
 
 
 def test_every_event_is_caused_by_a_test():

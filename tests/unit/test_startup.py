@@ -26,6 +26,12 @@ from tests.fixtures.production import SERVICES, SHARED, production, random_looki
 
 REPOSITORY = Path(__file__).parents[2]
 PUBLIC = ("billing_url", "paywall_url", "ads_url", "metrics_url", "identity_url", "news_site_url")
+OIDC = {
+    "oidc_issuer": "https://id.baohungyen.vn/realms/staff",
+    "oidc_client_id": "press-revenue",
+    "oidc_client_secret": random_looking("oidc"),
+    "oidc_name": "Tòa soạn ID",
+}
 
 
 def refused(settings, duty: Duty = Duty.WEB, **changes) -> list[str]:
@@ -146,6 +152,15 @@ def test_every_service_refuses_what_is_weak_or_reachable_in_the_clear(settings, 
         (IdentitySettings, {"staff_cookie_domain": "another.vn"}, "STAFF_COOKIE_DOMAIN"),
         (IdentitySettings, {"network_failures_allowed": 10_000}, "NETWORK_FAILURES_ALLOWED"),
         (IdentitySettings, {"argon2_memory_kib": 8}, "ARGON2_MEMORY_KIB"),
+        (IdentitySettings, OIDC | {"oidc_issuer": "http://id.baohungyen.vn"}, "OIDC_ISSUER"),
+        (IdentitySettings, OIDC | {"oidc_issuer": "http://127.0.0.1:8080"}, "OIDC_ISSUER"),
+        (IdentitySettings, OIDC | {"oidc_issuer": "https://id.vn/?a=b"}, "OIDC_ISSUER"),
+        (IdentitySettings, OIDC | {"oidc_issuer": "https://u@id.vn/"}, "OIDC_ISSUER"),
+        (IdentitySettings, OIDC | {"oidc_issuer": ""}, "OIDC_ISSUER"),
+        (IdentitySettings, OIDC | {"oidc_client_id": ""}, "OIDC_CLIENT_ID"),
+        (IdentitySettings, OIDC | {"oidc_client_secret": ""}, "OIDC_CLIENT_SECRET"),
+        (IdentitySettings, OIDC | {"oidc_client_secret": "short"}, "OIDC_CLIENT_SECRET"),
+        (IdentitySettings, OIDC | {"oidc_name": " "}, "OIDC_NAME"),
         (IdentitySettings, {"argon2_time_cost": 1}, "ARGON2_TIME_COST"),
         (IdentitySettings, {"forwarded_hops": None}, "FORWARDED_HOPS"),
         (IdentitySettings, {"demo_password": "mùa lúa chín vàng"}, "DEMO_PASSWORD"),
@@ -218,6 +233,17 @@ def test_a_rehearsal_refuses_whatever_else_production_refuses(settings):
         if "ads_url" not in changes:
             duty = Duty.WORKER if variable.startswith("NATS") else Duty.WEB
             assert variable in refused(settings, duty, **(own | changes)), changes
+
+
+def test_a_provider_is_whole_or_none():
+    assert refused(IdentitySettings, **OIDC) == []
+    assert refused(IdentitySettings, Duty.MIGRATE, **(OIDC | {"oidc_client_secret": ""})) == []
+    for environment in ("local", "test"):
+        own = OIDC | {"environment": environment, "oidc_client_secret": "s"}
+        assert IdentitySettings(**(own | {"oidc_issuer": "http://127.0.0.1:9000"})).oidc_issuer
+        for wrong in ("http://id.baohungyen.vn", "127.0.0.1:9000", "https://id:x", ""):
+            with pytest.raises(ValidationError, match="OIDC_ISSUER"):
+                IdentitySettings(**(own | {"oidc_issuer": wrong}))
 
 
 @pytest.mark.parametrize("environment", ["local", "test"])

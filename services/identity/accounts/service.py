@@ -20,6 +20,7 @@ from services.identity.factors import repository as factors
 from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.rules import ONE_TIME_LIFETIME
 from services.identity.passwords.service import one_time_password, set_password
+from services.identity.provider import repository as subjects
 from services.identity.sessions import repository as sessions
 from shared.audit import Action
 from shared.auth.roles import Role
@@ -190,7 +191,7 @@ class AccountService:
             if second_factor or account.handed_by is not None:
                 await factors.remove(session, account.id)
                 await attempts.forget_devices(session, account.id)
-                await attempts.forget_subjects(session, account.id)
+                await subjects.forget_subjects(session, account.id)
             account.handed_by = None  # the operator vouches for the person at every agency
             await attempts.clear_attempts(session, account.email)
             await sessions.end_all(session, account.id, now)

@@ -1,11 +1,11 @@
-"""Tables behind the limits on sign-in, and accounts at other identity providers."""
+"""Tables behind the limits on sign-in."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Text, Uuid
+from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
 
@@ -46,16 +46,3 @@ class KnownDevice(Base, table=True):
     )
     created_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
     last_used_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
-
-
-class ExternalSubject(Base, table=True):
-    """An account at another identity provider (OpenID Connect Core 1.0: ``iss`` and ``sub``) that opens ours."""
-
-    __tablename__ = "external_subject"
-
-    issuer: str = Field(sa_column=Column(Text, primary_key=True))
-    subject: str = Field(sa_column=Column(Text, primary_key=True))
-    account_id: UUID = Field(
-        sa_column=Column(Uuid, ForeignKey("account.id"), nullable=False, index=True)
-    )
-    linked_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))

@@ -1,4 +1,4 @@
-"""Statements about tries to sign in, known devices and accounts at other providers."""
+"""Statements about tries to sign in and known devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy import delete, select, text
 from sqlmodel import col
 
 from services.identity.authenticators.models import (
-    ExternalSubject,
     KnownDevice,
     SignInLock,
     SignInPace,
@@ -176,28 +175,6 @@ async def remember_device(
 
 async def forget_devices(session: Session, account_id: UUID) -> None:
     await session.execute(delete(KnownDevice).where(col(KnownDevice.account_id) == account_id))
-
-
-async def account_of_subject(
-    session: Session | ReadSession, issuer: str, subject: str
-) -> UUID | None:
-    found = await session.execute(
-        select(col(ExternalSubject.account_id)).where(
-            col(ExternalSubject.issuer) == issuer, col(ExternalSubject.subject) == subject
-        )
-    )
-    return found.scalar_one_or_none()
-
-
-async def add_subject(session: Session, row: ExternalSubject) -> None:
-    session.add(row)
-    await session.flush()
-
-
-async def forget_subjects(session: Session, account_id: UUID) -> None:
-    await session.execute(
-        delete(ExternalSubject).where(col(ExternalSubject.account_id) == account_id)
-    )
 
 
 async def purge(session: Session, before: datetime, devices_before: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Who is at the door: the seam for every way to prove it, the local password, and other providers' accounts."""
+"""Who is at the door: the seam for typed proofs, and the local password."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from services.identity import trail
 from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
 from services.identity.accounts.rules import is_dormant
-from services.identity.authenticators import repository
 from services.identity.authenticators.limits import Limits, TooMany
-from services.identity.authenticators.models import ExternalSubject
 from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.rules import may_use_password, normalise_password
 from services.identity.visitor import Visitor
-from shared.audit import Action
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail.address import normalise_email
 
 __all__ = [
     "Authenticator",
-    "ExternalAccounts",
     "Outcome",
     "PasswordAuthenticator",
     "Proven",
@@ -109,45 +104,3 @@ class PasswordAuthenticator:
         if kept is None or not self._hasher.needs_rehash(kept):
             return None
         return await self._hasher.hash(password)
-
-
-class ExternalAccounts:
-    """Accounts at other providers (OpenID Connect) that open accounts of ours."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-
-    async def find(self, issuer: str, subject: str) -> Proven | Refused:
-        """Whose account this subject opens. The caller has verified the provider's answer."""
-        async with self._database.read() as session:
-            account_id = await repository.account_of_subject(session, issuer, subject)
-            account = await accounts.by_id(session, account_id) if account_id else None
-        if (
-            account is None
-            or account.disabled_at is not None
-            or is_dormant(account.last_active_at, self._clock.now())
-        ):
-            return Refused()
-        return Proven(account.id)
-
-    async def link(self, account_id: UUID, issuer: str, subject: str) -> None:
-        """From now on this subject opens the account. The caller has both proved in one session.
-
-        Raises ``IntegrityError`` when the subject opens another account.
-        """
-        now = self._clock.now()
-        async with self._database.transaction() as session:
-            if await repository.account_of_subject(session, issuer, subject) == account_id:
-                return
-            await repository.add_subject(
-                session,
-                ExternalSubject(
-                    issuer=issuer, subject=subject, account_id=account_id, linked_at=now
-                ),
-            )
-            account = await accounts.by_id(session, account_id)
-            assert account is not None
-            await trail.record(
-                session, Action.SUBJECT_LINKED, account, now, after={"issuer": issuer}
-            )

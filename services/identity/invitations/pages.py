@@ -25,8 +25,10 @@ def back_to(token: str) -> str:
     return f"/invitation?{urlencode({'token': token})}"
 
 
-def router(access: Access, invitations: InvitationService, pages: Pages) -> APIRouter:
-    """Look, accept."""
+def router(
+    access: Access, invitations: InvitationService, pages: Pages, provider: str
+) -> APIRouter:
+    """Look, accept. ``provider``: the name of the one that staff may also sign in with, or empty."""
     routes = APIRouter(include_in_schema=False)
 
     def show(
@@ -51,6 +53,7 @@ def router(access: Access, invitations: InvitationService, pages: Pages) -> APIR
             name=name or (offer.invitation.name if offer is not None else ""),
             role_words=ROLE_WORDS,
             problem=problem,
+            provider=provider,
             sign_in=f"/sign-in?{urlencode({'next': back_to(token)})}",
         )
 

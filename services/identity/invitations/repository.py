@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
-from services.identity.authenticators.models import ExternalSubject
 from services.identity.invitations.models import Invitation, Purpose
 from shared.database import ReadSession, Session
 
@@ -87,10 +86,3 @@ async def sent_since(session: Session | ReadSession, agency: str, since: datetim
         .where(col(Invitation.agency) == agency, col(Invitation.created_at) > since)
     )
     return found.one()
-
-
-async def has_subject(session: Session | ReadSession, account_id: UUID) -> bool:
-    found = await session.scalars(
-        select(exists().where(col(ExternalSubject.account_id) == account_id))
-    )
-    return bool(found.one())

@@ -23,6 +23,9 @@ from services.identity.invitations.letters import Letters
 from services.identity.invitations.models import Invitation, Purpose
 from services.identity.invitations.rules import Way
 from services.identity.passwords.service import PasswordService, set_password
+from services.identity.provider import repository as subjects
+from services.identity.provider.linking import link_subject, proofs
+from services.identity.provider.rules import Claims, link_problem
 from services.identity.sessions import repository as sessions
 from services.identity.sessions.rules import Factor
 from services.identity.sessions.service import Begun, Current, SessionService
@@ -185,7 +188,7 @@ class InvitationService:
     async def look(self, token: str) -> Offer:
         """What this link leads to. Raises :class:`NotFoundError` when it works no more."""
         async with self._database.read() as session:
-            row = await self._open(session, token, hold=False)
+            row = await self._open(session, digest(token), hold=False)
             account = await accounts.by_email(session, row.email)
             return Offer(
                 row,
@@ -213,7 +216,7 @@ class InvitationService:
         password_hash = await self._passwords.hashed(password, email, shown, former)
         now = self._clock.now()
         async with self._database.transaction() as session:
-            row = await self._open(session, token, hold=True)
+            row = await self._open(session, digest(token), hold=True)
             known = await accounts.by_email(session, email)
             account = await accounts.lock(session, known.id) if known is not None else None
             if await self._way(session, row, account) is not offer.way or (
@@ -221,20 +224,7 @@ class InvitationService:
             ):
                 raise ConflictError("This changed in the meantime", slug="invitation-changed")
             if account is None:
-                account = Account(
-                    id=new_id(), email=email, name=shown, created_at=now, last_active_at=now
-                )
-                account.password_hash, account.password_changed_at = password_hash, now
-                session.add(account)
-                await session.flush()
-                await trail.record(
-                    session,
-                    Action.ACCOUNT_CREATED,
-                    account,
-                    now,
-                    agency=row.agency,
-                    by_account=True,
-                )
+                account = await self._create(session, row, shown)
             await self._renew(session, account, password_hash)
             await self._take_up(session, row, account)
             if old_token:
@@ -242,10 +232,36 @@ class InvitationService:
             proved = {Factor.INVITATION, Factor.PASSWORD}
             return await self._sessions.begin_in(session, account, proved, "/", visitor)
 
+    async def accept_with_provider(
+        self, token_hash: bytes, claims: Claims, visitor: Visitor, old_token: str
+    ) -> Begun:
+        """The way NEW by an account at the provider, which has verified the invited address: there is no password.
+
+        Raises :class:`NotFoundError`, :class:`ConflictError`, :class:`ForbiddenError` (the slug is a ``Problem``),
+        ``IntegrityError`` when the provider's account opens another account.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            row = await self._open(session, token_hash, hold=True)
+            known = await accounts.by_email(session, row.email)
+            if await self._way(session, row, known) is not Way.NEW:
+                raise ConflictError("This changed in the meantime", slug="invitation-changed")
+            address = normalise_email(claims.email or "")
+            problem = link_problem(claims, address, row.email, handed=False)
+            if problem is not None:
+                raise ForbiddenError("The provider does not vouch for this address", slug=problem)
+            account = await self._create(session, row, row.name)
+            await link_subject(session, account, claims, now, by_account=True)
+            await self._take_up(session, row, account)
+            if old_token:
+                await sessions.end_by_token(session, digest(old_token), now)
+            proved = {Factor.INVITATION, *proofs(claims)}
+            return await self._sessions.begin_in(session, account, proved, "/", visitor)
+
     async def accept_as(self, token: str, current: Current) -> None:
         """The way SIGN_IN, by a complete session of the account with the invited address."""
         async with self._database.transaction() as session:
-            row = await self._open(session, token, hold=True)
+            row = await self._open(session, digest(token), hold=True)
             account = await accounts.lock(session, current.principal.account_id)
             if (
                 account is None
@@ -258,13 +274,25 @@ class InvitationService:
                 raise ConflictError("This changed in the meantime", slug="invitation-changed")
             await self._take_up(session, row, account)
 
+    async def _create(self, session: Session, row: Invitation, name: str) -> Account:
+        now = self._clock.now()
+        account = Account(
+            id=new_id(), email=row.email, name=name, created_at=now, last_active_at=now
+        )
+        session.add(account)
+        await session.flush()
+        await trail.record(
+            session, Action.ACCOUNT_CREATED, account, now, agency=row.agency, by_account=True
+        )
+        return account
+
     async def _renew(self, session: Session, account: Account, password_hash: str) -> None:
         """The mailbox is proved: whatever an administrator handed out, and all that hangs on it, is void."""
         now = self._clock.now()
         if account.handed_by is not None:
             await factors.remove(session, account.id)
             await attempts.forget_devices(session, account.id)
-            await attempts.forget_subjects(session, account.id)
+            await subjects.forget_subjects(session, account.id)
             account.handed_by = None
         await set_password(session, account, password_hash, now)
         await attempts.clear_attempts(session, account.email)
@@ -286,8 +314,10 @@ class InvitationService:
             by_account=True,
         )
 
-    async def _open(self, session: Session | ReadSession, token: str, *, hold: bool) -> Invitation:
-        row = await repository.by_token(session, digest(token), hold=hold)
+    async def _open(
+        self, session: Session | ReadSession, token_hash: bytes, *, hold: bool
+    ) -> Invitation:
+        row = await repository.by_token(session, token_hash, hold=hold)
         if row is None or not rules.is_open(
             row.expires_at, row.accepted_at, row.withdrawn_at, self._clock.now()
         ):
@@ -308,8 +338,7 @@ class InvitationService:
             handed=account is not None and account.handed_by is not None,
             has_own_proof=account is not None
             and (
-                account.password_hash is not None
-                or await repository.has_subject(session, account.id)
+                account.password_hash is not None or await subjects.has_subject(session, account.id)
             ),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from uuid import UUID
 
 from services.identity import trail
 from services.identity.accounts import repository as accounts
@@ -79,6 +80,12 @@ class PasswordService:
         self._meter = meter
         self._authenticator = authenticator
         self._sessions = sessions
+
+    async def has_one(self, account_id: UUID) -> bool:
+        """Not whoever came by an invitation and the provider."""
+        async with self._database.read() as session:
+            account = await accounts.by_id(session, account_id)
+        return account is not None and account.password_hash is not None
 
     async def hashed(self, new: str, email: str, name: str, former: set[str]) -> str:
         """The hash of a new password that will do. Raises :class:`InvalidInputError` (field ``new``)."""

@@ -13,6 +13,7 @@ from services.identity.accounts.rules import ROLE_WORDS, is_administrator
 from services.identity.authenticators.service import Refused, TooMany
 from services.identity.factors.service import FactorService
 from services.identity.passwords.service import PasswordService
+from services.identity.provider.service import OwnProvider
 from services.identity.sessions.adapters.agent import readable
 from services.identity.sessions.rules import location
 from services.identity.sessions.service import Current, SessionService
@@ -33,9 +34,9 @@ def retry_after(until: TooMany, clock: Clock) -> int:
 
 
 def sign_in_router(
-    access: Access, sessions: SessionService, pages: Pages, clock: Clock
+    access: Access, sessions: SessionService, pages: Pages, clock: Clock, provider: str
 ) -> APIRouter:
-    """``/sign-in`` and ``/sign-out``."""
+    """``/sign-in`` and ``/sign-out``. ``provider``: the name of the one that staff may also sign in with, or empty."""
     routes = APIRouter(include_in_schema=False)
 
     def form(
@@ -55,6 +56,7 @@ def sign_in_router(
             email=email,
             problem=problem,
             wait_seconds=wait,
+            provider=provider,
             signed_out="signed_out" in request.query_params,
         )
 
@@ -148,6 +150,7 @@ def account_router(
     passwords: PasswordService,
     factors: FactorService,
     pages: Pages,
+    provider: OwnProvider | None,
 ) -> APIRouter:
     """``/account``: password, second factor and sessions of one's own; ``/sign-in/password``: choosing the first."""
     routes = APIRouter(include_in_schema=False)
@@ -155,6 +158,7 @@ def account_router(
     async def show(
         request: Request, current: Current, *, status: int = 200, problem: str = ""
     ) -> Response:
+        account_id = current.principal.account_id
         return pages.render(
             request,
             "account.html",
@@ -162,7 +166,10 @@ def account_router(
             current=current,
             sessions=await sessions.own_sessions(current),
             readable=readable,
-            held=await factors.held(current.principal.account_id),
+            held=await factors.held(account_id),
+            has_password=await passwords.has_one(account_id),
+            provider=provider.name if provider else "",
+            linked=await provider.service.linked(account_id) if provider else None,
             administrator=is_administrator(current.principal.roles),
             problem=problem,
             done=request.query_params.get("done", ""),

@@ -25,6 +25,7 @@ from services.identity.authenticators.rules import (
 from services.identity.authenticators.service import Authenticator, Proven, Refused, TooMany
 from services.identity.factors import repository as factors
 from services.identity.metrics import SIGN_INS
+from services.identity.provider import repository as visits
 from services.identity.sessions import repository, rules
 from services.identity.sessions.models import StaffSession
 from services.identity.sessions.rules import Factor, Step
@@ -289,5 +290,6 @@ class SessionService:
                     after={"reason": "dormant"},
                     actor=Actor.system("identity-housekeeping"),
                 )
+            await visits.purge_visits(session, now)
             await attempts.purge(session, now - 2 * FORGET_AFTER, now - DEVICE_FORGOTTEN_AFTER)
             await repository.purge(session, now - rules.KEEP_ENDED)

@@ -92,9 +92,28 @@ CREATE TABLE external_subject (
     subject text NOT NULL CONSTRAINT ck_external_subject_subject CHECK (length(subject) BETWEEN 1 AND 255),
     account_id uuid NOT NULL CONSTRAINT fk_external_subject_account_id_account REFERENCES account (id),
     linked_at timestamptz NOT NULL,
-    CONSTRAINT pk_external_subject PRIMARY KEY (issuer, subject)
+    CONSTRAINT pk_external_subject PRIMARY KEY (issuer, subject),
+    CONSTRAINT uq_external_subject_account_id_issuer UNIQUE (account_id, issuer)
 );
-CREATE INDEX ix_external_subject_account_id ON external_subject (account_id);
+CREATE TABLE provider_visit (
+    state_hash bytea NOT NULL CONSTRAINT pk_provider_visit PRIMARY KEY
+        CONSTRAINT ck_provider_visit_state_hash CHECK (length(state_hash) = 32),
+    browser_hash bytea NOT NULL CONSTRAINT ck_provider_visit_browser_hash CHECK (length(browser_hash) = 32),
+    purpose text NOT NULL CONSTRAINT ck_provider_visit_purpose CHECK (purpose IN ('sign-in', 'link', 'confirm', 'invitation')),
+    nonce text NOT NULL,
+    code_verifier text NOT NULL,
+    next text NOT NULL,
+    session_id uuid,
+    invitation_hash bytea,
+    form jsonb NOT NULL,
+    network text NOT NULL,
+    started_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT ck_provider_visit_session CHECK ((purpose IN ('link', 'confirm')) = (session_id IS NOT NULL)),
+    CONSTRAINT ck_provider_visit_invitation CHECK ((purpose = 'invitation') = (invitation_hash IS NOT NULL))
+);
+CREATE INDEX ix_provider_visit_network ON provider_visit (network);
+CREATE INDEX ix_provider_visit_expires_at ON provider_visit (expires_at);
 
 CREATE TABLE totp_factor (
     account_id uuid NOT NULL CONSTRAINT pk_totp_factor PRIMARY KEY

@@ -1,0 +1,156 @@
+"""What a provider's answer is good for, and how long its documents are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.identity.provider import rules
+from services.identity.provider.adapters import kept
+from services.identity.provider.adapters.kept import Kept
+from services.identity.provider.rules import (
+    Claims,
+    Problem,
+    ProviderAnswerError,
+    ProviderUnavailableError,
+    confirm_problem,
+    has_second_factor,
+    link_problem,
+    words,
+)
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+ADDRESS = "lan.anh@bao.vn"
+
+
+def claims(**changes: object) -> Claims:
+    told = {
+        "issuer": "https://id.example",
+        "subject": "1",
+        "email": ADDRESS,
+        "email_verified": True,
+        "second_factor": False,
+        "authenticated_at": NOW,
+    }
+    return Claims(**(told | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("amr", "acr", "counts"),
+    [
+        (["pwd", "otp"], None, True),
+        (["pwd"], "urn:mfa", True),
+        (["pwd"], "urn:one", False),
+        ([], "", False),
+        (None, None, False),
+        ("otp", None, False),  # no list: RFC 8176 knows none but lists
+        ([["otp"], 3, None], ["urn:mfa"], False),
+    ],
+)
+def test_only_the_deployments_own_words_count_as_a_second_factor(amr, acr, counts):
+    assert has_second_factor(amr, acr, words("mfa, otp"), words("urn:mfa")) is counts
+    assert has_second_factor(amr, acr, words(""), words(" , ")) is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "address", "handed", "problem"),
+    [
+        ({}, ADDRESS, False, None),
+        ({"email_verified": False}, ADDRESS, False, Problem.UNVERIFIED),
+        ({}, "other@bao.vn", False, Problem.OTHER_ADDRESS),
+        ({"email": None}, None, False, Problem.OTHER_ADDRESS),
+        ({}, ADDRESS, True, Problem.HANDED),
+    ],
+)
+def test_a_link_needs_the_verified_address_and_a_password_of_ones_own(
+    changes, address, handed, problem
+):
+    assert link_problem(claims(**changes), address, ADDRESS, handed=handed) is problem
+
+
+@pytest.mark.parametrize(
+    ("at", "second", "needs", "problem"),
+    [
+        (NOW, False, False, None),
+        (NOW - rules.SKEW, False, False, None),
+        (NOW - rules.SKEW - timedelta(seconds=1), False, False, Problem.NOT_FRESH),
+        (None, True, False, Problem.NOT_FRESH),
+        (NOW, False, True, Problem.NO_SECOND_FACTOR),
+        (NOW, True, True, None),
+    ],
+)
+def test_a_step_up_needs_an_authentication_of_after_it_was_asked_for(at, second, needs, problem):
+    answer = claims(authenticated_at=at, second_factor=second)
+    assert confirm_problem(answer, NOW, needs_second_factor=needs) is problem
+
+
+class Source:
+    """A document that counts how often it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = False
+
+    async def load(self) -> int:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise ProviderUnavailableError
+        return self.asked
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that only the test moves."""
+    now = [1000.0]
+    monkeypatch.setattr(kept.time, "monotonic", lambda: now[0])
+    return now
+
+
+async def test_a_document_is_fetched_once_for_all_and_again_when_it_is_old(clock):
+    source = Source()
+    document = Kept(source.load)
+    assert set(await asyncio.gather(*(document.get() for _ in range(5)))) == {1}
+    clock[0] += kept.KEEP_SECONDS - 1
+    assert await document.get() == 1
+    clock[0] += 1
+    assert await document.get() == 2
+    clock[0] += 1
+    assert await document.get(fresh=True) == 3
+
+
+async def test_after_a_failure_nobody_waits_again_and_the_pause_ends(clock):
+    source = Source()
+    source.away = True
+    document = Kept(source.load)
+    for _ in range(4):
+        with pytest.raises(ProviderUnavailableError):
+            await document.get()
+        clock[0] += kept.PAUSE_SECONDS / 5
+    assert source.asked == 1
+    source.away = False
+    clock[0] += kept.PAUSE_SECONDS / 5
+    assert await document.get() == 2
+
+
+async def test_an_old_document_is_better_than_none_but_not_where_it_must_be_new(clock):
+    source = Source()
+    document = Kept(source.load)
+    await document.get()
+    source.away = True
+    clock[0] += kept.KEEP_SECONDS
+    assert await document.get() == 1
+    with pytest.raises(ProviderUnavailableError):
+        await document.get(fresh=True)
+
+
+async def test_nonsense_is_told_at_once_and_not_kept(clock):
+    async def nonsense() -> int:
+        raise ProviderAnswerError
+
+    document: Kept[int] = Kept(nonsense)
+    for _ in range(2):
+        with pytest.raises(ProviderAnswerError):
+            await document.get()
