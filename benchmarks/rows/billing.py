@@ -219,7 +219,7 @@ def _measure_applied(
 def _incoming(subscription: str, start: datetime, end: datetime) -> inbox.Incoming:
     id_ = uuid4().hex
     payload = invoice_paid(id_, subscription, start, end)
-    return inbox.Incoming(f"evt_{id_}", "invoice.paid", datetime.now(UTC), payload)
+    return inbox.Incoming(f"evt_{id_}", "invoice.paid", datetime.now(UTC), payload, None)
 
 
 async def _drain(database: str, events: list[inbox.Incoming], handled: int) -> float:

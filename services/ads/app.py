@@ -40,9 +40,11 @@ def web(process: Process[AdsSettings], delivery: Delivery | None = None) -> WebP
     return WebParts(
         routers=[
             catalogue_api.router(desk),
+            creatives_api.images(desk),
             creatives_api.router(desk),  # before the lines' steps, whose path would match too
             bookings_api.router(desk),
-            delivery_api.router(desk, delivery),
+            delivery_api.router(delivery),
+            delivery_api.staff_router(desk),
             console_pages.router(desk),
             audit_router(AuditDesk(database, clock, audit_pages, process.access.page)),
         ],

@@ -73,12 +73,12 @@ class KeyPrincipal:
     agency: str
     scopes: frozenset[str]
 
-    def require(self, agency: str, scope: str) -> None:
+    def require(self, agency: str, scope: str = "") -> None:
         """Raises 404 for another agency, 403 for a missing scope."""
         about = {"agency": agency, "actor": f"key:{self.key_id}"}
         if agency != self.agency:
             raise NotFoundError(security=SecurityEvent.KEY_OTHER_AGENCY, about=about)
-        if scope not in self.scopes:
+        if scope and scope not in self.scopes:
             raise ForbiddenError(
                 f"This key lacks the scope {scope}",
                 slug="scope-missing",

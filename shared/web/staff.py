@@ -123,6 +123,9 @@ class StaffAccess:
 
     async def key(self, request: Request) -> KeyPrincipal:
         """The service key in ``Authorization: Bearer``. Raises :class:`UnauthorizedError`."""
+        known = getattr(request.state, "principal", None)
+        if isinstance(known, KeyPrincipal):
+            return known
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise UnauthorizedError(headers={"WWW-Authenticate": "Bearer"})
@@ -137,6 +140,9 @@ class StaffAccess:
         return await self.staff(request)
 
     async def _session(self, request: Request) -> StaffPrincipal | None:
+        known = getattr(request.state, "principal", None)
+        if isinstance(known, StaffPrincipal):
+            return known  # asked for this request already (shared.web.known_first)
         token = request.cookies.get(self._cookie, "")
         principal = await self._identity.staff(token) if token else None
         if principal is not None:

@@ -25,6 +25,7 @@ from services.ads.bookings.schemas import (
 from shared.auth import Role
 from shared.database import Session
 from shared.errors import NotFoundError, PreconditionError
+from shared.web.known_first import known_first
 
 #: Who may ask for which step (administrators always may).
 ROLES: dict[Action, tuple[Role, ...]] = {
@@ -72,7 +73,9 @@ def _line_answer(view: repository.LineView) -> Answer:
 
 
 def router(desk: Desk) -> APIRouter:
-    routes = APIRouter(prefix="/v1/agencies/{agency}", tags=["bookings"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}", tags=["bookings"], route_class=known_first(desk.access)
+    )
     _reading(routes, desk)
     _changing(routes, desk)
     return routes

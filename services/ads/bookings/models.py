@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
+    ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -23,24 +23,33 @@ from shared.database import vnd_column
 
 
 class Order(AdsTable, table=True):
-    """An insertion order of one advertiser; its lines are what is booked."""
+    """An insertion order of one advertiser; its lines are what is booked. Its number counts the agency's own orders."""
 
     __tablename__ = "ad_order"
     __table_args__ = (
         UniqueConstraint("agency_id", "id"),
+        UniqueConstraint("agency_id", "number"),
         ForeignKeyConstraint(
             ["agency_id", "advertiser_id"], ["advertiser.agency_id", "advertiser.id"]
         ),
     )
     id: UUID = id_field()
     agency_id: str = text_field("agency_id")
-    number: int | None = Field(
-        default=None, sa_column=Column("number", BigInteger, Identity(always=True), nullable=False)
-    )
+    number: int = Field(sa_column=Column("number", BigInteger, nullable=False))
     advertiser_id: UUID
     name: str = text_field("name")
     created_by: str = text_field("created_by")
     created_at: datetime = moment_field("created_at")
+
+
+class OrderCounter(AdsTable, table=True):
+    """The number of an agency's newest order. One sequence for all would tell each how much the others sell."""
+
+    __tablename__ = "order_counter"
+    agency_id: str = Field(
+        sa_column=Column("agency_id", Text, ForeignKey("agency.id"), primary_key=True)
+    )
+    last_number: int = Field(sa_column=Column("last_number", BigInteger, nullable=False))
 
 
 class Line(AdsTable, table=True):

@@ -150,6 +150,19 @@ async def insert(session: Session, row: Order | Line | LineChange) -> None:
     await session.flush()
 
 
+async def next_order_number(session: Session, agency: str) -> int:
+    """The agency's own count. Orders of one agency wait for each other here until the transaction ends."""
+    found = await session.execute(
+        text(
+            """INSERT INTO order_counter AS c (agency_id, last_number) VALUES (:agency, 1)
+               ON CONFLICT (agency_id) DO UPDATE SET last_number = c.last_number + 1
+               RETURNING last_number"""
+        ),
+        {"agency": agency},
+    )
+    return int(found.scalar_one())
+
+
 async def product_code(session: AnySession, product_id: UUID) -> str:
     found = await session.execute(
         text("SELECT code FROM product WHERE id = :id"), {"id": product_id}

@@ -104,7 +104,7 @@ class OrderOut(BaseModel):
     def of(cls, order: Order, lines: list[LineView]) -> OrderOut:
         return cls(
             id=order.id,
-            number=order.number or 0,
+            number=order.number,
             name=order.name,
             advertiser_id=order.advertiser_id,
             created_at=order.created_at,

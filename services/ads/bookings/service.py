@@ -117,6 +117,7 @@ async def create_order(
     order = Order(
         id=new_id(),
         agency_id=agency.id,
+        number=await repository.next_order_number(session, agency.id),
         advertiser_id=advertiser.id,
         name=name or advertiser.name,
         created_by=actor,
@@ -164,6 +165,7 @@ async def create_house_line(
     order = Order(
         id=new_id(),
         agency_id=agency.id,
+        number=await repository.next_order_number(session, agency.id),
         advertiser_id=advertiser.id,
         name=advertiser.name,
         created_by=actor,

@@ -18,11 +18,14 @@ from services.ads.catalogue.schemas import (
     RateBody,
 )
 from shared.auth import Role
+from shared.web.known_first import known_first
 
 
 def router(desk: Desk) -> APIRouter:
     """Reading for everyone of the agency; changing for traffic and approvers."""
-    routes = APIRouter(prefix="/v1/agencies/{agency}", tags=["catalogue"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}", tags=["catalogue"], route_class=known_first(desk.access)
+    )
 
     @routes.get("/advertisers")
     async def list_advertisers(

@@ -12,6 +12,7 @@ from services.ads.bookings.service import get_line
 from services.ads.creatives import service
 from services.ads.creatives.schemas import CreativeIn, CreativeOut
 from shared.auth import Role
+from shared.web.known_first import known_first
 
 IMAGE_HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
@@ -23,9 +24,11 @@ IMAGE_HEADERS = {
 
 
 def router(desk: Desk) -> APIRouter:
-    routes = APIRouter(tags=["creatives"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}", tags=["creatives"], route_class=known_first(desk.access)
+    )
 
-    @routes.get("/v1/agencies/{agency}/lines/{line_id}/creatives")
+    @routes.get("/lines/{line_id}/creatives")
     async def of_line(request: Request, agency: AgencyPath, line_id: UUID) -> list[CreativeOut]:
         await require(desk, request, agency, *EVERYONE)
         async with desk.database.read() as session:
@@ -33,7 +36,7 @@ def router(desk: Desk) -> APIRouter:
             rows = await service.of_line(session, agency, line_id)
         return [CreativeOut.model_validate(row) for row in rows]
 
-    @routes.post("/v1/agencies/{agency}/lines/{line_id}/creatives", status_code=201)
+    @routes.post("/lines/{line_id}/creatives", status_code=201)
     async def add(
         request: Request, agency: AgencyPath, line_id: UUID, body: CreativeIn
     ) -> CreativeOut:
@@ -42,7 +45,7 @@ def router(desk: Desk) -> APIRouter:
             created = await service.add(session, agency, line_id, body.words())
             return CreativeOut.model_validate(await service.get(session, agency, created))
 
-    @routes.put("/v1/agencies/{agency}/creatives/{creative_id}")
+    @routes.put("/creatives/{creative_id}")
     async def change(
         request: Request, agency: AgencyPath, creative_id: UUID, body: CreativeIn
     ) -> CreativeOut:
@@ -51,7 +54,7 @@ def router(desk: Desk) -> APIRouter:
             await service.change(session, agency, creative_id, body.words())
             return CreativeOut.model_validate(await service.get(session, agency, creative_id))
 
-    @routes.put("/v1/agencies/{agency}/creatives/{creative_id}/image")
+    @routes.put("/creatives/{creative_id}/image")
     async def set_image(request: Request, agency: AgencyPath, creative_id: UUID) -> CreativeOut:
         """The body is the image itself; its type is what its bytes say."""
         await require(desk, request, agency, Role.SELLER, Role.TRAFFIC)
@@ -65,6 +68,13 @@ def router(desk: Desk) -> APIRouter:
             words = CreativeIn.model_validate(row, from_attributes=True).words()
             await service.change(session, agency, creative_id, words, picture)
             return CreativeOut.model_validate(await service.get(session, agency, creative_id))
+
+    return routes
+
+
+def images(desk: Desk) -> APIRouter:
+    """What readers' browsers fetch."""
+    routes = APIRouter(tags=["creatives"])
 
     @routes.get("/v1/creatives/{creative_id}/image/{digest}")
     async def image(

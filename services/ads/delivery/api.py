@@ -24,6 +24,7 @@ from shared.database import OverloadedError
 from shared.errors import BadRequestError, NotFoundError, ProblemError
 from shared.web.address import header_address
 from shared.web.assets import embedded_routes
+from shared.web.known_first import known_first
 
 log = structlog.get_logger(__name__)
 STATIC = Path(__file__).parent / "static"
@@ -44,7 +45,7 @@ class DayStats(BaseModel):
     recognised_vnd: int
 
 
-def router(desk: Desk, delivery: Delivery) -> APIRouter:
+def router(delivery: Delivery) -> APIRouter:
     routes = APIRouter(tags=["delivery"])
 
     @routes.get("/v1/clicks/{token}", status_code=302, response_class=Response)
@@ -84,7 +85,16 @@ def router(desk: Desk, delivery: Delivery) -> APIRouter:
 
     routes.include_router(embedded_routes({f"/{name}": STATIC / name for name in EMBEDDED}))
 
-    @routes.get("/v1/agencies/{agency}/lines/{line_id}/stats")
+    return routes
+
+
+def staff_router(desk: Desk) -> APIRouter:
+    """What a line has delivered, for whoever sells it."""
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}", tags=["delivery"], route_class=known_first(desk.access)
+    )
+
+    @routes.get("/lines/{line_id}/stats")
     async def stats(request: Request, agency: AgencyPath, line_id: UUID) -> list[DayStats]:
         await require(desk, request, agency, *EVERYONE)
         async with desk.database.read() as session:

@@ -19,6 +19,7 @@ from services.billing.staff.schemas import (
 from services.billing.subscriptions.rules import State
 from shared.auth import KeyPrincipal
 from shared.auth.roles import Role, Scope
+from shared.web.known_first import known_first
 from shared.web.staff import StaffAccess
 
 READERS = (Role.FINANCE, Role.SUPPORT)
@@ -38,7 +39,9 @@ Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 def router(billing: Billing, access: StaffAccess) -> APIRouter:
-    routes = APIRouter(prefix="/v1/agencies/{agency}", tags=["staff"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}", tags=["staff"], route_class=known_first(access)
+    )
 
     async def allow(request: Request, agency: str, *roles: Role) -> None:
         """Staff with one of the roles, or a key of the agency that may read billing."""

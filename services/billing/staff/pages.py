@@ -61,7 +61,7 @@ def router(
             receivable=by_code.get(books.RECEIVABLE, 0),
             entries=await billing.ledger.entries(agency, limit=ENTRIES_SHOWN),
             parked=await billing.webhooks.parked_of(agency),
-            inbox=await billing.webhooks.state(),
+            waiting=(await billing.webhooks.state(agency)).waiting,
             findings=await billing.invariants.check(),
             notice=notice,
             zone=found.zone,

@@ -100,7 +100,8 @@ def _parse(body: bytes) -> Incoming | None:
     sane = head.object == "event" and 0 < len(head.id) <= 255 and 0 <= head.created <= LATEST
     if not sane or "\x00" in head.id or not head.id.isprintable():
         return None
-    return Incoming(head.id, head.type, datetime.fromtimestamp(head.created, UTC), body)
+    created_at = datetime.fromtimestamp(head.created, UTC)
+    return Incoming(head.id, head.type, created_at, body, rules.agency_named(body))
 
 
 async def _answer(send: Send, body: dict[str, bool]) -> None:

@@ -28,6 +28,8 @@ class WebhookEvent(Row, table=True):
     event_id: str = Field(sa_type=Text, primary_key=True)
     type: str = Field(sa_type=Text)
     payload: bytes = Field(sa_type=LargeBinary)
+    #: The one that the notification names. Not a reference: a provider may name whom we do not know.
+    agency: str | None = Field(sa_type=Text, default=None)
     via: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UTCDateTime)
     received_at: datetime = Field(sa_type=UTCDateTime)

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from services.billing.webhooks.models import WebhookEvent
 from shared.database import ReadSession, Session
 
 CHANNEL = "webhook"
 
-_STORE = """INSERT INTO webhook_event (source, event_id, type, payload, via, created_at, received_at,
+_STORE = """INSERT INTO webhook_event (source, event_id, type, payload, agency, via, created_at, received_at,
                                        next_attempt_at)
-    SELECT $1, e.id, e.type, e.payload, $2, e.created_at, $3, $3
-    FROM unnest($4::text[], $5::text[], $6::bytea[], $7::timestamptz[])
-         AS e(id, type, payload, created_at)
+    SELECT $1, e.id, e.type, e.payload, e.agency, $2, e.created_at, $3, $3
+    FROM unnest($4::text[], $5::text[], $6::bytea[], $7::text[], $8::timestamptz[])
+         AS e(id, type, payload, agency, created_at)
     ON CONFLICT (source, event_id) DO NOTHING RETURNING event_id"""
 
 _CLAIM = text(
@@ -31,12 +31,13 @@ _CLAIM = text(
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A notification on its way in."""
+    """A notification on its way in, and the agency that it names."""
 
     id: str
     type: str
     created_at: datetime
     payload: bytes
+    agency: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ async def store(
         [event.id for event in unique],
         [event.type for event in unique],
         [event.payload for event in unique],
+        [event.agency for event in unique],
         [event.created_at for event in unique],
     )
     return {row["event_id"] for row in rows}
@@ -138,15 +140,34 @@ async def listing(
     return (await session.scalars(query)).all()
 
 
-async def inbox_state(session: Session | ReadSession) -> InboxState:
+async def parked_of(
+    session: Session | ReadSession, agency: str, limit: int
+) -> Sequence[WebhookEvent]:
+    """Parked ones of an agency, and those that name none; newest first."""
+    query = (
+        select(WebhookEvent)
+        .where(
+            WebhookEvent.state == "parked",  # type: ignore[arg-type]
+            or_(WebhookEvent.agency == agency, WebhookEvent.agency.is_(None)),  # type: ignore[arg-type,union-attr]
+        )
+        .order_by(WebhookEvent.received_at.desc())  # type: ignore[attr-defined]
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def inbox_state(session: Session | ReadSession, agency: str | None = None) -> InboxState:
+    """Of one agency, or of all."""
     row = (
         await session.execute(
             text(
                 """SELECT count(*) FILTER (WHERE state = 'waiting'),
                           count(*) FILTER (WHERE state = 'parked'),
                           min(received_at) FILTER (WHERE state = 'waiting')
-                   FROM webhook_event WHERE state IN ('waiting', 'parked')"""
-            )
+                   FROM webhook_event WHERE state IN ('waiting', 'parked')
+                     AND (CAST(:agency AS text) IS NULL OR agency = :agency)"""
+            ),
+            {"agency": agency},
         )
     ).one()
     return InboxState(*row)

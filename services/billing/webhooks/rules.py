@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 CEILING_SECONDS = 300.0
+_AGENCY = re.compile(r"[a-z0-9-]{1,40}")
 
 #: What is listened to; everything else is acknowledged and let go.
 ALLOWED_TYPES = frozenset(
@@ -63,13 +65,13 @@ def signature_holds(
 
 
 def agency_named(payload: bytes) -> str | None:
-    """The agency a notification names, or None when it names none (or cannot be read): then it is everybody's care."""
+    """The agency a notification names, or None when it names none that there could be: then it is everybody's care."""
     try:
         doc = json.loads(payload)["data"]["object"]
         details = (doc.get("parent") or {}).get("subscription_details") or {}
         named = (doc.get("metadata") or {}).get("agency") or (details.get("metadata") or {}).get(
             "agency"
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return named if isinstance(named, str) and named else None
+    return named if isinstance(named, str) and _AGENCY.fullmatch(named) else None

@@ -190,7 +190,8 @@ class Webhooks:
         types = sorted(rules.ALLOWED_TYPES)
         async for event in self._provider.notifications_since(since, types):
             newest = max(newest, event.created_at)
-            chunk.append(Incoming(event.id, event.type, event.created_at, event.payload))
+            agency = rules.agency_named(event.payload)
+            chunk.append(Incoming(event.id, event.type, event.created_at, event.payload, agency))
             if len(chunk) >= SWEEP_CHUNK:
                 missed += await self._take_in(chunk)
                 chunk = []
@@ -217,10 +218,10 @@ class Webhooks:
         async with self._database.read() as session:
             return await repository.listing(session, state, limit)
 
-    async def parked_of(self, agency: str) -> list[WebhookEvent]:
+    async def parked_of(self, agency: str) -> Sequence[WebhookEvent]:
         """Parked events that are this agency's, or that name no agency. Never another's."""
-        parked = await self.listing("parked", limit=500)
-        return [event for event in parked if rules.agency_named(event.payload) in (None, agency)]
+        async with self._database.read() as session:
+            return await repository.parked_of(session, agency, limit=500)
 
     async def replay_of(self, agency: str, event_ids: Sequence[str]) -> list[str]:
         """Replay some of :meth:`parked_of`; with none named, all of them."""
@@ -244,9 +245,10 @@ class Webhooks:
                 )
             return replayed
 
-    async def state(self) -> InboxState:
+    async def state(self, agency: str | None = None) -> InboxState:
+        """Of one agency, or of all."""
         async with self._database.read() as session:
-            return await repository.inbox_state(session)
+            return await repository.inbox_state(session, agency)
 
     async def measure(self) -> None:
         """The inbox's gauges."""

@@ -16,6 +16,7 @@ from services.identity.sessions.service import SessionService
 from shared.auth import KeyPrincipal
 from shared.errors import UnauthorizedError
 from shared.security.events import SecurityEvent
+from shared.web.known_first import guarded
 
 INACTIVE = {"active": False}
 
@@ -37,17 +38,17 @@ def router(
     sign_out_token: Callable[[str], str],
 ) -> APIRouter:
     """``POST /internal/v1/sessions/introspect`` and ``POST /internal/v1/keys/introspect``."""
-    routes = APIRouter(prefix="/internal/v1", include_in_schema=False)
 
-    def authorise(request: Request) -> None:
+    async def service(request: Request) -> None:
         if caller_name(request.headers.get("authorization", ""), internal_keys) is None:
             raise UnauthorizedError(
                 headers={"WWW-Authenticate": "Bearer"}, security=SecurityEvent.INTERNAL_KEY_REFUSED
             )
 
+    routes = APIRouter(prefix="/internal/v1", include_in_schema=False, route_class=guarded(service))
+
     @routes.post("/sessions/introspect")
-    async def introspect_session(request: Request, body: IntrospectionIn) -> dict[str, Any]:
-        authorise(request)
+    async def introspect_session(body: IntrospectionIn) -> dict[str, Any]:
         current = await sessions.current(body.token)
         # A pending session opens nothing but identity's pages of what is still due.
         if current is None or current.due is not None:
@@ -67,8 +68,7 @@ def router(
         }
 
     @routes.post("/keys/introspect")
-    async def introspect_key(request: Request, body: IntrospectionIn) -> dict[str, Any]:
-        authorise(request)
+    async def introspect_key(body: IntrospectionIn) -> dict[str, Any]:
         principal = await service_keys.recognise(body.token)
         if not isinstance(principal, KeyPrincipal):
             INTROSPECTIONS.labels("key", "inactive").inc()

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from services.paywall.articles.schemas import ID_PATTERN, ArticleIn, ArticleOut
 from services.paywall.articles.service import ArticleService
 from shared.auth.roles import Scope
+from shared.web.known_first import known_first
 from shared.web.staff import StaffAccess
 
 
@@ -19,7 +20,11 @@ def router(service: ArticleService, access: StaffAccess) -> APIRouter:
         (await access.key(request)).require(agency, Scope.ARTICLES)
         return agency
 
-    routes = APIRouter(prefix="/v1/agencies/{agency}/articles", tags=["articles"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}/articles",
+        tags=["articles"],
+        route_class=known_first(access),
+    )
 
     @routes.put("/{article_id}", status_code=204)
     async def put_article(

@@ -12,6 +12,7 @@ from services.paywall.policies.service import PolicyService
 from shared.audit import Actor
 from shared.auth import Role, StaffPrincipal
 from shared.errors import BadRequestError, FieldError
+from shared.web.known_first import known_first
 from shared.web.staff import StaffAccess
 
 _VERSION = re.compile(r'^(?:W/)?"?(\d{1,9})"?$')
@@ -23,7 +24,9 @@ def router(service: PolicyService, access: StaffAccess) -> APIRouter:
         principal.require(agency, Role.EDITOR, Role.ADMIN)
         return principal
 
-    routes = APIRouter(prefix="/v1/agencies/{agency}/policy", tags=["policies"])
+    routes = APIRouter(
+        prefix="/v1/agencies/{agency}/policy", tags=["policies"], route_class=known_first(access)
+    )
 
     @routes.get("", dependencies=[Depends(editor)])
     async def get_policy(agency: str, response: Response) -> PolicyOut:

@@ -13,6 +13,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.metrics.growth import service
 from shared.metrics.growth.schemas import GrowthOut, growth_out
+from shared.web.known_first import known_first
 from shared.web.params import Day
 from shared.web.staff import StaffAccess
 
@@ -20,7 +21,7 @@ from shared.web.staff import StaffAccess
 def growth_router(
     database: Database, access: StaffAccess, clock: Clock, default_target: Decimal
 ) -> APIRouter:
-    router = APIRouter(tags=["growth"])
+    router = APIRouter(tags=["growth"], route_class=known_first(access))
 
     @router.get("/v1/agencies/{agency}/growth")
     async def growth(

@@ -93,12 +93,7 @@ async def test_every_route_that_is_not_public_is_closed_without_credentials(ads)
         if path in PUBLIC:
             continue
         answer = await ads.client.request(method, concrete(path, AGENCY), json={})
-        assert answer.status_code in (401, 422), (method, path)
-        if (
-            answer.status_code == 422
-        ):  # the body is read first: with a good one it is closed as well
-            answer = await ads.client.request(method, concrete(path, AGENCY), json=body_for(path))
-            assert answer.status_code == 401, (method, path, answer.text)
+        assert answer.status_code == 401, (method, path, answer.text)
         checked += 1
     for method, path in page_routes(ads):
         answer = await ads.client.request(method, concrete(path, AGENCY))

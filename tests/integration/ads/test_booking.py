@@ -17,7 +17,7 @@ from shared.agencies import get_agency, list_agencies
 from shared.contracts import decode
 from shared.database import Database
 from shared.errors import ConflictError
-from tests.fixtures.ads import AGENCY, book, until
+from tests.fixtures.ads import AGENCY, OTHER, book, stock, until
 
 A_MOMENT = timedelta(seconds=1.5)
 
@@ -332,3 +332,23 @@ async def test_lowering_capacity_waits_for_a_booking_under_way_and_then_sees_it(
         await until(stuck_or_done)
     with pytest.raises(ConflictError):
         await change
+
+
+async def test_an_agencys_order_numbers_count_its_own_orders_and_tell_nothing_of_anothers(
+    ads_url, database
+):
+    await stock(database, OTHER)
+    sellers = [Database(ads_url, application_name=f"seller-{n}", pool_size=4) for n in range(2)]
+    await asyncio.gather(
+        *(
+            book(seller, quantity=1, agency=agency, action=Action.RESERVE, creative=False)
+            for agency in (AGENCY, OTHER, AGENCY)
+            for seller in sellers * 2
+        )
+    )
+    for seller in sellers:
+        await seller.close()
+    pool = await database.pool()
+    for agency, count in ((AGENCY, 8), (OTHER, 4)):
+        rows = await pool.fetch("SELECT number FROM ad_order WHERE agency_id = $1", agency)
+        assert sorted(row["number"] for row in rows) == list(range(1, count + 1))

@@ -63,7 +63,7 @@ async def history(world: World) -> list[Incoming]:
     assert answer.status_code == 200, answer.text
     since = world.clock.now() - timedelta(days=60)
     found = [
-        Incoming(event.id, event.type, event.created_at, event.payload)
+        Incoming(event.id, event.type, event.created_at, event.payload, None)
         async for event in world.billing.provider.notifications_since(since, sorted(ALLOWED_TYPES))
     ]
     return found[::-1]

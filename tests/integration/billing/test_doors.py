@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 import stripe
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from tests.integration.billing.world import (
     AGENCY,
@@ -219,6 +221,34 @@ async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: W
     )
     assert done.status_code == 303 and done.headers["location"].endswith("replayed-1")
     assert await world.rows("SELECT state FROM webhook_event") == [("waiting",)]
+
+
+def event_of(id_: str, agency: object) -> bytes:
+    document = json.loads(event(id_)) | {"data": {"object": {"metadata": {"agency": agency}}}}
+    return json.dumps(document).encode()
+
+
+async def test_the_inbox_of_an_agency_shows_its_own_events_however_many_another_has(world: World):
+    """Nobody reads another's volume off the page, and another's parked events do not push one's own out of it."""
+    client = world.browser().client
+    names = [OTHER_AGENCY] * 2 + [AGENCY, "\x00", "Not An Agency", 7, None]
+    for number, name in enumerate(names):
+        body = event_of(f"evt_{number}", name)
+        answer = await client.post("/v1/webhooks/stripe", content=body, headers=signed(world, body))
+        assert answer.status_code == 200
+    webhooks = world.billing.webhooks
+    assert [(await webhooks.state(name)).waiting for name in (AGENCY, OTHER_AGENCY, None)] == [
+        1,
+        2,
+        7,
+    ]
+    page = await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")
+    assert re.search(r"1 <small[^>]*>đang chờ", page.text), page.text
+    async with world.billing.database.transaction() as session:
+        await session.execute(text("UPDATE webhook_event SET state = 'parked'"))
+    parked = {one.event_id for one in await webhooks.parked_of(AGENCY)}
+    assert parked == {"evt_2", "evt_3", "evt_4", "evt_5", "evt_6"}
+    assert await webhooks.replay_of(OTHER_AGENCY, ["evt_2"]) == []
 
 
 async def test_while_the_provider_is_away_events_wait_and_are_never_given_up(world: World):

@@ -75,14 +75,20 @@ BOOKINGS = """
 CREATE TABLE ad_order (
     id uuid NOT NULL CONSTRAINT pk_ad_order PRIMARY KEY,
     agency_id text NOT NULL,
-    number bigint GENERATED ALWAYS AS IDENTITY,
+    number bigint NOT NULL CONSTRAINT ck_ad_order_number CHECK (number >= 1),
     advertiser_id uuid NOT NULL,
     name text NOT NULL,
     created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT uq_ad_order_agency_id_id UNIQUE (agency_id, id),
+    CONSTRAINT uq_ad_order_agency_id_number UNIQUE (agency_id, number),
     CONSTRAINT fk_ad_order_agency_id_advertiser_id_advertiser
         FOREIGN KEY (agency_id, advertiser_id) REFERENCES advertiser (agency_id, id)
+);
+CREATE TABLE order_counter (
+    agency_id text NOT NULL CONSTRAINT pk_order_counter PRIMARY KEY
+        CONSTRAINT fk_order_counter_agency_id_agency REFERENCES agency (id),
+    last_number bigint NOT NULL
 );
 CREATE TABLE line (
     id uuid NOT NULL CONSTRAINT pk_line PRIMARY KEY,

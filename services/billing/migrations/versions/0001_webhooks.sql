@@ -3,6 +3,7 @@ CREATE TABLE webhook_event (
     event_id text NOT NULL,
     type text NOT NULL,
     payload bytea NOT NULL,
+    agency text,
     via text NOT NULL CONSTRAINT ck_webhook_event_via CHECK (via IN ('webhook', 'sweep')),
     created_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
