@@ -38,11 +38,11 @@ def test_a_movable_clock_stands_until_it_is_moved():
     clock.advance(timedelta(hours=1))
     assert local_date(clock.now(), VIETNAM) == date(2027, 1, 1)
     clock.set(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=-5))))
-    assert clock.now().utcoffset() == timedelta(0)
+    assert clock.now().tzinfo is UTC
 
 
 def test_a_clock_refuses_a_time_without_a_zone():
-    with pytest.raises(ValueError, match="aware"):
+    with pytest.raises(ValueError, match=r"^a clock needs an aware datetime$"):
         MovableClock(datetime(2026, 1, 1))  # noqa: DTZ001
 
 

@@ -217,6 +217,7 @@ def test_no_text_leads_anywhere_else_and_none_raises(wanted):
         ("ngắn", "too-short"),
         ("a" * 11, "too-short"),
         ("b" * 129, "too-long"),
+        ("b" * 128, None),
         ("seller@bao.example", "is-email"),
         ("SELLER@bao.example", "is-email"),
         ("seller@bao.example1", "is-email"),
@@ -226,6 +227,11 @@ def test_no_text_leads_anywhere_else_and_none_raises(wanted):
 )
 def test_a_password_is_long_enough_and_not_the_address(password, problem):
     assert passwords.password_problem(password, "seller@bao.example") == problem
+
+
+def test_the_name_in_front_of_the_address_is_no_password_either():
+    assert passwords.password_problem("Nguyen.Van.Anh", "nguyen.van.anh@bao.example") == "is-email"
+    assert passwords.password_problem("a@b.nguyen.van", '"a@b.nguyen.van"@x') is None
 
 
 @pytest.mark.parametrize(
@@ -345,6 +351,7 @@ def test_a_codes_period_may_drift_by_one_and_never_goes_back(present, last_used,
         ("12345", None, None),
         ("１２３４５６", None, None),
         ("ABCD-efgh-2345-67ab", None, "abcdefgh234567ab"),
+        (" abcd efgh\t2345 67ab ", None, "abcdefgh234567ab"),
         ("abcd-efgh-2345-67a", None, None),
         ("abcd-efgh-2345-6701", None, None),
     ],

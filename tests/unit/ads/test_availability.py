@@ -138,7 +138,17 @@ def test_a_refusal_names_the_days_the_free_units_and_only_the_lines_in_the_way()
     assert fit.available == 100  # one more would be a 51st on the first day, where 50 are free
     assert fit.short_days == (0,)
     assert fit.contending == {"wide"}
-    assert [day.available for day in fit.days] == [50, 100]
+    assert [(day.capacity, day.available) for day in fit.days] == [(100, 50), (100, 100)]
+    assert fit.fits is False
+
+
+def test_a_flight_that_fits_says_so_also_when_it_takes_everything():
+    book = Book({"a": 10, "b": 5}, [Claim("one", frozenset("a"), DAY, DAY, 4)] * 2, DAY)
+    fit = book.flight(frozenset("ax"), DAY, DAY, 2)
+    assert (fit.fits, fit.available, fit.short_days) == (True, 2, ())
+    assert fit.days[0].capacity == 10  # a place that holds nothing adds nothing
+    year = book.flight(frozenset("b"), DAY, DAY + timedelta(days=365), 366 * 5)
+    assert (year.fits, year.available) == (True, 366 * 5)
 
 
 @pytest.mark.parametrize("days", [0, 367])

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ads.bookings.rules import (
+    MAX_FLIGHT_DAYS,
+    MAX_QUANTITY,
     TRANSITIONS,
     Action,
     IllegalTransitionError,
@@ -27,9 +29,7 @@ from services.ads.bookings.rules import (
 from services.ads.catalogue.rules import RateOn, rate_on, without_diacritics
 from services.ads.console import views
 from services.ads.creatives.adapters.recode import Refused, recode
-from services.ads.creatives.rules import (
-    click_url_problem,
-)
+from services.ads.creatives.rules import MAX_URL, click_url_problem
 from services.ads.delivery.plan import LeaseStock, LiveLine, Place
 from services.ads.delivery.rules import (
     DayCount,
@@ -154,11 +154,22 @@ def test_a_wrong_line_names_each_wrong_field(starts, ends, quantity, fields):
     assert [field for field, _, _ in problems] == fields
 
 
+def test_the_bounds_of_a_line_are_themselves_allowed_and_what_would_be_right_is_said():
+    latest = TODAY + timedelta(days=2 * MAX_FLIGHT_DAYS)
+    assert line_problems(latest, latest, MAX_QUANTITY, TODAY) == []
+    beyond = latest + timedelta(days=1)
+    assert line_problems(beyond, beyond, MAX_QUANTITY + 1, TODAY) == [
+        ("starts_on", "The first day is too far ahead", "within two years"),
+        ("quantity", "Not a number of impressions", f"1 to {MAX_QUANTITY}"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("typed", "plain"),
     [
         ("Đặc sản  Nhãn Lồng", "dac san nhan long"),
         ("ĐIỆN MÁY", "dien may"),
+        ("đường", "duong"),
         ("Phở Ơn Ưu ẵẫ", "pho on uu aa"),
         ("abc-1", "abc-1"),
     ],
@@ -295,35 +306,41 @@ def test_declared_bots_are_known_and_vietnamese_browsers_are_not_among_them(agen
         "https://example.vn/nhan-long?x=1&y=2#top",
         "http://example.vn",
         "https://xn--bo-jma.vn:8443/",
+        "https://example.vn:1/!~",
+        "https://e.vn/" + "a" * (MAX_URL - 13),
     ],
 )
 def test_addresses_that_may_be_linked_to(url):
     assert click_url_problem(url) is None
 
 
+CHARACTER = "contains a character that an address may not have"
+SCHEME = "must begin with https:// or http://"
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("url", "problem"),
     [
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "//example.vn",
-        "example.vn",
-        "https://",
-        "https://user:pass@example.vn/",
-        "https://@example.vn/",
-        "https://example.vn/\r\nSet-Cookie: a=b",
-        "https://example.vn/<script>",
-        "https://example.vn\\@evil.vn",
-        "https://[::1",
-        "https://example.vn:99999/",
-        "ftp://example.vn/",
-        "HTTPS://a.vn",
-        "Http://a.vn/",
-        "https://e.vn/" + "a" * 2000,
+        ("javascript:alert(1)", SCHEME),
+        ("data:text/html,x", SCHEME),
+        ("//example.vn", SCHEME),
+        ("example.vn", SCHEME),
+        ("ftp://example.vn/", SCHEME),
+        ("HTTPS://a.vn", SCHEME),
+        ("Http://a.vn/", SCHEME),
+        ("https://", "has no host name"),
+        ("https://example.vn:0/", "has no host name"),
+        ("https://user:pass@example.vn/", "must not contain a user name"),
+        ("https://@example.vn/", "must not contain a user name"),
+        ("https://[::1", "is not an address"),
+        ("https://example.vn:99999/", "is not an address"),
+        ("https://e.vn/" + "a" * (MAX_URL - 12), f"longer than {MAX_URL} characters"),
+        ("https://example.vn/\r\nSet-Cookie: a=b", CHARACTER),
+        *[(f"https://example.vn/{c}", CHARACTER) for c in "\\\"'<>`{}|^ \x00\x7f"],
     ],
 )
-def test_addresses_that_may_not_be_linked_to(url):
-    assert click_url_problem(url)
+def test_addresses_that_may_not_be_linked_to(url, problem):
+    assert click_url_problem(url) == problem
 
 
 @given(

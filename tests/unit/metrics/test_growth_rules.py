@@ -108,6 +108,8 @@ def test_recent_paces_are_the_trailing_days_and_the_last_three_whole_months():
         (1_000, 1_200, date(2026, 12, 21), (200, 10, 20)),
         (1_000, 1_201, date(2026, 12, 21), (201, 10, 21)),
         (1_200, 1_200, date(2026, 12, 21), (0, 10, 0)),
+        (1_199, 1_200, date(2026, 12, 21), (1, 10, 1)),
+        (1_200, 1_200, date(2026, 12, 31), (0, 0, 0)),
         (1_000, 1_200, date(2026, 12, 31), (200, 0, None)),
     ],
 )
@@ -151,6 +153,11 @@ def test_the_verdict(ratio, projected, expected):
 
 def test_percentages_are_rounded_once_when_they_are_shown():
     assert rules.percent(Fraction(1, 3)) == Decimal("33.3")
+    assert [rules.percent(Fraction(n, 2_000)) for n in (1, 3, 5)] == [
+        Decimal("0.0"),
+        Decimal("0.2"),
+        Decimal("0.2"),
+    ]
     assert rules.decimal_ratio(Fraction(1, 3)) == Decimal("0.333333")
     for odd, even in ((Fraction(25, 10**7), "0.000002"), (Fraction(35, 10**7), "0.000004")):
         assert rules.decimal_ratio(odd) == Decimal(even)  # a half goes to the even neighbour

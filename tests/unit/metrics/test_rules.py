@@ -182,7 +182,8 @@ def test_families_are_written_once_and_together():
 
 
 @pytest.mark.parametrize(
-    ("top", "step"), [(1, 1), (5, 1), (6, 2), (11, 5), (26, 10), (6_300_000_000, 2_000_000_000)]
+    ("top", "step"),
+    [(1, 1), (5, 1), (6, 2), (11, 5), (26, 10), (510, 200), (6_300_000_000, 2_000_000_000)],
 )
 def test_the_axis_has_round_steps(top, step):
     assert finance.tick_step(top) == step
@@ -204,6 +205,9 @@ def test_figures_are_written_the_way_each_language_does():
     assert finance.show_percent(Decimal("0.2000"), "vi", signed=False) == "20 %"
     assert finance.axis_label(7_500_000_000, "vi") == "7,5 tỷ"
     assert finance.axis_label(500_000_000, "en") == "500 m"
+    assert finance.axis_label(1_000_000_000, "en") == "1 bn"
+    assert finance.axis_label(2_000_000, "vi") == "2 triệu"
+    assert finance.axis_label(0, "vi") == "0"
 
 
 @pytest.mark.parametrize(
