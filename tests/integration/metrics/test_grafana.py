@@ -101,7 +101,9 @@ async def test_every_panel_shows_what_the_entries_sum_to(
         try:
             async with (
                 served(finance.app) as base,
-                running_prometheus(tmp_path, [base.removeprefix("http://")], SCRAPE_TOKEN) as http,
+                running_prometheus(
+                    tmp_path, {"press-metrics": [base.removeprefix("http://")]}, SCRAPE_TOKEN
+                ) as http,
             ):
                 await until_sampled(http, "press:revenue_projected_per_target_ratio")
                 for definition in ("all", "own"):
