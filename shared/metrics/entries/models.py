@@ -110,6 +110,17 @@ class RevenueYearly(Row, table=True):
     entries: int = Field(sa_column=count_column())
 
 
+class RevenueHeard(Row, table=True):
+    """When a series last heard of revenue by an event (not by an import), kept in the same way."""
+
+    __tablename__ = "revenue_heard"
+    agency: str = Field(sa_column=agency_column(primary_key=True))
+    segment: str = Field(sa_column=text_column(primary_key=True))
+    stream: str = Field(sa_column=text_column(primary_key=True))
+    currency: str = Field(sa_column=text_column(primary_key=True))
+    recorded_at: datetime = Field(sa_column=moment_column())
+
+
 class DeferredTotal(Row, table=True):
     """Deferred revenue as it stands."""
 

@@ -24,6 +24,8 @@ _MRR = """SELECT agency, segment, stream, currency, movement, sum(amount)::bigin
     FROM mrr_daily WHERE agency = ANY($1::text[]) AND day <= $3 GROUP BY 1, 2, 3, 4, 5"""
 _DEFERRED = """SELECT agency, segment, stream, currency, amount
     FROM deferred_total WHERE agency = ANY($1::text[])"""
+_HEARD = """SELECT agency, segment, stream, currency, recorded_at
+    FROM revenue_heard WHERE agency = ANY($1::text[])"""
 _VERSIONS = """SELECT agency, max(version) FROM baseline_version
     WHERE agency = ANY($1::text[]) AND frozen_at IS NOT NULL GROUP BY 1"""
 _BASELINE = """SELECT r.agency, r.segment, r.stream, r.currency, r.month, r.amount
@@ -69,6 +71,10 @@ async def mrr(connection: asyncpg.Connection, ids: list[str], month: date, day: 
 
 async def deferred(connection: asyncpg.Connection, ids: list[str]) -> Rows:
     return await _fetch(connection, _DEFERRED, ids)
+
+
+async def heard(connection: asyncpg.Connection, ids: list[str]) -> Rows:
+    return await _fetch(connection, _HEARD, ids)
 
 
 async def baseline_versions(connection: asyncpg.Connection, ids: list[str]) -> Rows:

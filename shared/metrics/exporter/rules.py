@@ -39,6 +39,7 @@ OTHER_HELP = {
     "press_fiscal_year_end_timestamp_seconds": "When the agency's fiscal year ends (exclusive)",
     "press_baseline_info": "The frozen baseline version that growth is measured against",
     "press_revenue_as_of_timestamp_seconds": "The moment these figures were read",
+    "press_revenue_heard_timestamp_seconds": "When an event last brought revenue of this series (imports do not count)",
     "press_agencies_on_target_ratio": "Share of agencies whose growth to date meets their target, by all revenue",
     "press_agencies_on_target_without_state_ratio": "The same, by revenue without state funding",
 }
@@ -66,6 +67,7 @@ class AgencyFigures:
     revenue_ytd: dict[Series, int] = field(default_factory=dict)
     revenue_trailing: dict[Series, int] = field(default_factory=dict)
     deferred: dict[Series, int] = field(default_factory=dict)
+    heard: dict[Series, datetime] = field(default_factory=dict)
     mrr: dict[Series, int] = field(default_factory=dict)
     movements: dict[tuple[Series, str], int] = field(default_factory=dict)
     baseline_version: int | None = None
@@ -115,6 +117,10 @@ def render_agency(figures: AgencyFigures) -> Rendered:
     for series, amount in sorted(figures.deferred.items()):
         labels = _labels(figures.agency, series)
         _add(lines, "press_deferred_revenue", series, labels, amount)
+    family = "press_revenue_heard_timestamp_seconds"
+    for series, at in sorted(figures.heard.items()):
+        labels = _labels(figures.agency, series)
+        lines.setdefault(family, []).append(f"{family}{{{labels}}} {exact(int(at.timestamp()))}\n")
     _render_facts(lines, figures, first, last)
     return Rendered(
         {family: "".join(found) for family, found in lines.items()},

@@ -133,6 +133,10 @@ class Exporter:
             owner = of.get((agency, series[0]))
             if owner is not None:
                 _sum(owner.deferred, _series(series), amount)
+        for agency, *series, at in await repository.heard(connection, names):
+            owner, key = of.get((agency, series[0])), _series(series)
+            if owner is not None:
+                owner.heard[key] = max(at, owner.heard.get(key, at))
         return found
 
     async def _add_baselines(

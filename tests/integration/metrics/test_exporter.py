@@ -95,6 +95,30 @@ async def test_without_its_database_the_exporter_answers_and_shows_no_money(
     assert "press_agencies_on_target_ratio" not in answer.text
 
 
+async def test_what_an_event_brought_is_fresh_and_what_an_import_brought_is_not(finance):
+    def heard(body: str) -> dict[str, int]:
+        found = re.findall(
+            r'^press_revenue_heard_timestamp_seconds\{agency="(.*?)".*\} (\S+)$', body, re.M
+        )
+        return {agency: int(at) for agency, at in found}
+
+    body = (await finance.scrape()).text
+    assert total(body, "press_revenue_ytd_vnd") > 0 and heard(body) == {}, "the demo is imported"
+    day = finance.clock.now().date()
+    for number, agency in enumerate(["bao-hung-yen", "bao-thai-binh", "bao-hung-yen"]):
+        before = heard((await finance.scrape()).text)
+        async with finance.database.transaction() as session:
+            await entries.record_entries(
+                session, [entry(f"e{number}", agency=agency, recognised_on=day)]
+            )
+            now = int(
+                (await session.execute(text("SELECT extract(epoch FROM now())"))).scalar_one()
+            )
+        # what another carries on is its own: both agencies of the demo are one now
+        after = heard((await finance.scrape()).text)
+        assert after == before | {"bao-hung-yen": now}
+
+
 async def test_an_amount_beyond_2_53_takes_all_money_away(finance):
     day = finance.clock.now().date()
     many = [

@@ -221,3 +221,11 @@ def test_figures_are_written_the_way_each_language_does():
 )
 def test_the_meter_never_leaves_its_room(growth, expected):
     assert finance.meter(growth, Decimal("0.2")) == expected
+
+
+def test_the_time_of_the_last_event_is_exported_by_series():
+    heard = datetime(2026, 7, 9, 12, 30, tzinfo=UTC)
+    labels = '{agency="a",segment="print",stream="circulation",currency="VND"}'
+    line = f"press_revenue_heard_timestamp_seconds{labels} {int(heard.timestamp())}\n"
+    assert line in text_of(figures(heard={SERIES: heard}))
+    assert "press_revenue_heard" not in text_of(figures())

@@ -208,6 +208,12 @@ CREATE TABLE revenue_yearly (
     entries bigint NOT NULL,
     CONSTRAINT pk_revenue_yearly PRIMARY KEY (agency, segment, stream, currency, year)
 );
+-- When a series last heard of revenue by an event. Not a sum: imports do not count, they come when somebody brings them.
+CREATE TABLE revenue_heard (
+    {series("revenue_heard")}
+    recorded_at timestamptz NOT NULL,
+    CONSTRAINT pk_revenue_heard PRIMARY KEY (agency, segment, stream, currency)
+);
 CREATE TABLE deferred_total (
     {series("deferred_total")}
     amount bigint NOT NULL,
@@ -250,6 +256,11 @@ BEGIN
     FROM added GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT ON CONSTRAINT pk_revenue_yearly DO UPDATE
         SET amount = y.amount + excluded.amount, entries = y.entries + excluded.entries;
+    INSERT INTO revenue_heard AS h (agency, segment, stream, currency, recorded_at)
+    SELECT agency, segment, stream, currency, max(recorded_at) FROM added WHERE import_id IS NULL
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT ON CONSTRAINT pk_revenue_heard DO UPDATE
+        SET recorded_at = greatest(h.recorded_at, excluded.recorded_at);
     RETURN NULL;
 END $$;
 CREATE TRIGGER revenue_entry_summed AFTER INSERT ON revenue_entry
