@@ -62,10 +62,14 @@ class Action(StrEnum):
     BASELINE_COMPOSED = "baseline-composed"
     BASELINE_FROZEN = "baseline-frozen"
     BASELINE_DISCARDED = "baseline-discarded"
+    LINEAGE_SAVED = "lineage-saved"
+    TARGET_SAVED = "target-saved"
     IMPORT_UPLOADED = "import-uploaded"
     IMPORT_CONFIRMED = "import-confirmed"
     # Operations, and the trail itself
     DEAD_LETTERS_REPLAYED = "dead-letters-replayed"
+    OUTBOX_REPUBLISHED = "outbox-republished"
+    OUTBOX_RETRIED = "outbox-retried"
     AUDIT_EXPORTED = "audit-exported"
 
 
@@ -120,8 +124,12 @@ WORDS: dict[Action, str] = {
     Action.BASELINE_COMPOSED: "Baseline composed",
     Action.BASELINE_FROZEN: "Baseline frozen",
     Action.BASELINE_DISCARDED: "Baseline discarded",
+    Action.LINEAGE_SAVED: "Successor saved",
+    Action.TARGET_SAVED: "Growth target saved",
     Action.IMPORT_UPLOADED: "Revenue file uploaded",
     Action.IMPORT_CONFIRMED: "Revenue file recorded",
     Action.DEAD_LETTERS_REPLAYED: "Dead letters replayed",
+    Action.OUTBOX_REPUBLISHED: "Events published again",
+    Action.OUTBOX_RETRIED: "Refused events offered again",
     Action.AUDIT_EXPORTED: "Audit trail downloaded",
 }

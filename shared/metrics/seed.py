@@ -21,8 +21,9 @@ from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import rules as revenue_rules
 from shared.metrics.imports import service as imports
 from shared.metrics.imports.rules import revenue_file
-from shared.metrics.lineage.rules import Edge, live, members
-from shared.metrics.lineage.service import owners_on, save_lineage, save_target
+from shared.metrics.lineage import service as lineage
+from shared.metrics.lineage.rules import Edge, Target, live, members
+from shared.metrics.lineage.service import owners_on
 from shared.metrics.settings import MetricsSettings
 from shared.process import Process
 
@@ -39,7 +40,7 @@ async def seed(database: Database, folder: Path, now: datetime) -> int:
     with acting(Actor.system("seed")):
         async with database.transaction() as session:
             await save_agencies(session, read_agencies(folder / "agencies.toml"))
-            await _seed_lineage(session, folder / "lineage.toml")
+            await _seed_lineage(session, folder / "lineage.toml", now)
             for path in sorted((folder / "baseline").glob("*.csv")):
                 await _seed_baseline(session, path, now)
             await _compose(session, now)
@@ -49,16 +50,17 @@ async def seed(database: Database, folder: Path, now: datetime) -> int:
     return added
 
 
-async def _seed_lineage(session: Session, path: Path) -> None:
+async def _seed_lineage(session: Session, path: Path, now: datetime) -> None:
     data = tomllib.loads(path.read_text(encoding="utf-8"))  # noqa: ASYNC240
     edges = [
         Edge(item["predecessor"], segment, item["successor"], item["effective_on"], item["note"])
         for item in data["lineage"]
         for segment in item["segments"]
     ]
-    await save_lineage(session, edges)
-    for item in data["targets"]:
-        await save_target(session, item["agency"], item["deadline"], Decimal(item["ratio"]))
+    targets = [
+        Target(item["agency"], item["deadline"], Decimal(item["ratio"])) for item in data["targets"]
+    ]
+    await lineage.save(session, lineage=edges, targets=targets, now=now)
 
 
 async def _seed_baseline(session: Session, path: Path, now: datetime) -> None:

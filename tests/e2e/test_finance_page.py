@@ -122,6 +122,10 @@ async def test_a_baseline_is_uploaded_with_bad_rows_named_then_reviewed_and_froz
         assert await no_sideways_scroll(page)
         await shot(page, f"baseline-draft-{screen}")
         await page.click("text=Chốt bản này")
+        consequence = await page.inner_text("details[open] p")
+        assert "thay cho" in consequence and "₫" in consequence, "said before it is done"
+        await shot(page, f"baseline-freeze-{screen}")
+        await page.click("text=Đúng, chốt số liệu")
         await page.wait_for_selector("text=SHA-256")
         assert FINANCE in await page.inner_text("main")
         await page.goto(f"{base}/finance/{AGENCY}/baseline")

@@ -104,6 +104,15 @@ async def freeze(
     )
 
 
+async def discard(session: Session, agency: str, version: int) -> None:
+    key = {"agency": agency, "version": version}
+    for table in ("baseline_row", "baseline_version"):
+        await session.execute(
+            text(f"DELETE FROM {table} WHERE agency = :agency AND version = :version"),  # noqa: S608
+            key,
+        )
+
+
 async def get(
     session: Session | ReadSession, agency: str, version: int, *, lock: bool = False
 ) -> Version | None:

@@ -216,9 +216,19 @@ def _draft(
 
 
 async def freeze(
-    session: Session, *, agency: str, version: int, approver: str, now: datetime
+    session: Session,
+    *,
+    agency: str,
+    version: int,
+    approver: str,
+    now: datetime,
+    looked_at: str | None = None,
 ) -> str:
-    """Sign a draft: from now on it never changes. Returns its hash; a frozen version keeps its own."""
+    """Sign a draft: from now on it never changes. Returns its hash; a frozen version keeps its own.
+
+    ``looked_at`` is the hash of the figures that the approver has seen (``signature``): the number of a discarded draft is
+    given again. Raises :class:`ConflictError` when the draft has others.
+    """
     found = await repository.get(session, agency, version, lock=True)
     if found is None:
         raise NotFoundError("There is no such baseline version", slug="baseline-unknown")
@@ -230,6 +240,11 @@ async def freeze(
             "This baseline is zero: there would be nothing to compare with", slug="baseline-empty"
         )
     signed = rules.signature(agency, version, found.baseline_year, rows)
+    if looked_at not in (None, signed):
+        raise ConflictError(
+            "This is not the draft that you looked at: look through it again",
+            slug="baseline-changed",
+        )
     former = await frozen_baseline(session, agency)
     await repository.freeze(session, agency, version, approver, now, signed)
     await _on_record(
@@ -243,6 +258,32 @@ async def freeze(
         after=_told(found, rows) | {"sha256": signed, "uploaded_by": found.created_by},
     )
     return signed
+
+
+def signature(baseline: Baseline) -> str:
+    """What freezing would sign."""
+    version = baseline.version
+    return rules.signature(version.agency, version.version, version.baseline_year, baseline.rows)
+
+
+async def discard(session: Session, *, agency: str, version: int, now: datetime) -> None:
+    """Throw a draft away; its file stays, and may be uploaded again. Raises 404, :class:`ConflictError` for a frozen one."""
+    found = await repository.get(session, agency, version, lock=True)
+    if found is None:
+        raise NotFoundError("There is no such baseline version", slug="baseline-unknown")
+    if found.sha256 is not None:
+        raise ConflictError("A frozen version stays", slug="baseline-frozen")
+    rows = await repository.rows_of(session, agency, version)
+    await repository.discard(session, agency, version)
+    await audit.record(
+        session,
+        Action.BASELINE_DISCARDED,
+        agency=agency,
+        at=now,
+        subject=f"baseline/{version}",
+        label=str(found.baseline_year),
+        before=_told(found, rows) | {"uploaded_by": found.created_by},
+    )
 
 
 async def get_baseline(session: Session | ReadSession, agency: str, version: int) -> Baseline:
@@ -287,8 +328,9 @@ __all__ = [
     "Version",
     "altered",
     "compose_draft",
+    "discard",
     "freeze",
     "frozen_baseline",
     "get_baseline",
 ]
-__all__ += ["import_draft", "save_draft", "versions"]
+__all__ += ["import_draft", "save_draft", "signature", "versions"]

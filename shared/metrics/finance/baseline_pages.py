@@ -99,6 +99,7 @@ def baseline_router(desk: Desk) -> APIRouter:
         async with desk.database.read() as session:
             found = await get_agency(session, agency)
             baseline = await service.get_baseline(session, agency, _bounded(version))
+            former = await service.frozen_baseline(session, agency)
         series: dict[tuple[str, str], dict[int, int]] = {}
         for row in baseline.rows:
             series.setdefault((row.segment, row.stream), {})[row.month] = row.amount
@@ -108,6 +109,8 @@ def baseline_router(desk: Desk) -> APIRouter:
             agency=found,
             baseline=baseline,
             version=baseline.version,
+            former=former,
+            looked_at=service.signature(baseline),
             series=series,
             by_month={
                 month: sum(months.get(month, 0) for months in series.values())
@@ -118,6 +121,7 @@ def baseline_router(desk: Desk) -> APIRouter:
     @router.post("/finance/{agency}/baseline/{version}/freeze")
     async def freeze(request: Request, agency: str, version: int) -> Response:
         principal = await desk.form(request, agency)
+        looked_at = (await request.form()).get("looked_at")
         async with desk.database.transaction() as session:
             await service.freeze(
                 session,
@@ -125,8 +129,18 @@ def baseline_router(desk: Desk) -> APIRouter:
                 version=_bounded(version),
                 approver=principal.email,
                 now=desk.clock.now(),
+                looked_at=looked_at if isinstance(looked_at, str) else "",
             )
         return RedirectResponse(f"/finance/{agency}/baseline/{version}", 303)
+
+    @router.post("/finance/{agency}/baseline/{version}/discard")
+    async def discard(request: Request, agency: str, version: int) -> Response:
+        await desk.form(request, agency)
+        async with desk.database.transaction() as session:
+            await service.discard(
+                session, agency=agency, version=_bounded(version), now=desk.clock.now()
+            )
+        return RedirectResponse(f"/finance/{agency}/baseline", 303)
 
     return router
 

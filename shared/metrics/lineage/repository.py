@@ -12,6 +12,11 @@ from shared.database import ReadSession, Session
 from shared.metrics.lineage.rules import Edge
 
 
+async def lock(session: Session) -> None:
+    """One at a time saves: what was there before is what the trail tells."""
+    await session.execute(text("LOCK TABLE lineage, growth_target IN SHARE ROW EXCLUSIVE MODE"))
+
+
 async def edges(session: Session | ReadSession) -> list[Edge]:
     rows = await session.execute(
         text("SELECT predecessor, segment, successor, effective_on, note FROM lineage")

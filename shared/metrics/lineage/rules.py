@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from shared.metrics.rules import SEGMENTS
 
@@ -22,6 +23,15 @@ class Edge:
     successor: str
     effective_on: date
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The growth an agency has to reach by ``deadline``, as a ratio (0.2 = 20 %)."""
+
+    agency: str
+    deadline: date
+    ratio: Decimal
 
 
 class LineageCycleError(ValueError):

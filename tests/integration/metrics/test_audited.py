@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from shared.audit import Action
 from shared.web.csrf import FormTokens
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
@@ -14,6 +16,8 @@ BASELINE = "\n".join(
     ["year,segment,stream,month,amount_vnd"]
     + [f"2024,print,circulation,{month},{month}000000" for month in range(1, 13)]
 ).encode()
+ANOTHER = BASELINE.replace(b"2024", b"2023")
+LOOKED_AT = re.compile(r'name="looked_at" value="([0-9a-f]{64})"')
 REVENUE = b"period,segment,stream,amount_vnd,key\n2026-10,print,circulation,5000000,AUDIT-1\n"
 
 
@@ -41,9 +45,15 @@ async def test_every_changing_route_is_on_record(create_database, template_datab
 
         def then(kind: str, verb: str):
             async def call():
-                return await http.post(f"{made[kind]}/{verb}", data={"csrf_token": token})
+                found = LOOKED_AT.search((await http.get(made[kind])).text)
+                fields = {"looked_at": found[1]} if found else {}
+                return await http.post(f"{made[kind]}/{verb}", data={"csrf_token": token} | fields)
 
             return call
+
+        async def discard():
+            await upload("baseline", ANOTHER)()
+            return await then("baseline", "discard")()
 
         async def compose():
             # What the demo has composed is there again: a fresh set of parts makes a fresh version.
@@ -57,6 +67,10 @@ async def test_every_changing_route_is_on_record(create_database, template_datab
                 Act(
                     "POST", f"{AGENCY}/baseline/{{version}}/freeze", Action.BASELINE_FROZEN,
                     then("baseline", "freeze"),
+                ),
+                Act(
+                    "POST", f"{AGENCY}/baseline/{{version}}/discard", Action.BASELINE_DISCARDED,
+                    discard,
                 ),
                 Act("POST", f"{AGENCY}/baseline/compose", Action.BASELINE_COMPOSED, compose),
                 Act("POST", f"{AGENCY}/imports", Action.IMPORT_UPLOADED, upload("imports", REVENUE)),

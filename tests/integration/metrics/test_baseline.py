@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -14,8 +16,9 @@ from shared.metrics.baseline import service as baseline
 from shared.metrics.growth.service import agency_report
 from shared.metrics.imports.adapters.reader import FileReader
 from shared.metrics.imports.service import FileProblemsError
-from shared.metrics.lineage.rules import Edge
-from shared.metrics.lineage.service import save_lineage
+from shared.metrics.lineage.rules import Edge, LineageCycleError, Target
+from shared.metrics.lineage.service import save
+from tests.fixtures.audited import entries
 from tests.fixtures.imports import imported, revenue_file
 from tests.integration.metrics.conftest import NOW
 
@@ -105,9 +108,10 @@ async def test_a_baseline_of_zero_cannot_be_frozen(database):
 
 async def merge(database):
     async with database.transaction() as session:
-        await save_lineage(
+        await save(
             session,
-            [
+            now=NOW,
+            lineage=[
                 Edge(old, segment, "gamma", date(2026, 4, 1))
                 for old in ("alpha", "beta")
                 for segment in ("print", "online", "radio", "tv")
@@ -163,3 +167,108 @@ async def test_an_import_repeats_safely_and_a_changed_amount_is_a_named_row(data
     problem = refused.value.problems[0]
     assert (problem.row, problem.found) == (2, "6")
     assert "5" in str(problem.expected)
+
+
+async def draft(database, amount):
+    _, version = await baseline.import_draft(
+        database,
+        FileReader(),
+        agency="alpha",
+        file_name="b.csv",
+        content=baseline_file(amount),
+        by="maker",
+        now=NOW,
+    )
+    async with database.read() as session:
+        return await baseline.get_baseline(session, "alpha", version.version)
+
+
+async def test_nobody_signs_other_figures_than_he_looked_at(database):
+    """The number of a discarded draft is given again; an open page shows the old one's figures."""
+    seen = await draft(database, 3_100)
+    number = seen.version.version
+    async with database.transaction() as session:
+        await baseline.discard(session, agency="alpha", version=number, now=NOW)
+    other = await draft(database, 9_999)
+    assert other.version.version == number
+    for looked_at in (baseline.signature(seen), ""):
+        with pytest.raises(ConflictError):
+            async with database.transaction() as session:
+                await baseline.freeze(
+                    session,
+                    agency="alpha",
+                    version=number,
+                    approver="boss",
+                    now=NOW,
+                    looked_at=looked_at,
+                )
+    async with database.read() as session:
+        assert await baseline.frozen_baseline(session, "alpha") is None
+
+
+async def test_of_freezing_and_discarding_at_once_one_wins_and_the_other_is_told(database):
+    for _ in range(5):
+        number = (await draft(database, 3_100)).version.version
+
+        async def freeze(number=number):
+            async with database.transaction() as session:
+                await baseline.freeze(
+                    session, agency="alpha", version=number, approver="boss", now=NOW
+                )
+
+        async def discard(number=number):
+            async with database.transaction() as session:
+                await baseline.discard(session, agency="alpha", version=number, now=NOW)
+
+        results = await asyncio.gather(freeze(), discard(), return_exceptions=True)
+        [lost] = [one for one in results if one is not None]
+        assert isinstance(lost, ConflictError | NotFoundError)
+        async with database.read() as session:
+            there = [one.version for one in await baseline.versions(session, "alpha")]
+        assert (number in there) is isinstance(lost, ConflictError)
+        if number in there:
+            return  # frozen: the same file is this version from now on
+
+
+async def test_who_carries_on_whom_and_what_growth_is_asked_is_on_the_trail_of_all_it_touches(
+    database,
+):
+    edge = Edge("alpha", "tv", "gamma", date(2026, 4, 1))
+    target = Target("gamma", date(2030, 12, 31), Decimal("0.2"))
+
+    async def saved(edge, target):
+        before = len(await entries(database))
+        async with database.transaction() as session:
+            await save(session, lineage=[edge], targets=[target], now=NOW)
+        found = (await entries(database))[before:]
+        return {(e.agency, e.action): (e.before, e.after) for e in found}
+
+    first = await saved(edge, target)
+    carried = {"successor": "gamma", "effective_on": "2026-04-01", "note": ""}
+    assert first == {
+        ("alpha", "lineage-saved"): (None, carried),
+        ("gamma", "lineage-saved"): (None, carried),
+        ("gamma", "target-saved"): (None, {"ratio": "0.2"}),
+    }
+    assert await saved(edge, target) == {}, "again changes nothing"
+    moved = await saved(replace(edge, successor="beta"), replace(target, ratio=Decimal("0.1")))
+    assert set(moved) == {
+        ("alpha", "lineage-saved"),
+        ("beta", "lineage-saved"),
+        ("gamma", "lineage-saved"),
+        ("gamma", "target-saved"),
+    }
+    assert moved["gamma", "lineage-saved"] == (carried, carried | {"successor": "beta"})
+    assert moved["gamma", "target-saved"] == ({"ratio": "0.2"}, {"ratio": "0.1"})
+
+
+async def test_a_circle_is_refused_and_leaves_no_entry(database):
+    before = len(await entries(database))
+    edges = [
+        Edge("alpha", "tv", "beta", date(2026, 4, 1)),
+        Edge("beta", "tv", "alpha", date(2027, 1, 1)),
+    ]
+    with pytest.raises(LineageCycleError):
+        async with database.transaction() as session:
+            await save(session, lineage=edges, now=NOW)
+    assert len(await entries(database)) == before

@@ -134,12 +134,16 @@ async def test_an_amount_beyond_2_53_takes_all_money_away(finance):
 async def test_a_new_target_is_exported_at_the_next_scrape(finance):
     from datetime import date
 
-    from shared.metrics.lineage.service import save_target
+    from shared.audit import Actor, acting
+    from shared.metrics.lineage.rules import Target
+    from shared.metrics.lineage.service import save
 
     line = 'press_revenue_growth_target_ratio{agency="bao-hung-yen"} '
     assert f"{line}0.2\n" in (await finance.scrape()).text
     async with finance.database.transaction() as session:
-        await save_target(session, "bao-hung-yen", date(2030, 12, 31), Decimal("0.1"))
+        target = Target("bao-hung-yen", date(2030, 12, 31), Decimal("0.1"))
+        with acting(Actor.command("test")):
+            await save(session, targets=[target], now=finance.clock.now())
     body = (await finance.scrape()).text
     assert f"{line}0.1\n" in body
     assert (
