@@ -62,6 +62,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "NATS_PAYWALL_WORKER_PASSWORD": _word,
     "NATS_ADS_WORKER_PASSWORD": _word,
     "NATS_METRICS_WORKER_PASSWORD": _word,
+    "NATS_STREAMS_KEEPER_PASSWORD": _word,
     "SCRAPE_TOKEN": _token,
     "FORM_TOKEN_SECRET": _token,
     "BILLING_INTERNAL_KEY": _token,

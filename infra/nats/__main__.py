@@ -1,14 +1,18 @@
-"""``python -m infra.nats apply``: one explicit command makes the streams what the data says."""
+"""``python -m infra.nats``: ``apply`` makes streams and consumers what the data says; ``keep`` makes again what is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from typing import TypedDict
 
 import typer
+from nats.errors import Error as NatsError
 
+from infra.nats import topology
 from infra.nats.server import deployed_config
-from infra.nats.topology import apply as apply_topology
+
+KEEP_SECONDS = 5.0
 
 app = typer.Typer(help="NATS streams and consumers", no_args_is_help=True)
 
@@ -18,14 +22,53 @@ def main() -> None:
     """NATS streams and consumers."""
 
 
+class Server(TypedDict):
+    url: str
+    ca_file: str
+    replicas: int | None
+
+
+def server() -> Server:
+    """NATS_URL, NATS_CA_FILE, NATS_REPLICAS."""
+    return {
+        "url": os.environ.get("NATS_URL", "nats://127.0.0.1:4222"),
+        "ca_file": os.environ.get("NATS_CA_FILE", ""),
+        "replicas": int(os.environ.get("NATS_REPLICAS", "0")) or None,
+    }
+
+
 @app.command()
 def apply() -> None:
-    """Create or update streams and consumers (NATS_URL, NATS_CA_FILE, NATS_REPLICAS)."""
-    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
-    replicas = int(os.environ.get("NATS_REPLICAS", "0")) or None
-    ca_file = os.environ.get("NATS_CA_FILE", "")
-    for line in asyncio.run(apply_topology(url, ca_file=ca_file, replicas=replicas)):
+    """Create or update streams and consumers."""
+    for line in asyncio.run(topology.apply(**server())):
         typer.echo(line)
+
+
+@app.command()
+def keep() -> None:
+    """Look every few seconds, and make again what the server has lost; until told to stop."""
+    asyncio.run(_keep(server()))
+
+
+async def _keep(at: Server) -> None:
+    while True:
+        try:
+            made = await topology.make_missing(**at)
+        except (NatsError, OSError, TimeoutError) as error:
+            typer.echo(f"NATS does not answer: {error!r}", err=True)
+        else:
+            if made:
+                typer.echo(f"NATS had lost {', '.join(made)}: made again")
+        await asyncio.sleep(KEEP_SECONDS)
+
+
+@app.command()
+def check() -> None:
+    """End with 1 when streams or consumers are missing, and name them."""
+    gone = asyncio.run(topology.make_missing(**server(), dry_run=True))
+    if gone:
+        typer.echo(f"missing: {', '.join(gone)}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command("server-config")

@@ -3,7 +3,8 @@
 A user publishes the events of its own service by their whole names, pulls from its own consumers, acknowledges what
 those delivered, and hears answers below an inbox of its own (``_INBOX.<user>``). Of the JetStream API it reaches its
 consumers' next message and state, and may look into the streams it publishes to (to find what a lost store forgot).
-Making, changing, purging and deleting streams and consumers is :data:`SETUP`'s alone.
+One user makes streams and consumers that are missing, by their names in the topology; changing, purging and deleting
+them is :data:`SETUP`'s alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class BusUser:
     subscribe: tuple[str, ...]
     reads: tuple[tuple[str, str], ...]  # (stream, consumer)
     events: tuple[str, ...]  # event names it publishes, e.g. billing.entitlement.granted.v1
+    makes: bool = False  # streams and consumers of the topology
 
 
 def users(path: Path = USERS_FILE, topology: Topology | None = None) -> tuple[BusUser, ...]:
@@ -74,7 +76,21 @@ def _user(entry: dict[str, object], topology: Topology) -> BusUser:
             )
         ),
     ]
-    return BusUser(name, tuple(publish), (f"_INBOX.{name}.>",), reads, tuple(events))
+    makes = bool(entry.get("makes"))
+    if makes:
+        publish += _making(topology)
+    return BusUser(name, tuple(publish), (f"_INBOX.{name}.>",), reads, tuple(events), makes)
+
+
+def _making(topology: Topology) -> list[str]:
+    streams = [str(stream["name"]) for stream in topology.streams]
+    consumers = [f"{one['stream']}.{one['name']}" for one in topology.consumers]
+    return [
+        f"$JS.API.{kind}.{call}.{name}"
+        for kind, names in (("STREAM", streams), ("CONSUMER", consumers))
+        for name in names
+        for call in ("INFO", "CREATE")
+    ]
 
 
 def _stream_of(event: str, topology: Topology) -> str:

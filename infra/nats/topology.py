@@ -49,6 +49,7 @@ def stream_config(stream: dict[str, Any], replicas: int | None = None) -> Stream
 
 def consumer_config(consumer: dict[str, Any]) -> ConsumerConfig:
     return ConsumerConfig(
+        name=consumer["name"],
         durable_name=consumer["name"],
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=consumer["ack_wait_seconds"],
@@ -78,6 +79,44 @@ async def apply(
     finally:
         await client.close()
     return done
+
+
+async def make_missing(
+    url: str,
+    *,
+    ca_file: str = "",
+    replicas: int | None = None,
+    dry_run: bool = False,
+    path: Path = TOPOLOGY_FILE,
+) -> list[str]:
+    """Create what the server does not have and change nothing else. Returns names (``STREAM`` or ``STREAM/consumer``).
+
+    ``dry_run``: only name them. Needs the rights of the user ``streams-keeper``.
+    """
+    topology = load(path)
+    client = await nats.connect(
+        **sign_in_options(url, ca_file), connect_timeout=5, max_reconnect_attempts=3
+    )
+    made: list[str] = []
+    try:
+        js = client.jetstream(timeout=10)
+        for stream in topology.streams:
+            try:
+                await js.stream_info(stream["name"])
+            except NotFoundError:
+                made.append(stream["name"])
+                if not dry_run:
+                    await js.add_stream(stream_config(stream, replicas))
+        for consumer in topology.consumers:
+            try:
+                await js.consumer_info(consumer["stream"], consumer["name"])
+            except NotFoundError:
+                made.append(f"{consumer['stream']}/{consumer['name']}")
+                if not dry_run:
+                    await js.add_consumer(consumer["stream"], consumer_config(consumer))
+    finally:
+        await client.close()
+    return made
 
 
 async def _apply_stream(js: JetStreamContext, config: StreamConfig) -> str:

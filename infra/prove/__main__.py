@@ -2,7 +2,8 @@
 
 The real Dockerfile is built with buildah; every container of docker-compose.yml runs its command as its user, read-only where
 the file says so, in a network namespace of its own on the networks it names; health checks run inside. Then a reader buys
-through the TLS proxy, alerts are silent, and PostgreSQL, NATS and a worker are stopped in turn: which alert fires is printed.
+through the TLS proxy, alerts are silent, and PostgreSQL, NATS (whose store is lost) and a worker are stopped in turn: which
+alert fires is printed.
 Only addresses in these namespaces are contacted; namespaces and mounts are removed at the end, also after a failure.
 """
 
@@ -46,6 +47,8 @@ THIS_CHECKOUT = tuple(
     (str(REPOSITORY / name), f"/app/{name}", "ro") for name in ("services", "shared", "infra")
 )
 STOPPED = ("postgres", "nats", "paywall-worker")
+#: Whose disk is lost with it: what was on it comes back from the outboxes.
+LOST = {"nats"}
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
@@ -126,6 +129,13 @@ class Proof:
     def start(self, name: str) -> None:
         container = self.containers[name]
         container.start(self.volumes_of(container), self._hosts(name))
+
+    def lose_store(self, name: str) -> None:
+        """Empty the container's named volumes."""
+        for volume in self.containers[name].service.volumes:
+            if volume.named:
+                for path in self._volumes[volume.source].iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def start_all(self) -> None:
         """In the order of depends_on; a wave's steps run to their end, its processes until they are healthy."""
@@ -226,6 +236,8 @@ def outage(proof: Proof, watch: Watch, name: str) -> tuple[str, str, str, str]:
     seconds = watch.until(watch.alerts, f"{name} is stopped and no alert fires", ALERT_SECONDS)
     first = watch.alerts()
     watch.until(lambda: watch.called() & set(first), f"{first} does not reach Alertmanager", 120.0)
+    if name in LOST:
+        proof.lose_store(name)
     proof.start(name)
     proof.containers[name].wait_healthy()
     again = watch.until(
@@ -234,7 +246,8 @@ def outage(proof: Proof, watch: Watch, name: str) -> tuple[str, str, str, str]:
         ALERT_SECONDS,
     )
     shown = ", ".join(f"{alert} ({about})" if about else alert for alert, about in first.items())
-    return name, shown, f"{seconds:.0f}", f"{again:.0f}"
+    stopped = f"{name}, its store lost" if name in LOST else name
+    return stopped, shown, f"{seconds:.0f}", f"{again:.0f}"
 
 
 def prove(proof: Proof, *, build: bool, outages: bool) -> None:

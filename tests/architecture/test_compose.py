@@ -150,6 +150,7 @@ def test_a_secret_goes_to_the_processes_that_use_it_and_to_no_other(production, 
         assert holders[f"{name.upper()}_DATABASE_OWNER_PASSWORD"] == {f"{name}-migrate"}
         assert holders[f"NATS_{name.upper()}_WORKER_PASSWORD"] == {f"{name}-worker"}
     assert holders["NATS_SETUP_PASSWORD"] == {"streams"}
+    assert holders["NATS_STREAMS_KEEPER_PASSWORD"] == {"streams-keeper"}
     assert holders["ADS_TOKEN_KEYS"] == {"ads-web"}
     assert not any("news-site" in held or "stripe-sandbox" in held for held in holders.values())
     assert holders["POSTGRES_PASSWORD"] == set()
@@ -218,7 +219,9 @@ def test_prometheus_scrapes_the_containers_of_compose_and_calls_alertmanager(pro
     jobs = [job for job in data["scrape_configs"] if job["job_name"].startswith("press")]
     scraped = {target for job in jobs for one in job["static_configs"] for target in one["targets"]}
     assert scraped == {
-        f"{one.name}:{one.environment['PORT']}" for one in ours(production) if not one.once
+        f"{one.name}:{one.environment['PORT']}"
+        for one in ours(production)
+        if not one.once and one.name != "streams-keeper"  # it listens to nobody
     }
     mounted = {volume.target for volume in production.services["prometheus"].volumes}
     assert {job["authorization"]["credentials_file"] for job in jobs} <= mounted

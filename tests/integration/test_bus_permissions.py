@@ -15,7 +15,7 @@ from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.nats.permissions import SETUP, user_names, users
 from infra.nats.server import DEPLOYED_FILE, deployed_config
-from infra.nats.topology import apply, load
+from infra.nats.topology import apply, load, make_missing
 from shared.bus import (
     BusUnavailableError,
     MessageRefusedError,
@@ -39,6 +39,7 @@ ADMINISTER = (
         for call in ("CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "MSG.DELETE")
     ),
     *(f"$JS.API.CONSUMER.CREATE.{stream}" for stream in STREAMS),
+    *(f"$JS.API.CONSUMER.CREATE.{stream}.{name}" for stream, name in CONSUMERS),
     *(f"$JS.API.CONSUMER.CREATE.{stream}.thief" for stream in STREAMS),
     *(f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.thief" for stream in STREAMS),
     *(f"$JS.API.CONSUMER.DELETE.{stream}.{name}" for stream, name in CONSUMERS),
@@ -50,6 +51,11 @@ ADMINISTER = (
     "$JS.API.INFO",
     "$SYS.REQ.SERVER.PING",
 )
+KEEPER = "streams-keeper"
+MAKING = {
+    *(f"$JS.API.STREAM.CREATE.{stream}" for stream in STREAMS),
+    *(f"$JS.API.CONSUMER.CREATE.{stream}.{name}" for stream, name in CONSUMERS),
+}
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +151,12 @@ async def tried(bus: Nats, user: str) -> tuple[list[str], list[str], list[str]]:
         for stream in STREAMS:
             calls = [f"$JS.API.STREAM.{call}.{stream}" for call in ("INFO", "MSG.GET")]
             refused = [await client.refused(call, inbox) for call in calls]
-            assert len(set(refused)) == 1, "information and messages go together"
-            if not refused[0]:
+            assert len(set(refused)) == 1 or user == KEEPER, "information and messages go together"
+            if not refused[1]:
                 looks.append(stream)
         for subject in ADMINISTER:
-            assert await client.refused(subject, inbox), f"{user} may {subject}"
+            refusal = await client.refused(subject, inbox)
+            assert refusal != (user == KEEPER and subject in MAKING), f"{user}: {subject}"
         others = [f"_INBOX.{other}.>" for other in user_names() if other != user]
         for subject in (
             ">",
@@ -182,11 +189,14 @@ async def test_each_credential_does_its_own_work_and_nothing_else(bus: Nats):
         cells = [
             ", ".join(f"`{word}`" for word in words) or "–" for words in (publishes, reads, looks)
         ]
+        if user.makes:
+            cells[-1] = "what is there; makes streams and consumers that are missing"
         lines.append(f"| `{user.name}` | " + " | ".join(cells) + " |")
     lines += [
         f"| `{SETUP}` | everything | everything | makes, changes and purges streams and consumers |",
         "",
-        "Refused to every user but the last, on every stream and consumer: "
+        "Refused to every user but the last, on every stream and consumer (`CREATE` of those of the topology not to "
+        "`streams-keeper`): "
         + ", ".join(
             sorted(
                 {"`" + ".".join(one.split(".")[2:4]) + "`" for one in ADMINISTER if "API" in one}
@@ -196,6 +206,25 @@ async def test_each_credential_does_its_own_work_and_nothing_else(bus: Nats):
     ]
     print("\n".join(lines))
     documented("docs/security/least-privilege.md", "bus users", lines)
+
+
+async def test_the_keeper_makes_what_is_lost_and_takes_nothing_away(bus: Nats):
+    url = bus.url_of(KEEPER)
+    assert await make_missing(url) == []
+    admin = await nats.connect(bus.url)
+    stream, consumer = CONSUMERS[0]
+    await admin.jetstream().delete_consumer(stream, consumer)
+    other = next(one for one in STREAMS if one != stream)
+    await admin.jetstream().delete_stream(other)
+    lost = [other, *(f"{s}/{c}" for s, c in CONSUMERS if s == other or (s, c) == CONSUMERS[0])]
+    assert sorted(await make_missing(url, dry_run=True)) == sorted(lost)
+    both = await asyncio.gather(make_missing(url), make_missing(url))  # two keepers at once
+    assert sorted(lost) in [sorted(made) for made in both]
+    assert await make_missing(url) == []
+    for name in STREAMS:
+        config = (await admin.jetstream().stream_info(name)).config
+        assert config.deny_delete, name
+    await admin.close()
 
 
 async def test_only_the_set_up_may_make_and_purge(bus: Nats):
