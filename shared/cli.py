@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from shared.audit.commands import audit_commands, command_caller
+from shared.audit.commands import By, audit_commands, command_caller
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import list_dead_letters, replay_dead_letters
 from shared.outbox.commands import Work, outbox_commands
@@ -94,21 +94,22 @@ def service_cli(
     def dead_letters(
         replay: Annotated[list[UUID] | None, typer.Option(help="Publish this one again")] = None,
         replay_all: Annotated[bool, typer.Option(help="Publish all of them again")] = False,
+        by: By = "",
     ) -> None:
         """List messages that could not be handled; replay them once the cause is mended."""
 
         async def letters(process: Process[S]) -> None:
             await _dead_letters(process, replay or [], replay_all=replay_all)
 
-        run_command(service, "dead-letters", Duty.COMMAND, letters)
+        run_command(service, "dead-letters", Duty.COMMAND, letters, by=by)
 
     if publishes:
 
-        def run(work: Work) -> None:
+        def run(work: Work, by: str) -> None:
             async def with_parts(process: Process[S]) -> None:
                 await work(process.database, process.bus)
 
-            run_command(service, "outbox", Duty.COMMAND, with_parts)
+            run_command(service, "outbox", Duty.COMMAND, with_parts, by=by)
 
         app.add_typer(outbox_commands(service.name, run), name="outbox")
 

@@ -14,6 +14,7 @@ from services.billing.seed import run as seed
 from services.billing.set_up import take_in
 from services.billing.settings import BillingSettings
 from services.billing.worker import worker
+from shared.audit.commands import By
 from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
@@ -40,11 +41,12 @@ def list_command(
 def replay_command(
     event: Annotated[list[str] | None, typer.Argument(help="Event ids")] = None,
     all_parked: Annotated[bool, typer.Option("--all", help="Every parked event")] = False,
+    by: By = "",
 ) -> None:
     """Give parked events another round of tries, once the cause is mended."""
     if not event and not all_parked:
         raise typer.BadParameter("name the events, or say --all")
-    run_command(BILLING, "webhooks-replay", Duty.COMMAND, partial(_replay, event or None))
+    run_command(BILLING, "webhooks-replay", Duty.COMMAND, partial(_replay, event or None), by=by)
 
 
 async def _list(state: str | None, limit: int, process: Process[BillingSettings]) -> None:

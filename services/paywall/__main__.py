@@ -11,6 +11,7 @@ from services.paywall.seed import run as seed
 from services.paywall.set_up import take_in
 from services.paywall.settings import PaywallSettings
 from services.paywall.worker import worker
+from shared.audit.commands import By
 from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
@@ -19,9 +20,9 @@ cli = service_cli(PAYWALL, web=web, worker=worker, seed=seed, take_in=take_in, p
 
 
 @cli.command("rebuild-entitlements")
-def rebuild_entitlements() -> None:
+def rebuild_entitlements(by: By = "") -> None:
     """Replay billing's events from the beginning and put the result in place of the present copy."""
-    run_command(PAYWALL, "rebuild", Duty.COMMAND, _rebuild)
+    run_command(PAYWALL, "rebuild", Duty.COMMAND, _rebuild, by=by)
 
 
 async def _rebuild(process: Process[PaywallSettings]) -> None:

@@ -26,6 +26,11 @@ Anchors = Annotated[
 ]
 
 
+By = Annotated[
+    str, typer.Option(help="Who does it, for the audit trail; else the system's account")
+]
+
+
 @contextmanager
 def command_caller(name: str, by: str = "") -> Iterator[Caller]:
     """What runs inside is done by a command; ``by`` defaults to the operating system's account."""

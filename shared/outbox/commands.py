@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from sqlalchemy import TextClause, text
 
+from shared import audit
+from shared.audit import Action
+from shared.audit.commands import By
 from shared.bus import Bus
 from shared.database import Database
 from shared.outbox.relay import OutboxRelay
@@ -16,31 +20,61 @@ from shared.outbox.relay import OutboxRelay
 TAKE = 5_000
 _REFUSED = """SELECT id, subject, created_at, refusals, due_at, refusal FROM outbox
     WHERE published_at IS NULL AND due_at IS NOT NULL ORDER BY id LIMIT 100"""
-_RETRY = "UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at IS NOT NULL"
-_MARK = """UPDATE outbox SET due_at = now() WHERE id IN (
-    SELECT id FROM outbox WHERE id > $1 AND id >= $2 AND created_at >= $3 AND published_at IS NOT NULL
-    ORDER BY id LIMIT $4) RETURNING id"""
+_RETRY = text(
+    """UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at IS NOT NULL
+       RETURNING id, due_at"""
+)
+_MARK = text(
+    """UPDATE outbox SET due_at = now() WHERE id IN (
+           SELECT id FROM outbox WHERE id > :last AND id >= :least AND created_at >= :earliest
+               AND published_at IS NOT NULL ORDER BY id LIMIT :take)
+       RETURNING id, due_at"""
+)
 _LEFT = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND due_at <= now()"
 
-#: A piece of work with the service's database, and its bus when it is asked for; and what runs one.
+#: A piece of work with the service's database, and its bus when it is asked for; and what runs one, by somebody.
 Work = Callable[[Database, Callable[[], Awaitable[Bus]]], Awaitable[None]]
-Run = Callable[[Work], None]
+Run = Callable[[Work, str], None]
 
 
-def since_when(text: str) -> tuple[int, datetime]:
+def since_when(told: str) -> tuple[int, datetime]:
     """An outbox id, or a time (ISO 8601; without a zone it is UTC), as the least id and the earliest time.
 
     Raises :class:`typer.BadParameter` for anything else.
     """
-    if text.isdecimal():
-        return int(text), datetime(1970, 1, 1, tzinfo=UTC)
+    if told.isdecimal():
+        return int(told), datetime(1970, 1, 1, tzinfo=UTC)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(told)
     except ValueError:
         raise typer.BadParameter(
             "a number of the outbox, or a time like 2026-11-25T08:00+07:00"
         ) from None
     return 0, moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _take(
+    database: Database, action: Action, statement: TextClause, values: dict[str, Any]
+) -> list[int]:
+    """Have events offered again; their numbers. Who did it is on the trail."""
+    async with database.transaction() as session:
+        rows = (await session.execute(statement, values)).all()
+        taken = [row.id for row in rows]
+        if taken:
+            await audit.record(
+                session,
+                action,
+                agency=None,
+                at=rows[0].due_at,
+                subject="outbox",
+                after={"count": len(taken), "first": min(taken), "last": max(taken)},
+            )
+    return taken
+
+
+async def retry_refused(database: Database) -> int:
+    """Have refused events offered again now. Returns how many."""
+    return len(await _take(database, Action.OUTBOX_RETRIED, _RETRY, {}))
 
 
 async def republish(
@@ -52,13 +86,18 @@ async def republish(
     """Publish again what was published since then. Returns how many events. ``say`` gets done and all, as it goes on.
 
     A worker may help: what is taken is published by whoever comes first. Raises when the bus or the database is away;
-    what was taken is then published by the worker.
+    what was taken is then published by the worker. Each lot that is taken is on the trail, in the transaction that takes it.
     """
     pool = await database.pool()
-    taken, last = 0, 0
-    while rows := await pool.fetch(_MARK, last, *since, TAKE):
-        taken += len(rows)
-        last = max(row["id"] for row in rows)
+    taken, last, (least, earliest) = 0, 0, since
+    while lot := await _take(
+        database,
+        Action.OUTBOX_REPUBLISHED,
+        _MARK,
+        {"last": last, "least": least, "earliest": earliest, "take": TAKE},
+    ):
+        taken += len(lot)
+        last = max(lot)
     while left := await pool.fetchval(_LEFT):
         say(max(taken - left, 0), taken)
         if await relay.relay_once() == 0:
@@ -85,23 +124,21 @@ def outbox_commands(name: str, run: Run) -> typer.Typer:
                 )
             typer.echo(f"{len(rows)} refused events")
 
-        run(work)
+        run(work, "")
 
     @app.command()
-    def retry() -> None:
+    def retry(by: By = "") -> None:
         """Have refused events offered again now, without waiting for their time."""
 
         async def work(database: Database, _bus: Callable[[], Awaitable[Bus]]) -> None:
-            pool = await database.pool()
-            typer.echo(
-                f"{(await pool.execute(_RETRY)).rpartition(' ')[2]} events are offered again"
-            )
+            typer.echo(f"{await retry_refused(database)} events are offered again")
 
-        run(work)
+        run(work, by)
 
     @app.command("republish")
     def republish_command(
         since: Annotated[str, typer.Option(help="A time (ISO 8601), or a number of the outbox")],
+        by: By = "",
     ) -> None:
         """Publish again what was published since then. Consumers know what they have handled: safe to repeat."""
         start = since_when(since)
@@ -114,6 +151,6 @@ def outbox_commands(name: str, run: Run) -> typer.Typer:
             count = await republish(database, relay, start, say)
             typer.echo(f"published {count} events again")
 
-        run(work)
+        run(work, by)
 
     return app

@@ -421,9 +421,14 @@ async def test_dead_letters_are_listed_and_replayed_by_command(flow):
     assert "2 dead letters" in listing
     assert "permanent: PermanentError: this can never work" in listing
     first = next(line.split()[0] for line in listing.splitlines() if CONSUMER in line)
-    assert "replayed 1" in await command("--replay", first)
+    assert "replayed 1" in await command("--replay", first, "--by", "Lan")
     assert "1 dead letters" in await command()
-    assert "replayed 1" in await command("--replay-all")
+    assert "replayed 1" in await command("--replay-all", "--by", "Hoa")
+    kept = flow.query("SELECT action, actor_kind, actor, subject FROM audit_entry ORDER BY id")
+    assert [entry[:3] for entry in kept] == [
+        ("dead-letters-replayed", "command", f"dead-letters ({by})") for by in ("Lan", "Hoa")
+    ]
+    assert kept[0][3] == f"dead-letter/{first}"
 
     async def mended(session, events):
         await take_effect(session, [made(event.data.name) for event in events])

@@ -12,9 +12,11 @@ from nats.js.api import StreamConfig
 
 from infra.local.nats import Nats
 from infra.local.ports import free_port
+from shared.audit import Actor, acting
 from shared.bus import BusUnavailableError
 from shared.outbox import OutboxSweep
-from shared.outbox.commands import republish, since_when
+from shared.outbox.commands import republish, retry_refused, since_when
+from tests.fixtures.audited import entries
 from tests.fixtures.flow import (
     CONSUMER,
     STREAM,
@@ -153,19 +155,52 @@ async def test_what_was_published_since_a_time_is_published_again_and_takes_effe
     await client.close()
     told: list[tuple[int, int]] = []
     relay, yesterday = await world.relay(), datetime.now(UTC) - timedelta(hours=3)
-    again = await republish(
-        world.databases[0],
-        relay,
-        since_when(yesterday.isoformat()),
-        lambda done, whole: told.append((done, whole)),
-    )
+    with acting(Actor.command("outbox", "Lan")):
+        again = await republish(
+            world.databases[0],
+            relay,
+            since_when(yesterday.isoformat()),
+            lambda done, whole: told.append((done, whole)),
+        )
     assert again == 4
     assert told[0] == (0, 4)
     assert told[-1] == (4, 4)
-    assert await republish(world.databases[0], relay, since_when("9")) == 2
+    with acting(Actor.command("outbox", "Lan")):
+        assert await republish(world.databases[0], relay, since_when("9")) == 2
+    kept = [(entry.action, entry.actor, entry.after) for entry in await entries(world.databases[0])]
+    assert kept == [
+        ("outbox-republished", "outbox (Lan)", {"count": 4, "first": 7, "last": 10}),
+        ("outbox-republished", "outbox (Lan)", {"count": 2, "first": 9, "last": 10}),
+    ]
     async with world.running(runner.run):
         await eventually(lambda: len(world.effects()) >= 10, seconds=60)
     assert sorted(world.effects()) == sorted(f"item-{number}" for number in range(10))
+
+
+async def test_refused_events_are_offered_again_by_somebody(world):
+    await world.record(made("one"), made("two"))
+    world.query(
+        "UPDATE outbox SET refusals = 3, refusal = 'no', due_at = now() + interval '9 minutes' "
+        "WHERE id = 1 RETURNING id"
+    )
+    database = world.databases[0]
+    with acting(Actor.command("outbox", "Lan")):
+        assert await retry_refused(database) == 1
+    assert world.query("SELECT id FROM outbox WHERE due_at <= now()") == [(1,)]
+    [entry] = await entries(database)
+    assert (entry.action, entry.actor, entry.after["count"]) == (
+        "outbox-retried",
+        "outbox (Lan)",
+        1,
+    )
+
+
+async def test_nobody_republishes_without_a_name(world):
+    await published(world, 2)
+    with pytest.raises(LookupError):
+        await republish(world.databases[0], await world.relay(), since_when("1"))
+    waiting = world.query("SELECT count(*) FROM outbox WHERE due_at IS NOT NULL")
+    assert waiting == [(0,)], "no act without its entry"
 
 
 async def test_since_is_a_number_or_a_time():
