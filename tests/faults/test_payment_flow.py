@@ -2,13 +2,15 @@
 
 The real services run as `make run` runs them. At each fault point a reader pays; the process that stands at the point is
 killed there, or stands still while nats-server is killed and comes back. Afterwards the books, the paywall's entitlements and
-the metrics layer's entries must say the same again.
+the metrics layer's entries must say the same again. So they must when the bus has lost its whole store, again and again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from infra.local.assets import ensure_assets
 from infra.local.ports import free_block
 from infra.local.processes import PORTS_USED, PROCESSES
 from infra.local.stack import LocalStack
+from infra.local.streams import ensure_streams
 from shared.faults import PAYMENT_FLOW
 from tests.faults.harness import wait_for
 from tests.faults.readers import AGENCY, PRICE, PayingReader
@@ -142,6 +145,32 @@ class Scene:
         reader.choose()
         return reader
 
+    def billing(self, query: str) -> int:
+        """A number from billing's database."""
+
+        async def read() -> int:
+            connection = await asyncpg.connect(self.stack.database_url("billing"))
+            try:
+                return int(await connection.fetchval(query))
+            finally:
+                await connection.close()
+
+        return asyncio.run(read())
+
+    def wait_paid(self) -> None:
+        """Billing's worker has taken every payment in; nothing is said of the others."""
+        wait_for(
+            lambda: self.billing("SELECT count(*) FROM payment") == self.payments,
+            f"{self.payments} payments in the books",
+        )
+
+    def lose_store(self) -> list[str]:
+        """The bus dies and its disk is empty afterwards. Returns what was made again, as `make run` does it."""
+        self.stack.kill("nats")
+        shutil.rmtree(self.stack.data_dir / "nats")
+        self.stack.restart("nats")
+        return ensure_streams(self.stack)
+
     def wait_settled(self) -> None:
         """All stores agree, within a deadline."""
 
@@ -210,3 +239,52 @@ def test_a_payment_survives(
         os.close(os.open(f"{latch}.release", os.O_CREAT))
     scene.wait_settled()
     assert all(stack.alive(name) for name in NEEDED), stack.dead()
+
+
+UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+READERS = ("paywall-worker", "metrics-worker")
+
+
+@pytest.mark.timeout(150)
+def test_a_store_lost_again_and_again_loses_and_doubles_no_payment(scene: Scene) -> None:
+    """Lost with events that nobody has taken in, with events on their way, and with events still in the outbox."""
+    stack, needed = scene.stack, []
+
+    def converge(since: float) -> None:
+        scene.wait_settled()
+        needed.append(time.monotonic() - since)
+
+    for name in READERS:
+        stack.kill(name)
+    for reader in [scene.new_reader() for _ in range(2)]:
+        reader.pay()
+    scene.wait_paid()
+    wait_for(lambda: scene.billing(UNPUBLISHED) == 0, "the bus has confirmed every event")
+    lost_at = time.monotonic()
+    assert "BILLING" in scene.lose_store(), "only the outbox knows of them now"
+    for name in READERS:
+        stack.restart(name)
+    converge(lost_at)
+
+    for reader in [scene.new_reader() for _ in range(2)]:
+        reader.pay()
+    lost_at = time.monotonic()
+    scene.lose_store()
+    converge(lost_at)
+
+    late = scene.new_reader()
+    stack.kill("nats")
+    late.pay()
+    scene.wait_paid()
+    assert scene.billing(UNPUBLISHED) > 0
+    lost_at = time.monotonic()
+    scene.lose_store()
+    converge(lost_at)
+
+    scene.kills += 3
+    assert all(stack.alive(name) for name in NEEDED), stack.dead()
+    print(
+        f"\nstores lost 3, payments in flight 5, lost 0, doubled 0, converged after "
+        f"{', '.join(f'{seconds:.1f}' for seconds in needed)} s",
+        flush=True,
+    )
