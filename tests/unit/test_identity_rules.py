@@ -186,6 +186,8 @@ def test_administrators_are_locked_sooner(roles, minutes):
         ("/\t/evil.example", "/"),
         ("\n//evil.example", "/"),
         (" //evil.example", "/"),
+        *((f"/a{chr(code)}b", "/") for code in (0, 9, 32, 127)),
+        ("/a!b\x80", "/a!b\x80"),
         ("https://evil.example/", "/"),
         ("http://ads.example.vn/", "/"),
         ("https://ads.example.vn.evil.example/", "/"),
@@ -476,3 +478,36 @@ def test_an_administrator_is_one_at_any_agency():
     assert accounts.is_administrator({"a": ["seller"], "b": ["finance", "admin"]})
     assert not accounts.is_administrator({"a": ["seller"], "b": []})
     assert not accounts.is_administrator({})
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("  Nguyê\u0303n   Văn \u00a0An ", "Nguyễn Văn An"),
+        ("A", "A"),
+        ("x" * accounts.NAME_MAX, "x" * accounts.NAME_MAX),
+        ("x" * (accounts.NAME_MAX + 1), None),
+        ("", None),
+        ("   ", None),
+        ("An\nBình", None),
+        ("An\x7f", None),
+        ("An\ud800", None),
+    ],
+)
+def test_a_name_is_one_line_of_readable_characters(typed, name):
+    assert accounts.normalise_name(typed) == name
+
+
+def test_a_text_is_folded_to_plain_lower_case():
+    assert passwords.folded("ĐƯỜNG đi Hưng YÊN") == "duong di hung yen"
+
+
+def test_words_of_a_name_are_guessable_alone_and_joined_to_up_to_three_neighbours():
+    found = set(passwords.guessable_words(["Đài A Bê C.d E"])) - set(passwords.PRODUCT_WORDS)
+    alone = {"đài", "dai", "bê", "be"}  # one letter is no word
+    joined = {
+        *("đàia", "đàiabê", "đàiabêc", "abê", "abêc", "abêcd", "bêc", "bêcd", "bêcde"),
+        *("daia", "daiabe", "daiabec", "abe", "abec", "abecd", "bec", "becd", "becde"),
+        *("cd", "cde", "de"),
+    }
+    assert found == alone | joined

@@ -112,6 +112,9 @@ RIGHTS = [
     ),
     ("paid again", right(timedelta(0), revoked=True), facts(), ("granted", 13 * DAY)),
     ("nothing paid", None, facts(left=None), None),
+    ("first payment waits", None, facts("incomplete"), None),
+    ("paid, and waits again", right(13 * DAY), facts("incomplete"), ("revoked", timedelta(0))),
+    ("revoked, and paid up to there", right(13 * DAY, revoked=True), facts(), None),
 ]
 
 
@@ -126,6 +129,13 @@ def test_the_right_to_read_is_announced_when_it_changes(case, before, given_fact
     assert found is not None
     word, announced = found
     assert (word, announced.valid_until) == (expected[0], NOW + expected[1])
+    assert announced.plan_code == "doc-bao"
+    assert announced.revoked is (word == "revoked")
+    assert announced.valid_from == (
+        before.valid_from
+        if before and word == "revoked" and given_facts.paid_from is None
+        else min(given_facts.paid_from, announced.valid_until)
+    )
     assert announced.revoked == (word == "revoked")
 
 
@@ -197,6 +207,38 @@ def test_a_refund_takes_first_what_was_not_earned_and_balances(refund, deferred)
     ledger.check_lines(split.lines())
 
 
+def test_a_refund_and_a_payment_go_to_the_accounts_of_the_book():
+    line = ledger.Line
+    assert ledger.split_refund(100, 30).lines() == (
+        line("deferred_subscription", 30),
+        line("refunds_subscription", 70),
+        line("stripe_receivable", -100),
+    )
+    assert ledger.split_refund(1, 30).lines() == (
+        line("deferred_subscription", 1),
+        line("stripe_receivable", -1),
+    )
+    assert ledger.split_refund(5, 0).lines() == (
+        line("refunds_subscription", 5),
+        line("stripe_receivable", -5),
+    )
+    assert ledger.payment_lines(108, 8) == (
+        line("stripe_receivable", 108),
+        line("deferred_subscription", -100),
+        line("vat_payable", -8),
+    )
+    assert ledger.payment_lines(108, 0) == (
+        line("stripe_receivable", 108),
+        line("deferred_subscription", -108),
+    )
+
+
+@pytest.mark.parametrize(("refund", "deferred"), [(0, 5), (-1, 5), (5, -1)])
+def test_amounts_that_cannot_be_refunded_are_refused(refund, deferred):
+    with pytest.raises(ValueError, match=f"a refund of {refund} with {deferred} deferred"):
+        ledger.split_refund(refund, deferred)
+
+
 @given(gross=st.integers(1, 10**12), rate=st.none() | st.integers(1, 5_000))
 def test_a_payment_with_or_without_vat_balances(gross, rate):
     row = plans.VatRow(date(2025, 7, 1), None, "rate" if rate else "exempt", rate)
@@ -245,7 +287,11 @@ OWN = "https://doc.example.vn"
     [
         ("https://bao.example.vn/bai/1?x=2", True),
         ("HTTPS://Bao.Example.VN:443/bai/1", True),
-        ("https://bao.example.vn/" + "x" * 2_000, False),
+        ("https://bao.example.vn/" + "x" * (readers.LONGEST_RETURN - 23), True),
+        ("https://bao.example.vn/" + "x" * (readers.LONGEST_RETURN - 22), False),
+        ("https://doc.example.vn/" + "x" * (readers.LONGEST_NESTED - 23), True),
+        ("https://doc.example.vn/" + "x" * (readers.LONGEST_NESTED - 22), False),
+        ("https://a@bao.example.vn/", False),
         ("https://doc.example.vn/" + "x" * 2_000, True),
         ("https://doc.example.vn/" + "x" * 8_000, False),
         ("http://127.0.0.1:8000/", True),
