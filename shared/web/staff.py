@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +14,7 @@ from shared.auth import IdentityClient, KeyPrincipal, StaffPrincipal
 from shared.clock import Clock, SystemClock
 from shared.errors import ProblemError, UnauthorizedError
 from shared.web.middleware import allow_form_targets
+from shared.web.pages import own_path
 
 FRESH = timedelta(minutes=10)
 
@@ -113,13 +115,13 @@ class StaffAccess:
         return at is not None and self._clock.now() - at < FRESH
 
     def _back(self, request: Request) -> str:
-        """Where to come back to: the page itself; after a form the service's own front page."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        return (
-            f"{self._own_url}{request.url.path}{query}"
-            if request.method == "GET"
-            else self._own_url
-        )
+        """Where to come back to: the page itself; after a form the page of ours that it stood on, else our front page."""
+        if request.method == "GET":
+            return f"{self._own_url}{own_path(request.url)}"
+        came_from = request.headers.get("referer", "")
+        if not came_from.startswith(f"{self._own_url}/"):
+            return self._own_url
+        return f"{self._own_url}{own_path(URL(came_from))}"
 
     async def key(self, request: Request) -> KeyPrincipal:
         """The service key in ``Authorization: Bearer``. Raises :class:`UnauthorizedError`."""

@@ -86,6 +86,7 @@ def router(
         principal = await access.page(request)
         principal.require(agency, Role.FINANCE)
         await forms.verify(request)
+        await access.require_fresh(request)  # it moves money in the books
         replayed = await billing.webhooks.replay_of(agency, event)
         return see_other(f"/staff/{agency}?notice=replayed-{len(replayed)}")
 

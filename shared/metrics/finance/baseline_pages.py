@@ -120,7 +120,7 @@ def baseline_router(desk: Desk) -> APIRouter:
 
     @router.post("/finance/{agency}/baseline/{version}/freeze")
     async def freeze(request: Request, agency: str, version: int) -> Response:
-        principal = await desk.form(request, agency)
+        principal = await desk.weighty_form(request, agency)
         looked_at = (await request.form()).get("looked_at")
         async with desk.database.transaction() as session:
             await service.freeze(

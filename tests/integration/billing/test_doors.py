@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -221,6 +222,28 @@ async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: W
     )
     assert done.status_code == 303 and done.headers["location"].endswith("replayed-1")
     assert await world.rows("SELECT state FROM webhook_event") == [("waiting",)]
+
+
+async def test_who_has_not_just_proved_to_be_himself_is_asked_and_loses_nothing(world: World):
+    body = event("evt_broken")
+    client = world.browser().client
+    await client.post("/v1/webhooks/stripe", content=body, headers=signed(world, body))
+    await world.billing.applier.apply_due()
+    tired = world.browser(press_staff="tired-token").client
+    tired.headers.update({"Accept": "text/html", "Referer": f"{OWN}/staff/{AGENCY}?notice=x"})
+    shown = await tired.get(f"/staff/{AGENCY}")
+    fields = {"csrf_token": form_token(shown.text), "event": "evt_broken"}
+    path = f"/staff/{AGENCY}/webhooks/replay"
+    asked = await tired.post(path, data=fields, headers={"Origin": OWN})
+    assert asked.status_code == 403
+    assert 'name="event" value="evt_broken"' in asked.text
+    assert f'action="{path}"' in asked.text
+    back = quote(f"{OWN}/staff/{AGENCY}?notice=x", safe="")
+    assert f"/confirm?next={back}" in asked.text, "back to the page that the form stood on"
+    for elsewhere in ("https://evil.example/staff", f"{OWN}.evil.example/x", ""):
+        answer = await tired.post(path, data=fields, headers={"Origin": OWN, "Referer": elsewhere})
+        assert f'/confirm?next={quote(OWN, safe="")}"' in answer.text
+    assert await world.rows("SELECT state FROM webhook_event") == [("parked",)]
 
 
 def event_of(id_: str, agency: object) -> bytes:

@@ -39,13 +39,18 @@ GOOD_CARD, DECLINED_CARD, FAILS_ON_RENEWAL = (
 )
 STAFF: dict[str, dict[str, list[str]]] = {
     "finance-token": {AGENCY: ["finance"]},
+    "tired-token": {AGENCY: ["finance"]},
     "support-token": {AGENCY: ["support"]},
     "seller-token": {AGENCY: ["seller"]},
     "other-token": {OTHER_AGENCY: ["finance", "admin"]},
 }
 
 
-def identity_answers(request: httpx.Request) -> httpx.Response:
+#: How long ago these have proved who they are; the others just now.
+PROVED_AGO = {"tired-token": timedelta(minutes=11)}
+
+
+def identity_answers(request: httpx.Request, now: datetime) -> httpx.Response:
     """Identity's introspection, by its contract (ARCHITECTURE.md), for the tokens above."""
     import json
 
@@ -58,6 +63,7 @@ def identity_answers(request: httpx.Request) -> httpx.Response:
         "email": f"{token}@example.vn",
         "name": token,
         "roles": STAFF[token],
+        "authenticated_at": (now - PROVED_AGO.get(token, timedelta())).isoformat(),
     }
     return httpx.Response(200, json=body)
 
@@ -238,7 +244,9 @@ async def make_world(
     provider = StripeProvider(
         config.stripe_secret_key, api_base=BASE, http_client=InProcessClient(sandbox)
     )
-    http = httpx.AsyncClient(transport=httpx.MockTransport(identity_answers))
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda request: identity_answers(request, clock.now()))
+    )
     process = BILLING.process("web", config, clock=clock, http=http)
     billing = build(process, provider=provider)
     app = application(process, routed(billing))
