@@ -55,6 +55,7 @@ PUBLIC_ADDRESSES = (
 )
 INTERNAL_ADDRESSES = ("identity_internal_url", "billing_internal_url")
 STRONG = "24 characters or more, made at random (openssl rand -hex 24)"
+IN_THE_CLEAR = "tls:// where NATS is on another machine"
 AUTHORITIES = "a file that this process can read, with certificates as PEM"
 
 
@@ -171,7 +172,7 @@ SHARED_CHECKS = (
     Check(
         "NATS_URL",
         lambda s: bus_in_the_clear(s.nats_url),
-        "tls:// where NATS is on another machine",
+        IN_THE_CLEAR,
         duties=USING_THE_BUS,
     ),
     Check(

@@ -11,6 +11,9 @@ from nats.errors import Error as NatsError
 
 from infra.nats import topology
 from infra.nats.server import deployed_config
+from shared.settings import AUTHORITIES, IN_THE_CLEAR, no_authorities
+from shared.startup import EXIT_CONFIGURATION
+from shared.startup.rules import bus_in_the_clear
 
 KEEP_SECONDS = 5.0
 
@@ -29,10 +32,18 @@ class Server(TypedDict):
 
 
 def server() -> Server:
-    """NATS_URL, NATS_CA_FILE, NATS_REPLICAS."""
+    """NATS_URL, NATS_CA_FILE, NATS_REPLICAS. Ends the command where the set-up's password would leave the machine in the clear."""
+    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
+    ca_file = os.environ.get("NATS_CA_FILE", "")
+    wrong = [("NATS_URL", IN_THE_CLEAR)] if bus_in_the_clear(url) else []
+    wrong += [("NATS_CA_FILE", AUTHORITIES)] if no_authorities(ca_file) else []
+    if wrong:
+        for variable, right in wrong:
+            typer.echo(f"{variable}  {right}", err=True)
+        raise typer.Exit(EXIT_CONFIGURATION)
     return {
-        "url": os.environ.get("NATS_URL", "nats://127.0.0.1:4222"),
-        "ca_file": os.environ.get("NATS_CA_FILE", ""),
+        "url": url,
+        "ca_file": ca_file,
         "replicas": int(os.environ.get("NATS_REPLICAS", "0")) or None,
     }
 

@@ -16,8 +16,10 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
 from infra.local.ports import LOOPBACK, free_port
+from infra.nats.__main__ import app as nats_commands
 from shared.bus import BusUnavailableError, connect
 from shared.clock import SystemClock
 from shared.contracts import new_event
@@ -25,6 +27,7 @@ from shared.contracts.billing import EntitlementGranted
 from shared.database import Database
 from shared.database.migrations import migrate
 from shared.outbox import record
+from shared.startup import EXIT_CONFIGURATION
 from tests.faults.harness import Part
 from tests.fixtures.production import random_looking
 from tests.fixtures.servers import REPOSITORY, PostgresServer
@@ -128,10 +131,30 @@ async def test_our_processes_and_commands_work_over_tls(tls_servers: TlsServers,
         assert {"billing-worker", "paywall-worker", "paywall-web"} <= {name for name, _ in seen}
         assert {encrypted for _, encrypted in seen} == {"t"}
         command(environment(servers, "paywall", "setup"), "services.paywall", "dead-letters")
+        command(environment(servers, "billing", "setup"), "infra.nats", "check")
     finally:
         await database.close()
         for part in parts:
             part.kill()
+
+
+@pytest.mark.parametrize(
+    ("changes", "variable"),
+    [
+        ({"NATS_URL": "nats://setup:the-password@10.0.0.9:4222"}, "NATS_URL"),
+        ({"NATS_URL": "tls://setup:the-password@n1.bao.vn,nats://n2.bao.vn"}, "NATS_URL"),
+        ({"NATS_CA_FILE": "/nowhere.pem"}, "NATS_CA_FILE"),
+    ],
+)
+@pytest.mark.parametrize("name", ["apply", "check"])
+def test_the_set_ups_password_does_not_leave_the_machine_in_the_clear(
+    monkeypatch: pytest.MonkeyPatch, name: str, changes: dict[str, str], variable: str
+):
+    for key, value in changes.items():
+        monkeypatch.setenv(key, value)
+    ended = CliRunner().invoke(nats_commands, [name])
+    assert ended.exit_code == EXIT_CONFIGURATION
+    assert variable in ended.output and "the-password" not in ended.output
 
 
 async def _answers(http: httpx.AsyncClient, port: int) -> bool:
