@@ -25,6 +25,7 @@ from shared.clock import Clock, local_date, start_of_day
 from shared.database import Database
 from shared.errors import FieldError, InvalidInputError
 from shared.web.i18n import request_language, show_datetime
+from shared.web.known_first import signed_in_first
 from shared.web.pages import Pages
 from shared.web.params import EARLIEST, LATEST
 from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
@@ -76,7 +77,9 @@ def _filter(
 
 def audit_router(desk: AuditDesk) -> APIRouter:
     """The page and its export. 404 for another agency, 403 without the role."""
-    routes = APIRouter(prefix="/audit", include_in_schema=False)
+    routes = APIRouter(
+        prefix="/audit", include_in_schema=False, route_class=signed_in_first(desk.who)
+    )
     action_words = {str(action): words for action, words in WORDS.items()}
 
     async def opened(request: Request, agency: str) -> Agency:

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.auth import StaffPrincipal
 from shared.web.staff import StaffAccess
 
 
@@ -41,5 +42,18 @@ def known_first(access: StaffAccess) -> type[APIRoute]:
         principal = await access.staff_or_key(request)
         principal.require(request.path_params["agency"])
         request.state.principal = principal
+
+    return guarded(known)
+
+
+def signed_in_first(page: Callable[[Request], Awaitable[StaffPrincipal]]) -> type[APIRoute]:
+    """The same for staff's pages of an agency: strangers are led to sign-in (``page`` is ``StaffAccess.page``)."""
+
+    async def known(request: Request) -> None:
+        agency = request.path_params.get("agency")
+        if agency is not None:
+            principal = await page(request)
+            principal.require(agency)
+            request.state.principal = principal
 
     return guarded(known)

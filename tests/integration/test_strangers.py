@@ -150,3 +150,24 @@ async def test_what_is_sent_is_read_only_for_those_who_may_ask(name: str):
                 if got != {expected}:
                     wrong[f"{' '.join(operation)} {dict(who)}"] = got
     assert not wrong, "\n".join(f"{what} → {got}" for what, got in wrong.items())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_staffs_pages_lead_strangers_to_sign_in_and_others_nowhere(name: str):
+    wrong: dict[str, Any] = {}
+    theirs = {"cookie": "press_staff=their-session", "origin": "http://test"}
+    # Identity knows sessions by its database, which is not there; its forms need a token first.
+    stranger = {303, 400, 403} if name == "identity" else {303}
+    async with running(name) as (app, client):
+        pages = [
+            (method, path)
+            for method, path in operations(app)
+            if "{agency}" in path and not path.startswith(("/v1/", "/r/"))
+        ]
+        assert pages
+        for operation in pages:
+            if not (got := await answers(client, operation, {})) <= stranger:
+                wrong[f"{' '.join(operation)} by a stranger"] = got
+            if name != "identity" and (got := await answers(client, operation, theirs)) != {404}:
+                wrong[f"{' '.join(operation)} by another agency's"] = got
+    assert not wrong, "\n".join(f"{what} → {got}" for what, got in wrong.items())

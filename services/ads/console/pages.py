@@ -8,13 +8,14 @@ from starlette.responses import RedirectResponse, Response
 from services.ads.access import EVERYONE, AgencyPath, Desk
 from services.ads.console import booking_pages, line_pages
 from services.ads.console.shell import Shell
+from shared.web.known_first import signed_in_first
 
 __all__ = ["router"]
 
 
 def router(desk: Desk) -> APIRouter:
     """Every page needs a member of the agency's staff; every form its token."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=signed_in_first(desk.access.page))
     shell = Shell(desk)
 
     @routes.get("/")

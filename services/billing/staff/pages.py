@@ -14,6 +14,7 @@ from services.billing.staff.api import READERS
 from shared.agencies import Agency, get_agency, list_agencies
 from shared.auth.roles import Role
 from shared.web import Pages
+from shared.web.known_first import signed_in_first
 from shared.web.staff import StaffAccess
 
 ENTRIES_SHOWN = 25
@@ -22,7 +23,7 @@ ENTRIES_SHOWN = 25
 def router(
     billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
 ) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
         principal = await access.page(request)

@@ -22,6 +22,7 @@ from shared.auth import Role
 from shared.clock import Clock
 from shared.errors import PreconditionError
 from shared.web.csrf import FormTokens
+from shared.web.known_first import signed_in_first
 from shared.web.pages import Pages
 from shared.web.staff import StaffAccess
 
@@ -44,7 +45,7 @@ class PolicyPages:
         self._clock = clock
 
     def router(self) -> APIRouter:
-        routes = APIRouter(include_in_schema=False)
+        routes = APIRouter(include_in_schema=False, route_class=signed_in_first(self._access.page))
         routes.add_api_route("/", self.index, methods=["GET"])
         routes.add_api_route("/policies", self.index, methods=["GET"])
         routes.add_api_route("/policies/{agency}", self.show, methods=["GET"])

@@ -16,11 +16,12 @@ from shared.metrics.imports.service import FileProblemsError
 from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 from shared.metrics.sheets import Problem
+from shared.web.known_first import signed_in_first
 from shared.web.spreadsheet import csv_answer
 
 
 def baseline_router(desk: Desk) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=signed_in_first(desk.access.page))
 
     async def listing(
         request: Request,

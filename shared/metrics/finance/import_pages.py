@@ -19,11 +19,12 @@ from shared.metrics.finance.desk import Desk, uploaded_csv
 from shared.metrics.imports import service
 from shared.metrics.imports.service import FileProblemsError
 from shared.metrics.sheets import Problem
+from shared.web.known_first import signed_in_first
 from shared.web.spreadsheet import csv_answer
 
 
 def import_router(desk: Desk) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=signed_in_first(desk.access.page))
 
     async def listing(
         request: Request, agency: str, problems: Sequence[Problem] = (), file_name: str = ""

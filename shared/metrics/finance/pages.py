@@ -22,6 +22,7 @@ from shared.metrics.growth import service
 from shared.metrics.imports.service import being_recorded
 from shared.metrics.rules import MOVEMENTS, SEGMENTS, STREAMS
 from shared.web.i18n import request_language
+from shared.web.known_first import signed_in_first
 from shared.web.params import Day
 from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 
@@ -39,7 +40,7 @@ def finance_agencies(principal: StaffPrincipal) -> tuple[str, ...]:
 
 
 def finance_router(desk: Desk) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, route_class=signed_in_first(desk.access.page))
 
     @router.get("/")
     async def home() -> Response:
