@@ -31,13 +31,14 @@ KEEP = os.environ.get("PRESS_SCREENSHOTS")
 
 
 @asynccontextmanager
-async def served(database_url: str) -> AsyncIterator[str]:
+async def served(database_url: str, port: int = 0, **changes: object) -> AsyncIterator[str]:
     """Identity on a real port."""
-    port = free_port()
+    port = port or free_port()
     settings = settings_for(
         database_url,
         identity_url=f"http://{LOOPBACK}:{port}",
         assets_dir=os.environ.get("ASSETS_DIR", ".local/assets"),
+        **changes,
     )
     database = Database(database_url, application_name="identity-e2e")
     await seed(database, settings)
