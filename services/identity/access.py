@@ -99,12 +99,16 @@ class Access:
         current = await self.current(request)
         if current is None:
             raise SignInRequiredError(f"/sign-in?{urlencode({'next': self._back(request)})}")
+        self.show_bar(request, current)
+        return current
+
+    def show_bar(self, request: Request, current: Current) -> None:
+        """The page's bar is this person's; tools only when nothing is due."""
         request.state.staff = replace(
             current.principal,
             roles=current.principal.roles if current.due is None else {},
             sign_out_token=self.sign_out_token(self.token(request)),
         )
-        return current
 
     async def page(self, request: Request) -> Current:
         """A member of staff for whom nothing is due any more."""

@@ -14,6 +14,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from services.identity.__main__ import cli
+from services.identity.composition import assemble
+from shared.audit import Actor, acting
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -25,6 +27,8 @@ from tests.fixtures.identity import (
     database_at,
     running_identity,
 )
+from tests.fixtures.signing import waiting_for_locks
+from tests.fixtures.waiting import eventually
 
 AGENCY, OTHER = "bao-hung-yen", "dai-song-hong"
 DIRECTOR = "giam-doc@dai-song-hong.example"
@@ -599,3 +603,47 @@ async def test_the_first_administrator_is_made_by_a_command_that_may_be_repeated
     assert {"invited", "account-created", "invitation-accepted"} <= set(
         await actions(identity, OTHER)
     )
+
+
+async def test_two_agencies_invitations_in_the_same_moment_make_one_account(identity):
+    """Whoever is second is told that something changed, and follows the link again."""
+    email = "lan.anh@bao-hung-yen.example"
+    parts = assemble(identity.settings, identity.database, identity.clock)
+    browsers, forms = [], []
+    for agency in ("bao-hung-yen", "dai-song-hong"):
+        with acting(Actor.command("test")):
+            link = await parts.invitations.invite(agency, email, "Lan Anh", ["viewer"], None)
+        browser = identity.browser()
+        browsers.append(browser)
+        password = "nhãn lồng tháng tám"
+        forms.append(
+            {
+                "csrf_token": await browser.form_token(),
+                "token": link.partition("token=")[2],
+                "name": "Lan Anh",
+                "new": password,
+                "repeat": password,
+            }
+        )
+    async with identity.database.transaction() as session:
+        # Neither sees the other's account: both wait for this one, which never comes to be.
+        await session.execute(
+            text(
+                "INSERT INTO account (id, email, name, created_at, last_active_at)"
+                " VALUES (gen_random_uuid(), :email, 'x', now(), now())"
+            ),
+            {"email": email},
+        )
+        answers = [
+            asyncio.create_task(
+                browser.http.post("/invitation/password", data=form, headers={"Origin": URL})
+            )
+            for browser, form in zip(browsers, forms, strict=True)
+        ]
+
+        async def both_wait() -> bool:
+            return await waiting_for_locks(identity) == 2
+
+        await eventually(both_wait, "both wait for the address")
+        await session.rollback()
+    assert sorted([(await answer).status_code for answer in answers]) == [303, 409]

@@ -6,7 +6,7 @@
 //   rotate    true: new signing keys, the old ones are gone
 //   lie       how the next ID tokens differ from the true ones ({claims, drop, alg, key}); null: tell the truth
 //   user      how user info differs from the truth; null: not at all
-//   fail      an HTTP status that the token endpoint answers; null: as usual
+//   fail      an HTTP status that the token endpoint answers; "flood": two megabytes; null: as usual
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { CompactSign, base64url, decodeJwt, decodeProtectedHeader } from 'jose';
@@ -61,8 +61,8 @@ function start() {
   });
   provider.use(async (ctx, next) => {
     if (fail && ctx.path === '/token') {
-      ctx.status = fail;
-      ctx.body = 'no';
+      ctx.status = fail === 'flood' ? 200 : fail;
+      ctx.body = fail === 'flood' ? 'x'.repeat(2 ** 21) : 'no';
       return;
     }
     await next();

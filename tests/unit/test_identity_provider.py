@@ -10,6 +10,7 @@ import pytest
 from services.identity.provider import rules
 from services.identity.provider.adapters import kept
 from services.identity.provider.adapters.kept import Kept
+from services.identity.provider.adapters.openid import Client, OpenIDProvider
 from services.identity.provider.rules import (
     Claims,
     Problem,
@@ -20,6 +21,7 @@ from services.identity.provider.rules import (
     link_problem,
     words,
 )
+from shared.clock import MovableClock
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 ADDRESS = "lan.anh@bao.vn"
@@ -154,3 +156,47 @@ async def test_nonsense_is_told_at_once_and_not_kept(clock):
     for _ in range(2):
         with pytest.raises(ProviderAnswerError):
             await document.get()
+
+
+# --- What the provider says about itself ---------------------------------------------------------------
+
+ISSUER = "https://id.example/staff"
+DOCUMENT = {
+    "issuer": ISSUER,
+    "authorization_endpoint": "https://id.example/auth",
+    "token_endpoint": "https://id.example/token",
+    "jwks_uri": "https://id.example/keys",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "https://id.example/staff/"},
+        {"issuer": None},
+        {"token_endpoint": None},
+        {"token_endpoint": "http://id.example/token"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"jwks_uri": 5},
+        {"userinfo_endpoint": "http://id.example/me"},
+    ],
+)
+async def test_a_document_with_another_issuer_or_ways_in_the_clear_is_refused(change, monkeypatch):
+    provider = OpenIDProvider(
+        Client(ISSUER, "id", "secret", "client_secret_basic", "https://a.b/c", (), ("urn:mfa",), 5),
+        MovableClock(NOW),
+    )
+    told = dict(DOCUMENT)
+
+    async def document(url: str) -> dict[str, object]:
+        assert url == f"{ISSUER}/.well-known/openid-configuration"
+        return told
+
+    monkeypatch.setattr(provider, "_document", document)
+    asked = {"state": "s", "nonce": "n", "code_verifier": "v" * 43, "language": "vi"}
+    url = await provider.authorization_url(**asked, again=True)
+    assert "prompt=login" in url and "max_age=0" in url and "acr_values=urn%3Amfa" in url
+    told |= change
+    provider._metadata = Kept(provider._discover)
+    with pytest.raises(ProviderAnswerError):
+        await provider.authorization_url(**asked, again=False)

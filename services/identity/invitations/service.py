@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from services.identity import trail
 from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
@@ -280,7 +282,12 @@ class InvitationService:
             id=new_id(), email=row.email, name=name, created_at=now, last_active_at=now
         )
         session.add(account)
-        await session.flush()
+        try:
+            await session.flush()
+        except IntegrityError as error:  # by another agency's invitation, in the same moment
+            raise ConflictError(
+                "This changed in the meantime", slug="invitation-changed"
+            ) from error
         await trail.record(
             session, Action.ACCOUNT_CREATED, account, now, agency=row.agency, by_account=True
         )

@@ -180,6 +180,8 @@ def _add_callback(routes: APIRouter, access: Access, answers: _Answers, own: Own
         outcome: Outcome = Failed(Problem.UNKNOWN)
         if all(len(value) <= MAX_PARAMETER for value in (state, code, error, iss)):
             current = await access.current(request)
+            if current is not None:
+                access.show_bar(request, current)
             outcome = await own.service.finish(
                 back, current, access.visitor(request), access.token(request)
             )

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 from sqlalchemy import text
 
+from services.identity.app import web
+from services.identity.composition import assemble
+from services.identity.process import IDENTITY
 from services.identity.provider.rules import VISITS_PER_NETWORK
+from shared.process import application
 from shared.security.events import SecurityEvent
 from shared.telemetry import metrics
-from tests.fixtures.identity import FINANCE, SELLER
+from tests.fixtures.identity import FINANCE, SELLER, TOKEN_FIELD, running_identity
 from tests.fixtures.provider import CLIENT_ID, leads_to
-from tests.fixtures.signing import answered, change, entered, go, linked, trail
+from tests.fixtures.signing import answered, change, entered, go, linked, trail, waiting_for_locks
+from tests.fixtures.waiting import eventually
 
 USED = "Lượt đăng nhập này"
 PROVES_NOTHING = "không chứng minh được gì"
@@ -100,6 +106,59 @@ async def test_of_two_answers_at_once_one_counts(identity, provider, there):
     assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400]
 
 
+async def test_another_process_takes_the_answer_as_well(identity, provider, there):
+    subject = await linked(identity, provider, there)
+    process = IDENTITY.process("web", identity.settings, clock=identity.clock)
+    second = replace(identity, app=application(process, web(process)))
+    async with second.app.router.lifespan_context(second.app):
+        browser, other = identity.browser(), second.browser()
+        back = await answered(await browser.post("/sign-in/provider"), there, subject)
+        other.http.cookies.update(browser.http.cookies)
+        assert (await other.http.get(back)).status_code == 303
+        assert (await browser.http.get(back)).status_code == 400
+
+
+async def test_unlinked_in_the_same_moment_it_opens_nothing(identity, provider, there):
+    """The sign-in has found the account and waits for it; whoever holds it unlinks."""
+    subject = await linked(identity, provider, there)
+    browser = identity.browser()
+    back = await answered(await browser.post("/sign-in/provider"), there, subject)
+    async with identity.database.transaction() as session:
+        await session.execute(
+            text("SELECT 1 FROM account WHERE email = :e FOR UPDATE"), {"e": SELLER}
+        )
+        await session.execute(text("DELETE FROM external_subject"))
+        answer = asyncio.create_task(browser.http.get(back))
+        await eventually(lambda: waiting_for_locks(identity), "the sign-in waits for the account")
+    assert (await answer).status_code == 403
+    assert not browser.token
+
+
+async def test_where_deployed_the_visits_cookie_is_this_hosts_alone(
+    create_database, template_database, provider
+):
+    async with running_identity(
+        create_database,
+        template_database,
+        environment="production",
+        staff_cookie_domain="bao.example",
+        **provider.settings,
+    ) as identity:
+        http = identity.browser().http
+        token = TOKEN_FIELD.search((await http.get("/sign-in")).text)
+        sent = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+        page = await http.post(
+            "/sign-in/provider",
+            data={"csrf_token": token[1]},
+            headers={"Origin": "http://127.0.0.1:8005", "Cookie": sent},
+        )
+        cookie = next(one for one in page.headers.get_list("set-cookie") if "visit" in one)
+        assert cookie.startswith("__Host-press_visit_")
+        parts = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert {"secure", "httponly", "path=/", "samesite=lax", "max-age=600"} <= parts
+        assert not [part for part in parts if part.startswith("domain")]
+
+
 async def test_two_tabs_do_not_disturb_each_other(identity, provider, there):
     subject = await linked(identity, provider, there)
     browser = identity.browser()
@@ -117,8 +176,6 @@ async def test_after_ten_minutes_an_answer_is_too_old(identity, provider, there)
     identity.clock.advance(timedelta(minutes=10))
     answer = await browser.http.get(back)
     assert answer.status_code == 400 and USED in answer.text
-    from services.identity.composition import assemble
-
     assert await visits(identity) == 1
     await assemble(identity.settings, identity.database, identity.clock).sessions.housekeeping()
     assert await visits(identity) == 0
@@ -181,6 +238,7 @@ LIES = {
     "nonce": {"claims": {"nonce": "of another sign-in"}},
     "no nonce": {"drop": ["nonce"]},
     "audience": {"claims": {"aud": "another-client"}},
+    "audience, for us to use": {"claims": {"aud": "another-client", "azp": CLIENT_ID}},
     "no audience": {"drop": ["aud"]},
     "two audiences, nobody's": {"claims": {"aud": [CLIENT_ID, "another-client"]}},
     "authorised party": {"claims": {"azp": "another-client"}},

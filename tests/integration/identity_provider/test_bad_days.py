@@ -87,7 +87,14 @@ async def test_a_provider_that_is_gone_is_a_page(poor, there):
 
 async def test_a_provider_that_fails_or_answers_nonsense_is_a_page(identity, provider, there):
     subject = await linked(identity, provider, there)
-    for status, expected in ((500, 503), (503, 503), (429, 503), (302, 503), (200, 502)):
+    for status, expected in (
+        (500, 503),
+        (503, 503),
+        (429, 503),
+        (302, 503),
+        (200, 502),
+        ("flood", 503),
+    ):
         provider.control(fail=status)
         answer = await go(identity.browser(), there, subject)
         assert answer.status_code == expected, status

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import httpx
 
+from services.identity.composition import assemble
+from shared.audit import Actor, acting
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -57,6 +59,16 @@ async def test_linked_on_the_account_page_it_signs_in_and_leads_on(identity, pro
     assert session["email"] == SELLER and session["factors"] == ["oidc"]
     told = await trail(identity)
     assert ("subject-linked", SELLER) in told and told[-1] == ("signed-in", SELLER)
+
+
+async def test_whoever_was_signed_in_in_this_browser_is_no_longer(identity, provider, there):
+    subject = await linked(identity, provider, there)
+    browser = await identity.signed_in(FINANCE)
+    before = browser.token
+    page = await browser.post("/sign-in/provider")
+    await browser.http.get(await answered(page, there, subject))
+    assert (await identity.session_of(before))["active"] is False
+    assert (await identity.session_of(browser.token))["email"] == SELLER
 
 
 async def test_where_it_leads_is_ours_alone(identity, provider, there):
@@ -118,6 +130,23 @@ async def test_an_invitation_needs_the_address_and_that_it_is_verified(identity,
         assert answer.status_code == 403 and words in answer.text, subject
     assert ("account-created", NEW) not in await trail(identity)
     assert (await identity.browser().http.get(path)).status_code == 200  # it still works
+
+
+async def test_where_there_is_an_account_an_invitation_makes_and_links_none(
+    identity, provider, there
+):
+    """Whoever reads the mail and has the address at the provider still has to be the account's owner."""
+    parts = assemble(identity.settings, identity.database, identity.clock)
+    with acting(Actor.command("test")):
+        await parts.invitations.invite("dai-song-hong", SELLER, "Seller", ["viewer"], None)
+    path = await identity.link_for(SELLER)
+    browser = identity.browser()
+    assert "/invitation/provider" not in (await browser.http.get(path)).text
+    page = await browser.post("/invitation/provider", token=path.partition("token=")[2])
+    subject = provider.account("seller", SELLER)
+    answer = await browser.http.get(await answered(page, there, subject))
+    assert answer.status_code == 409 and "không còn hiệu lực" in answer.text and not browser.token
+    assert (await go(browser, there, subject)).status_code == 403
 
 
 async def test_administrators_owe_a_second_factor_unless_the_provider_asks_for_one(
@@ -236,6 +265,40 @@ async def test_the_provider_asks_anew_and_what_was_typed_goes_on(identity, provi
     assert 'name="typed" value="Lúa &lt;1&gt;"' in back.text
     assert "Cài ứng dụng xác thực" in (await browser.post("/account/factor")).text
     assert (await trail(identity))[-1] == ("confirmed", SELLER)
+
+
+async def test_what_is_sent_again_goes_to_us_alone(identity, provider, there):
+    subject = await linked(identity, provider, there)
+    browser = identity.browser()
+    await go(browser, there, subject)
+    for action in ("https://evil.example/x", "//evil.example", "javascript:alert(1)", "\\\\evil"):
+        page = await browser.post("/confirm/provider", confirm_action=action, name="value")
+        back = await browser.http.get(await answered(page, there, subject))
+        assert back.status_code == 200 and '<form method="post" action="/">' in back.text
+    assert (await browser.post("/confirm/provider", name="value")).status_code == 422
+    much = {"confirm_action": "/account", "name": "x" * 20_000}
+    assert (await browser.post("/confirm/provider", **much)).status_code == 422
+
+
+async def test_who_has_an_app_confirms_with_nothing_less(identity, provider, there):
+    """The page does not offer the provider then; asked for all the same, it must have asked for a second step."""
+    subject = await linked(identity, provider, there)
+    await change(
+        identity,
+        """INSERT INTO totp_factor (account_id, secret, last_step, created_at)
+           SELECT account.id, secret, 0, now() FROM totp_factor, account WHERE email = :email""",
+        email=SELLER,
+    )
+    browser = identity.browser()
+    provider.account(subject, SELLER, amr=["mfa"])
+    await there.forget()
+    await go(browser, there, subject)
+    await grown_stale(identity)
+    assert "Xác nhận bằng" not in (await browser.post("/account/factor")).text
+    provider.account(subject, SELLER, amr=["pwd"])
+    page = await browser.post("/confirm/provider", confirm_action="/account/factor")
+    back = await browser.http.get(await answered(page, there, subject))
+    assert back.status_code == 403 and "không hỏi bước thứ hai" in back.text
 
 
 async def test_a_tool_that_asks_for_a_fresh_proof_gets_the_browser_back(identity, provider, there):
