@@ -101,8 +101,12 @@ async def test_every_panel_shows_what_the_entries_sum_to(
         try:
             async with (
                 served(finance.app) as base,
+                # a scrape may take as long as the interval: one that fails takes every series away until the next
                 running_prometheus(
-                    tmp_path, {"press-metrics": [base.removeprefix("http://")]}, SCRAPE_TOKEN
+                    tmp_path,
+                    {"press-metrics": [base.removeprefix("http://")]},
+                    SCRAPE_TOKEN,
+                    interval_seconds=3,
                 ) as http,
             ):
                 await until_sampled(http, "press:revenue_projected_per_target_ratio")
