@@ -12,9 +12,10 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import UnauthorizedError
+from shared.errors import NotFoundError, UnauthorizedError
 from shared.health import Check, loops_alive, run_checks
 from shared.loops import Loop
 from shared.origins import website_origin
@@ -25,7 +26,8 @@ from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
 from shared.web import problems
 from shared.web.assets import Assets
-from shared.web.front import FrontDoor, HotRoute, documented
+from shared.web.documents import complete
+from shared.web.front import FrontDoor, HotRoute
 from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
@@ -141,9 +143,14 @@ class Application(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            documented(super().openapi(), self.hot_routes)
+            complete(super().openapi(), self.hot_routes)
         assert self.openapi_schema is not None
         return self.openapi_schema
+
+
+async def _at_the_door(_request: Request) -> Response:
+    """Stands for a hot route among the framework's: its own method never comes this far."""
+    raise NotFoundError
 
 
 def create_app(
@@ -183,6 +190,12 @@ def create_app(
         for route in parts.hot_routes
     }
     app.max_requests = settings.max_requests
+    for path in {route.path for route in parts.hot_routes}:
+        # Another method than the door's falls through to here, and is 405 as at any other route.
+        methods = [route.method for route in parts.hot_routes if route.path == path]
+        app.router.routes.append(
+            Route(path, _at_the_door, methods=methods, include_in_schema=False)
+        )
     app.state.staff_bar = StaffBar(settings, service)
     count_from_zero(service)
     problems.install(app)

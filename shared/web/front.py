@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -175,15 +175,3 @@ async def _answer_problem(send: Send, error: ProblemError, path: str) -> None:
     ]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def documented(document: dict[str, Any], routes: Iterable[HotRoute]) -> None:
-    """Put hot routes into an OpenAPI document."""
-    for route in routes:
-        if route.operation is None:
-            continue
-        document["paths"].setdefault(route.path, {})[route.method.lower()] = dict(route.operation)
-        if route.components:
-            parts = document.setdefault("components", {})
-            for kind, schemas in route.components.items():
-                parts.setdefault(kind, {}).update(schemas)

@@ -14,6 +14,7 @@ from services.ads.bookings.repository import LineView
 from services.ads.bookings.rules import MAX_QUANTITY
 from services.ads.bookings.service import LineSpec
 from services.ads.catalogue.schemas import Code, PlainText
+from shared.web.params import CalendarDay, Whole
 
 _LINE: JsonDict = {
     "product": "run-of-site",
@@ -27,9 +28,9 @@ _LINE: JsonDict = {
 class LineIn(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_LINE]})
     product: Code
-    starts_on: date
-    ends_on: date
-    quantity: int = Field(ge=1, le=MAX_QUANTITY, description="Impressions")
+    starts_on: CalendarDay
+    ends_on: CalendarDay
+    quantity: Whole = Field(ge=1, le=MAX_QUANTITY, description="Impressions")
     name: PlainText = ""
     pacing: Literal["even", "asap"] = "even"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.ads.catalogue.models import Placement
 from services.ads.catalogue.repository import ProductCard
+from shared.web.params import CalendarDay, Whole
 
 #: Text as people type it; no control characters (PostgreSQL refuses NUL).
 PlainText = Annotated[
@@ -51,9 +51,9 @@ class PlacementIn(BaseModel):
     code: Code
     name: Name
     section: PlainText = ""
-    width: int = Field(ge=1, le=4000)
-    height: int = Field(ge=1, le=4000)
-    daily_capacity: int = Field(ge=0, le=1_000_000_000, description="Impressions a day")
+    width: Whole = Field(ge=1, le=4000)
+    height: Whole = Field(ge=1, le=4000)
+    daily_capacity: Whole = Field(ge=0, le=1_000_000_000, description="Impressions a day")
 
 
 class PlacementOut(PlacementIn):
@@ -71,9 +71,9 @@ class RateBody(BaseModel):
             "examples": [{"valid_from": "2026-01-01", "cpm_vnd": 60000, "vat_percent": 10}]
         },
     )
-    valid_from: date
-    cpm_vnd: int = Field(ge=0, le=1_000_000_000, description="đồng per thousand, before VAT")
-    vat_percent: int = Field(default=10, ge=0, le=100)
+    valid_from: CalendarDay
+    cpm_vnd: Whole = Field(ge=0, le=1_000_000_000, description="đồng per thousand, before VAT")
+    vat_percent: Whole = Field(default=10, ge=0, le=100)
 
 
 class ProductIn(BaseModel):

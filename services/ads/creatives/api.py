@@ -54,7 +54,10 @@ def router(desk: Desk) -> APIRouter:
             await service.change(session, agency, creative_id, body.words())
             return CreativeOut.model_validate(await service.get(session, agency, creative_id))
 
-    @routes.put("/creatives/{creative_id}/image")
+    @routes.put(
+        "/creatives/{creative_id}/image",
+        openapi_extra={"requestBody": {"required": True, "content": {"image/*": {}}}},
+    )
     async def set_image(request: Request, agency: AgencyPath, creative_id: UUID) -> CreativeOut:
         """The body is the image itself; its type is what its bytes say."""
         await require(desk, request, agency, Role.SELLER, Role.TRAFFIC)
@@ -76,7 +79,12 @@ def images(desk: Desk) -> APIRouter:
     """What readers' browsers fetch."""
     routes = APIRouter(tags=["creatives"])
 
-    @routes.get("/v1/creatives/{creative_id}/image/{digest}")
+    @routes.get(
+        "/v1/creatives/{creative_id}/image/{digest}",
+        response_class=Response,
+        responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}},
+        openapi_extra={"x-public": True},
+    )
     async def image(
         creative_id: UUID, digest: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
     ) -> Response:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.ads.catalogue.schemas import Name, PlainText
 from services.ads.creatives.service import CreativeText
+from shared.web.params import Truth
 
 
 class CreativeIn(BaseModel):
@@ -30,7 +31,7 @@ class CreativeIn(BaseModel):
     call_to_action: PlainText = Field(default="", max_length=30)
     click_url: str = Field(max_length=2000)
     theme: Literal["red", "green", "blue", "amber", "slate"] = "red"
-    active: bool = True
+    active: Truth = True
 
     def words(self) -> CreativeText:
         return CreativeText(**self.model_dump())

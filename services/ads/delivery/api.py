@@ -48,7 +48,13 @@ class DayStats(BaseModel):
 def router(delivery: Delivery) -> APIRouter:
     routes = APIRouter(tags=["delivery"])
 
-    @routes.get("/v1/clicks/{token}", status_code=302, response_class=Response)
+    @routes.get(
+        "/v1/clicks/{token}",
+        status_code=302,
+        response_class=Response,
+        responses={400: {"description": "Not a link of ours"}, 410: {"description": "Too old"}},
+        openapi_extra={"x-public": True},
+    )
     async def click(
         request: Request, token: Annotated[str, PathParameter(max_length=400)]
     ) -> Response:

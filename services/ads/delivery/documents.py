@@ -6,8 +6,8 @@ from typing import Any
 
 
 def _operation(summary: str, example: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    problem = {"description": "Problem", "content": {"application/problem+json": {}}}
     return {
+        "x-public": True,
         "tags": ["delivery"],
         "summary": summary,
         "requestBody": {
@@ -22,7 +22,8 @@ def _operation(summary: str, example: dict[str, Any], answer: dict[str, Any]) ->
                 "description": "OK",
                 "content": {"application/json": {"schema": {"type": "object"}, "example": answer}},
             },
-            **dict.fromkeys(("400", "404", "410", "413", "422", "503"), problem),
+            "404": {"description": "No such agency or place"},
+            "410": {"description": "The token is too old"},
         },
     }
 

@@ -23,7 +23,11 @@ AUDIENCE = "press-paywall"
 def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
     routes = APIRouter(tags=["readers"])
 
-    @routes.get("/v1/agencies/{agency}/session", openapi_extra={"x-public": True})
+    @routes.get(
+        "/v1/agencies/{agency}/session",
+        responses={403: {"description": "A page of another website asks"}},
+        openapi_extra={"x-public": True},
+    )
     async def session(agency: str, request: Request, response: Response) -> SessionOut:
         """Who is reading (by the reader's cookie), with a short-lived token for the paywall."""
         async with billing.database.read() as reading:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AfterValidator, AwareDatetime
 
 from services.billing.composition import Billing
 from services.billing.staff.schemas import (
@@ -20,22 +18,10 @@ from services.billing.subscriptions.rules import State
 from shared.auth import KeyPrincipal
 from shared.auth.roles import Role, Scope
 from shared.web.known_first import known_first
+from shared.web.params import Instant
 from shared.web.staff import StaffAccess
 
 READERS = (Role.FINANCE, Role.SUPPORT)
-
-
-def in_utc(at: datetime) -> datetime:
-    """Some instants have no place in the calendar once their zone is taken off."""
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(
-            "outside the years 1 to 9999 in UTC; 2026-11-23T00:00:00Z is right"
-        ) from None
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 def router(billing: Billing, access: StaffAccess) -> APIRouter:

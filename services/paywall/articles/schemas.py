@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.paywall.articles.models import Access
+from shared.web.params import Instant
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$"
 
@@ -41,7 +42,7 @@ class ArticleIn(BaseModel):
         default_factory=list, max_length=50
     )
     access: Access
-    published_at: AwareDatetime
+    published_at: Instant
 
 
 class ArticleOut(BaseModel):

@@ -80,7 +80,6 @@ def openapi_parts() -> tuple[dict[str, Any], dict[str, Any]]:
     (question, answer, answers), components = msgspec.json.schema_components(
         [Question, Answer, Answers], ref_template="#/components/schemas/{name}"
     )
-    problem = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
     refused = {
         "400": "The body is not JSON",
         "401": "The key or the reader token is not valid",
@@ -126,7 +125,7 @@ def openapi_parts() -> tuple[dict[str, Any], dict[str, Any]]:
                 "description": "The answer, or `decisions` for a front page",
                 "content": {"application/json": {"schema": {"anyOf": [answer, answers]}}},
             },
-            **{code: {"description": text, **problem} for code, text in refused.items()},
+            **{code: {"description": text} for code, text in refused.items()},
         },
         "security": [{}, {"bearer": []}],
     }

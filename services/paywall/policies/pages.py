@@ -84,7 +84,7 @@ class PolicyPages:
         typed = {"anonymous": anonymous, "registered": registered, "failure_mode": failure_mode}
         try:
             body = PolicyBody(
-                allowance=AllowanceBody.model_validate(
+                allowance=AllowanceBody.model_validate_strings(
                     {"anonymous": anonymous.strip(), "registered": registered.strip()}
                 ),
                 window=now.window,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from services.paywall.articles.models import Access
 from services.paywall.policies.rules import FailureMode, Policy, Rule, Then
+from shared.web.params import Whole
 
 MAX_ALLOWANCE = 1_000
 DEFAULT_TIMEOUT_MS = 1_000
@@ -19,8 +20,10 @@ class AllowanceBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    anonymous: int = Field(ge=0, le=MAX_ALLOWANCE, description="For readers who are not signed in.")
-    registered: int = Field(ge=0, le=MAX_ALLOWANCE, description="For readers who are signed in.")
+    anonymous: Whole = Field(
+        ge=0, le=MAX_ALLOWANCE, description="For readers who are not signed in."
+    )
+    registered: Whole = Field(ge=0, le=MAX_ALLOWANCE, description="For readers who are signed in.")
 
     @model_validator(mode="after")
     def _larger_when_registered(self) -> Self:
@@ -45,7 +48,7 @@ class FailureBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: FailureMode
-    timeout_ms: int = Field(ge=20, le=5_000)
+    timeout_ms: Whole = Field(ge=20, le=5_000)
 
 
 class PolicyBody(BaseModel):
