@@ -32,6 +32,7 @@ from shared.web.heap import freeze_heap
 from shared.web.middleware import (
     MAX_BODY_BYTES,
     BodyLimit,
+    KeptLanguage,
     OwnHost,
     RequestCaller,
     RequestMetrics,
@@ -223,6 +224,7 @@ def _stand_guard(
     app.add_middleware(
         SameOriginGuard, trusted_origins=parts.trusted_origins, trusted_at=parts.trusted_at
     )
+    app.add_middleware(KeptLanguage, own_url=settings.own_url)
     app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
     app.add_middleware(RequestCaller, service=service, forwarded_hops=settings.hops)

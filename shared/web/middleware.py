@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import URL, Headers, MutableHeaders, QueryParams
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -21,6 +21,7 @@ from shared.security.events import SecurityEvent
 from shared.security.report import answered, tell
 from shared.startup.rules import host_of, stays_inside
 from shared.telemetry import metrics
+from shared.web.i18n import LANGUAGES
 from shared.web.visitor import caller_address
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -89,6 +90,35 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+class KeptLanguage:
+    """A page that leads on to another of ours takes the language along that was asked for with ``?lang=``.
+
+    Only a page that is shown remembers it in its cookie.
+    """
+
+    def __init__(self, app: ASGIApp, *, own_url: str) -> None:
+        self.app = app
+        self._own = f"{own_url.rstrip('/')}/" if own_url else "/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = ""
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["query_string"]:
+            asked = QueryParams(scope["query_string"]).get("lang", "")
+        if asked not in LANGUAGES:
+            await self.app(scope, receive, send)
+            return
+
+        async def taken_along(message: Message) -> None:
+            if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
+                headers = MutableHeaders(scope=message)
+                location = headers.get("location", "")
+                if location.startswith(("/", self._own)) and not location.startswith("//"):
+                    headers["location"] = str(URL(location).include_query_params(lang=asked))
+            await send(message)
+
+        await self.app(scope, receive, taken_along)
 
 
 class RequestCaller:

@@ -12,7 +12,7 @@ import pytest
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.datastructures import URL
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
 from shared.contracts import Payload
 from shared.errors import (
@@ -424,6 +424,29 @@ async def test_redirects_and_links_are_never_made_from_what_the_caller_wrote(hos
     assert (
         own_path(URL("http://x//evil.example/console?lang=en")) == "/evil.example/console?lang=en"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "leads_to", "kept"),
+    [
+        ("?lang=en", "/console/bao", "/console/bao?lang=en"),
+        ("?lang=vi", "/console/bao?day=3&lang=en", "/console/bao?day=3&lang=vi"),
+        ("?lang=en", "https://doc.baohungyen.vn/r/bao?back=a%20b", "https://doc.baohungyen.vn/r/bao?back=a+b&lang=en"),
+        ("?lang=en", "https://bao.vn/tin", "https://bao.vn/tin"),
+        ("?lang=en", "//bao.vn/tin", "//bao.vn/tin"),
+        ("?lang=fr", "/console/bao", "/console/bao"),
+        ("", "/console/bao", "/console/bao"),
+    ],
+)  # fmt: skip
+async def test_a_page_that_leads_on_takes_the_asked_language_along(asked_for, leads_to, kept):
+    page = APIRouter()
+    page.add_api_route("/go", lambda: RedirectResponse(leads_to, 303), methods=["GET", "POST"])
+    settings = Billing(environment="local", assets_dir="/nonexistent")
+    settings = settings.model_copy(update=PUBLIC)
+    async with client(WebParts(routers=[page]), settings) as http:
+        http.base_url = "https://doc.baohungyen.vn"
+        assert (await http.get(f"/go{asked_for}")).headers["location"] == kept
+        assert (await http.post(f"/go{asked_for}")).headers["location"] == leads_to
 
 
 async def test_a_request_behind_tls_is_counted_at_its_route():

@@ -450,3 +450,11 @@ async def test_what_cannot_be_undone_says_its_consequences_in_figures_first(ads,
         assert figures in told and "₫" in told and "Không thể hoàn tác" in told
     english = await ads.client.get(f"{CONSOLE}/lines/{held}?lang=en", headers=as_staff("admin"))
     assert "700 impressions" in english.text and "cannot be undone" in english.text
+
+
+async def test_the_asked_language_is_kept_on_the_way_to_the_only_agency(ads):
+    for path, leads_to in (("/", "/console"), ("/console", CONSOLE)):
+        answer = await ads.client.get(f"{path}?lang=en", headers=as_staff("seller"))
+        assert answer.headers["location"] == f"{leads_to}?lang=en"
+    shown = await ads.client.get(answer.headers["location"], headers=as_staff("seller"))
+    assert '<html lang="en"' in shown.text
