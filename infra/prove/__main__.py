@@ -46,9 +46,9 @@ ALERT_SECONDS = 600.0
 THIS_CHECKOUT = tuple(
     (str(REPOSITORY / name), f"/app/{name}", "ro") for name in ("services", "shared", "infra")
 )
-STOPPED = ("postgres", "nats", "paywall-worker")
-#: Whose disk is lost with it: what was on it comes back from the outboxes.
-LOST = {"nats"}
+STOPPED = ("postgres", "paywall-worker", "nats")
+#: Whose disk is lost with it, and the alert that says so for the next hour: what was on it comes back from the outboxes.
+LOST = {"nats": "StreamForgot"}
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
@@ -240,14 +240,21 @@ def outage(proof: Proof, watch: Watch, name: str) -> tuple[str, str, str, str]:
         proof.lose_store(name)
     proof.start(name)
     proof.containers[name].wait_healthy()
+    told = {LOST[name]} if name in LOST else set()
     again = watch.until(
-        lambda: not watch.targets_down() and not watch.alerts(),
-        f"{watch.alerts()} after {name} is back",
+        lambda: not watch.targets_down() and set(watch.alerts()) == told,
+        f"{name} is back, and the alerts are not {told or 'silent'}",
         ALERT_SECONDS,
     )
     shown = ", ".join(f"{alert} ({about})" if about else alert for alert, about in first.items())
-    stopped = f"{name}, its store lost" if name in LOST else name
-    return stopped, shown, f"{seconds:.0f}", f"{again:.0f}"
+    if not told:
+        return name, shown, f"{seconds:.0f}", f"{again:.0f}"
+    return (
+        f"{name}, its store lost",
+        f"{shown}, then {LOST[name]}",
+        f"{seconds:.0f}",
+        f"{again:.0f}",
+    )
 
 
 def prove(proof: Proof, *, build: bool, outages: bool) -> None:
