@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ARRAY, Column, MetaData, Table, Text, text
 
+from shared import audit
+from shared.audit import Actor
+from shared.audit.rules import difference
 from shared.database import ReadSession, Session
 from shared.errors import NotFoundError
 from shared.origins import website_origin
@@ -30,6 +33,14 @@ CREATE TABLE agency (
     further_websites text[] NOT NULL DEFAULT '{}'
 );
 """
+
+_SAVE = text(
+    """INSERT INTO agency (id, name, time_zone, website, further_websites)
+       VALUES (:id, :name, :time_zone, :website, :further_websites)
+       ON CONFLICT (id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
+           website = excluded.website, further_websites = excluded.further_websites
+       RETURNING now()"""
+)
 
 
 def agency_origins(website: str, further: Iterable[str]) -> frozenset[str]:
@@ -81,26 +92,48 @@ def at_website(agencies: list[dict[str, Any]], url: str) -> list[dict[str, Any]]
     return [agency | {"website": url} if agency.get("website") else agency for agency in agencies]
 
 
-async def save_agencies(session: Session, agencies: list[dict[str, Any]]) -> None:
-    """Insert or update. Safe to repeat."""
-    for agency in agencies:
-        ZoneInfo(agency["time_zone"])  # a wrong zone fails here, not at the month's end
-        await session.execute(
-            text(
-                """INSERT INTO agency (id, name, time_zone, website, further_websites)
-                   VALUES (:id, :name, :time_zone, :website, :further_websites)
-                   ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-                       time_zone = excluded.time_zone, website = excluded.website,
-                       further_websites = excluded.further_websites"""
-            ),
-            {
-                "id": agency["id"],
-                "name": agency["name"],
-                "time_zone": agency["time_zone"],
-                "website": agency.get("website", ""),
-                "further_websites": list(agency.get("further_websites", ())),
-            },
+async def save_agencies(
+    session: Session, agencies: list[dict[str, Any]], *, actor: Actor | None = None
+) -> None:
+    """Insert or update, each change on the trail; what is the same already is left alone. Safe to repeat.
+
+    ``actor``: see :func:`shared.audit.record`.
+    """
+    # Whoever else takes in a file at this moment waits; readers do not.
+    await session.execute(text("LOCK TABLE agency IN SHARE ROW EXCLUSIVE MODE"))
+    former = {agency.id: _shown(agency) for agency in await list_agencies(session)}
+    for wanted in agencies:
+        ZoneInfo(wanted["time_zone"])  # a wrong zone fails here, not at the month's end
+        agency = Agency(
+            wanted["id"],
+            wanted["name"],
+            wanted["time_zone"],
+            wanted.get("website", ""),
+            list(wanted.get("further_websites", ())),
         )
+        known, new = former.get(agency.id), _shown(agency)
+        if known == new:
+            continue
+        at = await session.scalar(_SAVE, {"id": agency.id, **new})
+        before, after = (None, new) if known is None else difference(known, new)
+        await audit.record(
+            session,
+            audit.Action.AGENCY_SAVED,
+            agency=agency.id,
+            at=at,
+            subject=f"agency/{agency.id}",
+            label=agency.name,
+            before=before,
+            after=after,
+            actor=actor,
+        )
+
+
+def _shown(agency: Agency) -> dict[str, Any]:
+    """All that can change of it."""
+    shown = asdict(agency)
+    del shown["id"]
+    return shown
 
 
 async def get_agency(session: Session | ReadSession, agency_id: str) -> Agency:

@@ -50,11 +50,12 @@ def service_cli(
     @app.command()
     def setup(
         file: Annotated[Path, typer.Argument(help="The agencies")] = Path("agencies.toml"),
+        by: By = "",
     ) -> None:
         """Take in the operator's agencies from a file. Safe to repeat."""
         settings = service.prepare(Duty.SETUP)
         try:
-            with command_caller("setup"):
+            with command_caller("setup", by):
                 count = asyncio.run(set_up(settings, file, take_in))
         except SetUpError as error:
             typer.echo(str(error), err=True)

@@ -152,7 +152,7 @@ async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
     try:
         async with billing.database.transaction() as session:
             zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": "Asia/Ho_Chi_Minh"}
-            await save_agencies(session, [zone])
+            await save_agencies(session, [zone], actor=Actor.system("bench"))
             await open_books(session, AGENCY)
         with acting(Actor.system("bench")):
             await billing.plans.save_plan(AGENCY, plan, {"month": PRICE_VND})

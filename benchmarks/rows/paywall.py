@@ -154,6 +154,7 @@ async def _seed(url: str, readers: Readers) -> None:
             await save_agencies(
                 session,
                 [{"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": ZONE, "website": SITE}],
+                actor=Actor.system("bench"),
             )  # fmt: skip
         await PolicyService(database, clock).put(
             AGENCY,

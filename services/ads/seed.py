@@ -134,7 +134,7 @@ async def seed(process: Process[AdsSettings]) -> None:
 async def seed_database(database: Database, settings: AdsSettings) -> None:
     agencies = at_website(read_agencies(AGENCIES), settings.news_site_url)
     async with database.transaction() as session:
-        await save_agencies(session, agencies)
+        await save_agencies(session, agencies, actor=Actor.system("seed"))
     for agency_id, demo in DEMOS.items():
         with acting(Actor.system("seed")):
             async with database.transaction() as session:

@@ -42,7 +42,7 @@ async def load(billing: Billing) -> None:
     """Agencies, charts of accounts, plans."""
     agencies = at_website(read_agencies(AGENCIES), billing.settings.news_site_url)
     async with billing.database.transaction() as session:
-        await save_agencies(session, agencies)
+        await save_agencies(session, agencies, actor=Actor.system("seed"))
         for agency in agencies:
             await open_books(session, agency["id"])
     with acting(Actor.system("seed")):

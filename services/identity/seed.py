@@ -71,7 +71,7 @@ async def seed(database: Database, settings: IdentitySettings) -> None:
     """Agencies always; demo accounts and key only where the environment allows and names them."""
     now = SystemClock(settings.clock_offset_seconds).now()
     async with database.transaction() as session:
-        await save_agencies(session, read_agencies(AGENCIES_FILE))
+        await save_agencies(session, read_agencies(AGENCIES_FILE), actor=SEED)
     if settings.environment == "production":
         return
     if settings.demo_password:

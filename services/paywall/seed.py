@@ -22,7 +22,7 @@ async def run(process: Process[PaywallSettings]) -> None:
     """Safe to repeat: a policy that staff have changed stays as it is."""
     agencies = at_website(read_agencies(AGENCIES_FILE), process.settings.news_site_url)
     async with process.database.transaction() as session:
-        await save_agencies(session, agencies)
+        await save_agencies(session, agencies, actor=Actor.system("seed"))
     policies = PolicyService(process.database, process.clock)
     for agency, (anonymous, registered) in ALLOWANCES.items():
         try:

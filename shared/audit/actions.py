@@ -67,6 +67,8 @@ class Action(StrEnum):
     IMPORT_UPLOADED = "import-uploaded"
     IMPORT_CONFIRMED = "import-confirmed"
     # Operations, and the trail itself
+    AGENCY_SAVED = "agency-saved"
+    COUNTERS_REBUILT = "counters-rebuilt"
     DEAD_LETTERS_REPLAYED = "dead-letters-replayed"
     OUTBOX_REPUBLISHED = "outbox-republished"
     OUTBOX_RETRIED = "outbox-retried"
@@ -128,6 +130,8 @@ WORDS: dict[Action, str] = {
     Action.TARGET_SAVED: "Growth target saved",
     Action.IMPORT_UPLOADED: "Revenue file uploaded",
     Action.IMPORT_CONFIRMED: "Revenue file recorded",
+    Action.AGENCY_SAVED: "Agency saved",
+    Action.COUNTERS_REBUILT: "Advertising counters rebuilt",
     Action.DEAD_LETTERS_REPLAYED: "Dead letters replayed",
     Action.OUTBOX_REPUBLISHED: "Events published again",
     Action.OUTBOX_RETRIED: "Refused events offered again",

@@ -34,9 +34,9 @@ EVENTS = 20
 async def database(create_database, template_database):
     template = template_database("metrics", lambda url: asyncio.run(migrate(url, "shared.metrics")))
     found = Database(create_database("imports", template), application_name="test", pool_size=2)
-    async with found.transaction() as session:
-        await save_agencies(session, [AGENCY])
     with acting(Actor.command("test")):
+        async with found.transaction() as session:
+            await save_agencies(session, [AGENCY])
         yield found
     await found.close()
 

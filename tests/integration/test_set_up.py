@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from shared.database.migrations import migrate
 from shared.startup import EXIT_CONFIGURATION
+from tests.fixtures.command_line import command
 
-REPOSITORY = Path(__file__).parents[2]
 FILE = """
 [[agencies]]
 id = "bao-moi"
@@ -40,18 +36,6 @@ SEEN = {
 }
 
 
-def command(package: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "local", **variables}
-    return subprocess.run(
-        [sys.executable, "-m", package, *words],
-        env=environment,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("package", SEEN)
 def test_the_operators_agencies_are_taken_in_and_again(
     package, create_database, template_database, tmp_path
@@ -69,6 +53,36 @@ def test_the_operators_agencies_are_taken_in_and_again(
         assert connection.execute("SELECT id FROM agency").fetchall() == [("bao-moi",)]
         (count,) = connection.execute(SEEN[package]).fetchone()
     assert count == (2 if package == "services.billing" else 1)
+
+
+@pytest.mark.parametrize("package", SEEN)
+def test_what_set_up_changes_of_an_agency_is_on_the_trail_by_name(
+    package, create_database, template_database, tmp_path
+):
+    name = "setup_" + package.rpartition(".")[2]
+    url = create_database(
+        name, template_database(name, lambda one: asyncio.run(migrate(one, package)))
+    )
+    file, site = tmp_path / "agencies.toml", "http://127.0.0.1:8000"
+    for by, website in (("Lan", site), ("Lan", site), ("Hoa", "http://127.0.0.1:8009")):
+        file.write_text(FILE.replace(site, website))
+        done = command(package, "setup", str(file), "--by", by, DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+    with psycopg.connect(url) as connection:
+        first, *more = connection.execute(
+            """SELECT actor_kind, actor, agency, subject, before, after FROM audit_entry
+               WHERE action = 'agency-saved' ORDER BY id"""
+        ).fetchall()
+        others = connection.execute(
+            "SELECT DISTINCT actor FROM audit_entry WHERE action <> 'agency-saved'"
+        ).fetchall()
+    here = ("bao-moi", "agency/bao-moi")
+    made = {"name": "Báo Mới", "time_zone": "Asia/Ho_Chi_Minh"}
+    made |= {"website": site, "further_websites": []}
+    assert first == ("command", "setup (Lan)", *here, None, made)
+    moved = ({"website": site}, {"website": "http://127.0.0.1:8009"})
+    assert more == [("command", "setup (Hoa)", *here, *moved)], "the second run changed nothing"
+    assert others in ([], [("setup (Lan)",)])
 
 
 def test_a_wrong_file_changes_nothing_and_ends_with_its_place(tmp_path):

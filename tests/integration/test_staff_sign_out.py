@@ -30,11 +30,13 @@ async def finance(create_database, template_database):
 
 async def seed_agency(finance) -> None:
     from shared.agencies import save_agencies
+    from shared.audit import Actor
 
     async with finance.database.transaction() as session:
         await save_agencies(
             session,
             [{"id": AGENCY, "name": "Báo Hưng Yên", "time_zone": "Asia/Ho_Chi_Minh"}],
+            actor=Actor.command("test"),
         )
 
 

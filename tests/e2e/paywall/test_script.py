@@ -18,6 +18,7 @@ from services.paywall.app import web
 from services.paywall.entitlements.service import apply_events
 from services.paywall.process import PAYWALL
 from shared.agencies import save_agencies
+from shared.audit import Actor
 from shared.auth import InvalidTokenError, RemoteKeySet
 from shared.clock import SystemClock
 from shared.contracts import new_event
@@ -133,7 +134,9 @@ async def site(house: House) -> AsyncIterator[Site]:
     site = Site(f"http://127.0.0.1:{site_port}", f"http://127.0.0.1:{paywall_port}")
     async with house.database.transaction() as session:
         agency = {"id": AGENCY, "name": "Báo Hưng Yên", "time_zone": "Asia/Ho_Chi_Minh"}
-        await save_agencies(session, [agency | {"website": site.origin}])
+        await save_agencies(
+            session, [agency | {"website": site.origin}], actor=Actor.command("test")
+        )
     house.clock.set(SystemClock().now())
     http = httpx.AsyncClient(transport=fake_identity(house.billing))
     process = PAYWALL.process("web", settings_for(house.url), clock=house.clock, http=http)

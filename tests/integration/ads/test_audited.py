@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from shared.audit import Action as Told
@@ -9,6 +10,7 @@ from shared.audit.caller import ActorKind
 from shared.web.csrf import FormTokens
 from tests.fixtures.ads import AGENCY, as_key, as_staff, book
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
+from tests.fixtures.command_line import command
 from tests.fixtures.images import png
 
 V1 = f"/v1/agencies/{AGENCY}"
@@ -138,3 +140,25 @@ async def test_every_changing_route_is_on_record(ads):
         e for e in await entries(ads.database) if e.after and e.after.get("cpm_vnd") == 70_000
     ]
     assert price.subject == "product/all"
+
+
+async def test_counters_rebuilt_on_the_command_line_are_on_record_by_name(ads, database, ads_url):
+    """Nothing to mend, no entry."""
+    line = await book(database, quantity=100)
+    day = datetime.now(UTC).date()
+    await ads.sql(
+        """INSERT INTO line_day (line_id, counted_on, impressions, viewables, clicks)
+           VALUES ($1, $2, 4, 0, 0)""",
+        line,
+        day,
+    )
+    for differences in (1, 0):
+        done = await asyncio.to_thread(
+            command, "services.ads", "rebuild-counters", "--by", "Lan", DATABASE_URL=ads_url
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith(f"{differences} differences\n")
+    told = [e for e in await entries(database) if e.action == Told.COUNTERS_REBUILT]
+    assert [(e.actor_kind, e.actor, e.after) for e in told] == [
+        ("command", "rebuild (Lan)", {"count": 1, "days": [f"{day} {line}"]})
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from shared.audit import Action
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
+from tests.fixtures.command_line import command
 from tests.integration.billing.test_doors import event, signed
 from tests.integration.billing.world import AGENCY, World
 
@@ -20,12 +23,16 @@ EXEMPT = {
 }
 
 
-async def test_every_changing_route_is_on_record(world: World):
+async def parked(world: World) -> None:
     body = event("evt_broken")
     await world.browser().client.post(
         "/v1/webhooks/stripe", content=body, headers=signed(world, body)
     )
     await world.billing.applier.apply_due()
+
+
+async def test_every_changing_route_is_on_record(world: World):
+    await parked(world)
     staff = world.browser(press_staff="finance-token")
 
     async def replay():
@@ -43,3 +50,20 @@ async def test_every_changing_route_is_on_record(world: World):
     assert told[-1].after == {"count": 1, "events": ["evt_broken"]}
     # Prices too: the plans that the seed made, as the system's doing.
     assert {e.actor_kind for e in told if e.action == Action.PLAN_SAVED} == {"system"}
+
+
+async def test_notices_tried_again_on_the_command_line_are_on_record_by_name(world: World):
+    await parked(world)
+    for words, replayed in ((["evt_broken"], 1), (["--all"], 0)):
+        done = await asyncio.to_thread(
+            command,
+            *("services.billing", "webhooks", "replay", *words, "--by", "Lan"),
+            DATABASE_URL=world.billing.settings.database_url,
+        )
+        assert done.returncode == 0 and done.stdout == f"replayed {replayed}\n", done.stderr
+    told = [
+        e for e in await entries(world.billing.database) if e.action == Action.WEBHOOKS_REPLAYED
+    ]
+    assert [(e.actor_kind, e.actor, e.after) for e in told] == [
+        ("command", "webhooks-replay (Lan)", {"count": 1, "events": ["evt_broken"]})
+    ]

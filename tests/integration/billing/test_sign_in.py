@@ -11,6 +11,7 @@ import pytest
 
 from services.billing.sign_in import rules
 from shared.agencies import save_agencies
+from shared.audit import Actor
 from shared.errors import UnavailableError
 from shared.mail.outbox import recent_mail
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, SITE, Browser, World
@@ -331,7 +332,9 @@ async def test_signing_out_clears_what_the_browser_kept_and_says_so(world: World
 async def test_the_policy_lets_the_forms_lead_to_this_agencys_website_and_to_no_other(world: World):
     async with world.billing.database.transaction() as session:
         agency = {"id": OTHER_AGENCY, "name": "Đài", "time_zone": "Asia/Ho_Chi_Minh"}
-        await save_agencies(session, [agency | {"website": "https://dai.example.vn"}])
+        await save_agencies(
+            session, [agency | {"website": "https://dai.example.vn"}], actor=Actor.command("test")
+        )
     reader = await world.signed_in()
     asker = world.browser()
     await ask(asker)
@@ -470,7 +473,11 @@ async def test_a_reader_returns_to_any_website_of_the_agency(world: World):
     target = "https://moi.bao.example/bai/2"
     async with world.billing.database.transaction() as session:
         agency = {"id": AGENCY, "name": "Báo", "time_zone": "Asia/Ho_Chi_Minh", "website": SITE}
-        await save_agencies(session, [agency | {"further_websites": ["https://moi.bao.example/"]}])
+        await save_agencies(
+            session,
+            [agency | {"further_websites": ["https://moi.bao.example/"]}],
+            actor=Actor.command("test"),
+        )
     browser = world.browser()
     await ask(browser, return_to=target)
     answer = await enter(browser, await world.last_code(), return_to=target)

@@ -220,6 +220,7 @@ async def fill(database: Database) -> None:
                 agency | {"id": AGENCY, "name": "Báo Hưng Yên", "website": SITE},
                 agency | {"id": OTHER, "name": "Đài Sông Hồng", "website": OTHER_SITE},
             ],
+            actor=Actor.command("test"),
         )
         for owner in (AGENCY, OTHER):
             for number in range(1, 13):

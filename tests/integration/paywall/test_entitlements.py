@@ -21,6 +21,8 @@ from shared.bus import OutboundMessage
 from shared.contracts import encode, new_event
 from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
 from shared.database import Database
+from tests.fixtures.audited import entries
+from tests.fixtures.command_line import command
 from tests.integration.paywall.conftest import AGENCY, NOW, eventually, new_reader
 
 KINDS = {
@@ -202,4 +204,23 @@ async def test_a_rebuild_of_an_empty_stream_forgets_nothing(house, bus):
     with acting(Actor.command("test")):
         report = await rebuild(house.database, bus, house.clock)
     assert (report.replayed, report.forgotten) == (0, 0)
+    assert len(await rows(house.database)) == 1
+
+
+async def test_a_rebuild_on_the_command_line_is_on_record_by_name(house, bus, nats_url):
+    await publish(bus, event(new_reader(), 1, entitlement=uuid4()))
+    done = await asyncio.to_thread(
+        command,
+        *("services.paywall", "rebuild-entitlements", "--by", "Lan"),
+        DATABASE_URL=house.url,
+        NATS_URL=nats_url,
+    )
+    assert done.returncode == 0, done.stderr
+    entry = (await entries(house.database))[-1]
+    assert (entry.action, entry.actor_kind, entry.actor) == (
+        "entitlements-rebuilt",
+        "command",
+        "rebuild (Lan)",
+    )
+    assert entry.after == {"replayed": 1, "taken": 1, "forgotten": 0}
     assert len(await rows(house.database)) == 1
