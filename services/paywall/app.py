@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,7 +22,7 @@ from services.paywall.decisions.schemas import openapi_parts
 from services.paywall.decisions.service import DecisionService
 from services.paywall.entitlements.service import EntitlementMemory
 from services.paywall.meters.networks import NewReaders
-from services.paywall.meters.repository import MeterStore
+from services.paywall.meters.repository import MeterStore, readers_between
 from services.paywall.meters.rules import MeterIds
 from services.paywall.meters.service import AWAY, Meter
 from services.paywall.policies import api as policies_api
@@ -117,7 +118,14 @@ def routed(parts: Parts) -> WebParts:
         routers=[
             articles_api.router(ArticleService(database, parts.articles), access),
             policies_api.router(policies, access),
-            PolicyPages(policies, access, pages, process.forms, process.clock).router(),
+            PolicyPages(
+                policies,
+                access,
+                pages,
+                process.forms,
+                process.clock,
+                partial(readers_between, database),
+            ).router(),
             audit_router(AuditDesk(database, process.clock, pages, access.page)),
             embedded_routes({f"/{name}": FOLDER / "static" / name for name in EMBEDDED}),
             _keys(parts.grants),

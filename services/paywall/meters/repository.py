@@ -35,6 +35,12 @@ _DELETE = """DELETE FROM meter_window WHERE ctid IN (
     SELECT ctid FROM meter_window WHERE window_end < $1 LIMIT $2)"""
 
 
+_BETWEEN = """SELECT count(*) FILTER (WHERE NOT known AND used >= $3 AND used < $4),
+        count(*) FILTER (WHERE known AND used >= $5 AND used < $6)
+    FROM (SELECT used, meter_key LIKE 'r:%' AS known FROM meter_window
+          WHERE agency = $1 AND window_start = $2) AS present"""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A view to be counted. ``device``: a device whose views are merged into the reader's first."""
@@ -125,6 +131,21 @@ class MeterStore:
     async def close(self) -> None:
         while self._idle:
             await self._idle.pop().close(timeout=2)
+
+
+async def readers_between(
+    database: Database,
+    agency: str,
+    window: Window,
+    anonymous: tuple[int, int],
+    registered: tuple[int, int],
+) -> tuple[int, int]:
+    """How many meters of the window, anonymous and of signed-in readers, have counted from the first number up to, not
+    including, the second.
+    """
+    pool = await database.pool()
+    row = await pool.fetchrow(_BETWEEN, agency, window.start, *anonymous, *registered)
+    return row[0], row[1]
 
 
 async def delete_ended(database: Database, before: datetime) -> int:

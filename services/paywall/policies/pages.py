@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from services.paywall.policies.rules import FailureMode, month_window
+from services.paywall.policies.rules import FailureMode, Lowered, Window, month_window
 from services.paywall.policies.schemas import (
     MAX_ALLOWANCE,
     AllowanceBody,
@@ -26,6 +27,11 @@ from shared.web.known_first import signed_in_first
 from shared.web.pages import Pages
 from shared.web.staff import StaffAccess
 
+#: How many meters of an agency's window have counted from … up to …: anonymous ones, and signed-in readers'.
+ReadersBetween = Callable[
+    [str, Window, tuple[int, int], tuple[int, int]], Awaitable[tuple[int, int]]
+]
+
 
 class PolicyPages:
     """The list of one's agencies, and one page per agency."""
@@ -37,12 +43,14 @@ class PolicyPages:
         pages: Pages,
         forms: FormTokens,
         clock: Clock,
+        readers_between: ReadersBetween,
     ) -> None:
         self._service = service
         self._access = access
         self._pages = pages
         self._forms = forms
         self._clock = clock
+        self._readers_between = readers_between
 
     def router(self) -> APIRouter:
         routes = APIRouter(include_in_schema=False, route_class=signed_in_first(self._access.page))
@@ -76,12 +84,21 @@ class PolicyPages:
         anonymous: str = Form(max_length=20),
         registered: str = Form(max_length=20),
         failure_mode: FailureMode = Form(),
+        confirmed: bool = Form(False),
     ) -> Response:
+        """What takes something away from readers is saved once its consequences have been shown."""
         principal = await self._access.page(request)
         principal.require(agency, Role.EDITOR, Role.ADMIN)
         await self._forms.verify(request)
         now = await self._service.get(agency)
-        typed = {"anonymous": anonymous, "registered": registered, "failure_mode": failure_mode}
+        typed = {
+            "anonymous": anonymous,
+            "registered": registered,
+            "failure_mode": failure_mode,
+            "version": version,
+        }
+        if version != now.version:
+            return await self._page(request, agency, status=412, typed=typed, problem="changed")
         try:
             body = PolicyBody(
                 allowance=AllowanceBody.model_validate_strings(
@@ -93,6 +110,10 @@ class PolicyPages:
             )
         except ValidationError:
             return await self._page(request, agency, status=422, typed=typed, problem="numbers")
+        closed = failure_mode is FailureMode.CLOSED and now.failure.mode is FailureMode.OPEN
+        lowered = [] if confirmed else await self._lowered(agency, now, body)
+        if not confirmed and (lowered or closed):
+            return await self._page(request, agency, typed=typed, lowered=lowered, closed=closed)
         try:
             await self._service.put(
                 agency,
@@ -104,6 +125,22 @@ class PolicyPages:
             return await self._page(request, agency, status=412, typed=typed, problem="changed")
         return RedirectResponse(f"/policies/{agency}?saved", 303)
 
+    async def _lowered(self, agency_id: str, now: PolicyOut, body: PolicyBody) -> list[Lowered]:
+        """Whose allowance becomes smaller, and whom that stops in the present month."""
+        agency = await self._service.agency(agency_id)
+        was, new = now.allowance, body.allowance
+        anonymous, registered = await self._readers_between(
+            agency_id,
+            month_window(self._clock.now(), agency.zone),
+            (new.anonymous, was.anonymous),
+            (new.registered, was.registered),
+        )
+        both = (
+            Lowered(False, was.anonymous, new.anonymous, anonymous),
+            Lowered(True, was.registered, new.registered, registered),
+        )
+        return [one for one in both if one.now < one.was]
+
     async def _page(
         self,
         request: Request,
@@ -113,6 +150,8 @@ class PolicyPages:
         saved: bool = False,
         typed: dict[str, Any] | None = None,
         problem: str = "",
+        lowered: Sequence[Lowered] = (),
+        closed: bool = False,
     ) -> HTMLResponse:
         policy = await self._service.get(agency_id)
         agency = await self._service.agency(agency_id)
@@ -127,6 +166,8 @@ class PolicyPages:
             history=await self._service.history(agency_id),
             saved=saved,
             problem=problem,
+            lowered=lowered,
+            closed=closed,
             max_allowance=MAX_ALLOWANCE,
         )
 

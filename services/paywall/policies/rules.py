@@ -49,6 +49,16 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Lowered:
+    """Free articles that one kind of readers gets fewer of. ``stopped``: of them, who has read more by now than is left."""
+
+    signed_in: bool
+    was: int
+    now: int
+    stopped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A meter's window, from ``start`` (inclusive) until ``end`` (exclusive), both in UTC."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from services.paywall.models import METADATA
+from services.paywall.policies.rules import month_window
 from shared.database.migrations import schema_differences
 from tests.fixtures.roles import assert_never
 from tests.integration.paywall.conftest import (
@@ -182,6 +185,7 @@ async def form(paywall) -> dict[str, str]:
 async def test_the_page_changes_the_allowance_and_shows_who_did(paywall):
     fields = await form(paywall)
     data = fields | {"anonymous": "2", "registered": "6", "failure_mode": "closed"}
+    data |= {"confirmed": "true"}
     answer = await paywall.client.post(PAGE, data=data, headers=staff(EDITOR))
     assert (answer.status_code, answer.headers["location"]) == (303, f"{PAGE}?saved")
     page = (await paywall.client.get(answer.headers["location"], headers=staff(EDITOR))).text
@@ -190,6 +194,71 @@ async def test_the_page_changes_the_allowance_and_shows_who_did(paywall):
     assert "3 → 2" in page
     late = await paywall.client.post(PAGE, data=data, headers=staff(EDITOR))
     assert (late.status_code, "Người khác vừa thay đổi" in late.text) == (412, True)
+
+
+async def test_what_takes_something_from_readers_says_so_in_figures_before_it_is_saved(
+    house, paywall
+):
+    window = month_window(house.clock.now(), ZoneInfo("Asia/Ho_Chi_Minh"))
+    read = [("a:x", 0), ("a:y", 1), ("k:z", 2), ("a:full", 3), ("r:1", 4), ("r:full", 5)]
+    async with house.database.transaction() as session:
+        for agency, start, end in (
+            (AGENCY, window.start, window.end),
+            (OTHER, window.start, window.end),
+            (AGENCY, window.start - timedelta(days=30), window.start),
+        ):
+            await session.execute(
+                text("INSERT INTO meter_window VALUES (:agency, :key, :start, :end, :used)"),
+                [
+                    {"agency": agency, "key": key, "start": start, "end": end, "used": used}
+                    for key, used in read
+                ],
+            )
+    wanted = {"anonymous": "1", "registered": "4", "failure_mode": "closed"}
+    shown = await paywall.client.post(
+        PAGE, data=await form(paywall) | wanted, headers=staff(EDITOR)
+    )
+    told = shown.text.partition('<details class="confirm" open>')[2].partition("</form>")[0]
+    # Of the anonymous y and z have read one or two of three, of the others the first four of five.
+    assert "Bạn đọc chưa đăng nhập: 3 → 1." in told and "2 người gặp tường phí" in told
+    assert "Bạn đọc đã đăng nhập, chưa có gói: 5 → 4." in told and "1 người gặp tường phí" in told
+    assert "Khi không hỏi được bộ đếm" in told and "miễn phí cho mọi" not in told
+    assert (await paywall.client.get(POLICY, headers=staff(EDITOR))).json()["version"] == 1
+    english = await paywall.client.post(
+        f"{PAGE}?lang=en",
+        data=await form(paywall) | wanted | {"anonymous": "0"},
+        headers=staff(EDITOR),
+    )
+    assert "3 of them meet the paywall" in english.text
+    assert "No metered article is free for them any more." in english.text
+    # The second press sends what the first one did.
+    kept = dict(re.findall(r'name="(\w+)" value="([^"]*)"', told))
+    saved = await paywall.client.post(PAGE, data=kept, headers=staff(EDITOR))
+    assert saved.status_code == 303, saved.text
+    now = (await paywall.client.get(POLICY, headers=staff(EDITOR))).json()
+    assert now["allowance"] == {"anonymous": 1, "registered": 4}
+    assert now["failure"]["mode"] == "closed"
+    for late in (
+        kept | {"version": "1"},
+        await form(paywall) | wanted | {"version": "1", "anonymous": "0"},
+    ):
+        assert (
+            await paywall.client.post(PAGE, data=late, headers=staff(EDITOR))
+        ).status_code == 412
+
+
+async def test_what_gives_readers_more_is_saved_at_once(paywall):
+    wanted = {"anonymous": "3", "registered": "6", "failure_mode": "open"}
+    data = await form(paywall) | wanted
+    assert (await paywall.client.post(PAGE, data=data, headers=staff(EDITOR))).status_code == 303
+
+
+async def test_closing_the_door_of_a_failing_meter_alone_says_so_first_too(paywall):
+    wanted = {"anonymous": "3", "registered": "5", "failure_mode": "closed"}
+    data = await form(paywall) | wanted
+    shown = await paywall.client.post(PAGE, data=data, headers=staff(EDITOR))
+    assert "kể cả khi còn lượt miễn phí" in shown.text and "3 → 3" not in shown.text
+    assert (await paywall.client.get(POLICY, headers=staff(EDITOR))).json()["version"] == 1
 
 
 async def test_the_page_keeps_what_was_typed_when_a_number_is_wrong(paywall):

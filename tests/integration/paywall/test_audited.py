@@ -28,7 +28,9 @@ async def test_every_changing_route_is_on_record(paywall, house):
     async def page():
         fields = await form(paywall) | {"failure_mode": "open"}
         return await paywall.client.post(
-            PAGE, data=fields | {"anonymous": "2", "registered": "7"}, headers=staff(EDITOR)
+            PAGE,
+            data=fields | {"anonymous": "2", "registered": "7", "confirmed": "true"},
+            headers=staff(EDITOR),
         )
 
     await every_act_is_on_record(
