@@ -282,6 +282,24 @@ async def test_another_agencys_roles_take_no_rights_from_the_home_agency(identit
 # --- 15: a deep link and what is still due ----------------------------------------------------------
 
 
+async def test_handing_out_a_password_says_first_what_it_ends(identity):
+    admin = await identity.signed_in(ADMIN)
+    path = f"/accounts/{AGENCY}/{await account_id(identity, SELLER)}/hand-out"
+
+    async def told(language: str) -> str:
+        page = (await admin.http.get(f"/accounts/{AGENCY}?lang={language}")).text
+        before, _, after = page.partition(f'action="{path}"')
+        assert "</details>" not in before.rpartition('<details class="confirm">')[2]
+        return after.partition("</form>")[0]
+
+    assert "mọi phiên đều kết thúc (0 phiên đang mở)" in await told("vi")
+    for _ in range(2):
+        await identity.signed_in(SELLER)
+    assert "every session ends (2 open now)" in await told("en")
+    await admin.post(path)
+    assert "every session ends (0 open now)" in await told("en")
+
+
 async def test_a_one_time_password_with_a_deep_link_ends_at_the_form_and_then_at_the_page(identity):
     admin = await identity.signed_in(ADMIN)
     path = f"/accounts/{AGENCY}/{await account_id(identity, SELLER)}/hand-out"

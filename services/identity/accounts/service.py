@@ -7,6 +7,7 @@ administrator's agency only, until the person proves the address by mail again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from services.identity.passwords.rules import ONE_TIME_LIFETIME
 from services.identity.passwords.service import one_time_password, set_password
 from services.identity.provider import repository as subjects
 from services.identity.sessions import repository as sessions
+from services.identity.sessions.rules import IDLE, idle_limit
 from shared.audit import Action
 from shared.auth.roles import Role
 from shared.clock import Clock
@@ -44,6 +46,7 @@ class Member:
     locked_until: datetime | None
     ours: bool
     has_app: bool
+    sessions: int  # that still work
 
 
 class AccountService:
@@ -63,6 +66,11 @@ class AccountService:
                 session, [account.email for account, _ in found], now
             )
             with_app = await factors.with_app(session, [account.id for account, _ in found])
+            idle = {account.id: idle_limit({agency: roles}) for account, roles in found}
+            live = await sessions.live(session, idle, seen_since=now - IDLE, now=now)
+            working = Counter(
+                one.account_id for one in live if one.last_seen_at > now - idle[one.account_id]
+            )
             return [
                 Member(
                     account,
@@ -70,6 +78,7 @@ class AccountService:
                     locks.get(account.email),
                     rules.looks_after(agency, account.home_agency),
                     account.id in with_app,
+                    working[account.id],
                 )
                 for account, roles in found
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -102,13 +102,17 @@ async def end_all(
 
 
 async def live(
-    session: Session | ReadSession, account_id: UUID, *, seen_since: datetime, now: datetime
+    session: Session | ReadSession,
+    account_ids: Iterable[UUID],
+    *,
+    seen_since: datetime,
+    now: datetime,
 ) -> Sequence[StaffSession]:
-    """An account's sessions that still work, the newest first."""
+    """Sessions of these accounts that still work, the newest first."""
     found = await session.scalars(
         select(StaffSession)
         .where(
-            col(StaffSession.account_id) == account_id,
+            col(StaffSession.account_id).in_(list(account_ids)),
             col(StaffSession.ended_at).is_(None),
             col(StaffSession.expires_at) > now,
             col(StaffSession.last_seen_at) > seen_since,

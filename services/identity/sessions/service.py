@@ -259,7 +259,7 @@ class SessionService:
         idle = rules.idle_limit(current.principal.roles)
         async with self._database.read() as session:
             return await repository.live(
-                session, current.principal.account_id, seen_since=now - idle, now=now
+                session, [current.principal.account_id], seen_since=now - idle, now=now
             )
 
     async def end_own(self, current: Current, session_id: UUID) -> None:
