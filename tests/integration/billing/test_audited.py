@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.audit import Action
+from shared.agencies import save_agencies
+from shared.audit import Action, Actor
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
 from tests.fixtures.command_line import command
 from tests.integration.billing.test_doors import event, signed
@@ -67,3 +68,17 @@ async def test_notices_tried_again_on_the_command_line_are_on_record_by_name(wor
     assert [(e.actor_kind, e.actor, e.after) for e in told] == [
         ("command", "webhooks-replay (Lan)", {"count": 1, "events": ["evt_broken"]})
     ]
+
+
+async def test_set_ups_at_one_moment_leave_one_entry(world: World):
+    moved = {"id": AGENCY, "name": "Báo", "time_zone": "Asia/Ho_Chi_Minh"}
+    before = len(await entries(world.billing.database))
+
+    async def set_up(number: int) -> None:
+        async with world.billing.database.transaction() as session:
+            await save_agencies(session, [moved], actor=Actor.command("setup", str(number)))
+
+    await asyncio.gather(*(set_up(number) for number in range(4)))
+    [entry] = (await entries(world.billing.database))[before:]
+    assert (entry.action, entry.after["name"]) == (Action.AGENCY_SAVED, "Báo")
+    assert entry.before["name"] != "Báo" and "time_zone" not in entry.after
