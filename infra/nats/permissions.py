@@ -1,6 +1,7 @@
 """What each NATS user may do, made from ``users.toml``, the contracts and the topology.
 
-A user publishes the events of its own service by their whole names, pulls from its own consumers, acknowledges what
+A user publishes the events of its own service by their whole names (those that several services publish, only on the
+subjects that name it), pulls from its own consumers, acknowledges what
 those delivered, and hears answers below an inbox of its own (``_INBOX.<user>``). Of the JetStream API it reaches its
 consumers' next message and state, and may look into the streams it publishes to (to find what a lost store forgot).
 One user makes streams and consumers that are missing, by their names in the topology; changing, purging and deleting
@@ -16,7 +17,7 @@ from pathlib import Path
 from infra.nats.topology import Topology
 from infra.nats.topology import load as load_topology
 from shared.contracts import published_types
-from shared.contracts.envelope import TYPE_PREFIX
+from shared.contracts.envelope import TYPE_PREFIX, bus_subject
 
 USERS_FILE = Path(__file__).with_name("users.toml")
 SETUP = "setup"
@@ -54,17 +55,20 @@ def password_variable(user: str) -> str:
 
 def _user(entry: dict[str, object], topology: Topology) -> BusUser:
     name, service = str(entry["name"]), str(entry["service"])
-    contracts = {type_.removeprefix(TYPE_PREFIX) for type_ in published_types()}
+    published = published_types()
+    contracts = {type_.removeprefix(TYPE_PREFIX) for type_ in published}
     own = {event for event in contracts if service and event.startswith(f"{service}.")}
     records = set(map(str, entry["records"]))  # type: ignore[call-overload]
     events = sorted(own | records)
     if unknown := records - contracts:
         raise ValueError(f"{name} records what no contract describes: {sorted(unknown)}")
+    if foreign := {e for e in records if service not in published[TYPE_PREFIX + e].PUBLISHERS}:
+        raise ValueError(f"{name} records what its service does not publish: {sorted(foreign)}")
     consumers = {one["name"]: one["stream"] for one in topology.consumers}
     reads = tuple((consumers[str(one)], str(one)) for one in entry["consumers"])  # type: ignore[attr-defined]
     into = sorted({_stream_of(event, topology) for event in events})
     publish = [
-        *(f"{event}.>" for event in events),
+        *(bus_subject(TYPE_PREFIX + event, ">", service) for event in events),
         *(f"$JS.API.STREAM.{call}.{stream}" for stream in into for call in ("INFO", "MSG.GET")),
         *(
             subject

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from shared.contracts import CONTENT_TYPE, Payload, published_types
+from shared.contracts import CONTENT_TYPE, Payload, bus_subject, published_types
 from shared.contracts.envelope import TYPE_PREFIX
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "events"
@@ -87,6 +87,18 @@ def _message(name: str, payload: type[Payload]) -> dict[str, Any]:
     }
 
 
+def _parameters(payload: type[Payload]) -> dict[str, Any]:
+    agency = {"agency": {"description": "The agency's id (a slug)."}}
+    if not payload.PUBLISHERS:
+        return agency
+    return {
+        "publisher": {
+            "description": "The service that publishes it.",
+            "enum": list(payload.PUBLISHERS),
+        }
+    } | agency
+
+
 def _key(name: str) -> str:
     return name.removeprefix(TYPE_PREFIX).replace(".", "_")
 
@@ -105,11 +117,11 @@ def document() -> dict[str, Any]:
         "defaultContentType": CONTENT_TYPE,
         "channels": {
             _key(name): {
-                "address": f"{name.removeprefix(TYPE_PREFIX)}.{{agency}}",
-                "parameters": {"agency": {"description": "The agency's id (a slug)."}},
+                "address": bus_subject(name, "{agency}", "{publisher}"),
+                "parameters": _parameters(payload),
                 "messages": {_key(name): {"$ref": f"#/components/messages/{_key(name)}"}},
             }
-            for name in types
+            for name, payload in types.items()
         },
         "operations": {
             f"publish_{_key(name)}": {
@@ -173,7 +185,10 @@ def readme() -> str:
         if short.split(".")[0] != publisher:
             publisher = short.split(".")[0]
             lines += [f"## {publisher}", ""]
-        lines += [f"### {short}", "", _says(payload), "", f"Subject: `{short}.<agency>`", ""]
+        subject = f"Subject: `{bus_subject(name, '<agency>', '<publisher>')}`"
+        if payload.PUBLISHERS:
+            subject += f" (publisher: {', '.join(payload.PUBLISHERS)})"
+        lines += [f"### {short}", "", _says(payload), "", subject, ""]
         lines += ["| field | type | needed |", "|---|---|---|"]
         hints = get_type_hints(payload, include_extras=False)
         for item in msgspec.structs.fields(payload):

@@ -1,7 +1,8 @@
 """The envelope: CloudEvents 1.0, structured JSON (https://github.com/cloudevents/spec, v1.0.2).
 
 ``type``     ``vn.press.<service>.<noun>.<past verb>.v1``
-subject on the bus: ``<service>.<noun>.<past_verb>.v1.<agency>``
+subject on the bus: ``<service>.<noun>.<past_verb>.v1.<agency>``; where several services publish one type (those of the
+metrics layer), ``<service>.<noun>.<past_verb>.v1.<publisher>.<agency>``
 
 Payloads are frozen msgspec structs: decoding checks types; unknown fields are ignored (additive changes
 are compatible), missing ones are an error.
@@ -20,6 +21,7 @@ from shared.ids import new_id
 
 CONTENT_TYPE = "application/cloudevents+json"
 TYPE_PREFIX = "vn.press."
+SOURCE_PREFIX = "/press-revenue/"
 #: Versions count changes of one aggregate; the highest that a table's integer holds. One beyond it would freeze the
 #: aggregate for ever, for no newer one could come.
 MAX_VERSION = 2**31 - 1
@@ -33,6 +35,12 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every event's data. ``TYPE`` is its published name."""
 
     TYPE: ClassVar[str] = ""
+    #: The services that publish it, where its name does not say which: each on subjects of its own.
+    PUBLISHERS: ClassVar[tuple[str, ...]] = ()
+
+    def foreign_to(self, publisher: str) -> str:
+        """Why ``publisher`` cannot say this; empty when it can."""
+        return ""
 
 
 D = TypeVar("D", bound=Payload)
@@ -53,8 +61,12 @@ class Event(msgspec.Struct, Generic[D], frozen=True, kw_only=True, omit_defaults
     datacontenttype: str = "application/json"
 
     @property
+    def publisher(self) -> str:
+        return self.source.removeprefix(SOURCE_PREFIX)
+
+    @property
     def bus_subject(self) -> str:
-        return bus_subject(self.type, self.agency)
+        return bus_subject(self.type, self.agency, self.publisher)
 
 
 class UnknownEventTypeError(ValueError):
@@ -101,14 +113,19 @@ def published_types() -> dict[str, type[Payload]]:
     return dict(_PAYLOADS)
 
 
-def bus_subject(type_: str, agency: str) -> str:
-    """``vn.press.billing.entitlement.granted.v1`` + ``thai-binh`` → ``billing.entitlement.granted.v1.thai-binh``."""
-    return f"{type_.removeprefix(TYPE_PREFIX)}.{agency}"
+def bus_subject(type_: str, agency: str, publisher: str) -> str:
+    """``vn.press.billing.entitlement.granted.v1`` of ``thai-binh`` → ``billing.entitlement.granted.v1.thai-binh``.
+
+    With the publisher before the agency where the type has several.
+    """
+    name = type_.removeprefix(TYPE_PREFIX)
+    return f"{name}.{publisher}.{agency}" if _PAYLOADS[type_].PUBLISHERS else f"{name}.{agency}"
 
 
-def source_of(type_: str) -> str:
-    """``vn.press.billing.entitlement.granted.v1`` → ``/press-revenue/billing``."""
-    return f"/press-revenue/{type_.removeprefix(TYPE_PREFIX).split('.', 1)[0]}"
+def publishers_of(type_: str) -> tuple[str, ...]:
+    """Who publishes it: ``vn.press.billing.entitlement.granted.v1`` → ``("billing",)``."""
+    own = type_.removeprefix(TYPE_PREFIX).split(".", 1)[0]
+    return _PAYLOADS[type_].PUBLISHERS or (own,)
 
 
 def new_event(
@@ -119,11 +136,12 @@ def new_event(
     version: int = 1,
     now: datetime,
     event_id: UUID | None = None,
+    publisher: str = "",
 ) -> Event[D]:
-    """An event about the aggregate ``subject`` at its ``version``."""
-    return Event(
+    """An event about the aggregate ``subject`` at its ``version``; ``publisher`` where its type has several."""
+    event = Event(
         id=event_id or new_id(),
-        source=source_of(data.TYPE),
+        source=SOURCE_PREFIX + (publisher or publishers_of(data.TYPE)[0]),
         type=data.TYPE,
         time=now.astimezone(UTC),
         agency=agency,
@@ -131,6 +149,19 @@ def new_event(
         version=version,
         data=data,
     )
+    _check_publisher(event)
+    return event
+
+
+def _check_publisher(event: Event[Any]) -> None:
+    """Raises :class:`ForgedEventError` when its source is none of its type's publishers, or says what is another's."""
+    sources = [SOURCE_PREFIX + publisher for publisher in publishers_of(event.type)]
+    if event.source not in sources:
+        raise ForgedEventError(
+            f"{event.type} comes from {' or '.join(sources)}, not from {event.source[:60]!r}"
+        )
+    if foreign := event.data.foreign_to(event.publisher):
+        raise ForgedEventError(f"{event.publisher} may not say it: {foreign}")
 
 
 def encode(event: Event[Any]) -> bytes:
@@ -149,12 +180,9 @@ def decode_from_bus(raw: bytes, subject: str) -> Event[Any]:
         raise ForgedEventError(f"{event.agency[:60]!r} is not the name of an agency")
     if subject != event.bus_subject:
         raise ForgedEventError(
-            f"published on {subject[:200]}, but it says it is {event.type} of {event.agency}"
+            f"published on {subject[:200]}, but it says it is {event.type} of {event.agency}, by {event.source[:60]!r}"
         )
-    if event.source != source_of(event.type):
-        raise ForgedEventError(
-            f"{event.type} comes from {source_of(event.type)}, not from {event.source[:60]!r}"
-        )
+    _check_publisher(event)
     if not 1 <= event.version <= MAX_VERSION:
         raise ForgedEventError(f"version {event.version} is not between 1 and {MAX_VERSION}")
     return event

@@ -1,13 +1,15 @@
 """What every service publishes through the metrics layer's recorder (``shared.metrics.record``).
 
 All amounts are signed whole đồng, net of VAT; each event has a ``source_reference`` that is unique for the
-fact, so that a fact recorded twice is one entry.
+fact, so that a fact recorded twice is one entry. It begins with the name of the service that published it
+(``billing:…``), and its stream is one of that service's in ``STREAMS``: what else comes over the bus is forged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Literal
+from typing import ClassVar, Literal
 
 from shared.contracts.envelope import Payload, event_type
 
@@ -26,14 +28,36 @@ Stream = Literal[
 Payer = Literal["reader", "business", "state"]
 Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]
 
+#: Who records over the bus, and the streams each may record. Imports are the layer's own and never come over the bus.
+STREAMS: Mapping[str, frozenset[Stream]] = {
+    "billing": frozenset({"subscription"}),
+    "ads": frozenset({"advertising"}),
+}
 
-@event_type("metrics.revenue.recorded.v1")
-class RevenueRecorded(Payload, frozen=True, kw_only=True):
-    """Revenue that was earned (recognised) on a date in the agency's zone."""
+
+class _Recorded(Payload, frozen=True, kw_only=True):
+    """What all three have, and who may say it."""
+
+    PUBLISHERS: ClassVar[tuple[str, ...]] = tuple(STREAMS)
 
     source_reference: str
     segment: Segment
     stream: Stream
+
+    def foreign_to(self, publisher: str) -> str:
+        if self.stream not in STREAMS[publisher]:
+            return f"the stream {self.stream!r} is not one of its own"
+        if not self.source_reference.startswith(f"{publisher}:"):
+            return (
+                f"the reference {self.source_reference[:60]!r} does not begin with '{publisher}:'"
+            )
+        return ""
+
+
+@event_type("metrics.revenue.recorded.v1")
+class RevenueRecorded(_Recorded, frozen=True, kw_only=True):
+    """Revenue that was earned (recognised) on a date in the agency's zone."""
+
     payer: Payer
     law_source: str  # one of the eight kinds of Press Law 126/2025; see shared.metrics.rules
     account: str
@@ -44,24 +68,18 @@ class RevenueRecorded(Payload, frozen=True, kw_only=True):
 
 
 @event_type("metrics.deferred.recorded.v1")
-class DeferredRecorded(Payload, frozen=True, kw_only=True):
+class DeferredRecorded(_Recorded, frozen=True, kw_only=True):
     """A change of deferred revenue: + when billed ahead, − when recognised, refunded or reversed."""
 
-    source_reference: str
-    segment: Segment
-    stream: Stream
     currency: str
     amount: int
     occurred_on: date
 
 
 @event_type("metrics.mrr.moved.v1")
-class MrrMoved(Payload, frozen=True, kw_only=True):
+class MrrMoved(_Recorded, frozen=True, kw_only=True):
     """A movement of monthly recurring revenue; MRR is the sum of all movements, by construction."""
 
-    source_reference: str
-    segment: Segment
-    stream: Stream
     currency: str
     movement: Movement
     amount: int

@@ -32,6 +32,7 @@ def _event(payload: Payload, agency: str, source_reference: str, now: datetime) 
         agency=agency,
         subject=source_reference,
         now=now,
+        publisher=source_reference.partition(":")[0],
         event_id=uuid5(_NAMESPACE, f"{payload.TYPE}|{agency}|{source_reference}"),
     )
 
@@ -87,7 +88,8 @@ async def record_revenue(
 ) -> None:
     """Revenue earned on ``recognised_on`` (agency's zone); net of VAT, signed (a reversal is negative).
 
-    ``source_reference`` is unique for the fact within the agency, e.g. ``billing:recognition:<period>:<day>``.
+    ``source_reference`` is unique for the fact within the agency and begins with the service that records it, e.g.
+    ``billing:recognition:<period>:<day>``; its streams stand in ``shared.contracts.metrics.STREAMS``.
     ``law_source`` is a kind of Press Law 126/2025 (``shared.metrics.rules.LAW_SOURCES``).
     """
     event = revenue_event(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -25,11 +25,15 @@ from shared.contracts import (
     decode,
     decode_from_bus,
     encode,
+    new_event,
 )
 from shared.contracts.asyncapi import house_types
+from shared.contracts.metrics import STREAMS
 
 GOLDEN = Path(__file__).with_name("golden")
 TYPES = house_types()
+RECORDED = [name for name in TYPES if TYPES[name].PUBLISHERS]
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 HOW_TO_ADD = (
     "Every published event has a golden file: an example as it is on the wire. Write\n"
     "  tests/contract/golden/{name}.json\n"
@@ -69,34 +73,96 @@ def test_a_golden_event_survives_the_round_trip_byte_for_byte(name):
 def disguised(name: str) -> dict[str, tuple[str, bytes]]:
     """Forgeries of a golden event: what is wrong with it → subject and payload."""
     event = json.loads(wire(name))
-    own = bus_subject(name, event["agency"])
+    publisher = event["source"].rpartition("/")[2]
+    own = bus_subject(name, event["agency"], publisher)
     another = next(type_ for type_ in TYPES if type_.split(".")[2] != name.split(".")[2])
 
     def told(**changes: object) -> bytes:
         return json.dumps(event | changes, ensure_ascii=False).encode()
 
-    return {
-        "another agency's subject": (bus_subject(name, "bao-khac"), told()),
+    own_only = (
+        {}
+        if name not in RECORDED
+        else {
+            "an import": (
+                own,
+                told(data=event["data"] | {"source_reference": "import:qq-next-month"}),
+            ),
+            "another's stream": (own, told(data=event["data"] | {"stream": "advertising"})),
+            "another publisher": (bus_subject(name, event["agency"], "ads"), told()),
+            "another publisher's": (
+                bus_subject(name, event["agency"], "ads"),
+                told(source="/press-revenue/ads"),
+            ),
+        }
+    )
+    return own_only | {
+        "another agency's subject": (bus_subject(name, "bao-khac", publisher), told()),
         "another agency in the payload": (own, told(agency="bao-khac")),
-        "another service's subject": (bus_subject(another, event["agency"]), told()),
+        "another service's subject": (bus_subject(another, event["agency"], "ads"), told()),
         "a subject below its own": (f"{own}.x", told()),
         "another source": (own, told(source="/press-revenue/identity")),
         "no source": (own, told(source="")),
         "a version that freezes": (own, told(version=2**60)),
         "a version before the first": (own, told(version=0)),
-        "an agency that is a wildcard": (bus_subject(name, ">"), told(agency=">")),
-        "an agency of two tokens": (bus_subject(name, "a.b"), told(agency="a.b")),
+        "an agency that is a wildcard": (bus_subject(name, ">", publisher), told(agency=">")),
+        "an agency of two tokens": (bus_subject(name, "a.b", publisher), told(agency="a.b")),
     }
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_an_event_is_believed_where_it_belongs_and_nowhere_else(name):
-    agency = json.loads(wire(name))["agency"]
-    assert decode_from_bus(wire(name), bus_subject(name, agency)) == decode(wire(name))
+    event = decode(wire(name))
+    assert decode_from_bus(wire(name), event.bus_subject) == event
     for wrong, (subject, payload) in disguised(name).items():
         with pytest.raises(ForgedEventError):
             decode_from_bus(payload, subject)
             pytest.fail(wrong)
+
+
+THEIRS = [(service, stream) for service, streams in STREAMS.items() for stream in streams]
+
+
+def recorded(name: str, publisher: str, **data: object) -> tuple[bytes, str]:
+    """What a credential of ``publisher`` can put on the bus: the payload is whatever it likes, the subject its own."""
+    event = json.loads(wire(name))
+    event["source"] = f"/press-revenue/{publisher}"
+    event["data"] |= data
+    return json.dumps(event).encode(), bus_subject(name, event["agency"], publisher)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("publisher", STREAMS)
+def test_a_publisher_is_believed_about_its_own_streams_and_references_alone(name, publisher):
+    for service, stream in [*THEIRS, ("import", "other"), ("", "circulation")]:
+        for prefix in (*STREAMS, "import", "", f"{publisher} ", publisher.upper()):
+            message = recorded(name, publisher, stream=stream, source_reference=f"{prefix}:x")
+            if (service, prefix) == (publisher, publisher):
+                assert decode_from_bus(*message).publisher == publisher
+                continue
+            with pytest.raises(ForgedEventError, match=f"{publisher} may not say it"):
+                decode_from_bus(*message)
+                pytest.fail(f"{stream} {prefix}")
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_nobody_is_believed_on_the_subject_of_another_publisher(name):
+    for publisher in STREAMS:
+        payload, subject = recorded(name, publisher)
+        others = [s for s in (*STREAMS, "metrics", "paywall", "") if s != publisher]
+        for other in others:
+            with pytest.raises(ForgedEventError):
+                decode_from_bus(payload, bus_subject(name, json.loads(payload)["agency"], other))
+        with pytest.raises(ForgedEventError):  # as it was before publishers stood in the subject
+            decode_from_bus(payload, subject.replace(f".{publisher}.", "."))
+    for other in ("metrics", "paywall", "identity"):
+        with pytest.raises(ForgedEventError, match="comes from"):
+            decode_from_bus(*recorded(name, other))
+
+
+def test_a_service_cannot_record_what_is_anothers():
+    with pytest.raises(ForgedEventError, match="may not say it"):
+        new_event(decode(wire(RECORDED[0])).data, agency="a", subject="s", now=NOW, publisher="ads")
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -185,7 +251,7 @@ def test_deep_nesting_is_refused():
 
 @pytest.mark.parametrize("name", TYPES)
 def test_every_event_is_taken_by_exactly_one_stream(name):
-    subject = bus_subject(name, "bao-hung-yen")
+    subject = decode(wire(name)).bus_subject
     takers = [
         stream["name"]
         for stream in load_topology().streams

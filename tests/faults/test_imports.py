@@ -56,7 +56,7 @@ async def publish(nats_url, first, count):
     bus = await connect(nats_url, "test")
     for number in range(first, first + count):
         data = RevenueRecorded(
-            source_reference=f"fact-{number}",
+            source_reference=f"ads:fact-{number}",
             segment="online",
             stream="advertising",
             payer="business",
@@ -66,7 +66,9 @@ async def publish(nats_url, first, count):
             amount=100,
             recognised_on=NOW.date(),
         )
-        event = new_event(data, agency="alpha", subject=f"fact-{number}", now=NOW)
+        event = new_event(
+            data, agency="alpha", subject=data.source_reference, now=NOW, publisher="ads"
+        )
         message = OutboundMessage(event.bus_subject, encode(event), str(event.id))
         await bus.publish([message])
     await bus.close()

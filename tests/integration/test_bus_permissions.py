@@ -24,7 +24,7 @@ from shared.bus import (
     connect,
 )
 from shared.contracts.asyncapi import house_types
-from shared.contracts.envelope import TYPE_PREFIX
+from shared.contracts.envelope import TYPE_PREFIX, bus_subject, publishers_of
 from tests.fixtures.documented import documented
 
 AGENCY = "bao-hung-yen"
@@ -119,8 +119,14 @@ async def raw(bus: Nats, user: str) -> AsyncIterator[Raw]:
         await client.close()
 
 
-def sent(event: str) -> OutboundMessage:
-    return OutboundMessage(f"{event}.{AGENCY}", b"{}", f"try {event}")
+def subjects(event: str) -> dict[str, str]:
+    """Publisher → the subject on which it publishes the event."""
+    type_ = TYPE_PREFIX + event
+    return {one: bus_subject(type_, AGENCY, one) for one in publishers_of(type_)}
+
+
+def service_of(user: str) -> str:
+    return user.removesuffix("-worker")
 
 
 async def tried(bus: Nats, user: str) -> tuple[list[str], list[str], list[str]]:
@@ -129,11 +135,14 @@ async def tried(bus: Nats, user: str) -> tuple[list[str], list[str], list[str]]:
     publishes, reads = [], []
     try:
         for event in EVENTS:
-            try:
-                await ours.publish([sent(event)])
-                publishes.append(event)
-            except MessageRefusedError as error:
-                assert "may not" in str(error)
+            for publisher, subject in subjects(event).items():
+                try:
+                    await ours.publish([OutboundMessage(subject, b"{}", f"try {subject}")])
+                except MessageRefusedError as error:
+                    assert "may not" in str(error)
+                else:
+                    assert publisher == service_of(user), f"{user} publishes as {publisher}"
+                    publishes.append(event)
         for stream, consumer in CONSUMERS:
             subscription = await ours.bind(stream, consumer)
             try:
@@ -168,7 +177,13 @@ async def tried(bus: Nats, user: str) -> tuple[list[str], list[str], list[str]]:
             *others,
         ):
             assert await client.refused_to_hear(subject), f"{user} hears {subject}"
-        for subject in ("billing.anything", "metrics.revenue.recorded.v2.x", "unheard.of"):
+        nobodys = [f"{event}.{AGENCY}" for event in EVENTS if event.startswith("metrics.")]
+        for subject in (
+            "billing.anything",
+            "metrics.revenue.recorded.v2.x",
+            "unheard.of",
+            *nobodys,
+        ):
             assert await client.refused(subject), f"{user} publishes {subject}"
         for stream, consumer in CONSUMERS:
             if f"{stream}/{consumer}" not in reads:
@@ -246,7 +261,7 @@ async def test_a_confirmation_cannot_be_turned_into_an_order(bus: Nats, user: st
     async with raw(bus, user) as client:
         for target in ("$JS.API.STREAM.PURGE.PAYWALL", "$JS.API.STREAM.DELETE.PAYWALL"):
             if mine is not None:
-                await client.client.publish(f"{mine}.{AGENCY}", b"{}", reply=target)
+                await client.client.publish(subjects(mine)[service_of(user)], b"{}", reply=target)
             for stream, consumer in CONSUMERS:
                 await client.client.publish(
                     f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", b"", reply=target

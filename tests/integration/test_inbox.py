@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from shared.audit import Actor, acting
 from shared.audit.repository import Filter
 from shared.audit.service import all_entries
 from shared.bus import OutboundMessage, StreamMissingError
-from shared.contracts import bus_subject, encode, new_event
+from shared.contracts import decode, encode, new_event
 from shared.inbox import ConsumerRunner, RetryPolicy, list_dead_letters, replay_dead_letters
 from shared.loops import supervise
 from shared.telemetry import metrics
@@ -461,7 +460,7 @@ async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_ap
     for _, subject, payload in forgeries:
         await js.publish(subject, payload)
     for name in TYPES:
-        await js.publish(bus_subject(name, json.loads(wire(name))["agency"]), wire(name))
+        await js.publish(decode(wire(name)).bus_subject, wire(name))
     counter = metrics.SECURITY_EVENTS.labels("event_forged", "believer")
     before = counter._value.get()
     database = flow.open_database()

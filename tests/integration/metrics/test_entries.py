@@ -26,7 +26,7 @@ from tests.integration.metrics.conftest import NOW
 DAY = date(2026, 7, 10)
 
 
-def entry(reference="r1", **changes):
+def entry(reference="ads:r1", **changes):
     return Entry(
         **{
             "agency": "alpha",
@@ -51,13 +51,15 @@ def events(seed):
     for number in range(40):
         agency, day = rng.choice(["alpha", "beta"]), DAY - timedelta(days=rng.randrange(40))
         amount, reference = rng.randrange(-500, 5_000), f"fact-{number}"
+        kind = rng.randrange(3)
+        publisher = "billing" if kind else "ads"
+        reference = f"{publisher}:{reference}"
         common = {
             "source_reference": reference,
             "segment": "online",
             "currency": "VND",
             "amount": amount,
         }
-        kind = rng.randrange(3)
         if kind == 0:
             data = RevenueRecorded(
                 **common,
@@ -71,7 +73,9 @@ def events(seed):
             data = DeferredRecorded(**common, stream="subscription", occurred_on=day)
         else:
             data = MrrMoved(**common, stream="subscription", movement="new", occurred_on=day)
-        found.append(new_event(data, agency=agency, subject=reference, now=NOW))
+        found.append(
+            new_event(data, agency=agency, subject=reference, now=NOW, publisher=publisher)
+        )
     return found
 
 
@@ -134,7 +138,7 @@ async def test_duplicates_and_any_order_and_any_batch_give_the_sums_of_the_facts
 async def test_the_same_fact_with_another_amount_becomes_a_dead_letter_and_the_rest_is_recorded(
     database,
 ):
-    def told(amount, reference="r1"):
+    def told(amount, reference="ads:r1"):
         return revenue_event(
             agency="alpha",
             source_reference=reference,
@@ -148,15 +152,15 @@ async def test_the_same_fact_with_another_amount_becomes_a_dead_letter_and_the_r
             now=NOW,
         )
 
-    await drain(database, await bus_with([told(5), told(6), told(7, "r2")]))
+    await drain(database, await bus_with([told(5), told(6), told(7, "ads:r2")]))
     letters = await list_dead_letters(database)
     assert [letter.reason for letter in letters] == ["permanent"]
-    assert "'r1'" in letters[0].error
+    assert "'ads:r1'" in letters[0].error
     async with database.read() as session:
         rows = await session.execute(
             text("SELECT source_reference, amount FROM revenue_entry ORDER BY 1")
         )
-        assert [tuple(row) for row in rows] == [("r1", 5), ("r2", 7)]
+        assert [tuple(row) for row in rows] == [("ads:r1", 5), ("ads:r2", 7)]
 
 
 @pytest.mark.parametrize("table", ["revenue_entry", "deferred_entry", "mrr_movement"])
