@@ -99,5 +99,5 @@ def assemble(settings: IdentitySettings, database: Database, clock: Clock) -> Pa
         if provider is not None
         else None,
         sessions=sessions,
-        step_up=StepUp(database, sessions, factors, authenticator, settings.oidc_issuer),
+        step_up=StepUp(database, clock, sessions, factors, authenticator, settings.oidc_issuer),
     )

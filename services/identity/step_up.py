@@ -11,6 +11,7 @@ from services.identity.provider import repository as provider
 from services.identity.sessions.rules import Factor
 from services.identity.sessions.service import Current, SessionService
 from services.identity.visitor import Visitor
+from shared.clock import Clock
 from shared.database import Database
 from shared.security.events import SecurityEvent
 from shared.security.report import tell
@@ -31,12 +32,14 @@ class StepUp:
     def __init__(
         self,
         database: Database,
+        clock: Clock,
         sessions: SessionService,
         factors: FactorService,
         authenticator: Authenticator,
         issuer: str,
     ) -> None:
         self._database = database
+        self._clock = clock
         self._issuer = issuer
         self._sessions = sessions
         self._factors = factors
@@ -67,5 +70,5 @@ class StepUp:
         if not isinstance(checked, Factor) and checked != Proven(current.principal.account_id):
             tell(SecurityEvent.STEP_UP_FAILED)
             return "wrong"
-        await self._sessions.confirmed(current)
+        await self._sessions.confirmed(current, self._clock.now())
         return None

@@ -16,7 +16,7 @@ from services.identity.provider.rules import (
     Problem,
     ProviderAnswerError,
     ProviderUnavailableError,
-    confirm_problem,
+    Purpose,
     has_second_factor,
     link_problem,
     words,
@@ -73,19 +73,23 @@ def test_a_link_needs_the_verified_address_and_a_password_of_ones_own(
 
 
 @pytest.mark.parametrize(
-    ("at", "second", "needs", "problem"),
+    ("purpose", "oldest"),
     [
-        (NOW, False, False, None),
-        (NOW - rules.SKEW, False, False, None),
-        (NOW - rules.SKEW - timedelta(seconds=1), False, False, Problem.NOT_FRESH),
-        (None, True, False, Problem.NOT_FRESH),
-        (NOW, False, True, Problem.NO_SECOND_FACTOR),
-        (NOW, True, True, None),
+        (Purpose.CONFIRM, NOW - rules.SKEW),
+        (Purpose.SIGN_IN, NOW - rules.SKEW - timedelta(minutes=5)),
+        (Purpose.LINK, NOW - rules.SKEW - timedelta(minutes=5)),
+        (Purpose.INVITATION, NOW - rules.SKEW - timedelta(minutes=5)),
     ],
 )
-def test_a_step_up_needs_an_authentication_of_after_it_was_asked_for(at, second, needs, problem):
-    answer = claims(authenticated_at=at, second_factor=second)
-    assert confirm_problem(answer, NOW, needs_second_factor=needs) is problem
+def test_a_proof_is_as_old_as_the_provider_says_and_never_older_than_was_asked_for(purpose, oldest):
+    def at(told):
+        later = NOW + timedelta(minutes=1)
+        return rules.proved_at(claims(authenticated_at=told), purpose, NOW, later)
+
+    assert at(oldest) == oldest
+    assert at(oldest - timedelta(seconds=1)) is None
+    assert at(None) is None
+    assert at(NOW + timedelta(days=1)) == NOW + timedelta(minutes=1)
 
 
 class Source:
@@ -194,9 +198,11 @@ async def test_a_document_with_another_issuer_or_ways_in_the_clear_is_refused(ch
 
     monkeypatch.setattr(provider, "_document", document)
     asked = {"state": "s", "nonce": "n", "code_verifier": "v" * 43, "language": "vi"}
-    url = await provider.authorization_url(**asked, again=True)
+    url = await provider.authorization_url(**asked, max_age=timedelta(0))
     assert "prompt=login" in url and "max_age=0" in url and "acr_values=urn%3Amfa" in url
+    url = await provider.authorization_url(**asked, max_age=timedelta(minutes=5))
+    assert "prompt=" not in url and "max_age=300" in url
     told |= change
     provider._metadata = Kept(provider._discover)
     with pytest.raises(ProviderAnswerError):
-        await provider.authorization_url(**asked, again=False)
+        await provider.authorization_url(**asked, max_age=timedelta(minutes=5))

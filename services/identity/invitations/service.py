@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -232,10 +232,17 @@ class InvitationService:
             if old_token:
                 await sessions.end_by_token(session, digest(old_token), now)
             proved = {Factor.INVITATION, Factor.PASSWORD}
-            return await self._sessions.begin_in(session, account, proved, "/", visitor)
+            return await self._sessions.begin_in(
+                session, account, proved, "/", visitor, proved_at=now
+            )
 
     async def accept_with_provider(
-        self, token_hash: bytes, claims: Claims, visitor: Visitor, old_token: str
+        self,
+        token_hash: bytes,
+        claims: Claims,
+        proved_at: datetime,
+        visitor: Visitor,
+        old_token: str,
     ) -> Begun:
         """The way NEW by an account at the provider, which has verified the invited address: there is no password.
 
@@ -258,7 +265,9 @@ class InvitationService:
             if old_token:
                 await sessions.end_by_token(session, digest(old_token), now)
             proved = {Factor.INVITATION, *proofs(claims)}
-            return await self._sessions.begin_in(session, account, proved, "/", visitor)
+            return await self._sessions.begin_in(
+                session, account, proved, "/", visitor, proved_at=proved_at
+            )
 
     async def accept_as(self, token: str, current: Current) -> None:
         """The way SIGN_IN, by a complete session of the account with the invited address."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from services.identity.sessions.rules import ADMIN_IDLE
+
 #: Where the provider sends the browser back to; it knows the whole address by heart (``redirect_uri``).
 CALLBACK = "/sign-in/provider/callback"
 VISIT_LIFETIME = timedelta(minutes=10)
@@ -49,9 +51,20 @@ class Problem(StrEnum):
     LINKED_ALREADY = "linked-already"
     NOT_FRESH = "not-fresh"
     NO_SECOND_FACTOR = "no-second-factor"
+    HAS_APP = "has-app"
     SESSION_ENDED = "session-ended"
     NO_PASSWORD = "no-password"  # noqa: S105 (a name)
     INVITATION_ENDED = "invitation-ended"
+
+
+#: How old the person's own proof at the provider may be. A session there that goes on by itself must not be the way round
+#: the idle lock here, and whose session it will be is not known before: so the shortest lock counts.
+MAX_AGE = {
+    Purpose.SIGN_IN: ADMIN_IDLE,
+    Purpose.LINK: ADMIN_IDLE,
+    Purpose.INVITATION: ADMIN_IDLE,
+    Purpose.CONFIRM: timedelta(0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +109,15 @@ def link_problem(
     return None if address == email else Problem.OTHER_ADDRESS
 
 
-def confirm_problem(
-    claims: Claims, started_at: datetime, *, needs_second_factor: bool
-) -> Problem | None:
-    """Why this answer does not prove anew who is there. The provider was told to ask again (``prompt=login``)."""
+def proved_at(
+    claims: Claims, purpose: Purpose, started_at: datetime, now: datetime
+) -> datetime | None:
+    """When the person proved to the provider who they are, never later than ``now``.
+
+    None when that is longer ago than was asked for (``max_age``), or untold, as it must not be then (Core 2): the
+    provider only reused its own session, and nobody need be there.
+    """
     at = claims.authenticated_at
-    if at is None or at < started_at - SKEW:
-        return Problem.NOT_FRESH
-    if needs_second_factor and not claims.second_factor:
-        return Problem.NO_SECOND_FACTOR
-    return None
+    if at is None or at < started_at - MAX_AGE[purpose] - SKEW:
+        return None
+    return min(at, now)

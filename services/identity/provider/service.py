@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -56,11 +57,11 @@ class Provider(Protocol):
     issuer: str
 
     async def authorization_url(
-        self, *, state: str, nonce: str, code_verifier: str, language: str, again: bool
+        self, *, state: str, nonce: str, code_verifier: str, language: str, max_age: timedelta
     ) -> str: ...
 
     async def redeem(
-        self, code: str, *, code_verifier: str, nonce: str, with_address: bool
+        self, code: str, *, issuer: str, code_verifier: str, nonce: str, with_address: bool
     ) -> Claims: ...
 
 
@@ -151,7 +152,7 @@ class ProviderService:
                 nonce=nonce,
                 code_verifier=verifier,
                 language=language,
-                again=purpose is Purpose.CONFIRM,
+                max_age=rules.MAX_AGE[purpose],
             )
         except (ProviderUnavailableError, ProviderAnswerError) as error:
             return Failed(self._away(error), purpose, next)
@@ -210,10 +211,9 @@ class ProviderService:
         try:
             if back.error:
                 raise ProviderUnavailableError(f"error {back.error[:80]!r}")
-            if back.issuer and back.issuer != self._provider.issuer:
-                raise ProviderAnswerError("it came from another issuer")  # RFC 9207
             claims = await self._provider.redeem(
                 back.code,
+                issuer=back.issuer,
                 code_verifier=visit.code_verifier,
                 nonce=visit.nonce,
                 with_address=visit.purpose in (Purpose.LINK, Purpose.INVITATION),
@@ -236,18 +236,25 @@ class ProviderService:
         visitor: Visitor,
         old_token: str,
     ) -> Entered | Linked | Confirmed | Problem:
+        proved_at = rules.proved_at(claims, purpose, visit.started_at, self._clock.now())
+        if proved_at is None:
+            if purpose is Purpose.CONFIRM:
+                tell(SecurityEvent.STEP_UP_FAILED)
+            else:
+                tell(SecurityEvent.PROVIDER_ANSWER_REFUSED, reason="auth_time is too old or none")
+            return Problem.NOT_FRESH
         if purpose is Purpose.INVITATION:
             assert visit.invitation_hash is not None
-            return await self._accept(claims, visit.invitation_hash, visitor, old_token)
+            return await self._accept(claims, proved_at, visit.invitation_hash, visitor, old_token)
         if purpose is Purpose.SIGN_IN:
-            return await self._sign_in(claims, visit.next, visitor, old_token)
+            return await self._sign_in(claims, proved_at, visit.next, visitor, old_token)
         assert current is not None
         if purpose is Purpose.LINK:
             return await self._link(claims, current)
-        return await self._confirm(claims, visit, current)
+        return await self._confirm(claims, proved_at, visit, current)
 
     async def _sign_in(
-        self, claims: Claims, next: str, visitor: Visitor, old_token: str
+        self, claims: Claims, proved_at: datetime, next: str, visitor: Visitor, old_token: str
     ) -> Entered | Problem:
         """The subject decides; what address the provider knows is nothing to us."""
         now = self._clock.now()
@@ -263,7 +270,9 @@ class ProviderService:
             if old_token:
                 await staff_sessions.end_by_token(session, digest(old_token), now)
             return Entered(
-                await self._sessions.begin_in(session, account, proofs(claims), next, visitor)
+                await self._sessions.begin_in(
+                    session, account, proofs(claims), next, visitor, proved_at=proved_at
+                )
             )
 
     async def _opened_by(self, session: Session, claims: Claims) -> Account | None:
@@ -311,31 +320,36 @@ class ProviderService:
         return Linked()
 
     async def _confirm(
-        self, claims: Claims, visit: ProviderVisit, current: Current
+        self, claims: Claims, proved_at: datetime, visit: ProviderVisit, current: Current
     ) -> Confirmed | Problem:
         account_id = current.principal.account_id
         async with self._database.read() as session:
             opened = await repository.account_of_subject(session, claims.issuer, claims.subject)
             has_app = await factors.of_account(session, account_id) is not None
-        problem = rules.confirm_problem(
-            claims,
-            visit.started_at,
-            needs_second_factor=has_app or is_administrator(current.principal.roles),
-        )
+        problem = None
         if opened != account_id:
             problem = Problem.NOT_LINKED
+        elif has_app:
+            problem = Problem.HAS_APP
+        elif is_administrator(current.principal.roles) and not claims.second_factor:
+            problem = Problem.NO_SECOND_FACTOR
         if problem is not None:
             tell(SecurityEvent.STEP_UP_FAILED)
             return problem
-        await self._sessions.confirmed(current)
+        await self._sessions.confirmed(current, proved_at)
         return Confirmed(visit.next, [(name, value) for name, value in visit.form])
 
     async def _accept(
-        self, claims: Claims, invitation_hash: bytes, visitor: Visitor, old_token: str
+        self,
+        claims: Claims,
+        proved_at: datetime,
+        invitation_hash: bytes,
+        visitor: Visitor,
+        old_token: str,
     ) -> Entered | Problem:
         try:
             begun = await self._invitations.accept_with_provider(
-                invitation_hash, claims, visitor, old_token
+                invitation_hash, claims, proved_at, visitor, old_token
             )
         except (NotFoundError, ConflictError):
             return Problem.INVITATION_ENDED

@@ -112,7 +112,7 @@ class SessionService:
                 return Refused()
             if old_token:
                 await repository.end_by_token(session, digest(old_token), now)
-            return await self.begin_in(session, account, proved_by, next, visitor)
+            return await self.begin_in(session, account, proved_by, next, visitor, proved_at=now)
 
     async def begin_in(
         self,
@@ -121,8 +121,10 @@ class SessionService:
         proved_by: Iterable[Factor],
         next: str,
         visitor: Visitor,
+        *,
+        proved_at: datetime,
     ) -> Begun:
-        """The same in the caller's transaction; the account is held."""
+        """The same in the caller's transaction; the account is held. ``proved_at``: elsewhere it may be a while ago."""
         now = self._clock.now()
         row = StaffSession(
             id=new_id(),
@@ -134,7 +136,7 @@ class SessionService:
             network=visitor.network,
             user_agent=visitor.user_agent[:USER_AGENT_MAX],
             factors=sorted(proved_by),
-            authenticated_at=now,
+            authenticated_at=proved_at,
         )
         await repository.add(session, row)
         begun = await self._lead_on(session, row, account, next, visitor)
@@ -191,14 +193,13 @@ class SessionService:
             administrator=is_administrator(roles),
         )
 
-    async def confirmed(self, current: Current) -> None:
+    async def confirmed(self, current: Current, proved_at: datetime) -> None:
         """Somebody in a complete session has proved again who they are (step-up)."""
-        now = self._clock.now()
         async with self._database.transaction() as session:
             row = await repository.lock(session, current.session_id)
             if row is None:
                 raise UnauthorizedError
-            row.authenticated_at = now
+            row.authenticated_at = max(row.authenticated_at, proved_at)
             await self._tell(session, Action.CONFIRMED, current)
 
     async def current(self, token: str) -> Current | None:

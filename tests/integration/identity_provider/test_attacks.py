@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 from sqlalchemy import text
@@ -74,7 +74,7 @@ async def test_an_answer_that_nobody_was_sent_for(identity, provider, there):
         assert answer.status_code == 400 and USED in answer.text, state
     # Even with the state that the victim's browser was sent with the code is worth nothing: PKCE.
     answer = await victim.http.get(
-        "/sign-in/provider/callback", params={"state": own["state"], "code": theirs["code"]}
+        "/sign-in/provider/callback", params={**theirs, "state": own["state"]}
     )
     assert answer.status_code == 502 and PROVES_NOTHING in answer.text
     assert not victim.token
@@ -89,7 +89,7 @@ async def test_a_code_is_worth_nothing_twice(identity, provider, there):
     own = httpx.URL(leads_to(await browser.post("/sign-in/provider"))).params
     answer = await browser.http.get(
         "/sign-in/provider/callback",
-        params={"state": own["state"], "code": first.params["code"]},
+        params={**first.params, "state": own["state"]},
     )
     assert answer.status_code == 502 and not await entered(identity, browser)
 
@@ -320,6 +320,56 @@ async def test_an_answer_of_another_issuer_is_not_taken(identity, provider, ther
     url = httpx.URL(back).copy_set_param("iss", "https://evil.example")
     answer = await browser.http.get(url.raw_path.decode())
     assert answer.status_code == 502 and PROVES_NOTHING in answer.text
+
+
+async def test_an_answer_whose_issuer_was_cut_off_is_not_taken(identity, provider, there):
+    """The provider announces that it names itself (RFC 9207, 2.4)."""
+    subject = await linked(identity, provider, there)
+    for without in (True, False):
+        browser = identity.browser()
+        back = httpx.URL(await answered(await browser.post("/sign-in/provider"), there, subject))
+        assert back.params["iss"] == provider.issuer
+        url = back.copy_remove_param("iss") if without else back
+        answer = await browser.http.get(url.raw_path.decode())
+        assert answer.status_code == (502 if without else 303)
+        assert bool(browser.token) is not without
+
+
+async def test_a_session_that_just_goes_on_at_the_provider_proves_nothing(
+    identity, provider, there, another
+):
+    """An unattended browser: neither past the idle lock nor a link, and its old second factor is none."""
+    subject = await linked(identity, provider, there)
+    provider.account("finance", FINANCE, amr=["mfa"])
+    now = int(time.time())
+    for lie in (
+        {"claims": {"auth_time": now - 8 * HOUR, "amr": ["mfa"]}},
+        {"claims": {"auth_time": now - 400}},
+        {"drop": ["auth_time"]},
+    ):
+        provider.lie(**lie)
+        browser = identity.browser()
+        answer = await go(browser, there, subject)
+        assert answer.status_code == 403 and "không hỏi lại" in answer.text and not browser.token
+        page = await (finance := await identity.signed_in(FINANCE)).post("/account/provider/link")
+        answer = await finance.http.get(await answered(page, another, "finance"))
+        assert answer.status_code == 403 and "không hỏi lại" in answer.text
+    assert [action for action, _ in await trail(identity)].count("subject-linked") == 1
+
+
+async def test_a_session_here_is_as_fresh_as_the_proof_at_the_provider(identity, provider, there):
+    subject = await linked(identity, provider, there)
+    browser = identity.browser()
+    page = await browser.post("/sign-in/provider")
+    assert httpx.URL(leads_to(page)).params["max_age"] == "300"
+    proved = int(identity.clock.now().timestamp()) - 240
+    provider.lie(claims={"auth_time": proved})
+    await browser.http.get(await answered(page, there, subject))
+    told = (await identity.session_of(browser.token))["authenticated_at"]
+    assert datetime.fromisoformat(told).timestamp() == proved
+    assert (await browser.post("/account/factor")).status_code == 200
+    identity.clock.advance(timedelta(minutes=6, seconds=1))
+    assert (await browser.post("/account/factor")).status_code == 403
 
 
 async def test_user_info_of_somebody_else_links_nothing(identity, provider, there):

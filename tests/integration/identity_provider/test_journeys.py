@@ -101,6 +101,10 @@ async def test_another_address_at_the_provider_changes_nothing(identity, provide
 async def test_an_invitation_is_accepted_without_a_password_here(identity, provider, there):
     path = await invited(identity, "seller")
     subject = provider.account("lan-anh", NEW)
+    provider.lie(claims={"auth_time": 1_000_000_000})
+    _, answer = await accepted(identity, there, path, subject)
+    assert answer.status_code == 403 and "không hỏi lại" in answer.text
+    provider.control(lie=None)
     browser, answer = await accepted(identity, there, path, subject)
     assert answer.status_code == 303 and answer.headers["location"] == "/"
     session = await identity.session_of(browser.token)
@@ -281,7 +285,7 @@ async def test_what_is_sent_again_goes_to_us_alone(identity, provider, there):
 
 
 async def test_who_has_an_app_confirms_with_nothing_less(identity, provider, there):
-    """The page does not offer the provider then; asked for all the same, it must have asked for a second step."""
+    """The page does not offer the provider then; asked for all the same, its word is refused, whatever it asked for."""
     subject = await linked(identity, provider, there)
     await change(
         identity,
@@ -295,10 +299,12 @@ async def test_who_has_an_app_confirms_with_nothing_less(identity, provider, the
     await go(browser, there, subject)
     await grown_stale(identity)
     assert "Xác nhận bằng" not in (await browser.post("/account/factor")).text
-    provider.account(subject, SELLER, amr=["pwd"])
-    page = await browser.post("/confirm/provider", confirm_action="/account/factor")
-    back = await browser.http.get(await answered(page, there, subject))
-    assert back.status_code == 403 and "không hỏi bước thứ hai" in back.text
+    for amr in (["pwd"], ["mfa"]):
+        provider.account(subject, SELLER, amr=amr)
+        page = await browser.post("/confirm/provider", confirm_action="/account/factor")
+        back = await browser.http.get(await answered(page, there, subject))
+        assert back.status_code == 403 and "hãy xác nhận bằng mã của ứng dụng" in back.text
+    assert (await browser.post("/account/factor")).status_code == 403
 
 
 async def test_a_tool_that_asks_for_a_fresh_proof_gets_the_browser_back(identity, provider, there):

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote_plus, urlsplit
 
@@ -104,18 +104,22 @@ class OpenIDProvider:
         self._keys: Kept[KeySet] = Kept(self._fetch_keys)
 
     async def authorization_url(
-        self, *, state: str, nonce: str, code_verifier: str, language: str, again: bool
+        self, *, state: str, nonce: str, code_verifier: str, language: str, max_age: timedelta
     ) -> str:
-        """Where the browser goes. ``again``: the person must prove who they are even when signed in there.
+        """Where the browser goes. ``max_age``: who proved longer ago there who they are is asked again; with none everybody.
 
         Raises :class:`ProviderUnavailableError`, :class:`ProviderAnswerError`.
         """
         metadata = await self._metadata.get()
-        asked = {"nonce": nonce, "ui_locales": language}
+        asked = {
+            "nonce": nonce,
+            "ui_locales": language,
+            "max_age": str(int(max_age.total_seconds())),
+        }
         if self._client.acr_words:
             asked["acr_values"] = " ".join(sorted(self._client.acr_words))
-        if again:
-            asked |= {"prompt": "login", "max_age": "0"}
+        if not max_age:
+            asked["prompt"] = "login"
         async with self._http() as http:
             url, _ = http.create_authorization_url(
                 metadata["authorization_endpoint"],
@@ -126,13 +130,18 @@ class OpenIDProvider:
         return str(url)
 
     async def redeem(
-        self, code: str, *, code_verifier: str, nonce: str, with_address: bool
+        self, code: str, *, issuer: str, code_verifier: str, nonce: str, with_address: bool
     ) -> Claims:
         """Who came back with this code. ``with_address``: also what mail address the provider has verified.
+
+        ``issuer``: what came back with the code (RFC 9207); a provider that announces it must have said it.
 
         Raises :class:`ProviderUnavailableError`, :class:`ProviderAnswerError`.
         """
         metadata = await self._metadata.get()
+        announced = metadata.get("authorization_response_iss_parameter_supported") is True
+        if (issuer or announced) and issuer != self.issuer:
+            raise ProviderAnswerError("it came from another issuer, or from none")
         async with self._speaking(), self._http() as http:
             token = await http.fetch_token(
                 metadata["token_endpoint"],
