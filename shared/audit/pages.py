@@ -27,14 +27,14 @@ from shared.errors import FieldError, InvalidInputError
 from shared.web.i18n import request_language, show_datetime
 from shared.web.known_first import signed_in_first
 from shared.web.pages import Pages
-from shared.web.params import EARLIEST, LATEST
+from shared.web.params import EARLIEST, LATEST, PlainText
 from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 
 #: For ``Pages(extra_folders=…)``: the template and the words.
 FOLDER = Path(__file__).parent
 PAGE_SIZE = 50
 
-Words = Annotated[str, Query(max_length=200)]
+Words = Annotated[PlainText, Query(max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,21 @@ def _day(field: str, words: str) -> date | None:
     return day
 
 
+def _action(words: str) -> Action | None:
+    if words and words not in {*Action}:
+        raise InvalidInputError(
+            errors=(FieldError("action", "There is no such action", "one of the list, or none"),)
+        )
+    return Action(words) if words else None
+
+
 def _filter(
     zone: ZoneInfo, person: str, action: str, subject: str, since: str, until: str
 ) -> Filter:
     first, last = _day("since", since), _day("until", until)
     return Filter(
         person=person.strip(),
-        action=action,
+        action=_action(action),
         subject=subject.strip(),
         since=start_of_day(first, zone) if first else None,
         until=start_of_day(last + timedelta(days=1), zone) if last else None,

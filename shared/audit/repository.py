@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from shared.audit.actions import Action
 from shared.audit.rules import ENTRY_COLUMNS, Entry, Link
 from shared.database import ReadSession, Session
 
@@ -26,7 +27,7 @@ class Filter:
     """Which entries somebody wants to see. Empty fields do not filter; ``until`` is exclusive."""
 
     person: str = ""
-    action: str = ""
+    action: Action | None = None
     subject: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -45,9 +46,7 @@ def _entry(row: RowMapping) -> Entry:
 
 
 def _like(words: str) -> str:
-    escaped = (
-        words.replace("\x00", "").replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-    )
+    escaped = words.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     return f"%{escaped}%"
 
 
@@ -59,10 +58,10 @@ async def search(
     values: dict[str, Any] = {"agency": agency, "limit": limit}
     if wanted.person:
         conditions.append("(actor ILIKE :person OR actor_id = :actor_id)")
-        values |= {"person": _like(wanted.person), "actor_id": wanted.person.replace("\x00", "")}
-    if wanted.action:
+        values |= {"person": _like(wanted.person), "actor_id": wanted.person}
+    if wanted.action is not None:
         conditions.append("action = :action")
-        values["action"] = wanted.action
+        values["action"] = str(wanted.action)
     if wanted.subject:
         conditions.append("(subject ILIKE :subject OR label ILIKE :subject)")
         values["subject"] = _like(wanted.subject)

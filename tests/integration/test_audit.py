@@ -292,9 +292,19 @@ async def test_the_page_is_for_the_agencys_administrator_and_filters(identity):
     told = dict(zip(heading, row, strict=True))
     assert told["action"] == "Thay đổi vai trò" and told["action_code"] == "roles-changed"
     assert told["label"] == "'=cmd|' /C calc'!A0"
-    wanted = Filter(action="audit-exported")
+    wanted = Filter(action=Action.AUDIT_EXPORTED)
     [exported] = await service.page(identity.database, "bao-hung-yen", wanted, before=None, limit=5)
     assert exported.actor == ADMIN
+    for field in ("person", "action", "subject", "since", "until", "before"):
+        for path in ("", "/export.csv"):
+            for words in ("%00", "a%00b", "%ED%A0%80", "'"):
+                url = f"/audit/bao-hung-yen{path}?{field}={words}"
+                answer = await admin.http.get(url)
+                right = 422 if "%00" in words or field not in ("person", "subject") else 200
+                if (field, path) == ("before", "/export.csv"):  # no field of the file
+                    right = 200
+                assert answer.status_code == right, url
+                assert right == 200 or field in answer.text, url
     assert (await admin.http.get("/audit/dai-song-hong")).status_code == 404
     assert (await admin.http.get("/audit/dai-song-hong/export.csv")).status_code == 404
     finance = await identity.signed_in(FINANCE)
