@@ -11,6 +11,7 @@ import contextlib
 import resource
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UnavailableError
@@ -30,8 +31,20 @@ class TooMuchWorkError(Exception):
     """The program took too long or too much, or fell over."""
 
 
+@dataclass(slots=True)
+class _Turns:
+    """What one agency has inside."""
+
+    slots: asyncio.Semaphore
+    inside: int = 0
+
+
 class Apart:
-    """Runs a Python program (options and path, or ``-m`` and module): ``at_once`` work and ``waiting`` wait."""
+    """Runs a Python program (options and path, or ``-m`` and module): ``at_once`` work and ``waiting`` wait.
+
+    Whoever it works for has fewer of both, so that one who floods keeps nobody else out: in the order of arrival, but the
+    next to work is somebody who is not working yet.
+    """
 
     def __init__(
         self,
@@ -39,6 +52,8 @@ class Apart:
         folder: Path | None = None,
         at_once: int = 2,
         waiting: int = 8,
+        each_at_once: int = 1,
+        each_waiting: int = 2,
         seconds: float = 15.0,
     ) -> None:
         self._program = program
@@ -47,19 +62,31 @@ class Apart:
         self._slots = asyncio.Semaphore(at_once)
         self._most = at_once + waiting
         self._inside = 0
+        self._each_at_once = each_at_once
+        self._each_most = each_at_once + each_waiting
+        self._each: dict[str, _Turns] = {}
 
-    async def run(self, content: bytes, arguments: Sequence[str] = ()) -> bytes:
+    async def run(self, content: bytes, arguments: Sequence[str] = (), *, agency: str) -> bytes:
         """What it wrote. Raises :class:`TooMuchWorkError`, and :class:`UnavailableError` when too many wait."""
-        if self._inside >= self._most:
+        own = self._each.get(agency) or _Turns(asyncio.Semaphore(self._each_at_once))
+        if self._inside >= self._most or own.inside >= self._each_most:
             raise UnavailableError(
                 "Many files are being checked", slug="busy", headers={"Retry-After": "5"}
             )
+        self._each[agency] = own
         self._inside += 1
+        own.inside += 1
         try:
-            async with self._slots:
+            async with (
+                own.slots,
+                self._slots,
+            ):  # one's own first: who waits for it holds none of the others'
                 return await self._run(content, arguments)
         finally:
             self._inside -= 1
+            own.inside -= 1
+            if not own.inside:
+                del self._each[agency]
 
     async def _run(self, content: bytes, arguments: Sequence[str]) -> bytes:
         process = await asyncio.create_subprocess_exec(

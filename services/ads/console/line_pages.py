@@ -127,7 +127,7 @@ def _creatives(routes: APIRouter, shell: Shell) -> None:
         _, known = await shell.enter(request, agency, *MAKERS)
         words, upload = await _read(await shell.form(request))
         try:
-            picture = await creatives.decoded(shell.desk.images, upload)
+            picture = await creatives.decoded(shell.desk.images, upload, agency=agency)
             async with shell.desk.database.transaction() as session:
                 await creatives.add(session, agency, line_id, words, picture)
         except InvalidInputError as error:
@@ -151,7 +151,7 @@ def _creatives(routes: APIRouter, shell: Shell) -> None:
         async with shell.desk.database.read() as session:
             line_id = (await creatives.get(session, agency, creative_id)).line_id
         try:
-            picture = await creatives.decoded(shell.desk.images, upload)
+            picture = await creatives.decoded(shell.desk.images, upload, agency=agency)
             async with shell.desk.database.transaction() as session:
                 await creatives.change(session, agency, creative_id, words, picture)
         except InvalidInputError as error:

@@ -65,7 +65,7 @@ def router(desk: Desk) -> APIRouter:
             await service.get(
                 session, agency, creative_id
             )  # whose it is comes before what was sent
-        picture = await service.decoded(desk.images, await request.body())
+        picture = await service.decoded(desk.images, await request.body(), agency=agency)
         async with desk.database.transaction() as session:
             row = await service.get(session, agency, creative_id)
             words = CreativeIn.model_validate(row, from_attributes=True).words()

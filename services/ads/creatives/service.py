@@ -142,12 +142,12 @@ async def _on_record(
     )
 
 
-async def decoded(images: Images, content: bytes | None) -> Picture | None:
+async def decoded(images: Images, content: bytes | None, *, agency: str) -> Picture | None:
     """An upload as a picture that may be shown; None for no upload. Outside of every transaction. Raises 422, 503."""
     if content is None:
         return None
     try:
-        return await images.recode(content)
+        return await images.recode(content, agency=agency)
     except WrongImageError as error:
         tell(SecurityEvent.UPLOAD_REFUSED, reason=str(error))
         raise InvalidInputError(

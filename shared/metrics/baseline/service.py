@@ -48,7 +48,7 @@ async def import_draft(
     """A file as a draft version. With problems nothing is stored; the same file again is the same version."""
     async with database.read() as reading:
         await get_agency(reading, agency)
-    parsed = await reader.baseline(content)
+    parsed = await reader.baseline(content, agency=agency)
     if parsed.problems:
         return parsed, None
     async with database.transaction() as session:

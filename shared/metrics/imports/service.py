@@ -104,7 +104,7 @@ async def upload_revenue(
     async with database.read() as reading:
         today = local_date(now, (await get_agency(reading, agency)).zone)
     file_id = new_id()
-    read = await reader.revenue(content, today, file_id)
+    read = await reader.revenue(content, today, file_id, agency=agency)
     if read.problems:
         raise FileProblemsError(read.problems)
     async with database.transaction() as session:

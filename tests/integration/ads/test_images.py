@@ -23,12 +23,12 @@ V1 = f"/v1/agencies/{AGENCY}"
 async def test_a_hostile_image_is_refused_and_says_why(kind):
     content, words = HOSTILE[kind]
     with pytest.raises(WrongImageError, match=words):
-        await PillowImages().recode(content)
+        await PillowImages().recode(content, agency="a")
 
 
 @pytest.mark.parametrize("kind", CARRIERS)
 async def test_nothing_but_pixels_survives(kind):
-    made = await PillowImages().recode(CARRIERS[kind])
+    made = await PillowImages().recode(CARRIERS[kind], agency="a")
     for trace in (b"script", b"php", b"Exif", b"GPS", b"note", b"zipped"):
         assert trace not in made.content
     shown = Image.open(io.BytesIO(made.content))
@@ -49,19 +49,19 @@ async def test_nothing_but_pixels_survives(kind):
     ],
 )
 async def test_the_formats_that_are_taken(content, content_type):
-    made = await PillowImages().recode(content)
+    made = await PillowImages().recode(content, agency="a")
     assert (made.content_type, made.width, made.height) == (content_type, 3, 2)
 
 
 async def test_a_picture_lying_on_its_side_is_put_upright():
-    made = await PillowImages().recode(exif_jpeg())
+    made = await PillowImages().recode(exif_jpeg(), agency="a")
     assert (made.width, made.height) == (20, 30)
 
 
 async def test_decoding_has_an_end_and_leaves_no_process(monkeypatch):
     started = time.monotonic()
     with pytest.raises(WrongImageError, match="too much work"):
-        await PillowImages(seconds=0.001).recode(png())
+        await PillowImages(seconds=0.001).recode(png(), agency="a")
     assert time.monotonic() - started < 10
     left = [p for p in psutil.Process().children() if "recode.py" in " ".join(p.cmdline())]
     assert left == []
@@ -70,7 +70,8 @@ async def test_decoding_has_an_end_and_leaves_no_process(monkeypatch):
 async def test_the_queue_is_bounded():
     images = PillowImages()
     answers = await asyncio.gather(
-        *(images.recode(png()) for _ in range(AT_ONCE + WAITING + 3)), return_exceptions=True
+        *(images.recode(png(), agency=f"{n}") for n in range(AT_ONCE + WAITING + 3)),
+        return_exceptions=True,
     )
     assert sum(isinstance(answer, UnavailableError) for answer in answers) == 3
     assert sum(not isinstance(answer, BaseException) for answer in answers) == AT_ONCE + WAITING

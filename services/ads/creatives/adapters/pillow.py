@@ -24,16 +24,16 @@ SECONDS = 15.0
 class Images(Protocol):
     """What a use case needs of whoever decodes."""
 
-    async def recode(self, content: bytes) -> Picture: ...
+    async def recode(self, content: bytes, *, agency: str) -> Picture: ...
 
 
 class PillowImages:
-    """At most ``AT_ONCE`` decode and ``WAITING`` wait; the event loop does neither."""
+    """At most ``AT_ONCE`` decode and ``WAITING`` wait (fewer of one agency); the event loop does neither."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
         self._apart = Apart("-I", str(PROGRAM), at_once=AT_ONCE, waiting=WAITING, seconds=seconds)
 
-    async def recode(self, content: bytes) -> Picture:
+    async def recode(self, content: bytes, *, agency: str) -> Picture:
         """The picture, newly written. Raises :class:`WrongImageError`, and 503 when too many wait."""
         if not content:
             raise WrongImageError("empty")
@@ -41,7 +41,7 @@ class PillowImages:
             raise WrongImageError(f"larger than {MAX_IMAGE_BYTES} bytes")
         limits = [str(limit) for limit in (MAX_SIDE, MAX_PIXELS, MAX_IMAGE_BYTES)]
         try:
-            answer = await self._apart.run(content, limits)
+            answer = await self._apart.run(content, limits, agency=agency)
         except TooMuchWorkError:
             raise WrongImageError("too much work to decode") from None
         head, _, written = answer.partition(b"\n")

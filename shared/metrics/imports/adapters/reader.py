@@ -20,22 +20,26 @@ TOO_MUCH = Problem(0, "", "", _("a CSV file that can be read within seconds"))
 
 
 class FileReader:
-    """One of a process: two files at once, eight wait, the others get 503."""
+    """One of a process: two files at once, eight wait (of an agency: one, and two), the others get 503."""
 
     def __init__(self, *, seconds: float = 15.0) -> None:
         self._apart = Apart("-E", "-s", "-m", PROGRAM, folder=ROOT, seconds=seconds)
 
-    async def revenue(self, content: bytes, today: date, import_id: UUID) -> RevenueFile:
+    async def revenue(
+        self, content: bytes, today: date, import_id: UUID, *, agency: str
+    ) -> RevenueFile:
         """``import_id``: the id its rows will have. Raises :class:`shared.errors.UnavailableError`."""
         try:
-            answer = await self._apart.run(content, ["revenue", f"{today}", f"{import_id}"])
+            answer = await self._apart.run(
+                content, ["revenue", f"{today}", f"{import_id}"], agency=agency
+            )
         except TooMuchWorkError:
             return RevenueFile(0, 0, (TOO_MUCH,), b"")
         return rules.read_revenue(answer)
 
-    async def baseline(self, content: bytes) -> ParsedBaseline:
+    async def baseline(self, content: bytes, *, agency: str) -> ParsedBaseline:
         """Raises :class:`shared.errors.UnavailableError`."""
         try:
-            return rules.read_baseline(await self._apart.run(content, ["baseline"]))
+            return rules.read_baseline(await self._apart.run(content, ["baseline"], agency=agency))
         except TooMuchWorkError:
             return ParsedBaseline(0, (), (TOO_MUCH,))
