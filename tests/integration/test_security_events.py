@@ -69,7 +69,7 @@ def lines(monkeypatch):
         ],
     )
     monkeypatch.setattr(report, "log", log)
-    monkeypatch.setattr(report, "_paces", report.defaultdict(report.Pace))
+    monkeypatch.setattr(report, "_paces", report.Paces())
     return lambda: [json.loads(call.args[0]) for call in sink.calls]
 
 
@@ -322,7 +322,7 @@ def open_world(create_database, template_database, tmp_path, request):
 async def test_an_event_is_told_once_and_counted_once(case, open_world, lines):
     async with open_world(case.service) as world:
         cause = await case.prepare(world)
-        report._paces.clear()  # what led there may have been many
+        report._paces = report.Paces()  # what led there may have been many
         told, before = len(lines()), counted()
         answer = await cause()
         found, after = lines()[told:], counted()
@@ -383,6 +383,47 @@ def test_whoever_causes_many_fills_no_disk_and_hides_no_number(lines, monkeypatc
     report.tell(S.KEY_UNKNOWN, by=Caller(service="paywall"))
     assert len(lines()) == report.BURST + 2
     assert lines()[-1]["untold"] == 5_000 - report.BURST
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Time stands still, so no pace gives room again."""
+    monkeypatch.setattr(report.time, "monotonic", lambda: 1000.0)
+
+
+def refused_at(agency: str, network: str) -> None:
+    report.tell(S.OTHER_AGENCY, by=Caller(service="ads", network=network), agency=agency)
+
+
+def test_noise_about_one_agency_hides_nobody_at_another(lines, stopped):
+    for _ in range(5_000):
+        refused_at("agency-a", "192.0.2.0/24")
+    refused_at("agency-b", "192.0.2.0/24")  # the same network, another agency
+    refused_at("agency-a", "198.51.100.0/24")  # another network
+    told = Counter((line["agency"], line["network"]) for line in lines())
+    assert told == {
+        ("agency-a", "192.0.2.0/24"): report.BURST,
+        ("agency-b", "192.0.2.0/24"): 1,
+        ("agency-a", "198.51.100.0/24"): 1,
+    }
+    assert sum(line["untold"] for line in lines()) == 5_000 - report.BURST
+
+
+def test_a_network_that_makes_agencies_up_fills_neither_disk_nor_memory_and_hides_nobody(
+    lines, stopped
+):
+    for number in range(3 * report.KEPT):
+        refused_at(f"made-up-{number}", "192.0.2.0/24")
+    assert len(lines()) == report.NETWORK_BURST
+    refused_at("agency-b", "198.51.100.0/24")
+    assert lines()[-1]["agency"] == "agency-b"
+    assert report._paces._of_one.cache_info().currsize <= report.KEPT
+
+
+def test_many_networks_together_fill_no_disk(lines, stopped):
+    for number in range(3 * report.ALL_BURST):
+        refused_at("agency-a", f"2001:db8:{number:x}::/48")
+    assert len(lines()) == report.ALL_BURST
 
 
 def test_what_was_typed_into_the_path_is_no_agency_and_no_line_is_long(lines):
