@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from services.identity.accounts import repository
 from services.identity.accounts.models import Account
 from shared import audit
 from shared.audit import Action, Actor
@@ -36,3 +37,20 @@ async def record(
         after=after,
         actor=Actor(ActorKind.STAFF, str(account.id), account.email) if by_account else None,
     )
+
+
+async def record_everywhere(
+    session: Session,
+    action: Action,
+    account: Account,
+    at: datetime,
+    *,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """On the trail of each agency where the account has roles: what is done to all of it is done there too.
+
+    By name, as everywhere: the trails' chains are locked in the order of their entries.
+    """
+    agencies: list[str | None] = [*sorted(await repository.roles_of(session, account.id))]
+    for agency in agencies or [None]:
+        await record(session, action, account, at, agency=agency, after=after)

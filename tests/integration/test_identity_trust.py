@@ -279,6 +279,53 @@ async def test_another_agencys_roles_take_no_rights_from_the_home_agency(identit
     assert (await identity.session_of(browser.token))["roles"] == {AGENCY: ["seller", "traffic"]}
 
 
+async def test_no_agency_loses_its_last_administrator_by_another_and_each_reads_what_was_done(
+    identity,
+):
+    admin = await identity.signed_in(ADMIN)
+    shared = await account_id(identity, SELLER)
+    async with identity.database.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO account_role (account_id, agency, role) VALUES (:id, :agency, 'admin')"
+            ),
+            {"id": shared, "agency": OTHER},
+        )
+        await session.execute(
+            text(
+                """INSERT INTO totp_factor (account_id, secret, last_step, created_at)
+                   SELECT :id, secret, 0, created_at FROM totp_factor LIMIT 1"""
+            ),
+            {"id": shared},
+        )
+    path = f"/accounts/{AGENCY}/{shared}"
+    refused = await admin.post(f"{path}/disable")
+    assert (
+        refused.status_code == 409 and "quản trị viên duy nhất của một cơ quan khác" in refused.text
+    )
+    assert OTHER not in refused.text
+    assert "account-disabled" not in await actions(identity)
+    await administrator_of_the_other(identity)  # a second one
+    for act in ("factor", "disable", "enable"):
+        assert (await admin.post(f"{path}/{act}")).status_code == 303
+    for agency in (AGENCY, OTHER):
+        told = {*await actions(identity, agency)}
+        assert {"factor-reset", "account-disabled", "account-enabled"} <= told
+    # Asleep, it is told at both as well.
+    identity.clock.advance(timedelta(days=46))
+    await assemble(identity.settings, identity.database, identity.clock).sessions.housekeeping()
+    for agency in (AGENCY, OTHER):
+        async with identity.database.read() as session:
+            found = await session.execute(
+                text(
+                    """SELECT count(*) FROM audit_entry WHERE agency = :agency AND subject = :subject
+                       AND action = 'account-disabled' AND after ->> 'reason' = 'dormant'"""
+                ),
+                {"agency": agency, "subject": f"account/{shared}"},
+            )
+            assert found.scalar_one() == 1, agency
+
+
 # --- 15: a deep link and what is still due ----------------------------------------------------------
 
 

@@ -118,18 +118,25 @@ class AccountService:
             )
 
     async def disable(self, agency: str, account_id: UUID) -> None:
-        """Ends every session of the account."""
+        """Ends every session of the account, at every agency: each keeps an administrator."""
         now = self._clock.now()
         async with self._database.transaction() as session:
-            # Agencies first, then the account, everywhere: no deadlock.
-            administrators = await repository.lock_administrators(session, agency)
+            # Agencies first, by name, then the account, everywhere: no deadlock.
+            agencies = {agency, *await repository.roles_of(session, account_id)}
+            held = {
+                one: await repository.lock_administrators(session, one) for one in sorted(agencies)
+            }
             account = await self._ours(session, agency, account_id)
             if account.disabled_at is not None:
                 return
-            self._somebody_stays(administrators, account_id)
+            if not agencies.issuperset(await repository.roles_of(session, account_id)):
+                raise ConflictError("This changed in the meantime", slug="account-changed")
+            self._somebody_stays(held.pop(agency), account_id)
+            for administrators in held.values():
+                self._somebody_stays(administrators, account_id, "last-administrator-elsewhere")
             account.disabled_at, account.disabled_reason = now, DisabledReason.ADMINISTRATOR
             await sessions.end_all(session, account_id, now)
-            await trail.record(session, Action.ACCOUNT_DISABLED, account, now, agency=agency)
+            await trail.record_everywhere(session, Action.ACCOUNT_DISABLED, account, now)
 
     async def enable(self, agency: str, account_id: UUID) -> None:
         now = self._clock.now()
@@ -137,7 +144,7 @@ class AccountService:
             account = await self._ours(session, agency, account_id)
             account.disabled_at, account.disabled_reason = None, None
             account.last_active_at = now  # or a dormant account would sleep in again at once
-            await trail.record(session, Action.ACCOUNT_ENABLED, account, now, agency=agency)
+            await trail.record_everywhere(session, Action.ACCOUNT_ENABLED, account, now)
 
     async def hand_out_password(self, agency: str, account_id: UUID) -> str | None:
         """A one-time password, shown this once; ends every session and the locks.
@@ -168,7 +175,7 @@ class AccountService:
             account = await self._ours(session, agency, account_id)
             if await factors.remove(session, account_id):
                 await sessions.end_all(session, account_id, now)
-                await trail.record(session, Action.FACTOR_RESET, account, now, agency=agency)
+                await trail.record_everywhere(session, Action.FACTOR_RESET, account, now)
 
     async def unlock(self, agency: str, account_id: UUID) -> None:
         """Let somebody who is locked out try again."""
@@ -176,7 +183,7 @@ class AccountService:
         async with self._database.transaction() as session:
             account = await self._ours(session, agency, account_id)
             if await attempts.clear_attempts(session, account.email):
-                await trail.record(session, Action.LOCK_CLEARED, account, now, agency=agency)
+                await trail.record_everywhere(session, Action.LOCK_CLEARED, account, now)
 
     async def break_glass(self, email: str, *, second_factor: bool) -> str:
         """The operator's way in for the last administrator: a one-time password, shown this once.
@@ -204,16 +211,13 @@ class AccountService:
             account.handed_by = None  # the operator vouches for the person at every agency
             await attempts.clear_attempts(session, account.email)
             await sessions.end_all(session, account.id, now)
-            agencies: list[str | None] = [*sorted(await repository.roles_of(session, account.id))]
-            for agency in agencies or [None]:
-                await trail.record(
-                    session,
-                    Action.BREAK_GLASS,
-                    account,
-                    now,
-                    agency=agency,
-                    after={"second_factor": second_factor},
-                )
+            await trail.record_everywhere(
+                session,
+                Action.BREAK_GLASS,
+                account,
+                now,
+                after={"second_factor": second_factor},
+            )
         return password
 
     async def _member(self, session: Session, agency: str, account_id: UUID) -> Account:
@@ -234,6 +238,8 @@ class AccountService:
         return account
 
     @staticmethod
-    def _somebody_stays(administrators: set[UUID], without: UUID) -> None:
+    def _somebody_stays(
+        administrators: set[UUID], without: UUID, slug: str = "last-administrator"
+    ) -> None:
         if without in administrators and len(administrators) == 1:
-            raise ConflictError("An agency needs an administrator", slug="last-administrator")
+            raise ConflictError("An agency needs an administrator", slug=slug)

@@ -280,12 +280,17 @@ class SessionService:
         """Disable dormant accounts; delete what has no further use. Safe to repeat and in parallel."""
         now = self._clock.now()
         async with self._database.transaction() as session:
+            asleep: list[tuple[str | None, UUID]] = []
             for account_id in await accounts.disable_dormant(session, now - DORMANT_AFTER, now):
                 await repository.end_all(session, account_id, now)
+                agencies = await accounts.roles_of(session, account_id)
+                asleep += [(agency, account_id) for agency in agencies] or [(None, account_id)]
+            # By agency: the trails' chains are locked in the order of their entries.
+            for agency, account_id in sorted(asleep, key=lambda one: (one[0] or "", one[1])):
                 await audit.record(
                     session,
                     Action.ACCOUNT_DISABLED,
-                    agency=None,
+                    agency=agency,
                     at=now,
                     subject=f"account/{account_id}",
                     after={"reason": "dormant"},
