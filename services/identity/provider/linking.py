@@ -1,10 +1,11 @@
-"""The act of linking, in its caller's transaction: by a signed-in person or with an invitation."""
+"""The act of linking, in its caller's transaction, by a signed-in person or with an invitation; and what a link opens."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from services.identity import trail
+from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
 from services.identity.provider import repository
 from services.identity.provider.models import ExternalSubject
@@ -37,3 +38,14 @@ async def link_subject(
 def proofs(claims: Claims) -> set[Factor]:
     """What the provider's answer proves."""
     return {Factor.OIDC, Factor.PROVIDER_MFA} if claims.second_factor else {Factor.OIDC}
+
+
+async def opened_by(session: Session, claims: Claims) -> Account | None:
+    """The account that this subject opens, held."""
+    account_id = await repository.account_of_subject(session, claims.issuer, claims.subject)
+    account = await accounts.lock(session, account_id) if account_id is not None else None
+    if account is None:
+        return None
+    # While we waited for the account it may have been unlinked.
+    kept = await repository.account_of_subject(session, claims.issuer, claims.subject)
+    return account if kept == account.id else None

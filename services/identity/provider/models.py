@@ -43,6 +43,5 @@ class ProviderVisit(Base, table=True):
     session_id: UUID | None = Field(default=None, sa_column=Column(Uuid))
     invitation_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     form: list[list[str]] = Field(sa_column=Column(JSONB, nullable=False))
-    network: str = Field(sa_column=Column(Text, nullable=False, index=True))
     started_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False))
     expires_at: datetime = Field(sa_column=Column(UTCDateTime, nullable=False, index=True))

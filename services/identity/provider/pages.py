@@ -72,10 +72,11 @@ class _Answers:
             problem=outcome.problem,
             purpose=outcome.purpose,
             email=outcome.email,
+            wait=outcome.wait,
             again=again_at(outcome),
         )
         if status in (429, 503):
-            answer.headers["Retry-After"] = "10"
+            answer.headers["Retry-After"] = str(outcome.wait)
         return answer
 
     async def leave(self, request: Request, purpose: Purpose, **how: Any) -> Response:

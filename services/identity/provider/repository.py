@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, select
 from sqlmodel import col
 
 from services.identity.provider.models import ExternalSubject, ProviderVisit
@@ -60,15 +60,6 @@ async def forget_subjects(session: Session, account_id: UUID) -> bool:
 async def add_visit(session: Session, visit: ProviderVisit) -> None:
     session.add(visit)
     await session.flush()
-
-
-async def visits_of_network(session: Session | ReadSession, network: str, now: datetime) -> int:
-    found = await session.scalars(
-        select(func.count())
-        .select_from(ProviderVisit)
-        .where(col(ProviderVisit.network) == network, col(ProviderVisit.expires_at) > now)
-    )
-    return found.one()
 
 
 async def take_visit(

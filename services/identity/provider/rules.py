@@ -12,7 +12,9 @@ from services.identity.sessions.rules import ADMIN_IDLE
 #: Where the provider sends the browser back to; it knows the whole address by heart (``redirect_uri``).
 CALLBACK = "/sign-in/provider/callback"
 VISIT_LIFETIME = timedelta(minutes=10)
-VISITS_PER_NETWORK = 200
+#: So many visits in the sliding window of ``authenticators.rules`` are free, then one each pause.
+VISITS_ALLOWED = 200
+VISIT_PAUSE = timedelta(seconds=3)
 SKEW = timedelta(seconds=30)
 MAX_FORM_BYTES = 16 * 1024
 

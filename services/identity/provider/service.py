@@ -19,13 +19,12 @@ from sqlalchemy.exc import IntegrityError
 
 from services.identity import trail
 from services.identity.accounts import repository as accounts
-from services.identity.accounts.models import Account
 from services.identity.accounts.rules import is_administrator, is_dormant
 from services.identity.factors import repository as factors
 from services.identity.invitations.service import InvitationService
 from services.identity.metrics import PROVIDER_ANSWERS, SIGN_INS
 from services.identity.provider import repository, rules
-from services.identity.provider.linking import link_subject, proofs
+from services.identity.provider.linking import link_subject, opened_by, proofs
 from services.identity.provider.models import ExternalSubject, ProviderVisit
 from services.identity.provider.rules import (
     Claims,
@@ -34,6 +33,7 @@ from services.identity.provider.rules import (
     ProviderUnavailableError,
     Purpose,
 )
+from services.identity.provider.turns import take_turn
 from services.identity.sessions import repository as staff_sessions
 from services.identity.sessions.service import Begun, Current, SessionService
 from services.identity.visitor import Visitor, digest
@@ -105,12 +105,13 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why, and what the browser had come for. ``email``: whom the provider takes the person for."""
+    """Why, and what the browser had come for. ``email``: whom the provider takes the person for. ``wait``: seconds."""
 
     problem: Problem
     purpose: Purpose | None = None
     next: str = "/"
     email: str = ""
+    wait: int = 10
 
 
 Outcome = Entered | Linked | Confirmed | Failed
@@ -156,11 +157,16 @@ class ProviderService:
             )
         except (ProviderUnavailableError, ProviderAnswerError) as error:
             return Failed(self._away(error), purpose, next)
+        if invitation:
+            try:
+                await self._invitations.look(invitation)
+            except NotFoundError:
+                return Failed(Problem.INVITATION_ENDED, purpose, next)
         now = self._clock.now()
         async with self._database.transaction() as session:
-            open_visits = await repository.visits_of_network(session, visitor.network, now)
-            if open_visits >= rules.VISITS_PER_NETWORK:
-                return Failed(Problem.TOO_MANY, purpose, next)
+            wait = await take_turn(session, visitor, session_id, invitation, now)
+            if wait is not None:
+                return Failed(Problem.TOO_MANY, purpose, next, wait=wait)
             visit = ProviderVisit(
                 state_hash=digest(state),
                 browser_hash=digest(browser),
@@ -171,7 +177,6 @@ class ProviderService:
                 session_id=session_id,
                 invitation_hash=digest(invitation) if invitation else None,
                 form=[list(field) for field in fields],
-                network=visitor.network,
                 started_at=now,
                 expires_at=now + rules.VISIT_LIFETIME,
             )
@@ -259,7 +264,7 @@ class ProviderService:
         """The subject decides; what address the provider knows is nothing to us."""
         now = self._clock.now()
         async with self._database.transaction() as session:
-            account = await self._opened_by(session, claims)
+            account = await opened_by(session, claims)
             if account is None:
                 who = hashlib.sha256(f"{claims.issuer}\n{claims.subject}".encode()).hexdigest()
                 await self._refused(session, f"subject/{who}")
@@ -274,16 +279,6 @@ class ProviderService:
                     session, account, proofs(claims), next, visitor, proved_at=proved_at
                 )
             )
-
-    async def _opened_by(self, session: Session, claims: Claims) -> Account | None:
-        """The account that this subject opens, held."""
-        account_id = await repository.account_of_subject(session, claims.issuer, claims.subject)
-        account = await accounts.lock(session, account_id) if account_id is not None else None
-        if account is None:
-            return None
-        # While we waited for the account it may have been unlinked.
-        kept = await repository.account_of_subject(session, claims.issuer, claims.subject)
-        return account if kept == account.id else None
 
     async def _refused(self, session: Session, subject: str) -> None:
         SIGN_INS.labels("refused").inc()

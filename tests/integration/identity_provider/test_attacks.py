@@ -14,13 +14,13 @@ from sqlalchemy import text
 from services.identity.app import web
 from services.identity.composition import assemble
 from services.identity.process import IDENTITY
-from services.identity.provider.rules import VISITS_PER_NETWORK
+from services.identity.provider import rules
 from shared.process import application
 from shared.security.events import SecurityEvent
 from shared.telemetry import metrics
-from tests.fixtures.identity import FINANCE, SELLER, TOKEN_FIELD, running_identity
+from tests.fixtures.identity import ADMIN, FINANCE, SELLER, TOKEN_FIELD, running_identity
 from tests.fixtures.provider import CLIENT_ID, leads_to
-from tests.fixtures.signing import answered, change, entered, go, linked, trail, waiting_for_locks
+from tests.fixtures.signing import answered, entered, go, linked, trail, waiting_for_locks
 from tests.fixtures.waiting import eventually
 
 USED = "Lượt đăng nhập này"
@@ -200,17 +200,40 @@ async def test_a_link_ends_in_the_session_in_which_it_was_begun(identity, provid
     assert "subject-linked" not in [action for action, _ in await trail(identity)]
 
 
-async def test_one_network_cannot_fill_the_table(identity, provider):
-    await change(
-        identity,
-        """INSERT INTO provider_visit SELECT sha256(n::text::bytea), sha256('b'), 'sign-in', 'n', 'v', '/', NULL, NULL, '[]',
-           '198.51.100.7', :now, CAST(:now AS timestamptz) + interval '10 minutes' FROM generate_series(1, :n) n""",
-        n=VISITS_PER_NETWORK,
-        now=identity.clock.now(),
-    )
-    answer = await identity.browser().post("/sign-in/provider")
-    assert answer.status_code == 429 and answer.headers["retry-after"]
+async def test_strangers_of_a_network_wait_and_hold_up_nobody_who_is_known(
+    identity, provider, monkeypatch
+):
+    monkeypatch.setattr(rules, "VISITS_ALLOWED", 3)
+    seller = await identity.signed_in(SELLER)
+    known = await identity.signed_in(FINANCE)
+    await known.sign_out()
+    admin = await identity.signed_in(ADMIN)
+    new = "lan.anh@bao-hung-yen.example"
+    await admin.post("/accounts/bao-hung-yen", email=new, name="Lan Anh", roles=["seller"])
+    invitation = (await identity.link_for(new)).partition("token=")[2]
+    flood = await asyncio.gather(*(identity.browser().post("/sign-in/provider") for _ in range(8)))
+    assert Counter(answer.status_code for answer in flood) == {200: 3, 429: 5}
+    forged = identity.browser()
+    forged.http.cookies.set("press_device", "forged")
+    answer = await forged.post("/sign-in/provider")
+    assert answer.status_code == 429 and answer.headers["retry-after"] == "3"
+    assert "sau 3 giây" in answer.text
+    answer = await identity.browser().post("/invitation/provider", token="forged")
+    assert answer.status_code == 409
+    # Whoever is known goes on, each with a budget that ends as well.
+    for browser, path, form in (
+        (seller, "/account/provider/link", {}),
+        (known, "/sign-in/provider", {}),
+        (identity.browser(), "/invitation/provider", {"token": invitation}),
+    ):
+        answers = [(await browser.post(path, **form)).status_code for _ in range(4)]
+        assert answers == [200, 200, 200, 429], path
     assert (await identity.browser("203.0.113.9").post("/sign-in/provider")).status_code == 200
+    # And strangers are let in one after the other.
+    for _ in range(2):
+        identity.clock.advance(timedelta(seconds=3))
+        assert (await identity.browser().post("/sign-in/provider")).status_code == 200
+        assert (await identity.browser().post("/sign-in/provider")).status_code == 429
 
 
 async def test_forms_of_other_sites_lead_nowhere(identity, provider):

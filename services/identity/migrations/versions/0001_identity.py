@@ -106,13 +106,11 @@ CREATE TABLE provider_visit (
     session_id uuid,
     invitation_hash bytea,
     form jsonb NOT NULL,
-    network text NOT NULL,
     started_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     CONSTRAINT ck_provider_visit_session CHECK ((purpose IN ('link', 'confirm')) = (session_id IS NOT NULL)),
     CONSTRAINT ck_provider_visit_invitation CHECK ((purpose = 'invitation') = (invitation_hash IS NOT NULL))
 );
-CREATE INDEX ix_provider_visit_network ON provider_visit (network);
 CREATE INDEX ix_provider_visit_expires_at ON provider_visit (expires_at);
 
 CREATE TABLE totp_factor (
