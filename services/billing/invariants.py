@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from sqlalchemy import text
@@ -14,6 +15,11 @@ from shared.database import Database, ReadSession
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 
 
+def _of(column: str) -> str:
+    """Of the agency that is asked for, or of all."""
+    return f"(CAST(:agency AS text) IS NULL OR {column} = :agency)"
+
+
 class Invariant:
     """A statement about the database, and a query that counts (or sums) what contradicts it: 0 is right."""
 
@@ -21,16 +27,17 @@ class Invariant:
     statement: ClassVar[str]
     sql: ClassVar[str]
 
-    async def violations(self, session: ReadSession, now: object) -> int:
-        parameters = {"now": now} if ":now" in self.sql else {}
+    async def violations(self, session: ReadSession, now: datetime, agency: str | None) -> int:
+        parameters = {"agency": agency} | ({"now": now} if ":now" in self.sql else {})
         return int(await session.scalar(text(self.sql), parameters) or 0)
 
 
 class LedgerBalances(Invariant):
     name = "ledger_balances"
     statement = "Every journal entry sums to zero"
-    sql = """SELECT count(*) FROM (SELECT entry_id FROM journal_line GROUP BY entry_id
-             HAVING sum(amount_vnd) <> 0 OR count(*) < 2) AS wrong"""
+    sql = f"""SELECT count(*) FROM (SELECT entry_id FROM journal_line
+             WHERE {_of("agency")} GROUP BY entry_id
+             HAVING sum(amount_vnd) <> 0 OR count(*) < 2) AS wrong"""  # noqa: S608 - a constant of ours
 
 
 class DeferredRollsForward(Invariant):
@@ -45,7 +52,8 @@ class DeferredRollsForward(Invariant):
         JOIN (SELECT a.id, coalesce(sum(s.total_vnd - s.recognised_vnd - s.reversed_vnd
                                         - s.carried_vnd), 0) AS amount
               FROM agency a LEFT JOIN recognition_schedule s ON s.agency = a.id
-              GROUP BY a.id) AS plan ON plan.id = books.id"""  # noqa: S608 - a constant of ours
+              GROUP BY a.id) AS plan ON plan.id = books.id
+        WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
 
 
 class PaymentsArePosted(Invariant):
@@ -59,17 +67,17 @@ class PaymentsArePosted(Invariant):
          GROUP BY a.id) AS books
         JOIN (SELECT a.id, coalesce(sum(p.amount_vnd - p.refunded_vnd), 0) AS amount
               FROM agency a LEFT JOIN payment p ON p.agency = a.id GROUP BY a.id) AS facts
-        ON facts.id = books.id"""  # noqa: S608 - a constant of ours
+        ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
 
 
 class PaidInvoicesHaveEntitlements(Invariant):
     name = "paid_invoices_have_entitlements"
     statement = "Every payment that was not given back has its right to read within a minute"
-    sql = """SELECT count(*) FROM payment p
+    sql = f"""SELECT count(*) FROM payment p
         JOIN subscription s ON s.id = p.subscription_id
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
-        WHERE p.refunded_vnd < p.amount_vnd AND (e.id IS NULL
-              OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""
+        WHERE {_of("p.agency")} AND p.refunded_vnd < p.amount_vnd AND (e.id IS NULL
+              OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""  # noqa: S608 - a constant of ours
 
 
 class InboxIsHandled(Invariant):
@@ -77,35 +85,37 @@ class InboxIsHandled(Invariant):
     statement = (
         "Every webhook event is handled or parked within a quarter of an hour of its last try"
     )
-    sql = """SELECT count(*) FROM webhook_event
-        WHERE state = 'waiting' AND next_attempt_at < CAST(:now AS timestamptz) - interval '15 minutes'"""
+    sql = f"""SELECT count(*) FROM webhook_event WHERE {_of("agency")}
+        AND state = 'waiting' AND next_attempt_at < CAST(:now AS timestamptz) - interval '15 minutes'"""  # noqa: S608
 
 
 class RefundsWithinCaptured(Invariant):
     name = "refunds_within_captured"
     statement = "Refunds of a payment never exceed what was captured, and add up to what it says"
-    sql = """SELECT count(*) FROM payment p
+    sql = f"""SELECT count(*) FROM payment p
         LEFT JOIN (SELECT payment_id, sum(amount_vnd) AS amount FROM refund GROUP BY payment_id) r
         ON r.payment_id = p.id
-        WHERE p.refunded_vnd > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0)"""
+        WHERE {_of("p.agency")}
+              AND (p.refunded_vnd > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0))"""  # noqa: S608
 
 
 class MrrMovementsSum(Invariant):
     name = "mrr_movements_sum"
     statement = "The movements of monthly recurring revenue sum to the monthly recurring revenue"
-    sql = """SELECT count(*) FROM subscription s
+    sql = f"""SELECT count(*) FROM subscription s
         LEFT JOIN (SELECT subscription_id, sum(amount_vnd) AS amount FROM mrr_movement
                    GROUP BY subscription_id) m ON m.subscription_id = s.id
-        WHERE s.mrr_vnd <> coalesce(m.amount, 0)"""
+        WHERE {_of("s.agency")} AND s.mrr_vnd <> coalesce(m.amount, 0)"""  # noqa: S608
 
 
 class PeriodsDoNotOverlap(Invariant):
     name = "periods_do_not_overlap"
     statement = "No two periods that were paid for (net of refunds) of one subscription overlap"
-    sql = """SELECT count(*) FROM payment a JOIN payment b
+    sql = f"""SELECT count(*) FROM payment a JOIN payment b
         ON b.subscription_id = a.subscription_id AND b.id > a.id
         AND tstzrange(a.period_start, a.period_end) && tstzrange(b.period_start, b.period_end)
-        WHERE a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""
+        WHERE {_of("a.agency")}
+              AND a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""  # noqa: S608
 
 
 ALL: tuple[Invariant, ...] = (
@@ -136,11 +146,13 @@ class Invariants:
         self._database = database
         self._clock = clock
 
-    async def check(self) -> list[Finding]:
+    async def check(self, agency: str | None = None) -> list[Finding]:
+        """Over one agency's rows, or over everything."""
         async with self._database.read() as session:
             now = self._clock.now()
             return [
-                Finding(one.name, one.statement, await one.violations(session, now)) for one in ALL
+                Finding(one.name, one.statement, await one.violations(session, now, agency))
+                for one in ALL
             ]
 
     async def export(self) -> None:

@@ -63,7 +63,7 @@ def router(
             entries=await billing.ledger.entries(agency, limit=ENTRIES_SHOWN),
             parked=await billing.webhooks.parked_of(agency),
             waiting=(await billing.webhooks.state(agency)).waiting,
-            findings=await billing.invariants.check(),
+            findings=await billing.invariants.check(agency),
             notice=notice,
             zone=found.zone,
         )

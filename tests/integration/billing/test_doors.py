@@ -106,6 +106,36 @@ async def test_the_books_reach_the_staff_page_and_the_api_alike(world: World):
     assert shown.status_code == 200 and entries[0]["business_key"] in shown.text
 
 
+async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
+    await world.subscribed()
+    await world.deliver()
+    await world.assert_sound()
+    async with world.billing.database.transaction() as session:
+        for broken in (
+            "UPDATE subscription SET mrr_vnd = mrr_vnd + 1",
+            "UPDATE payment SET refunded_vnd = 1",
+            "UPDATE recognition_schedule SET total_vnd = total_vnd + 1",
+            "UPDATE entitlement SET version = version + 1, valid_until = valid_from + interval '1 second'",
+            f"""INSERT INTO webhook_event (source, event_id, type, payload, agency, via, created_at, next_attempt_at)
+                VALUES ('stripe', 'evt_late', 'x', '', '{AGENCY}', 'webhook', now(), '2020-01-01Z')""",
+        ):
+            await session.execute(text(broken))
+    check = world.billing.invariants.check
+    everywhere, own = await check(), await check(AGENCY)
+    assert own == everywhere, "all of it is this agency's"
+    assert {one.name for one in own if one.violations} == {
+        "deferred_rolls_forward",
+        "payments_are_posted",
+        "paid_invoices_have_entitlements",
+        "inbox_is_handled",
+        "refunds_within_captured",
+        "mrr_movements_sum",
+    }
+    assert not [one for one in await check(OTHER_AGENCY) if one.violations]
+    page = (await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")).text
+    assert page.count("badge bad") == 6
+
+
 # Sessions
 
 
