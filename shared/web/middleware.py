@@ -25,6 +25,8 @@ from shared.web.i18n import LANGUAGES
 from shared.web.visitor import caller_address
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+#: Those that are counted by name: a client may write any word.
+METHODS = UNSAFE_METHODS | {"GET", "HEAD", "OPTIONS"}
 MAX_BODY_BYTES = 2 * 1024 * 1024
 
 
@@ -300,7 +302,8 @@ class RequestMetrics:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             metrics.HTTP_SECONDS.labels(self._service, route).observe(time.perf_counter() - started)
-            metrics.HTTP_REQUESTS.labels(self._service, route, scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            metrics.HTTP_REQUESTS.labels(self._service, route, method, str(status)).inc()
 
 
 async def send_problem(

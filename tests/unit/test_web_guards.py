@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -335,7 +336,13 @@ async def test_a_hot_route_answers_like_any_other(hot_app):
             assert slug in answer.json()["type"] and "42" not in answer.text
             assert answer.headers["x-content-type-options"] == "nosniff"
         assert (await http.post("/hot", content=b"x" * 11)).status_code == 413
+        for made_up in ("BREW", "get", "PROPFIND", "X" * 60):
+            await http.request(made_up, "/hot")
+            await http.request(made_up, "/echo")
         scraped = await http.get("/metrics", headers={"Authorization": "Bearer scrape-me"})
+    methods = set(re.findall(r'press_http_requests_total{method="([^"]*)"', scraped.text))
+    assert "other" in methods
+    assert methods <= {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "other"}
     for status in ("200", "409", "413", "500"):
         assert (
             f'press_http_requests_total{{method="POST",route="/hot",service="proofs",status="{status}"}}'
