@@ -10,7 +10,9 @@ from shared.telemetry.families import Counter, Gauge, Histogram, Measured
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 HTTP_REQUESTS = Counter(
-    "press_http_requests_total", "HTTP requests", ["service", "route", "method", "status"]
+    "press_http_requests_total",
+    "HTTP requests; a method of no route here is other",
+    ["service", "route", "method", "status"],
 )
 HTTP_SECONDS = Histogram(
     "press_http_request_seconds", "Time to answer", ["service", "route"], buckets=LATENCY_BUCKETS
