@@ -18,6 +18,7 @@ from tests.architecture.source import REPOSITORY, relative, report
 
 GENERATE = "run `python -m infra.docs` and commit what it writes"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)[^)]*\)|!\[[^\]]*\]\(([^)\s]+)[^)]*\)")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 MAKE_WORD = re.compile(r"`make ([a-z][a-z-]*)|^\s*(?:\$ )?make ([a-z][a-z-]*)", re.MULTILINE)
 TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)(.*)$", re.MULTILINE)
 
@@ -31,14 +32,34 @@ def documents() -> list[Path]:
     return sorted(found)
 
 
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """What a link behind ``#`` may name: the headings as GitHub turns them into anchors, a repeated one with its number."""
+    found: list[str] = []
+    for heading in HEADING.findall(without_code(text)):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        found.append(re.sub(r"[^\w\- ]", "", words).replace(" ", "-"))
+    numbered = [f"{one}-{found[:n].count(one)}" for n, one in enumerate(found) if one in found[:n]]
+    return {*found, *numbered}
+
+
 def broken_links(path: Path, text: str) -> list[str]:
+    """Links that lead to no file, or to no heading of a page."""
     found = []
-    for match in LINK.finditer(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
-        target = (match[1] or match[2]).split("#")[0]
-        if not target or re.match(r"[a-z]+:", target):
+    for match in LINK.finditer(without_code(text)):
+        target, _, anchor = (match[1] or match[2]).partition("#")
+        if re.match(r"[a-z]+:", target):
             continue
-        if not (path.parent / target).exists():
+        file = path.parent / target if target else path
+        if not file.exists():
             found.append(f"{path.name}: {target}")
+        elif anchor and file.suffix == ".md":
+            there = text if file == path else file.read_text(encoding="utf-8")
+            if anchor not in anchors(there):
+                found.append(f"{path.name}: {target}#{anchor}")
     return found
 
 
@@ -186,9 +207,15 @@ def test_the_ports_in_the_architecture_are_the_ports_that_are_used():
 
 def test_the_checks_of_documents_catch(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("x")
-    text = "[a](page.md#x) [b](https://x.vn/y) [c](gone.md) ![d](gone.png)\n```\n[e](not-a-link.md)\n```"
-    assert broken_links(page, text) == ["page.md: gone.md", "page.md: gone.png"]
+    (tmp_path / "other.md").write_text("# Vận hành, `ngày`\n```\n# no heading\n```\n## A\n## A\n")
+    text = (
+        "# X\n[a](page.md#x) [b](https://x.vn/y) [c](gone.md) ![d](gone.png) [f](#x) [g](#y) "
+        "[h](other.md#vận-hành-ngày) [i](other.md#no-heading) [j](other.md#a-1) [k](other.md#a-2)"
+        "\n```\n[e](not-a-link.md)\n```"
+    )
+    page.write_text(text)
+    broken = ["gone.md", "gone.png", "#y", "other.md#no-heading", "other.md#a-2"]
+    assert broken_links(page, text) == [f"page.md: {one}" for one in broken]
     assert make_targets("run: setup ## Starts\nbad:\nX := 1\n.PHONY: run\n") == {
         "run": "Starts",
         "bad": "",
