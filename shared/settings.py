@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.sites import same_site
@@ -21,6 +21,7 @@ from shared.startup.load import RefusedSettingsError, duties
 from shared.startup.rules import (
     DEPLOYED,
     DEVELOPER,
+    EVERY_DUTY,
     EVERYWHERE,
     LOCAL,
     PRODUCTION,
@@ -41,6 +42,7 @@ from shared.startup.rules import (
     refusals,
     rehearsal_address_wrong,
     repeated,
+    role_of,
     weak,
     weak_password,
 )
@@ -136,7 +138,7 @@ SHARED_CHECKS = (
         where=LOCAL,
     ),
     Check("CLOCK_OFFSET_SECONDS", lambda s: s.clock_offset_seconds != 0, "0"),
-    Check("LOG_LEVEL", lambda s: s.log_level.upper() == "DEBUG", "INFO or higher"),
+    Check("LOG_LEVEL", lambda s: s.log_level == "DEBUG", "INFO or higher"),
     Check(
         "DATABASE_URL",
         lambda s: not s.database_url.startswith(("postgresql://", "postgres://")),
@@ -149,8 +151,14 @@ SHARED_CHECKS = (
     ),
     Check(
         "DATABASE_URL",
-        lambda s: urlsplit(s.database_url).username == "postgres",
+        lambda s: role_of(s.database_url) == "postgres",
         "the service's own role, never the superuser",
+    ),
+    Check(
+        "DATABASE_URL",
+        lambda s: role_of(s.database_url).endswith("_owner"),
+        "the run-time role: the owner of the tables is for migrations only",
+        duties=EVERY_DUTY - {Duty.MIGRATE},
     ),
     Check(
         "DATABASE_URL",
@@ -166,7 +174,7 @@ SHARED_CHECKS = (
     Check(
         "NATS_URL",
         lambda s: bus_without_credentials(s.nats_url),
-        "with the process's own user and password: nats://user:password@host:4222",
+        f"with the process's own user (not the set-up's) and a password of {STRONG}",
         duties=USING_THE_BUS,
     ),
     Check(
@@ -181,6 +189,13 @@ SHARED_CHECKS = (
         AUTHORITIES,
         where=EVERYWHERE,
         duties=USING_THE_BUS,
+    ),
+    Check(
+        "FORWARDED_HOPS",
+        lambda s: not s.forwarded_hops,
+        "1 or more, counted: https in front means a proxy in front, and without its word all callers have one address, "
+        "for limits and on the audit trail",
+        duties=frozenset({Duty.WEB}),
     ),
     Check("SCRAPE_TOKEN", lambda s: weak(s.scrape_token), STRONG, duties=SERVING),
     Check(
@@ -201,15 +216,6 @@ ASKS_IDENTITY = (
         "IDENTITY_INTERNAL_KEY",
         lambda s: weak(s.identity_internal_key),
         STRONG,
-        duties=frozenset({Duty.WEB}),
-    ),
-)
-#: For those that bound tries by the caller's address.
-COUNTS_CALLERS = (
-    Check(
-        "FORWARDED_HOPS",
-        lambda s: not s.forwarded_hops,
-        "1 or more, counted: https in front means a proxy in front, and without its word all callers have one address",
         duties=frozenset({Duty.WEB}),
     ),
 )
@@ -322,7 +328,10 @@ class ServiceSettings(BaseSettings):
     assets_dir: str = Field(
         default=".local/assets", description="Folder with htmx and the style sheet (from npm)."
     )
-    log_level: str = Field(default="INFO", description="Lowest level that is logged.")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda text: str(text).upper()),
+    ] = Field(default="INFO", description="Lowest level that is logged.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="json for machines, console for people."
     )

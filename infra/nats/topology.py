@@ -17,6 +17,19 @@ from shared.bus.access import sign_in_options
 TOPOLOGY_FILE = Path(__file__).with_name("topology.toml")
 
 
+#: What decides which events a consumer is given, and how often.
+KEPT = (
+    "ack_policy",
+    "ack_wait",
+    "max_deliver",
+    "max_ack_pending",
+    "filter_subject",
+    "filter_subjects",
+    "inactive_threshold",
+    "pause_until",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
     """Streams and consumers with their defaults filled in."""
@@ -89,9 +102,10 @@ async def make_missing(
     dry_run: bool = False,
     path: Path = TOPOLOGY_FILE,
 ) -> list[str]:
-    """Create what the server does not have and change nothing else. Returns names (``STREAM`` or ``STREAM/consumer``).
+    """Create what the server does not have, and put back a consumer that somebody has changed.
 
-    ``dry_run``: only name them. Needs the rights of the user ``streams-keeper``.
+    Returns names (``STREAM`` or ``STREAM/consumer``). ``dry_run``: only name them. Needs the rights of the user
+    ``streams-keeper``.
     """
     topology = load(path)
     client = await nats.connect(
@@ -108,12 +122,17 @@ async def make_missing(
                 if not dry_run:
                     await js.add_stream(stream_config(stream, replicas))
         for consumer in topology.consumers:
+            wanted = consumer_config(consumer)
             try:
-                await js.consumer_info(consumer["stream"], consumer["name"])
+                there = (await js.consumer_info(consumer["stream"], consumer["name"])).config
             except NotFoundError:
-                made.append(f"{consumer['stream']}/{consumer['name']}")
-                if not dry_run:
-                    await js.add_consumer(consumer["stream"], consumer_config(consumer))
+                pass
+            else:
+                if all(getattr(there, name) == getattr(wanted, name) for name in KEPT):
+                    continue
+            made.append(f"{consumer['stream']}/{consumer['name']}")
+            if not dry_run:
+                await js.add_consumer(consumer["stream"], wanted)
     finally:
         await client.close()
     return made

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from shared.mail import MailSettings
-from shared.settings import ASKS_IDENTITY, COUNTS_CALLERS, STRONG
+from shared.settings import ASKS_IDENTITY, STRONG
 from shared.startup.rules import (
     DEPLOYED,
     LOCAL,
@@ -76,7 +76,6 @@ class BillingSettings(MailSettings):
 
     CHECKS: ClassVar[tuple[Check, ...]] = (
         *ASKS_IDENTITY,
-        *COUNTS_CALLERS,
         *STRIPE_CHECKS,
         Check(
             "STRIPE_API_BASE",

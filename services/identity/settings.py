@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from services.identity.provider.rules import ONE_FACTOR, words
 from shared.mail import MailSettings
-from shared.settings import COUNTS_CALLERS
 from shared.sites import is_public_suffix
 from shared.startup.rules import (
     DEPLOYED,
@@ -96,6 +96,18 @@ PROVIDER_CHECKS = (
         where=DEPLOYED | LOCAL,
         duties=WEB,
     ),
+    Check(
+        "OIDC_MFA_AMR",
+        lambda s: bool(words(s.oidc_mfa_amr) & ONE_FACTOR),
+        "words that mean a second factor (RFC 8176), such as mfa, otp or hwk; pwd, pin and kba are what one knows",
+        duties=WEB,
+    ),
+    Check(
+        "OIDC_MFA_ACR",
+        lambda s: "0" in words(s.oidc_mfa_acr),
+        "words that mean a second factor; 0 means no assurance at all (OpenID Connect Core, acr)",
+        duties=WEB,
+    ),
 )
 
 
@@ -103,7 +115,6 @@ class IdentitySettings(MailSettings):
     """The environment of identity."""
 
     CHECKS: ClassVar[tuple[Check, ...]] = (
-        *COUNTS_CALLERS,
         Check(
             "FACTOR_KEYS",
             lambda s: any(weak(key.strip()) for key in s.factor_keys.split(",")),

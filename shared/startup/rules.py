@@ -7,12 +7,13 @@ exchange its public names must lie where no public name can (RFC 6761): docs/dec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 DEVELOPER = frozenset({"local"})
 TESTS = frozenset({"test"})
@@ -26,6 +27,9 @@ EVERYWHERE = LOCAL | DEPLOYED
 RESERVED = frozenset({"test", "example", "invalid", "localhost", "local", "internal"})
 #: Those that a rehearsal may use.
 REHEARSED = frozenset({"test", "localhost"})
+
+_LABEL = re.compile(r"[a-z0-9_-]*")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 MIN_SECRET = 24
 MIN_DIFFERENT_CHARACTERS = 10
@@ -105,8 +109,11 @@ def is_name(host: str) -> bool:
 
 
 def stays_inside(host: str) -> bool:
-    """Loopback, or a name of one label: those exist only on the machine's own container network."""
-    return is_loopback(host) or ("." not in host and ":" not in host)
+    """Loopback, or a name of one label: those exist only on the machine's own container network.
+
+    A label that is a number is an address as ``inet_aton`` reads it: ``0x08080808`` is 8.8.8.8.
+    """
+    return is_loopback(host) or bool(_LABEL.fullmatch(host) and not _NUMBER.fullmatch(host))
 
 
 def top_level(host: str) -> str:
@@ -164,6 +171,14 @@ def weak(secret: str) -> bool:
     )
 
 
+def role_of(url: str) -> str:
+    """Whom a database's URL signs in as; empty where it names nobody."""
+    try:
+        return unquote(urlsplit(url).username or "")
+    except ValueError:
+        return ""
+
+
 def weak_password(url: str) -> bool:
     """An address of a server whose password is missing or weak."""
     try:
@@ -200,8 +215,9 @@ def bus_in_the_clear(url: str) -> bool:
 
 
 def bus_without_credentials(url: str) -> bool:
+    """NATS without a user, as the set-up's user, or with a weak password; several servers are separated by commas."""
     return any(
-        not urlsplit(server).username
+        (urlsplit(server).username or "setup") == "setup" or weak_password(server)
         for server in url.split(",")
         if not is_loopback(host_of(server))
     )

@@ -23,6 +23,7 @@ from shared.bus import (
     OutboundMessage,
     connect,
 )
+from shared.bus.access import sign_in_options
 from shared.contracts.asyncapi import house_types
 from shared.contracts.envelope import TYPE_PREFIX, bus_subject, publishers_of
 from tests.fixtures.documented import documented
@@ -221,6 +222,28 @@ async def test_each_credential_does_its_own_work_and_nothing_else(bus: Nats):
     ]
     print("\n".join(lines))
     documented("docs/security/least-privilege.md", "bus users", lines)
+
+
+async def test_a_consumer_that_somebody_changed_is_named_and_put_back(bus: Nats):
+    """The server cannot tell making a consumer from changing it: whoever has the keeper's credential can."""
+    url, (stream, consumer) = bus.url_of(KEEPER), CONSUMERS[0]
+    thief = await nats.connect(**sign_in_options(url))
+    js = thief.jetstream()
+    kept = (await js.consumer_info(stream, consumer)).config
+    changes: list[dict[str, Any]] = [
+        {"filter_subjects": ["billing.nothing.>"]},
+        {"max_deliver": 1},
+        {"max_ack_pending": 1},
+        {"ack_wait": 3600},
+        {"inactive_threshold": 3600},
+    ]
+    for change in changes:
+        await js.add_consumer(stream, kept.evolve(name=consumer, **change))
+        assert await make_missing(url, dry_run=True) == [f"{stream}/{consumer}"], change
+        assert await make_missing(url) == [f"{stream}/{consumer}"]
+        assert await make_missing(url) == []
+        assert (await js.consumer_info(stream, consumer)).config == kept
+    await thief.close()
 
 
 async def test_the_keeper_makes_what_is_lost_and_takes_nothing_away(bus: Nats):

@@ -81,6 +81,10 @@ class Claims:
     authenticated_at: datetime | None
 
 
+#: Values of ``amr`` that mean something one knows (RFC 8176): no second factor beside a password.
+ONE_FACTOR = frozenset({"pwd", "pin", "kba"})
+
+
 def words(setting: str) -> frozenset[str]:
     """A setting's words, separated by spaces or commas."""
     return frozenset(setting.replace(",", " ").split())
