@@ -8,7 +8,6 @@ process refuses (``shared.startup``); a service's class has a table of its own b
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.sites import same_site
-from shared.startup.load import RefusedSettingsError, duties
+from shared.startup.load import RefusedSettingsError, duties, no_authorities
 from shared.startup.rules import (
     DEPLOYED,
     DEVELOPER,
@@ -56,6 +55,7 @@ PUBLIC_ADDRESSES = (
     "news_site_url",
 )
 INTERNAL_ADDRESSES = ("identity_internal_url", "billing_internal_url")
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)]
 STRONG = "24 characters or more, made at random (openssl rand -hex 24)"
 IN_THE_CLEAR = "tls:// where NATS is on another machine"
 AUTHORITIES = "a file that this process can read, with certificates as PEM"
@@ -64,16 +64,6 @@ AUTHORITIES = "a file that this process can read, with certificates as PEM"
 def _is(wrong: Callable[[str], bool], field: str) -> Callable[[Any], bool]:
     """Whether ``wrong`` holds of one field."""
     return lambda settings: wrong(getattr(settings, field))
-
-
-def no_authorities(file: str) -> bool:
-    """A file is named, and no certificate can be read from it."""
-    if not file:
-        return False
-    try:
-        return not ssl.create_default_context(cafile=file).cert_store_stats()["x509"]
-    except (OSError, ValueError):
-        return True
 
 
 def _addresses() -> tuple[Check, ...]:
@@ -157,7 +147,7 @@ SHARED_CHECKS = (
     Check(
         "DATABASE_URL",
         lambda s: role_of(s.database_url).endswith("_owner"),
-        "the run-time role: the owner of the tables is for migrations only",
+        "the run-time role (the owner only migrates)",
         duties=EVERY_DUTY - {Duty.MIGRATE},
     ),
     Check(
@@ -193,8 +183,7 @@ SHARED_CHECKS = (
     Check(
         "FORWARDED_HOPS",
         lambda s: not s.forwarded_hops,
-        "1 or more, counted: https in front means a proxy in front, and without its word all callers have one address, "
-        "for limits and on the audit trail",
+        "1 or more, counted: https means a proxy in front, and without its word all callers have one address",
         duties=frozenset({Duty.WEB}),
     ),
     Check("SCRAPE_TOKEN", lambda s: weak(s.scrape_token), STRONG, duties=SERVING),

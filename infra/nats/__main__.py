@@ -11,8 +11,9 @@ from nats.errors import Error as NatsError
 
 from infra.nats import topology
 from infra.nats.server import deployed_config
-from shared.settings import AUTHORITIES, IN_THE_CLEAR, no_authorities
+from shared.settings import AUTHORITIES, IN_THE_CLEAR
 from shared.startup import EXIT_CONFIGURATION
+from shared.startup.load import no_authorities
 from shared.startup.rules import bus_in_the_clear
 
 KEEP_SECONDS = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -100,3 +101,13 @@ def _refusals_without(
         named = {name.upper() for name in wrong}
         return [one for one in _refused(error) if one.variable not in named]
     return []
+
+
+def no_authorities(file: str) -> bool:
+    """A file is named, and no certificate can be read from it."""
+    if not file:
+        return False
+    try:
+        return not ssl.create_default_context(cafile=file).cert_store_stats()["x509"]
+    except (OSError, ValueError):
+        return True
