@@ -33,13 +33,14 @@ from shared.web.middleware import (
     MAX_BODY_BYTES,
     BodyLimit,
     KeptLanguage,
+    OverloadedError,
     OwnHost,
     RequestCaller,
     RequestMetrics,
     SameOriginGuard,
     SecurityHeaders,
+    refuse,
     security_headers,
-    send_problem,
 )
 from shared.web.staff_bar import StaffBar
 
@@ -121,6 +122,7 @@ class Application(FastAPI):
 
     hot_routes: Sequence[HotRoute] = ()
     doors: Mapping[tuple[str, str], FrontDoor]
+    own_headers: Mapping[str, str]  # of every answer
     max_requests: int
     in_flight = 0
 
@@ -132,9 +134,9 @@ class Application(FastAPI):
         if hot is not None:
             await hot(scope, receive, send)  # what may wait there is bounded by the route itself
         elif self.in_flight >= self.max_requests and scope["path"] not in ALWAYS_ANSWERED:
-            await send_problem(
-                send, 503, "overloaded", "Too many requests at once", retry_after_seconds=1
-            )
+            scope["app"] = self  # the framework has not yet had its turn
+            headers = {**self.own_headers, "Retry-After": "1"}
+            await refuse(scope, receive, send, OverloadedError(headers=headers))
         else:
             self.in_flight += 1
             try:
@@ -190,6 +192,7 @@ def create_app(
         (route.method, route.path): FrontDoor(route, service, headers, settings.hops)
         for route in parts.hot_routes
     }
+    app.own_headers = dict(headers)
     app.max_requests = settings.max_requests
     for path in {route.path for route in parts.hot_routes}:
         # Another method than the door's falls through to here, and is 405 as at any other route.
@@ -225,7 +228,7 @@ def _stand_guard(
         SameOriginGuard, trusted_origins=parts.trusted_origins, trusted_at=parts.trusted_at
     )
     app.add_middleware(KeptLanguage, own_url=settings.own_url)
-    app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(OwnHost, own_url=settings.own_url, behind_tls=settings.deployed)
+    app.add_middleware(SecurityHeaders, csp=policy, hsts=settings.deployed)
     app.add_middleware(RequestCaller, service=service, forwarded_hops=settings.hops)
     app.add_middleware(RequestMetrics, service=service)

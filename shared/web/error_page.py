@@ -24,6 +24,15 @@ _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
         409: ("Chưa thực hiện được", "Dữ liệu vừa thay đổi. Hãy tải lại trang rồi thử lại."),
         412: ("Chưa thực hiện được", "Dữ liệu vừa thay đổi. Hãy tải lại trang rồi thử lại."),
         413: ("Tệp quá lớn", "Hãy chọn tệp nhỏ hơn."),
+        "body-too-large": (
+            "Tệp quá lớn",
+            "Biểu mẫu cùng tệp được tối đa {limit}. Hãy chọn tệp nhỏ hơn.",
+        ),
+        "wrong-host": ("Sai địa chỉ", "Máy chủ này không phục vụ tên miền đó."),
+        "cross-site-request": (
+            "Yêu cầu đến từ trang khác",
+            "Chưa có gì thay đổi. Hãy mở lại trang của chúng tôi rồi thử lại.",
+        ),
         422: ("Dữ liệu chưa đúng", "Hãy kiểm tra lại những gì đã nhập."),
         429: ("Quá nhiều yêu cầu", "Hãy thử lại sau ít phút."),
         503: ("Hệ thống đang bận", "Hãy thử lại sau giây lát; chưa có gì bị mất."),
@@ -39,6 +48,15 @@ _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
         409: ("This could not be done", "Something has just changed. Load the page and try again."),
         412: ("This could not be done", "Something has just changed. Load the page and try again."),
         413: ("The file is too large", "Choose a smaller one."),
+        "body-too-large": (
+            "The file is too large",
+            "A form with its file may have at most {limit}. Choose a smaller one.",
+        ),
+        "wrong-host": ("This is the wrong address", "This server does not answer for that host."),
+        "cross-site-request": (
+            "This request came from another site",
+            "Nothing has changed. Open our page again and retry.",
+        ),
         422: ("The input is not valid", "Look at what you entered again."),
         429: ("Too many requests", "Try again in a few minutes."),
         503: ("The system is busy", "Try again in a moment; nothing is lost."),
@@ -55,12 +73,14 @@ _LINKS = {
         "again": "Thử lại",
         "kept": "Những gì bạn đã nhập vẫn còn.",
         "reload": "Tải lại trang",
+        "back": "Quay lại",
     },
     "en": {
         "home": "Home",
         "again": "Try again",
         "kept": "What you typed is still there.",
         "reload": "Load the page again",
+        "back": "Back",
     },
 }
 _PAGE = Markup(
@@ -70,7 +90,7 @@ _PAGE = Markup(
 <link rel="stylesheet" href="{pico}">
 <link rel="stylesheet" href="{sheet}"></head>
 <body><main id="main"><section class="narrow"><p class="muted">{status}</p><h1>{title}</h1>
-<p>{hint}</p>{details}<p><a href="{home_url}">{home}</a></p></section></main></body></html>"""
+<p>{hint}</p>{details}{back}<p><a href="{home_url}">{home}</a></p></section></main></body></html>"""
 )
 _FIELD = Markup('<input type="hidden" name="{}" value="{}">')
 _AGAIN = Markup(
@@ -81,7 +101,7 @@ _RELOAD = Markup('<p><a href="{url}">{words}</a></p>')
 
 def wants_page(request: Request) -> bool:
     """Whether a person with a browser is asking."""
-    path = request.url.path
+    path: str = request.scope["path"]  # never by way of the host, which may be anything here
     return "text/html" in request.headers.get("accept", "") and not path.startswith(
         ("/v1/", "/internal/")
     )
@@ -113,11 +133,19 @@ def _stale(request: Request, error: StaleFormError) -> Markup:
             fields=Markup("").join(_FIELD.format(name, value) for name, value in fields),
             again=words["again"],
         )
-    came_from = urlsplit(request.headers.get("referer", ""))
+    return _back(request, words["reload"])
+
+
+def _back(request: Request, words: str) -> Markup:
+    """A link to the page of ours that the browser was on; nothing where it does not say."""
+    try:
+        came_from = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # brackets that hold no address
+        return Markup("")
     if came_from.netloc != request.headers.get("host") or not came_from.path.startswith("/"):
         return Markup("")
     query = f"?{came_from.query}" if came_from.query else ""
-    return _RELOAD.format(url=f"/{came_from.path.lstrip('/')}{query}", words=words["reload"])
+    return _RELOAD.format(url=f"/{came_from.path.lstrip('/')}{query}", words=words)
 
 
 def _wrong_fields(body: dict[str, Any]) -> Markup:
@@ -145,10 +173,11 @@ def error_page(
         language=language,
         status=status,
         title=title,
-        hint=hint,
+        hint=hint.format(limit=f"{body.get('max_bytes', 0) / 2**20:.3g} MiB"),
         pico=asset_url(request, "/static/assets/pico.classless.min.css"),
         sheet=asset_url(request, "/static/shared/site.css"),
         details=_stale(request, stale) if stale else _wrong_fields(body),
+        back="" if stale else _back(request, _LINKS[language]["back"]),
         home=_LINKS[language]["home"],
         home_url=home_of(request),
     )
@@ -194,6 +223,7 @@ def confirmation_page(
         title=title,
         hint=hint,
         details=details,
+        back="",
         pico=asset_url(request, "/static/assets/pico.classless.min.css"),
         sheet=asset_url(request, "/static/shared/site.css"),
         home=_LINKS[language]["home"],

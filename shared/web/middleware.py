@@ -9,18 +9,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import URL, Headers, MutableHeaders, QueryParams
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from shared.audit.caller import Caller, calling
 from shared.audit.rules import network_prefix
-from shared.errors import PROBLEM_TYPE_PREFIX
+from shared.errors import PROBLEM_TYPE_PREFIX, ProblemError
 from shared.ids import new_id
 from shared.security.events import SecurityEvent
 from shared.security.report import answered, tell
 from shared.startup.rules import host_of, stays_inside
 from shared.telemetry import metrics
+from shared.web.error_page import error_page, wants_page
 from shared.web.i18n import LANGUAGES
 from shared.web.visitor import caller_address
 
@@ -28,6 +30,26 @@ UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: Those that are counted by name: a client may write any word.
 METHODS = UNSAFE_METHODS | {"GET", "HEAD", "OPTIONS"}
 MAX_BODY_BYTES = 2 * 1024 * 1024
+
+
+class WrongHostError(ProblemError):
+    status, slug, title = 421, "wrong-host", "This server does not answer for that host"
+
+
+class CrossSiteError(ProblemError):
+    status, slug, title = 403, "cross-site-request", "This request came from another site"
+
+
+class OverloadedError(ProblemError):
+    status, slug, title = 503, "overloaded", "Too many requests at once"
+
+
+class BodyTooLargeError(ProblemError):
+    status, slug = 413, "body-too-large"
+
+    def __init__(self, max_bytes: int) -> None:
+        self.title = f"The body may have at most {max_bytes} bytes"
+        super().__init__(max_bytes=max_bytes)
 
 
 _FORM_TARGETS = "press.form_targets"
@@ -170,7 +192,7 @@ class OwnHost:
             return
         host = host_of(f"//{Headers(scope=scope).get('host', '')}")
         if host != self._host and not (host and stays_inside(host)):
-            await send_problem(send, 421, "wrong-host", "This server does not answer for that host")
+            await refuse(scope, receive, send, WrongHostError())
             return
         if self._as is not None:
             scheme, netloc = self._as
@@ -205,9 +227,7 @@ class SameOriginGuard:
             browser = headers.get("cookie") or headers.get("origin")
             if browser and not self._known(scope, headers):
                 tell(SecurityEvent.CROSS_SITE_REQUEST, origin=origin_of_request(headers))
-                await send_problem(
-                    send, 403, "cross-site-request", "This request came from another site"
-                )
+                await refuse(scope, receive, send, CrossSiteError())
                 return
         await self.app(scope, receive, send)
 
@@ -245,7 +265,7 @@ class BodyLimit:
             return
         length = Headers(scope=scope).get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self._max:
-            await self._refuse(send)
+            await self._refuse(scope, receive, send)
             return
         seen, started = 0, False
 
@@ -270,12 +290,10 @@ class BodyLimit:
             if seen <= self._max or started:
                 raise
         if seen > self._max and not started:
-            await self._refuse(send)
+            await self._refuse(scope, receive, send)
 
-    async def _refuse(self, send: Send) -> None:
-        await send_problem(
-            send, 413, "body-too-large", f"The body may have at most {self._max} bytes"
-        )
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await refuse(scope, receive, send, BodyTooLargeError(self._max))
 
 
 class RequestMetrics:
@@ -304,6 +322,21 @@ class RequestMetrics:
             metrics.HTTP_SECONDS.labels(self._service, route).observe(time.perf_counter() - started)
             method = scope["method"] if scope["method"] in METHODS else "other"
             metrics.HTTP_REQUESTS.labels(self._service, route, method, str(status)).inc()
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, error: ProblemError) -> None:
+    """A refusal before any route: a page for a person with a browser, a problem document for a program."""
+    request = Request(scope)
+    if wants_page(request):
+        answer: Response = error_page(request, error.body(), error.headers, error)
+    else:
+        answer = JSONResponse(
+            error.body(),
+            error.status,
+            headers=error.headers,
+            media_type="application/problem+json",
+        )
+    await answer(scope, receive, send)
 
 
 async def send_problem(

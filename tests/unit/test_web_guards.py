@@ -38,6 +38,7 @@ from shared.web.i18n import (
 from shared.web.pages import own_path
 from tests.fixtures.waiting import eventually
 
+HTML = "text/html; charset=utf-8"
 SETTINGS = ServiceSettings(environment="test", scrape_token="scrape-me", assets_dir="/nonexistent")
 router = APIRouter()
 
@@ -136,6 +137,32 @@ async def test_a_body_at_the_limit_is_taken(chunked):
     async with client(WebParts(routers=[router], max_body_bytes=5000)) as http:
         answer = await http.post("/echo", content=chunks(5000) if chunked else b"x" * 5000)
     assert answer.json() == {"bytes": 5000}
+
+
+@pytest.mark.parametrize(
+    ("language", "limit"), [("vi", "được tối đa 2 MiB"), ("en", "may have at most 2 MiB")]
+)
+async def test_a_person_is_told_the_limit_and_led_back(language, limit):
+    headers = {"Accept": "text/html", "Referer": "https://press.vn/form?a=1", "Host": "press.vn"}
+    async with client() as http:
+        answer = await http.post(
+            f"/echo?lang={language}", headers=headers, content=b"x" * (2 * 2**20 + 1)
+        )
+    assert (answer.status_code, answer.headers["content-type"]) == (413, HTML)
+    assert limit in answer.text and 'href="/form?a=1"' in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("vi", "Yêu cầu đến từ trang khác"), ("en", "This request came from another site")],
+)
+async def test_a_person_sees_a_page_for_a_form_of_another_site(language, words):
+    headers = {"Accept": "text/html", "Origin": "https://evil.vn", "Referer": "https://evil.vn/x"}
+    async with client() as http:
+        answer = await http.post(f"/echo?lang={language}", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (403, HTML)
+    assert words in answer.text and "evil.vn" not in answer.text
 
 
 @pytest.mark.parametrize("length", ["-1", "1e9", "\u00b2", "5 5", ""])
@@ -381,6 +408,10 @@ async def test_requests_beyond_what_a_process_works_on_are_told_to_come_back():
         await eventually(lambda: app.in_flight == 2)
         refused = await http.get("/waits")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        page = await http.get("/waits", headers={"Accept": "text/html"})
+        assert (page.status_code, page.headers["content-type"]) == (503, HTML)
+        assert "Hệ thống đang bận" in page.text and page.headers["retry-after"] == "1"
+        assert "default-src 'self'" in page.headers["content-security-policy"]
         assert (await http.get("/healthz")).status_code == 200
         go_on.set()
         assert [(await one).status_code for one in held] == [200, 200]
@@ -397,7 +428,7 @@ class Billing(ServiceSettings):
         return self.billing_url
 
 
-async def asked(host: str, path: str, **changes: object) -> httpx.Response:
+async def asked(host: str, path: str, accept: str = "*/*", **changes: object) -> httpx.Response:
     settings = Billing(environment="local", assets_dir="/nonexistent").model_copy(update=changes)
     page = APIRouter()
 
@@ -408,18 +439,23 @@ async def asked(host: str, path: str, **changes: object) -> httpx.Response:
     app = create_app("proofs", "Proofs", settings, WebParts(routers=[page]))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
-        return await http.get(path, headers={"Host": host})
+        return await http.get(path, headers={"Host": host, "Accept": accept})
 
 
 PUBLIC = {"environment": "production", "billing_url": "https://doc.baohungyen.vn"}
 
 
-@pytest.mark.parametrize("host", ["evil.example", "10.1.2.3", "doc.baohungyen.vn.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "10.1.2.3", "doc.baohungyen.vn.evil.example", "", "[evil"]
+)
 async def test_no_page_answers_under_another_name(host):
     for changes in ({}, PUBLIC):
         answer = await asked(host, "/console/", **changes)
         assert answer.status_code == 421
         assert answer.headers["content-type"] == "application/problem+json"
+        page = await asked(host, "/console/", "text/html", **changes)
+        assert (page.status_code, page.headers["content-type"]) == (421, HTML)
+        assert "Sai địa chỉ" in page.text and "content-security-policy" in page.headers
 
 
 @pytest.mark.parametrize("host", ["doc.baohungyen.vn", "billing-web:8001", "127.0.0.1"])
