@@ -70,7 +70,7 @@ def addresses(stack: LocalStack) -> Table:
         "paywall-web": f"/policies/{DEMO_AGENCY} how many articles are free; /openapi.json the API for a CMS",
         "ads-web": "/console book advertising (seller); /openapi.json the API",
         "metrics-web": "/finance revenue against the 20 % target (finance)",
-        "identity-web": f"/sign-in for staff: seller@, finance@, editor@ or admin@{DEMO_AGENCY}.example, "
+        "identity-web": f"/sign-in for staff: seller@, finance@, editor@ or admin@{DEMO_AGENCY}.example, province@hung-yen.example, "
         f"password {stack.surroundings.secrets.demo_password}; admin@ also needs an authenticator app with the key "
         f"{stack.surroundings.secrets.demo_totp_secret}; /dev/mail the invitations",
         "stripe-sandbox": "/ the payment provider's stand-in: renew, fail, delay and resend by hand",

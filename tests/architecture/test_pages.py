@@ -104,6 +104,17 @@ def test_templates_have_nothing_the_policy_forbids():
     )
 
 
+def test_a_file_is_chosen_where_its_size_is_checked():
+    report(
+        "Take file_input of file_input.html: too large a file is then told of before the form is sent and lost.",
+        [
+            relative(path)
+            for path in files(".html")
+            if 'type="file"' in path.read_text(encoding="utf-8") and path.name != "file_input.html"
+        ],
+    )
+
+
 def test_static_files_are_named_with_their_digest():
     report(
         "Write {{ asset('/static/…') }}: browsers then keep the file until it changes.",

@@ -191,6 +191,7 @@ async def _edit(
         "words": words,
         "creative_id": creative_id,
         "themes": THEMES,
+        "max_bytes": MAX_IMAGE_BYTES,
         "field_errors": views.problem_lines(error) if error else [],
     }
     return shell.render(

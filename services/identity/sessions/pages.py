@@ -219,6 +219,11 @@ def account_router(
             return choose(request, current, back, status=error.status, problem=error.slug)
         return access.enter(RedirectResponse(begun.location, status_code=303), begun)
 
+    @routes.post("/account/sessions/end-others", dependencies=[Depends(access.verify_form)])
+    async def end_others(request: Request) -> Response:
+        await sessions.end_others(await access.page(request))
+        return RedirectResponse("/account?done=others-ended", status_code=303)
+
     @routes.post("/account/sessions/{session_id}/end", dependencies=[Depends(access.verify_form)])
     async def end_session(request: Request, session_id: UUID) -> Response:
         current = await access.page(request)

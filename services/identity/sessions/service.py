@@ -271,6 +271,18 @@ class SessionService:
                 raise NotFoundError
             await self._tell(session, Action.SESSION_ENDED, current)
 
+    async def end_others(self, current: Current) -> None:
+        """Every session of one's own but this one."""
+        account_id, now = current.principal.account_id, self._clock.now()
+        async with self._database.transaction() as session:
+            # Held as by whoever signs in: no session begins between the ending and the record of it.
+            account = await accounts.lock(session, account_id)
+            ended = await repository.end_all(session, account_id, now, but=current.session_id)
+            if account is not None and ended:
+                await trail.record(
+                    session, Action.SESSION_ENDED, account, now, after={"sessions": ended}
+                )
+
     async def _tell(self, session: Session, action: Action, current: Current) -> None:
         account = await accounts.by_id(session, current.principal.account_id)
         assert account is not None

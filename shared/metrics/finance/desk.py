@@ -77,6 +77,7 @@ class Desk:
             status_code,
             label=lambda key: rules.label(key, language),
             percent=show_percent,
+            max_bytes=MAX_FILE_BYTES,
             may_change=staff.holds(agency, Role.FINANCE),
             **context,
         )

@@ -137,6 +137,15 @@ class House:
         [path, *_] = re.findall(r'action="(/account/sessions/[^"]+/end)"', page)
         return await self.at[SELLER].post(path)
 
+    async def end_others(self):
+        there = await self.identity.signed_in(SELLER, "203.0.113.6")
+        assert (await there.http.get("/account")).status_code == 200
+        assert "/account/sessions/end-others" in (await self.at[SELLER].http.get("/account")).text
+        answer = await self.at[SELLER].post("/account/sessions/end-others")
+        assert (await there.http.get("/account")).status_code == 303
+        assert (await self.at[SELLER].http.get("/account")).status_code == 200
+        return answer
+
     async def unlock(self):
         for number in range(5):
             await self.identity.browser("203.0.113.77").sign_in(FINANCE, f"wrong number {number}")
@@ -174,6 +183,7 @@ async def test_every_changing_route_is_on_record(identity, provider, there):
         ("/sign-in", Action.SIGNED_IN, lambda: identity.browser().sign_in(FINANCE)),
         ("/sign-in/code", Action.SIGNED_IN, house.second_step),
         ("/account/sessions/{session_id}/end", Action.SESSION_ENDED, house.end_session),
+        ("/account/sessions/end-others", Action.SESSION_ENDED, house.end_others),
         ("/sign-in/enrol", Action.FACTOR_ENROLLED, house.enrol),
         ("/account/factor/codes", Action.RECOVERY_CODES_MADE, house.form(SELLER, "/account/factor/codes")),
         ("/account/factor/remove", Action.FACTOR_REMOVED, house.form(SELLER, "/account/factor/remove")),
