@@ -6,7 +6,9 @@ each field and what would be right.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dict_field
 from types import EllipsisType
 from typing import Any
 
@@ -17,17 +19,24 @@ PROBLEM_TYPE_PREFIX = "urn:press-revenue:problem:"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong input: where (dotted path), what is wrong, what would be right."""
+    """One wrong input: where (dotted path), what is wrong, what would be right.
+
+    ``values`` fill the placeholders of both texts, which a page translates before.
+    """
 
     field: str
     message: str
     expected: str = ""
+    values: Mapping[str, str | int] = dict_field(default_factory=dict)
 
     def as_dict(self) -> dict[str, str]:
-        body = {"field": self.field, "message": self.message}
+        body = {"field": self.field, "message": self._filled(self.message)}
         if self.expected:
-            body["expected"] = self.expected
+            body["expected"] = self._filled(self.expected)
         return body
+
+    def _filled(self, text: str) -> str:
+        return text.format(**self.values) if self.values else text
 
 
 class ProblemError(Exception):

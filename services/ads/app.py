@@ -38,6 +38,7 @@ def web(process: Process[AdsSettings], delivery: Delivery | None = None) -> WebP
         await delivery.drain()
 
     return WebParts(
+        words=audit_pages.words,
         routers=[
             catalogue_api.router(desk),
             creatives_api.images(desk),

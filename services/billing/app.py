@@ -56,6 +56,7 @@ def routed(billing: Billing) -> WebParts:
         await billing.close()
 
     return WebParts(
+        words=pages.words,
         routers=[
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),

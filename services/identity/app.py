@@ -45,6 +45,7 @@ def web(process: Process[IdentitySettings]) -> WebParts:
         return (await access.page(request)).principal
 
     return WebParts(
+        words=pages.words,
         routers=(
             introspection.router(
                 parts.sessions, parts.keys, settings.internal_keys(), access.sign_out_token

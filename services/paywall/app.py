@@ -115,6 +115,7 @@ def routed(parts: Parts) -> WebParts:
     endpoint = _endpoint(parts)
     operation, components = openapi_parts()
     return WebParts(
+        words=pages.words,
         routers=[
             articles_api.router(ArticleService(database, parts.articles), access),
             policies_api.router(policies, access),

@@ -48,6 +48,7 @@ def web(process: Process[MetricsSettings]) -> WebParts:
             audit_router(AuditDesk(database, clock, pages, access.page, (Role.FINANCE,))),
         ),
         checks={"database": database.ping},
+        words=pages.words,
         static_folder=FOLDER / "static",
         trusted_origins=(settings.metrics_url,),
         own_metrics_route=True,

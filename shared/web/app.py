@@ -72,6 +72,7 @@ class WebParts:
     )  # the same, for one path
     max_body_bytes: int = MAX_BODY_BYTES
     own_metrics_route: bool = False  # the exporter brings its own /metrics
+    words: Mapping[str, str] = field(default_factory=dict)  # English → Vietnamese, for error pages
     home: Callable[[Request], str] | None = None  # first page of who asks; staff's by default
 
 
@@ -210,6 +211,7 @@ def create_app(
     if parts.static_folder is not None:
         folders["/static"] = parts.static_folder
     app.state.assets = Assets(folders)
+    app.state.words = parts.words
     app.state.home = parts.home or (lambda _request: settings.identity_url.rstrip("/") + "/")
     app.router.routes.append(app.state.assets.mount())
     _stand_guard(app, service, settings, parts, policy)

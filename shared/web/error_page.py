@@ -5,6 +5,7 @@ A browser says that it wants a page (``Accept: text/html``); routes below ``/v1/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from shared.errors import ProblemError
 from shared.web.assets import asset_url
 from shared.web.csrf import FORM_FIELD, StaleFormError
-from shared.web.i18n import request_language
+from shared.web.i18n import Translate, request_language, translator
 
 _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
     "vi": {
@@ -67,6 +68,8 @@ _WORDS: dict[str, dict[int | str, tuple[str, str]]] = {
         0: ("Something went wrong", "Load the page again; if it stays, please tell us."),
     },
 }
+#: Where the reason of a refusal is told: what the person did, and nothing of what they may not know.
+_TOLD = frozenset({409, 412, 422})
 _LINKS = {
     "vi": {
         "home": "Trang chủ",
@@ -148,12 +151,14 @@ def _back(request: Request, words: str) -> Markup:
     return _RELOAD.format(url=f"/{came_from.path.lstrip('/')}{query}", words=words)
 
 
-def _wrong_fields(body: dict[str, Any]) -> Markup:
+def _wrong_fields(error: ProblemError | None, translate: Translate) -> Markup:
     fields = Markup("").join(
         Markup("<li><strong>{}</strong>: {} {}</li>").format(
-            error["field"], error["message"], error.get("expected", "")
+            wrong.field,
+            translate(wrong.message, **wrong.values),
+            translate(wrong.expected, **wrong.values),
         )
-        for error in body.get("errors", ())
+        for wrong in (error.errors if error else ())
     )
     return Markup("<ul>{}</ul>").format(fields) if fields else Markup("")
 
@@ -168,15 +173,20 @@ def error_page(
     language, status = request_language(request), int(body["status"])
     words = _WORDS[language]
     title, hint = words.get(error.slug if error else "") or words.get(status) or words[0]
+    known: Mapping[str, str] = getattr(request.app.state, "words", {})
+    if error and status in _TOLD and error.detail and (language == "en" or error.detail in known):
+        hint = known[error.detail] if language == "vi" else error.detail
     stale = error if isinstance(error, StaleFormError) else None
     html = _PAGE.format(
         language=language,
         status=status,
         title=title,
-        hint=hint.format(limit=f"{body.get('max_bytes', 0) / 2**20:.3g} MiB"),
+        hint=hint.replace("{limit}", f"{body.get('max_bytes', 0) / 2**20:.3g} MiB"),
         pico=asset_url(request, "/static/assets/pico.classless.min.css"),
         sheet=asset_url(request, "/static/shared/site.css"),
-        details=_stale(request, stale) if stale else _wrong_fields(body),
+        details=_stale(request, stale)
+        if stale
+        else _wrong_fields(error, translator(known, language)),
         back="" if stale else _back(request, _LINKS[language]["back"]),
         home=_LINKS[language]["home"],
         home_url=home_of(request),

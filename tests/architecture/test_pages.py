@@ -54,13 +54,17 @@ def template_words(source: str) -> set[str]:
     }
 
 
+#: Refusals whose reason an error page tells.
+TOLD = ("ConflictError", "InvalidInputError", "PreconditionError")
+
+
 def python_words(source: str) -> set[str]:
     """First texts of ``_("…")``, ``translate("…")`` and ``pages.translate(request, "…")``."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if called in ("_", "translate"):
+            if called in ("_", "translate", *TOLD):
                 texts = [a.value for a in node.args[:2] if isinstance(a, ast.Constant)]
                 found |= {text for text in texts[:1] if isinstance(text, str)}
     return found

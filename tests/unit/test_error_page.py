@@ -27,6 +27,21 @@ def client() -> httpx.AsyncClient:
     async def invalid() -> None:
         raise InvalidInputError(errors=(FieldError("quantity", "<b>too many</b>", "at most 9"),))
 
+    @app.get("/zero")
+    async def zero() -> None:
+        raise InvalidInputError("It is {zero}", slug="x")
+
+    app.state.words = {
+        "It is {zero}": "Bằng {không}",
+        "At most {n}": "Tối đa {n}",
+        "Too {what}": "Quá {what}",
+    }
+
+    @app.get("/filled")
+    async def filled() -> None:
+        wrong = FieldError("quantity", "Too {what}", "At most {n}", {"what": "9", "n": 5})
+        raise InvalidInputError(errors=(wrong,))
+
     @app.get("/broken")
     async def broken() -> None:
         raise RuntimeError("password=hunter2")
@@ -58,6 +73,23 @@ async def test_a_page_names_the_wrong_fields_and_escapes_them(client: httpx.Asyn
     assert answer.status_code == 422
     assert "quantity" in answer.text and "at most 9" in answer.text
     assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "words"),
+    [
+        ("/zero", "vi", "Bằng {không}"),
+        ("/zero", "en", "It is {zero}"),
+        ("/filled", "vi", "Quá 9 Tối đa 5"),
+        ("/filled", "en", "Too 9 At most 5"),
+    ],
+)
+async def test_a_page_tells_the_reason_in_the_readers_language_and_leads_back(
+    client: httpx.AsyncClient, path: str, language: str, words: str
+) -> None:
+    headers = {"Accept": BROWSER, "Referer": "http://test/form"}
+    answer = await client.get(f"{path}?lang={language}", headers=headers)
+    assert words in answer.text and 'href="/form"' in answer.text
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from shared.metrics.imports.service import keep_file
 from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 
+ZERO = "This baseline is zero: there would be nothing to compare with"
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -236,9 +238,7 @@ async def freeze(
         return found.sha256
     rows = await repository.rows_of(session, agency, version)
     if sum(row.amount for row in rows) <= 0:
-        raise InvalidInputError(
-            "This baseline is zero: there would be nothing to compare with", slug="baseline-empty"
-        )
+        raise InvalidInputError(ZERO, slug="baseline-empty")
     signed = rules.signature(agency, version, found.baseline_year, rows)
     if looked_at not in (None, signed):
         raise ConflictError(

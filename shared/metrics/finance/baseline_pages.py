@@ -111,6 +111,7 @@ def baseline_router(desk: Desk) -> APIRouter:
             baseline=baseline,
             version=baseline.version,
             former=former,
+            zero=service.ZERO,
             looked_at=service.signature(baseline),
             series=series,
             by_month={

@@ -175,3 +175,32 @@ async def test_a_month_is_listed_and_downloaded_with_its_documents(finance):
         assert len(rows) == 1 + 31 * 2
         for odd in ("2026-3", "2026-13", "march", "2026-03-01"):
             assert (await http.get(f"/finance/{AGENCY}/months/{odd}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("vi", "Số liệu năm gốc này bằng 0"),
+        ("en", "This baseline is zero: there would be nothing to compare with"),
+    ],
+)
+async def test_a_baseline_of_zero_says_so_where_it_is_looked_through(finance, language, words):
+    """The template as it was downloaded; and its freeze, sent all the same, tells the reason and leads back."""
+    async with await finance.signed_in(FINANCE) as http:
+        fields = {"csrf_token": form_token(finance, http)}
+        template = await http.get(f"/finance/{AGENCY}/baseline/template.csv")
+        draft = await http.post(
+            f"/finance/{AGENCY}/baseline",
+            data=fields,
+            files={"file": ("mẫu.csv", template.content, "text/csv")},
+        )
+        where = draft.headers["location"]
+        page = (await http.get(f"{where}?lang={language}")).text
+        assert words in page and "/discard" in page and "/freeze" not in page
+        refused = await http.post(
+            f"{where}/freeze?lang={language}",
+            data=fields | {"looked_at": ""},
+            headers={"Accept": "text/html", "Referer": f"{http.base_url}{where}"},
+        )
+    assert refused.status_code == 422
+    assert words in refused.text and f'href="{where}"' in refused.text
