@@ -1,9 +1,9 @@
-"""The commands every service has: ``python -m services.<name> web|worker|migrate|setup|seed|dead-letters``."""
+"""The commands every service has: ``python -m services.<name> web|worker|migrate|setup|seed``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -11,14 +11,20 @@ from uuid import UUID
 import typer
 
 from shared.audit.commands import By, audit_commands, command_caller
+from shared.bus import BusUnavailableError
+from shared.database import database_is_away
 from shared.database.migrations import migrate as run_migrations
-from shared.inbox import list_dead_letters, replay_dead_letters
+from shared.inbox import Consumer
+from shared.inbox import commands as letter_commands
 from shared.outbox.commands import Work, outbox_commands
 from shared.process.process import Process, S, Service
 from shared.process.web import BuildWeb, serve
 from shared.process.worker import BuildWorker, work
 from shared.setup import SetUp, SetUpError, set_up
 from shared.startup import EXIT_CONFIGURATION, Duty
+
+#: Somebody sits before a command: a server that is not there is told soon.
+BUS_WAIT_SECONDS = 5.0
 
 
 def service_cli(
@@ -29,10 +35,11 @@ def service_cli(
     seed: Callable[[Process[S]], Awaitable[None]] | None = None,
     take_in: SetUp | None = None,
     publishes: bool = False,
+    consumers: Sequence[Consumer] = (),
 ) -> typer.Typer:
     """The command line of one service, from what builds its web process's and its worker's parts.
 
-    ``publishes``: it has an outbox.
+    ``publishes``: it has an outbox. ``consumers``: what its worker runs; their dead letters are its own.
     """
     app = typer.Typer(
         help=f"{service.name}: one service of press-revenue",
@@ -91,18 +98,8 @@ def service_cli(
 
     app.add_typer(audit_commands(service.name, lambda: service.prepare(Duty.COMMAND)), name="audit")
 
-    @app.command("dead-letters")
-    def dead_letters(
-        replay: Annotated[list[UUID] | None, typer.Option(help="Publish this one again")] = None,
-        replay_all: Annotated[bool, typer.Option(help="Publish all of them again")] = False,
-        by: By = "",
-    ) -> None:
-        """List messages that could not be handled; replay them once the cause is mended."""
-
-        async def letters(process: Process[S]) -> None:
-            await _dead_letters(process, replay or [], replay_all=replay_all)
-
-        run_command(service, "dead-letters", Duty.COMMAND, letters, by=by)
+    if consumers:
+        _dead_letters(app, service, consumers)
 
     if publishes:
 
@@ -132,26 +129,42 @@ def run_command(
     settings = service.prepare(duty)
 
     async def run() -> None:
-        process = service.process(role, settings)
+        process = service.process(role, settings, bus_wait_seconds=BUS_WAIT_SECONDS)
         try:
             await command(process)
         finally:
             await process.close()
 
-    with command_caller(role, by):
-        asyncio.run(run())
+    try:
+        with command_caller(role, by):
+            asyncio.run(run())
+    except Exception as error:
+        # Which kinds say that a server is away, its driver and ours tell; every other goes on as it is.
+        if not (isinstance(error, BusUnavailableError) or database_is_away(error)):
+            raise
+        typer.echo(f"{service.name} {role}: {said(error)}", err=True)
+        raise typer.Exit(1) from None
 
 
-async def _dead_letters(process: Process[S], ids: list[UUID], *, replay_all: bool) -> None:
-    letters = await list_dead_letters(process.database)
-    if ids or replay_all:
-        chosen = ids or [letter.id for letter in letters]
-        replayed = await replay_dead_letters(process.database, await process.bus(), chosen)
-        typer.echo(f"replayed {replayed}")
-        return
-    for letter in letters:
-        typer.echo(
-            f"{letter.id}  {letter.created_at:%Y-%m-%d %H:%M}  {letter.consumer}  "
-            f"{letter.subject}  tries {letter.deliveries}  {letter.reason}: {letter.error}"
-        )
-    typer.echo(f"{len(letters)} dead letters")
+def said(error: Exception) -> str:
+    """A server that does not answer, or says no, in one line."""
+    what = "" if isinstance(error, BusUnavailableError) else "its database does not answer: "
+    return what + (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _dead_letters(app: typer.Typer, service: Service[S], consumers: Sequence[Consumer]) -> None:
+    @app.command("dead-letters")
+    def dead_letters(
+        replay: Annotated[list[UUID] | None, typer.Option(help="Handle this one again")] = None,
+        replay_all: Annotated[bool, typer.Option(help="Handle all of them again")] = False,
+        by: By = "",
+    ) -> None:
+        """List messages that could not be handled; handle them again once the cause is mended."""
+
+        async def letters(process: Process[S]) -> None:
+            if replay or replay_all:
+                await letter_commands.replay(process.database, consumers, replay or ())
+            else:
+                await letter_commands.show(process.database)
+
+        run_command(service, "dead-letters", Duty.COMMAND, letters, by=by)

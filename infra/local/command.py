@@ -16,16 +16,23 @@ from infra.local import processes as data
 from infra.local.local_secrets import load_or_create
 from infra.local.run import DEFAULT_BASE_PORT
 from infra.local.stack import REPOSITORY
+from infra.nats.permissions import user_names
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
 def command(
     context: typer.Context,
     service: Annotated[str, typer.Argument(help=", ".join(data.PACKAGES))],
     port: Annotated[int, typer.Option(envvar="PRESS_PORT")] = DEFAULT_BASE_PORT,
     data_dir: Annotated[Path, typer.Option(envvar="PRESS_DATA_DIR")] = REPOSITORY / ".local",
+    bus_user: Annotated[
+        str,
+        typer.Option(
+            help="Of infra/nats/users.toml; `setup` for rebuild-entitlements. Else the service's worker"
+        ),
+    ] = "",
 ) -> None:
     """Become the service's command: its words follow the name, options of this one stand before it."""
     if service not in data.PACKAGES:
@@ -34,10 +41,14 @@ def command(
         raise typer.BadParameter(
             f"{data_dir} holds no local run: `make run` makes it", param_hint="data-dir"
         )
+    if bus_user and bus_user not in user_names():
+        raise typer.BadParameter(f"there are {', '.join(user_names())}", param_hint="bus-user")
     secrets = load_or_create(data_dir / "secrets.json", data.DATABASES)
     surroundings = data.Surroundings(port, data_dir, data_dir / "assets", secrets)
     words = (sys.executable, "-m", data.PACKAGES[service], *context.args)
-    step = data.StepSpec(f"{service} command", data.STAGES[-1], words, service)
+    worker = f"{service}-worker"
+    user = bus_user or (worker if worker in data.WORKERS else None)
+    step = data.StepSpec(f"{service} command", data.STAGES[-1], words, service, bus_user=user)
     os.chdir(REPOSITORY)
     environment = {**os.environ, **surroundings.environment(step)}
     os.execve(sys.executable, words, environment)  # noqa: S606 - a shell is what it does without

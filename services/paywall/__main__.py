@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from services.paywall.app import web
+from services.paywall.entitlements.consumers import ENTITLEMENTS
 from services.paywall.process import PAYWALL
 from services.paywall.rebuild import rebuild
 from services.paywall.seed import run as seed
@@ -16,7 +17,15 @@ from shared.cli import run_command, service_cli
 from shared.process import Process
 from shared.startup import Duty
 
-cli = service_cli(PAYWALL, web=web, worker=worker, seed=seed, take_in=take_in, publishes=True)
+cli = service_cli(
+    PAYWALL,
+    web=web,
+    worker=worker,
+    seed=seed,
+    take_in=take_in,
+    publishes=True,
+    consumers=(ENTITLEMENTS,),
+)
 
 
 @cli.command("rebuild-entitlements")

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from services.paywall.entitlements import consumers, repository
+from services.paywall.entitlements import repository
+from services.paywall.entitlements.consumers import ENTITLEMENTS
 from shared import audit
 from shared.bus import Bus
 from shared.clock import Clock
@@ -34,7 +35,7 @@ class Report:
 async def rebuild(database: Database, bus: Bus, clock: Clock) -> Report:
     """Readers keep reading meanwhile: the exchange is one transaction at the end."""
     started, first, replayed = clock.now(), None, 0
-    replay = await bus.replay(consumers.STREAM, SUBJECTS)
+    replay = await bus.replay(ENTITLEMENTS.stream, SUBJECTS)
     async with database.transaction() as session:
         await repository.start_rebuild(session)
         while await replay.pending():

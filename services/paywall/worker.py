@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from services.paywall.entitlements import consumers
+from services.paywall.entitlements.consumers import ENTITLEMENTS
 from services.paywall.meters.service import delete_ended_windows
 from services.paywall.settings import PaywallSettings
 from shared.audit.loop import audit_loop
+from shared.inbox import ConsumerRunner
 from shared.loops import Loop, every
 from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
@@ -20,7 +21,7 @@ RETENTION_SECONDS = 3_600.0
 async def worker(process: Process[PaywallSettings]) -> WorkerParts:
     """The parts of the worker."""
     database, bus = process.database, await process.bus()
-    entitlements = consumers.runner(database, bus)
+    entitlements = ConsumerRunner(database, bus, ENTITLEMENTS)
     publisher = Publisher(database, bus, service="paywall", streams=("PAYWALL",))
 
     async def retention() -> None:

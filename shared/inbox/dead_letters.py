@@ -12,9 +12,15 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared import audit
-from shared.bus.base import Bus, InboundMessage, OutboundMessage
+from shared.bus.base import InboundMessage
 from shared.database import Database, Session
 from shared.ids import new_id
+from shared.inbox.consumer import Consumer, PermanentError
+
+_TAKE = text(
+    """UPDATE dead_letter SET replayed_at = now() WHERE id = :id AND replayed_at IS NULL
+       RETURNING consumer, event_id, subject, payload, replayed_at"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,45 +95,38 @@ async def count_dead_letters(database: Database, consumer: str) -> int:
         return int(found.scalar_one())
 
 
-async def replay_dead_letters(database: Database, bus: Bus, ids: Sequence[UUID]) -> int:
-    """Publish dead letters again (each reader's inbox drops what it has handled). Returns how many.
+async def open_letters(database: Database) -> list[UUID]:
+    """All not yet replayed, oldest first."""
+    async with database.read() as session:
+        rows = await session.execute(
+            text("SELECT id FROM dead_letter WHERE replayed_at IS NULL ORDER BY created_at, id")
+        )
+        return list(rows.scalars())
 
-    The row is marked in the transaction that ends after the bus has confirmed: a crash replays twice, never zero
-    times.
+
+async def replay_dead_letter(database: Database, consumers: Sequence[Consumer], id_: UUID) -> bool:
+    """Hand a dead letter to its consumer's handlers once more; False where it is none that waits.
+
+    Nothing is published: what has taken effect, the memory of it and the letter's mark are one transaction. Raises what
+    the handler raises, and for what is still no event of its subject; the letter then waits on.
     """
-    replayed = 0
-    for id_ in ids:
-        async with database.transaction() as session:
-            row = (
-                (
-                    await session.execute(
-                        text(
-                            """UPDATE dead_letter SET replayed_at = now()
-                               WHERE id = :id AND replayed_at IS NULL
-                               RETURNING consumer, event_id, subject, payload, headers,
-                                         replayed_at"""
-                        ).columns(headers=JSONB),
-                        {"id": id_},
-                    )
-                )
-                .mappings()
-                .one_or_none()
-            )
-            if row is None:
-                continue
-            headers = {k: v for k, v in row["headers"].items() if not k.startswith("Nats-")}
-            # A message id of its own: the first copy may still be inside the de-duplication window.
-            await bus.publish(
-                [OutboundMessage(row["subject"], row["payload"], f"replay-{new_id()}", headers)]
-            )
-            await audit.record(
-                session,
-                audit.Action.DEAD_LETTERS_REPLAYED,
-                agency=None,
-                at=row["replayed_at"],
-                subject=f"dead-letter/{id_}",
-                label=row["subject"],
-                after={"consumer": row["consumer"], "event": row["event_id"]},
-            )
-            replayed += 1
-    return replayed
+    async with database.transaction() as session:
+        found = await session.execute(_TAKE, {"id": id_})
+        row = found.mappings().one_or_none()
+        if row is None:
+            return False
+        consumer = next((one for one in consumers if one.name == row["consumer"]), None)
+        if consumer is None:
+            raise PermanentError(f"no consumer here is called {row['consumer']}")
+        event = consumer.read(row["payload"], row["subject"])
+        await consumer.take_effect(session, [event])
+        await audit.record(
+            session,
+            audit.Action.DEAD_LETTERS_REPLAYED,
+            agency=None,
+            at=row["replayed_at"],
+            subject=f"dead-letter/{id_}",
+            label=row["subject"],
+            after={"consumer": row["consumer"], "event": row["event_id"]},
+        )
+        return True

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import structlog
@@ -28,13 +27,11 @@ from shared.contracts import (
     Event,
     ForgedEventError,
     MalformedEventError,
-    Payload,
     UnknownEventTypeError,
-    decode_from_bus,
 )
-from shared.database import Database, Session, database_is_away
+from shared.database import Database, database_is_away
 from shared.faults import fault_point
-from shared.inbox import store
+from shared.inbox.consumer import Consumer, PermanentError
 from shared.inbox.dead_letters import count_dead_letters, store_dead_letter
 from shared.loops import Heartbeat, Loop, every
 from shared.security.events import SecurityEvent
@@ -47,13 +44,6 @@ log = structlog.get_logger(__name__)
 #: While the database is away messages come back at this pace, however long it takes: nobody's fault, no try spent.
 AWAY_DELAY_SECONDS = 1.0
 MEASURE_EVERY_SECONDS = 5.0
-
-#: Handles events of one type, oldest first, in the given transaction. Raises to have them delivered again.
-Handler = Callable[[Session, Sequence[Event[Any]]], Awaitable[None]]
-
-
-class PermanentError(Exception):
-    """Trying again will not help: keep the message as a dead letter now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +59,29 @@ class RetryPolicy:
 
 
 class ConsumerRunner:
-    """One durable consumer of one service.
-
-    ``commutative``: the handlers know every fact by a unique key of their own, and order does not matter to them. No
-    inbox row is written, and they get all events of a type at once, also those seen before (so that a fact told twice
-    with different words is noticed instead of being dropped as a duplicate).
-    """
+    """Runs one durable consumer of one service."""
 
     def __init__(
         self,
         database: Database,
         bus: Bus,
+        consumer: Consumer,
         *,
-        service: str,
-        stream: str,
-        consumer: str,
-        handlers: Mapping[type[Payload], Handler],
         retry: RetryPolicy | None = None,
         batch: int = 100,
         fetch_timeout_seconds: float = 1.0,
-        commutative: bool = False,
     ) -> None:
         self._database = database
         self._bus = bus
-        self._service = service
-        self._stream = stream
-        self.consumer = consumer
-        self._handlers = {payload.TYPE: handler for payload, handler in handlers.items()}
+        self._consumer = consumer
+        self._stream = consumer.stream
+        self.consumer = consumer.name
         self._retry = retry or RetryPolicy()
         self._batch = batch
         self._fetch_timeout = fetch_timeout_seconds
         #: Deliveries that were no tries, by stream sequence (at most as many as are unacknowledged).
         self._postponed: dict[int, int] = {}
         self._away = False  # the database, in the round at hand
-        self._commutative = commutative
         #: Up to where everything is acknowledged, and since when that has been so.
         self._floor, self._floor_since = -1, time.monotonic()
 
@@ -164,9 +143,7 @@ class ConsumerRunner:
         good: list[tuple[InboundMessage, Event[Any]]] = []
         for message in messages:
             try:
-                event = decode_from_bus(message.payload, message.subject)
-                if event.type not in self._handlers:
-                    raise UnknownEventTypeError(event.type)
+                event = self._consumer.read(message.payload, message.subject)
             except (MalformedEventError, UnknownEventTypeError) as error:
                 if isinstance(error, ForgedEventError):
                     self._report_forgery(message, error)
@@ -181,7 +158,7 @@ class ConsumerRunner:
         """Somebody with a credential of the bus says what is not so."""
         tell(
             SecurityEvent.EVENT_FORGED,
-            by=Caller(service=self._service),
+            by=Caller(service=self._consumer.service),
             consumer=self.consumer,
             subject=message.subject,
             reason=str(error),
@@ -267,28 +244,11 @@ class ConsumerRunner:
     async def _take_effect(self, events: Sequence[Event[Any]], headers: dict[str, str]) -> None:
         with consume_span(self.consumer, headers):
             async with self._database.transaction() as session:
-                fresh = (
-                    sorted(events, key=lambda event: event.type)
-                    if self._commutative
-                    else await self._claimed(session, events)
-                )
-                for type_, run in groupby(fresh, key=lambda event: event.type):
-                    await self._handlers[type_](session, list(run))
+                duplicates = await self._consumer.take_effect(session, events)
                 await fault_point("consumer.before_commit")
             await fault_point("consumer.after_commit")
-        duplicates = len(events) - len(fresh)
         if duplicates:
             metrics.CONSUMED.labels(self.consumer, "duplicate").inc(duplicates)
-
-    async def _claimed(self, session: Session, events: Sequence[Event[Any]]) -> list[Event[Any]]:
-        """Those not handled before, each once, in their order."""
-        new = await store.claim(session, self.consumer, [event.id for event in events])
-        fresh: list[Event[Any]] = []
-        for event in events:
-            if event.id in new:
-                new.discard(event.id)
-                fresh.append(event)
-        return fresh
 
     async def _give_up(
         self, message: InboundMessage, event: Event[Any] | None, reason: str, error: Exception

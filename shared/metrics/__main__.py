@@ -12,6 +12,7 @@ import typer
 from shared.cli import run_command, service_cli
 from shared.metrics.app import web
 from shared.metrics.baseline import service as baseline
+from shared.metrics.entries.consumers import RECORDER
 from shared.metrics.imports import service as imports
 from shared.metrics.imports.adapters.reader import FileReader
 from shared.metrics.process import METRICS
@@ -23,7 +24,9 @@ from shared.metrics.worker import worker
 from shared.process import Process
 from shared.startup import Duty
 
-app = service_cli(METRICS, web=web, worker=worker, seed=seed, take_in=take_in)
+app = service_cli(
+    METRICS, web=web, worker=worker, seed=seed, take_in=take_in, consumers=(RECORDER,)
+)
 
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 AgencyOption = Annotated[str, typer.Option(help="The agency's id")]

@@ -7,10 +7,11 @@ import structlog
 
 from shared.audit.loop import audit_loop
 from shared.database import Database
+from shared.inbox import ConsumerRunner
 from shared.loops import Loop, every
 from shared.metrics.baseline import service as baseline
 from shared.metrics.entries import service as entries
-from shared.metrics.entries.consumers import recorder
+from shared.metrics.entries.consumers import RECORDER
 from shared.metrics.imports.loop import import_loop
 from shared.metrics.settings import MetricsSettings
 from shared.process import Process, WorkerParts
@@ -37,7 +38,7 @@ async def check_invariants(database: Database) -> dict[str, int]:
 async def worker(process: Process[MetricsSettings]) -> WorkerParts:
     """The parts of the worker."""
     settings, database = process.settings, process.database
-    runner = recorder(database, await process.bus(), batch=settings.recorder_batch)
+    runner = ConsumerRunner(database, await process.bus(), RECORDER, batch=settings.recorder_batch)
 
     async def invariants() -> None:
         await check_invariants(database)

@@ -53,9 +53,12 @@ class Service(Generic[S]):
         *,
         clock: Clock | None = None,
         http: httpx.AsyncClient | None = None,
+        bus_wait_seconds: float = 30.0,
     ) -> Process[S]:
         """One process in a role (web, worker, seed …). ``clock`` and ``http`` are given by tests only."""
-        return Process(self, role, settings, clock=clock, http=http)
+        return Process(
+            self, role, settings, clock=clock, http=http, bus_wait_seconds=bus_wait_seconds
+        )
 
 
 class Process(Generic[S]):
@@ -69,6 +72,7 @@ class Process(Generic[S]):
         *,
         clock: Clock | None = None,
         http: httpx.AsyncClient | None = None,
+        bus_wait_seconds: float = 30.0,
     ) -> None:
         self.service = service
         self.role = role
@@ -80,6 +84,7 @@ class Process(Generic[S]):
             pool_size=settings.connections(role),
         )
         self._http = http
+        self._bus_wait_seconds = bus_wait_seconds
         self._bus: Bus | None = None
 
     @property
@@ -96,6 +101,7 @@ class Process(Generic[S]):
                 self.settings.nats_url,
                 f"{self.service.name}-{self.role}",
                 ca_file=self.settings.nats_ca_file,
+                wait_seconds=self._bus_wait_seconds,
             )
         return self._bus
 

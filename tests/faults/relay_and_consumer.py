@@ -15,7 +15,7 @@ import uvloop
 
 from shared.bus import connect
 from shared.database import Database
-from shared.inbox import ConsumerRunner, RetryPolicy
+from shared.inbox import Consumer, ConsumerRunner, RetryPolicy
 from shared.loops import Loop, supervise
 from shared.outbox import OutboxRelay
 from shared.telemetry import configure_logging
@@ -35,10 +35,7 @@ async def main(role: str) -> None:
         runner = ConsumerRunner(
             database,
             bus,
-            service="flow",
-            stream=STREAM,
-            consumer=CONSUMER,
-            handlers={ItemMade: take_effect},
+            Consumer("flow", STREAM, CONSUMER, {ItemMade: take_effect}),
             retry=RetryPolicy(first_delay_seconds=0.2),
             fetch_timeout_seconds=0.5,
         )

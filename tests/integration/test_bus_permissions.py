@@ -26,8 +26,10 @@ from shared.bus import (
 from shared.bus.access import sign_in_options
 from shared.contracts.asyncapi import house_types
 from shared.contracts.envelope import TYPE_PREFIX, bus_subject, publishers_of
+from tests.fixtures.command_line import command
 from tests.fixtures.documented import documented
 
+NO_DATABASE = "postgresql://paywall:p@127.0.0.1:1/paywall"
 AGENCY = "bao-hung-yen"
 EVENTS = sorted(name.removeprefix(TYPE_PREFIX) for name in house_types())
 TOPOLOGY = load()
@@ -311,6 +313,26 @@ async def test_a_replay_needs_the_set_up_and_says_so(bus: Nats):
     with pytest.raises(NotPermittedError, match="set-up"):
         await ours.replay("BILLING", ["billing.entitlement.*.v1.>"])
     await ours.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "servers", "says"),
+    [
+        (["rebuild-entitlements"], {}, "only the set-up's credential may replay a stream"),
+        (["rebuild-entitlements"], {"NATS_URL": "nats://x:y@127.0.0.1:1"}, "no NATS server takes"),
+        (["dead-letters"], {}, "its database does not answer"),
+        (["dead-letters", "--replay-all"], {}, "its database does not"),
+    ],
+)
+async def test_a_command_says_in_one_line_which_server_does_not_serve_it(
+    bus: Nats, words: list[str], servers: dict[str, str], says: str
+):
+    given = {"NATS_URL": bus.url_of("paywall-worker"), "LOG_LEVEL": "CRITICAL"} | servers
+    given = {"DATABASE_URL": NO_DATABASE} | given
+    done = await asyncio.to_thread(command, "services.paywall", *words, **given)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and says in lines[0], done.stderr
 
 
 def test_every_service_that_records_revenue_may_say_so_and_no_other():

@@ -25,7 +25,15 @@ from shared.audit.repository import Filter
 from shared.audit.service import all_entries
 from shared.bus import OutboundMessage, StreamMissingError
 from shared.contracts import decode, encode, new_event
-from shared.inbox import ConsumerRunner, RetryPolicy, list_dead_letters, replay_dead_letters
+from shared.inbox import (
+    Consumer,
+    ConsumerRunner,
+    PermanentError,
+    RetryPolicy,
+    list_dead_letters,
+    replay_dead_letter,
+)
+from shared.inbox.commands import replay
 from shared.loops import supervise
 from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
@@ -144,13 +152,19 @@ async def test_a_poisonous_event_delays_nobody_and_becomes_a_dead_letter_that_ca
         )
         mended = True
         with acting(Actor.command("dead-letters", "operator")):
-            assert await replay_dead_letters(database, bus, [letter.id]) == 1
+            proofs = Consumer("flow", "PROOFS", CONSUMER, {ItemMade: handler})
+            both = [replay_dead_letter(database, [proofs], letter.id) for _ in range(2)]
+            assert sorted(await asyncio.gather(*both)) == [False, True], "two operators at once"
         [entry] = [e async for e in all_entries(database, None, Filter())]
         assert (entry.action, entry.actor) == ("dead-letters-replayed", "dead-letters (operator)")
-        await eventually(lambda: "poison" in flow.effects(), "the replayed one took effect")
+        assert "poison" in flow.effects(), "in the transaction that marks the letter"
         assert await list_dead_letters(database) == []
-        assert await replay_dead_letters(database, bus, [letter.id]) == 0
-    assert sorted(flow.effects()) == sorted(e.data.name for e in [*before, poison, *after])
+        await bus.publish([outbound(poison, "once more")])
+        await bus.publish([outbound(made("last"))])
+        await eventually(lambda: "last" in flow.effects(), "the bus brings it again")
+    assert sorted(flow.effects()) == sorted(
+        e.data.name for e in [*before, poison, *after, made("last")]
+    )
 
 
 async def test_a_lone_poisonous_event_is_retried_with_its_delay_and_kept(flow):
@@ -390,51 +404,69 @@ async def test_events_of_one_batch_are_claimed_in_one_statement_whatever_their_n
     assert all(isinstance(event_id, UUID) for (event_id,) in handled)
 
 
-async def test_dead_letters_are_listed_and_replayed_by_command(flow):
-    async def command(*arguments: str) -> str:
+async def test_dead_letters_are_listed_and_replayed_by_command_without_a_bus(flow):
+    async def command(*arguments: str, code: int = 0) -> str:
         program = (
             "from shared.cli import service_cli; from shared.process import Service; "
+            "from shared.inbox import Consumer; from tests.fixtures.flow import *; "
             "from shared.settings import ServiceSettings; "
-            "service_cli(Service('proofs', 'Proofs', 'tests', ServiceSettings))()"
+            "service_cli(Service('proofs', 'Proofs', 'tests', ServiceSettings), "
+            "consumers=[Consumer('flow', STREAM, CONSUMER, {ItemMade: take_effect})])()"
         )
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", program, "dead-letters", *arguments),
             env={
                 **os.environ,
                 "DATABASE_URL": flow.url,
-                "NATS_URL": flow.nats_url,
+                "NATS_URL": "nats://127.0.0.1:1",  # nobody: what is kept needs none
                 "ENVIRONMENT": "test",
             },
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
-        out, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
+        out, _ = await process.communicate()
+        assert process.returncode == code, out.decode()
         return out.decode()
 
+    async def broken(session, events):
+        raise PermanentError("this cannot work yet")
+
     bus = await flow.open_bus()
-    broken = await flow.runner()
-    await bus.publish([outbound(made(name, failing="permanent")) for name in ("one", "two")])
-    await handle_all(flow, broken)
+    runner = await flow.runner(handlers={ItemMade: broken})
+    hopeless = made("hopeless", failing="permanent")
+    await bus.publish([outbound(hopeless), *(outbound(made(name)) for name in ("one", "two"))])
+    await handle_all(flow, runner)
     listing = await command()
-    assert "2 dead letters" in listing
-    assert "permanent: PermanentError: this can never work" in listing
-    first = next(line.split()[0] for line in listing.splitlines() if CONSUMER in line)
+    assert "3 dead letters" in listing
+    assert "permanent: PermanentError: this cannot work yet" in listing
+    letters = {letter.event_id: letter for letter in await list_dead_letters(flow.databases[0])}
+    first = next(str(one.id) for event, one in letters.items() if event != hopeless.id)
     assert "replayed 1" in await command("--replay", first, "--by", "Lan")
-    assert "1 dead letters" in await command()
-    assert "replayed 1" in await command("--replay-all", "--by", "Hoa")
+    assert "replayed 0" in await command("--replay", first, "--by", "Lan")
+    assert "2 dead letters" in await command()
+    said = await command("--replay-all", "--by", "Hoa", code=1)
+    assert "replayed 1" in said, "one that fails again holds up no other"
+    assert f"{letters[hopeless.id].id}  waits on  PermanentError: this can never work" in said
     kept = flow.query("SELECT action, actor_kind, actor, subject FROM audit_entry ORDER BY id")
     assert [entry[:3] for entry in kept] == [
         ("dead-letters-replayed", "command", f"dead-letters ({by})") for by in ("Lan", "Hoa")
     ]
     assert kept[0][3] == f"dead-letter/{first}"
-
-    async def mended(session, events):
-        await take_effect(session, [made(event.data.name) for event in events])
-
-    await handle_all(flow, await flow.runner(handlers={ItemMade: mended}))
     assert sorted(flow.effects()) == ["one", "two"]
-    assert "0 dead letters" in await command()
+    assert "1 dead letters" in await command()
+
+
+async def test_all_dead_letters_are_replayed_however_many(flow):
+    async def broken(session, events):
+        raise PermanentError("not yet")
+
+    bus = await flow.open_bus()
+    await bus.publish([outbound(made(f"item-{number}")) for number in range(120)])
+    await handle_all(flow, await flow.runner(handlers={ItemMade: broken}))
+    proofs = Consumer("flow", "PROOFS", CONSUMER, {ItemMade: take_effect})
+    with acting(Actor.command("dead-letters", "Lan")):
+        await replay(flow.databases[0], [proofs], ())
+    assert len(flow.effects()) == 120
 
 
 async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_applied(flow):
@@ -468,10 +500,7 @@ async def test_a_forged_event_of_every_kind_is_kept_with_its_reason_and_never_ap
     runner = ConsumerRunner(
         database,
         bus,
-        service="believer",
-        stream="EVERYTHING",
-        consumer="believer",
-        handlers=handlers,
+        Consumer("believer", "EVERYTHING", "believer", handlers),
     )
     subscription = await bus.bind("EVERYTHING", "believer")
 

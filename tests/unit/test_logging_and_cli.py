@@ -12,6 +12,7 @@ import structlog
 from typer.testing import CliRunner
 
 from shared.cli import service_cli
+from shared.inbox import Consumer
 from shared.process import Service
 from shared.settings import ServiceSettings
 from shared.telemetry import configure_logging
@@ -111,11 +112,13 @@ def commands(**options) -> str:
 
 
 def test_every_service_has_the_same_commands():
-    everything = commands(web=nothing, worker=nothing, seed=nothing)
+    reads = (Consumer("proofs", "PROOFS", "proofs-reader", {}),)
+    everything = commands(web=nothing, worker=nothing, seed=nothing, consumers=reads)
     for word in ("web", "worker", "migrate", "seed", "dead-letters"):
         assert word in everything
     few = commands()
     assert "worker" not in few and "migrate" in few
+    assert "dead-letters" not in few, "who reads nothing has none"
 
 
 def test_settings_come_from_the_environment_and_cannot_be_changed(monkeypatch):

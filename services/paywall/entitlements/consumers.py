@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from services.paywall.entitlements.service import apply_events
-from shared.bus import Bus
 from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
-from shared.database import Database
-from shared.inbox import ConsumerRunner
+from shared.inbox import Consumer
 
-STREAM = "BILLING"
-CONSUMER = "paywall-entitlements"
-
-
-def runner(database: Database, bus: Bus) -> ConsumerRunner:
-    """The durable consumer of entitlement events."""
-    return ConsumerRunner(
-        database,
-        bus,
-        service="paywall",
-        stream=STREAM,
-        consumer=CONSUMER,
-        handlers={
-            EntitlementGranted: apply_events,
-            EntitlementChanged: apply_events,
-            EntitlementRevoked: apply_events,
-        },
-    )
+ENTITLEMENTS = Consumer(
+    service="paywall",
+    stream="BILLING",
+    name="paywall-entitlements",
+    handlers={
+        EntitlementGranted: apply_events,
+        EntitlementChanged: apply_events,
+        EntitlementRevoked: apply_events,
+    },
+)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
 
-from shared.bus import Bus
-from shared.contracts import Event, Payload
+from shared.contracts import Event
 from shared.contracts.metrics import DeferredRecorded, MrrMoved, RevenueRecorded
-from shared.database import Database, Session
-from shared.inbox import ConsumerRunner, Handler, PermanentError
+from shared.database import Session
+from shared.inbox import Consumer, PermanentError
 from shared.metrics.entries import service
 from shared.metrics.entries.rules import Entry
 from shared.metrics.entries.service import DeferredChange, Movement
-
-STREAM = "METRICS"
-CONSUMER = "metrics-recorder"
 
 
 async def _recorded(work: Awaitable[int]) -> None:
@@ -90,23 +85,15 @@ async def mrr_moved(session: Session, events: Sequence[Event[MrrMoved]]) -> None
     )
 
 
-HANDLERS: Mapping[type[Payload], Callable[[Session, Sequence[Event[Any]]], Awaitable[None]]] = {
-    RevenueRecorded: revenue_recorded,
-    DeferredRecorded: deferred_recorded,
-    MrrMoved: mrr_moved,
-}
-
-
-def recorder(database: Database, bus: Bus, *, batch: int) -> ConsumerRunner:
-    """The one consumer of the layer."""
-    handlers: Mapping[type[Payload], Handler] = HANDLERS
-    return ConsumerRunner(
-        database,
-        bus,
-        service="metrics",
-        stream=STREAM,
-        consumer=CONSUMER,
-        handlers=handlers,
-        batch=batch,
-        commutative=True,
-    )
+#: The one consumer of the layer.
+RECORDER = Consumer(
+    service="metrics",
+    stream="METRICS",
+    name="metrics-recorder",
+    handlers={
+        RevenueRecorded: revenue_recorded,
+        DeferredRecorded: deferred_recorded,
+        MrrMoved: mrr_moved,
+    },
+    commutative=True,
+)

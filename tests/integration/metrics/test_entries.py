@@ -13,9 +13,9 @@ from shared.bus import MemoryBus, OutboundMessage
 from shared.contracts import encode
 from shared.contracts.envelope import new_event
 from shared.contracts.metrics import DeferredRecorded, MrrMoved, RevenueRecorded
-from shared.inbox import list_dead_letters
+from shared.inbox import ConsumerRunner, list_dead_letters
 from shared.metrics.entries import service
-from shared.metrics.entries.consumers import CONSUMER, STREAM, recorder
+from shared.metrics.entries.consumers import RECORDER
 from shared.metrics.entries.rules import Entry
 from shared.metrics.record import revenue_event
 from shared.metrics.worker import check_invariants
@@ -81,16 +81,16 @@ def events(seed):
 
 async def bus_with(messages):
     bus = MemoryBus()
-    bus.add_stream(STREAM, ["metrics.>"])
-    bus.add_consumer(STREAM, CONSUMER, ["metrics.*.*.v1.>"])
+    bus.add_stream(RECORDER.stream, ["metrics.>"])
+    bus.add_consumer(RECORDER.stream, RECORDER.name, ["metrics.*.*.v1.>"])
     for number, event in enumerate(messages):
         await bus.publish([OutboundMessage(event.bus_subject, encode(event), f"m{number}", {})])
     return bus
 
 
 async def drain(database, bus, batch=500):
-    runner = recorder(database, bus, batch=batch)
-    subscription = await bus.bind(STREAM, CONSUMER)
+    runner = ConsumerRunner(database, bus, RECORDER, batch=batch)
+    subscription = await bus.bind(RECORDER.stream, RECORDER.name)
     while await runner.run_once(subscription):
         pass
 

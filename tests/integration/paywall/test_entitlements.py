@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from infra.nats.topology import apply as apply_topology
-from services.paywall.entitlements import consumers
+from services.paywall.entitlements.consumers import ENTITLEMENTS
 from services.paywall.entitlements.service import apply_events
 from services.paywall.rebuild import rebuild
 from shared import bus as bus_module
@@ -21,6 +21,7 @@ from shared.bus import OutboundMessage
 from shared.contracts import encode, new_event
 from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
 from shared.database import Database
+from shared.inbox import ConsumerRunner
 from tests.fixtures.audited import entries
 from tests.fixtures.command_line import command
 from tests.integration.paywall.conftest import AGENCY, NOW, eventually, new_reader
@@ -159,8 +160,8 @@ async def test_events_cross_nats_once_however_often_they_are_delivered(house, bu
     reader, id_ = new_reader(), uuid4()
     granted = event(reader, 1, entitlement=id_)
     await publish(bus, granted, granted, event(reader, 2, "changed", entitlement=id_, days=60))
-    runner = consumers.runner(house.database, bus)
-    subscription = await bus.bind(consumers.STREAM, consumers.CONSUMER)
+    runner = ConsumerRunner(house.database, bus, ENTITLEMENTS)
+    subscription = await bus.bind(ENTITLEMENTS.stream, ENTITLEMENTS.name)
     handled = 0
     async with asyncio.timeout(20):
         while handled < 3:
