@@ -122,19 +122,32 @@ def price(quantity: int, cpm_vnd: int, vat_percent: int) -> Price:
 
 def line_problems(
     starts_on: date, ends_on: date, quantity: int, today: date
-) -> list[tuple[str, str, str]]:
-    """What is wrong with a new line: (field, what, what would be right)."""
-    problems = []
+) -> list[tuple[str, str, str, dict[str, str | int]]]:
+    """What is wrong with a new line: (field, what, what would be right, the values in those texts)."""
+    problems: list[tuple[str, str, str, dict[str, str | int]]] = []
     if starts_on < today:
-        problems.append(("starts_on", "The first day has passed", f"{today} or later"))
+        problems.append(
+            ("starts_on", "The first day has passed", "{day} or later", {"day": str(today)})
+        )
     if ends_on < starts_on:
-        problems.append(("ends_on", "The last day is before the first", f"{starts_on} or later"))
+        problems.append(
+            (
+                "ends_on",
+                "The last day is before the first",
+                "{day} or later",
+                {"day": str(starts_on)},
+            )
+        )
     elif ends_on - starts_on >= timedelta(days=MAX_FLIGHT_DAYS):
-        problems.append(("ends_on", "The flight is too long", f"at most {MAX_FLIGHT_DAYS} days"))
+        problems.append(
+            ("ends_on", "The flight is too long", "at most {days} days", {"days": MAX_FLIGHT_DAYS})
+        )
     if starts_on > today + timedelta(days=2 * MAX_FLIGHT_DAYS):
-        problems.append(("starts_on", "The first day is too far ahead", "within two years"))
+        problems.append(("starts_on", "The first day is too far ahead", "within two years", {}))
     if not 1 <= quantity <= MAX_QUANTITY:
-        problems.append(("quantity", "Not a number of impressions", f"1 to {MAX_QUANTITY}"))
+        problems.append(
+            ("quantity", "Not a number of impressions", "1 to {most}", {"most": MAX_QUANTITY})
+        )
     return problems
 
 

@@ -91,7 +91,9 @@ async def quote(session: AnySession, agency: Agency, spec: LineSpec) -> Quote:
     problems = line_problems(spec.starts_on, spec.ends_on, spec.quantity, today)
     rate = rate_on(product.rates, spec.starts_on)
     if rate is None:
-        problems.append(("product", "It has no price on the first day", "a product with a rate"))
+        problems.append(
+            ("product", "It has no price on the first day", "a product with a rate", {})
+        )
     if problems or rate is None:
         raise InvalidInputError(errors=tuple(FieldError(*problem) for problem in problems))
     cost = price(spec.quantity, rate.cpm_vnd, rate.vat_percent)

@@ -10,7 +10,7 @@ from typing import Any
 from services.ads.availability.rules import DayFit
 from services.ads.bookings.repository import LineView
 from services.ads.bookings.rules import HELD, Action, Status, possible_actions
-from shared.errors import ProblemError
+from shared.errors import FieldError, ProblemError
 from shared.web.i18n import show_date
 
 BADGES = {
@@ -190,6 +190,6 @@ def a_date(text: str, fallback: date) -> date:
     return found if 2000 <= found.year < 2100 else fallback
 
 
-def problem_lines(error: ProblemError) -> list[dict[str, str]]:
-    """A problem's fields for the form."""
-    return [item.as_dict() for item in error.errors]
+def problem_lines(error: ProblemError) -> list[FieldError]:
+    """A problem's fields for the form, to be translated there."""
+    return list(error.errors)

@@ -14,7 +14,7 @@ from services.ads.creatives.adapters.pillow import Images
 from services.ads.creatives.models import Creative, CreativeImage
 from services.ads.creatives.repository import AnySession
 from services.ads.creatives.rules import (
-    MAX_PIXELS,
+    IMAGE_LIMITS,
     THEMES,
     Picture,
     WrongImageError,
@@ -52,13 +52,9 @@ def _check(words: CreativeText) -> None:
         errors.append(FieldError("call_to_action", "Too long", "at most 30 characters"))
     problem = click_url_problem(words.click_url)
     if problem:
-        errors.append(
-            FieldError(
-                "click_url", f"The address {problem}", "an address such as https://example.vn/"
-            )
-        )
+        errors.append(FieldError("click_url", problem, "an address such as https://example.vn/"))
     if words.theme not in THEMES:
-        errors.append(FieldError("theme", "An unknown colour", ", ".join(THEMES)))
+        errors.append(FieldError("theme", "An unknown colour", "one of the colours shown"))
     if any("\x00" in value for value in (words.headline, words.body, words.call_to_action)):
         errors.append(FieldError("headline", "Contains a character that no text has"))
     if errors:
@@ -154,8 +150,9 @@ async def decoded(images: Images, content: bytes | None, *, agency: str) -> Pict
             errors=(
                 FieldError(
                     "image",
-                    f"The file is {error}",
-                    f"a still PNG, JPEG, GIF or WebP image, 1 MiB, {MAX_PIXELS} pixels",
+                    str(error),
+                    "a still PNG, JPEG, GIF or WebP image of at most {max_kb} kB and {max_pixels} pixels",
+                    IMAGE_LIMITS,
                 ),
             )
         ) from None

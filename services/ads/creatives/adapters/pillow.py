@@ -36,14 +36,14 @@ class PillowImages:
     async def recode(self, content: bytes, *, agency: str) -> Picture:
         """The picture, newly written. Raises :class:`WrongImageError`, and 503 when too many wait."""
         if not content:
-            raise WrongImageError("empty")
+            raise WrongImageError("The file is empty")
         if len(content) > MAX_IMAGE_BYTES:
-            raise WrongImageError(f"larger than {MAX_IMAGE_BYTES} bytes")
+            raise WrongImageError("The file is too large")
         limits = [str(limit) for limit in (MAX_SIDE, MAX_PIXELS, MAX_IMAGE_BYTES)]
         try:
             answer = await self._apart.run(content, limits, agency=agency)
         except TooMuchWorkError:
-            raise WrongImageError("too much work to decode") from None
+            raise WrongImageError("The image is too much work to decode") from None
         head, _, written = answer.partition(b"\n")
         told = json.loads(head)
         if "problem" in told:

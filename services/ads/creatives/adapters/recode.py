@@ -21,7 +21,7 @@ QUALITY = 88
 
 
 class Refused(Exception):
-    """Why an image is not taken, as the end of "The file is …"."""
+    """Why an image is not taken, as a whole sentence that the catalogue has: without figures."""
 
 
 def recode(
@@ -34,21 +34,21 @@ def recode(
         # The declared size is looked at before a pixel is made of it.
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused(f"too large: at most {max_pixels} pixels") from None
+        raise Refused("The image has too many pixels") from None
     except (
         Exception
     ):  # a decoder fed with hostile bytes may raise anything: whatever it is, no image came of it
-        raise Refused("not a PNG, JPEG, GIF or WebP image") from None
+        raise Refused("The file is not a PNG, JPEG, GIF or WebP image") from None
     _check_size(image, max_side, max_pixels)
     if getattr(image, "n_frames", 1) > 1:
-        raise Refused("an animation: only still images are taken")
+        raise Refused("The file is an animation: only still images are taken")
     kind = image.format
     try:
         image.load()
         upright = ImageOps.exif_transpose(image)
         pixels = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     except Exception:  # as above
-        raise Refused("damaged or cut short") from None
+        raise Refused("The image is damaged or cut short") from None
     pixels.info.clear()
     _check_size(pixels, max_side, max_pixels)
     out = io.BytesIO()
@@ -60,16 +60,16 @@ def recode(
         kind = "PNG"
         pixels.save(out, "PNG", optimize=True)
     if out.tell() > max_bytes:
-        raise Refused(f"larger than {max_bytes} bytes once its pixels are written anew")
+        raise Refused("The image is too large once its pixels are written anew")
     return f"image/{kind.lower()}", pixels.width, pixels.height, out.getvalue()
 
 
 def _check_size(image: Image.Image, max_side: int, max_pixels: int) -> None:
     width, height = image.size
     if not (1 <= width <= max_side and 1 <= height <= max_side):
-        raise Refused(f"too large: sides must be 1 to {max_side} pixels")
+        raise Refused("The image is too wide or too high")
     if width * height > max_pixels:
-        raise Refused(f"too large: at most {max_pixels} pixels")
+        raise Refused("The image has too many pixels")
 
 
 def main() -> None:
