@@ -20,10 +20,10 @@ from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
 from shared.audit.pages import AuditDesk, audit_router
-from shared.auth import Role
 from shared.mail.pages import outbox_router
 from shared.process import Process
 from shared.web import HotRoute, Pages, WebParts
+from shared.web.staff_bar import AUDITORS
 
 HERE = Path(__file__).parent
 
@@ -64,7 +64,7 @@ def routed(billing: Billing) -> WebParts:
             checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
             audit_router(
-                AuditDesk(billing.database, billing.clock, pages, access.page, (Role.FINANCE,))
+                AuditDesk(billing.database, billing.clock, pages, access.page, AUDITORS["billing"])
             ),
             *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
         ],

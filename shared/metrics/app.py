@@ -6,7 +6,6 @@ from pathlib import Path
 
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
 from shared.audit.pages import AuditDesk, audit_router
-from shared.auth import Role
 from shared.metrics.exporter.api import exporter_router
 from shared.metrics.exporter.service import Exporter
 from shared.metrics.finance.baseline_pages import baseline_router
@@ -18,6 +17,7 @@ from shared.metrics.imports.adapters.reader import FileReader
 from shared.metrics.settings import MetricsSettings
 from shared.process import Process
 from shared.web import WebParts
+from shared.web.staff_bar import AUDITORS
 
 FOLDER = Path(__file__).parent
 
@@ -45,7 +45,7 @@ def web(process: Process[MetricsSettings]) -> WebParts:
             finance_router(desk),
             baseline_router(desk),
             import_router(desk),
-            audit_router(AuditDesk(database, clock, pages, access.page, (Role.FINANCE,))),
+            audit_router(AuditDesk(database, clock, pages, access.page, AUDITORS["metrics"])),
         ),
         checks={"database": database.ping},
         words=pages.words,

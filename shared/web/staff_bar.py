@@ -6,7 +6,7 @@ the addresses from settings that every process has.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -90,6 +90,13 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 
+#: Who reads a service's audit trail besides an administrator.
+AUDITORS: Mapping[str, tuple[Role, ...]] = {
+    "metrics": (Role.FINANCE,),
+    "billing": (Role.FINANCE,),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ToolLink:
     tool: Tool
@@ -107,6 +114,9 @@ class BarView:
     home_url: str
     account_url: str
     sign_out_url: str
+    audit_path: (
+        str  # this service's trail of the agency in the path; empty where it is not theirs to read
+    )
 
     @property
     def current(self) -> Tool | None:
@@ -149,7 +159,12 @@ class StaffBar:
             f"{identity}/",
             f"{identity}/account",
             f"{identity}{SIGN_OUT_PATH}",
+            f"/audit/{asked}" if self._audits(person.roles.get(asked, frozenset())) else "",
         )
+
+    def _audits(self, roles: Collection[str]) -> bool:
+        auditors = (Role.ADMIN, *AUDITORS.get(self._service, ()))
+        return any(role in roles for role in auditors)
 
     def _links(
         self, path: str, person: StaffPrincipal, agencies: tuple[str, ...]

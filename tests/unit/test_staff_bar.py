@@ -101,6 +101,23 @@ def test_the_open_tool_is_marked(service, path, current):
     assert (found.path if found else None) == current
 
 
+@pytest.mark.parametrize(
+    ("service", "role", "found"),
+    [
+        ("metrics", "finance", True),
+        ("billing", "finance", True),
+        ("ads", "admin", True),
+        ("billing", "support", False),
+        ("ads", "finance", False),
+        ("ads", "seller", False),
+    ],
+)
+def test_the_trail_is_found_by_who_may_read_it(service, role, found):
+    who = person(bao={role}, dai={"admin"})
+    assert bar(service, "/x/bao", who, "bao").audit_path == ("/audit/bao" if found else "")
+    assert bar(service, "/x", who).audit_path == ""
+
+
 def test_who_has_no_role_still_finds_the_way_out():
     found = bar("identity", "/account", person())
     assert found.tools == ()
