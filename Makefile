@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 STAMP := .venv/.set-up
-WORKERS ?= 2
+WORKERS ?= 3
 
 # Only a PORT given to make itself: many machines have an unrelated PORT in the environment.
 ifeq ($(origin PORT),command line)
