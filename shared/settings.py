@@ -55,7 +55,9 @@ PUBLIC_ADDRESSES = (
     "news_site_url",
 )
 INTERNAL_ADDRESSES = ("identity_internal_url", "billing_internal_url")
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)
+]
 STRONG = "24 characters or more, made at random (openssl rand -hex 24)"
 IN_THE_CLEAR = "tls:// where NATS is on another machine"
 AUTHORITIES = "a file that this process can read, with certificates as PEM"
@@ -317,10 +319,7 @@ class ServiceSettings(BaseSettings):
     assets_dir: str = Field(
         default=".local/assets", description="Folder with htmx and the style sheet (from npm)."
     )
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-        BeforeValidator(lambda text: str(text).upper()),
-    ] = Field(default="INFO", description="Lowest level that is logged.")
+    log_level: LogLevel = Field(default="INFO", description="Lowest level that is logged.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="json for machines, console for people."
     )
