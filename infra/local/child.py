@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,7 +40,7 @@ def last_lines(path: Path, count: int = 15) -> str:
     return "\n".join(lines) if lines else "(the log is empty)"
 
 
-class Running:
+class Running(ABC):
     """A process with a name, a log file, a signal that asks it to stop, and a deadline for that."""
 
     stop_signal = signal.SIGTERM
@@ -51,23 +52,26 @@ class Running:
     # What kinds of processes differ in
 
     @property
+    @abstractmethod
     def pid(self) -> int | None:
-        raise NotImplementedError
+        """None before the start."""
 
     @property
+    @abstractmethod
     def returncode(self) -> int | None:
         """None before the start and while it runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start it, in the foreground of its log."""
 
+    @abstractmethod
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal, if the process is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _code_within(self, seconds: float) -> int | None:
-        raise NotImplementedError
+        """Its return code, or None when it has not ended within that time."""
 
     # What they have in common
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from tests.fixtures.identity import ADMIN, SELLER, running_identity
 from tests.fixtures.provider import leads_to, running_provider
 from tests.fixtures.signing import REDIRECT_URI, answered, entered, go, linked
+from tests.fixtures.waiting import eventually
 
 PROVES_NOTHING = "không chứng minh được gì"
 AWAY = "hiện không phản hồi"
@@ -67,12 +68,13 @@ async def test_a_provider_that_stands_still_costs_a_second_and_no_connection(poo
 
 async def recovered(identity) -> httpx.Response:
     """The first page that leads on again."""
-    deadline = time.monotonic() + 20
-    while True:
+
+    async def leads_on() -> httpx.Response | None:
         answer = await identity.browser().post("/sign-in/provider")
-        if answer.status_code == 200 or time.monotonic() > deadline:
-            return answer
-        await asyncio.sleep(0.2)
+        return answer if answer.status_code == 200 else None
+
+    found: httpx.Response = await eventually(leads_on, "the provider is back")
+    return found
 
 
 async def test_a_provider_that_is_gone_is_a_page(poor, there):
