@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ANSWER = b'{"granted":true,"reason":"FREE"}'
 _HEADERS = [
@@ -30,15 +31,14 @@ class _Body(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-async def plain(scope, receive, send):
+async def plain(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return await _lifespan(receive, send)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _ANSWER})
-    return None
 
 
-async def signed(scope, receive, send):
+async def signed(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return await _lifespan(receive, send)
     message = await receive()
@@ -53,10 +53,9 @@ async def signed(scope, receive, send):
             "body": msgspec.json.encode({"granted": True, "reason": "FREE"}),
         }
     )
-    return None
 
 
-async def _lifespan(receive, send):
+async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -64,26 +63,25 @@ async def _lifespan(receive, send):
             return
 
 
-def create_plain():
+def create_plain() -> ASGIApp:
     return plain
 
 
-def create_signed():
+def create_signed() -> ASGIApp:
     return signed
 
 
-def create_file():
+def create_file() -> ASGIApp:
     content = Path(os.environ["FLOOR_FILE"]).read_bytes()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(content)).encode()),
     ]
 
-    async def answer(scope, receive, send):
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await _lifespan(receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-        return None
 
     return answer

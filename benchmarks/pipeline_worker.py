@@ -15,7 +15,7 @@ from shared import bus as bus_module
 from shared.contracts import Event
 from shared.contracts.billing import Entitlement, EntitlementGranted
 from shared.database import Database, Session
-from shared.inbox import ConsumerRunner
+from shared.inbox import Consumer, ConsumerRunner
 from shared.loops import Heartbeat
 from shared.outbox import OutboxRelay
 
@@ -32,6 +32,14 @@ async def take_effect(session: Session, events: Sequence[Event[Entitlement]]) ->
     )
 
 
+EFFECTS = Consumer(
+    service="paywall",
+    stream="BILLING",
+    name="paywall-entitlements",
+    handlers={EntitlementGranted: take_effect},
+)
+
+
 async def main(half: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -41,16 +49,7 @@ async def main(half: str) -> None:
     if half == "relay":
         await OutboxRelay(database, bus, service="bench").run(stop, Heartbeat(60))
     else:
-        runner = ConsumerRunner(
-            database,
-            bus,
-            service="paywall",
-            stream="BILLING",
-            consumer="paywall-entitlements",
-            handlers={EntitlementGranted: take_effect},
-            batch=250,
-        )
-        await runner.run(stop, Heartbeat(60))
+        await ConsumerRunner(database, bus, EFFECTS, batch=250).run(stop, Heartbeat(60))
     await bus.close()
     await database.close()
 

@@ -80,23 +80,31 @@ def floor(
 
 @contextmanager
 def service(
-    package: str, folder: Path, database_url: str, *, processes: int = 1, **settings: str
+    package: str,
+    folder: Path,
+    database_url: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    processes: int = 1,
 ) -> Iterator[tuple[str, int]]:
     """``python -m <package> web`` with its ordinary settings. Gives its URL and pid."""
-    with _part("web", package, folder, database_url, PROCESSES=str(processes), **settings) as found:
+    given = {"PROCESSES": str(processes), **(settings or {})}
+    with _part("web", package, folder, database_url, given) as found:
         yield found
 
 
 @contextmanager
-def worker(package: str, folder: Path, database_url: str, **settings: str) -> Iterator[int]:
+def worker(
+    package: str, folder: Path, database_url: str, settings: Mapping[str, str]
+) -> Iterator[int]:
     """``python -m <package> worker``. Gives its pid."""
-    with _part("worker", package, folder, database_url, **settings) as (_, pid):
+    with _part("worker", package, folder, database_url, settings) as (_, pid):
         yield pid
 
 
 @contextmanager
 def _part(
-    part: str, package: str, folder: Path, database_url: str, **settings: str
+    part: str, package: str, folder: Path, database_url: str, settings: Mapping[str, str]
 ) -> Iterator[tuple[str, int]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -94,10 +94,10 @@ def _measure_stored(
     folder: Path, say: Callable[[str], None], seconds: int, postgres: Postgres
 ) -> list[Result]:
     database = servers.migrated(postgres, "stored", PACKAGE)
-    keys = str(folder / "keys.pem")
+    settings = {"SIGNING_KEYS_FILE": str(folder / "keys.pem"), **SETTINGS}
     with (
         servers.floor("signed", folder) as (floor_url, floor_pid),
-        servers.service(PACKAGE, folder, database, SIGNING_KEYS_FILE=keys, **SETTINGS) as (url, pid),
+        servers.service(PACKAGE, folder, database, settings) as (url, pid),
     ):  # fmt: skip
         ours = Target(
             "verified, stored, answered", url, [pid], _requests,
@@ -137,10 +137,14 @@ class _Subscriptions(StripeProvider):
 
 def _build(database: str, folder: Path, provider: StripeProvider | None = None) -> Billing:
     values = {name.lower(): value for name, value in SETTINGS.items()}
-    settings = BillingSettings(
-        environment="local", database_url=database, signing_keys_file=str(folder / "keys.pem"),
-        **values,
-    )  # fmt: skip
+    settings = BillingSettings.model_validate(
+        {
+            "environment": "local",
+            "database_url": database,
+            "signing_keys_file": folder / "keys.pem",
+            **values,
+        }
+    )
     return build(BILLING.process("bench", settings), provider=provider)
 
 
@@ -191,7 +195,7 @@ def _measure_applied(
         "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
     }
     floors, rates, cpu = [], [], []
-    with servers.worker(PACKAGE, folder, database, **env) as pid:
+    with servers.worker(PACKAGE, folder, database, env) as pid:
         process = psutil.Process(pid)
         for number in range(1, RUNS + 1):
             say(f"webhook applied: {SUBSCRIPTIONS} renewals, run {number} of {RUNS}")

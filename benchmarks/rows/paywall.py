@@ -200,7 +200,11 @@ def _measure(
         )
         ours_url, pid = stack.enter_context(
             servers.service(
-                PACKAGE, folder, url, processes=processes, BILLING_URL=keys, COOKIE_SECRET=SECRET
+                PACKAGE,
+                folder,
+                url,
+                {"BILLING_URL": keys, "COOKIE_SECRET": SECRET},
+                processes=processes,
             )
         )
         many = f"{processes} process{'es' if processes > 1 else ''}"

@@ -15,8 +15,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -40,6 +41,17 @@ IDLE_EVENTS = 200
 DEADLINE_SECONDS = 120.0
 EFFECT_TABLE = """CREATE TABLE effect (event_id uuid PRIMARY KEY, recorded_at timestamptz NOT NULL,
                                        committed_at timestamptz NOT NULL)"""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One half of the pipeline, and what it printed."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def tail(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")[-1500:]
 
 
 def _event() -> Event[EntitlementGranted]:
@@ -98,26 +110,30 @@ async def _fill(url: str, count: int) -> float:
         await connection.close()
 
 
-async def _wait_for_effects(url: str, count: int) -> None:
+async def _wait_for_effects(url: str, count: int, children: Mapping[str, Child]) -> None:
+    """Raises SystemExit when they do not come, at once when a process has ended."""
     connection = await asyncpg.connect(url)
     try:
         deadline = time.perf_counter() + DEADLINE_SECONDS
         while (await connection.fetchval("SELECT count(*) FROM effect")) < count:
             if time.perf_counter() > deadline:
                 raise SystemExit("the pipeline row: effects did not arrive in time")
+            for half, child in children.items():
+                if child.process.poll() is not None:
+                    raise SystemExit(f"the pipeline row: the {half} ended:\n{child.tail()}")
             await asyncio.sleep(0.02)
     finally:
         await connection.close()
 
 
-async def _idle(source: str, sink: str, already: int) -> list[float]:
+async def _idle(source: str, sink: str, already: int, children: Mapping[str, Child]) -> list[float]:
     """Milliseconds from commit to effect, one event at a time."""
     connection = await asyncpg.connect(source)
     try:
         for number in range(IDLE_EVENTS):
             async with connection.transaction():
                 await outbox.record_raw(connection, [_event()])
-            await _wait_for_effects(sink, already + number + 1)
+            await _wait_for_effects(sink, already + number + 1, children)
     finally:
         await connection.close()
     reader = await asyncpg.connect(sink)
@@ -160,17 +176,17 @@ def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Resul
         }
         for child in children.values():
             stack.callback(_end, child)
-        processes = [psutil.Process(child.pid) for child in children.values()]
+        processes = [psutil.Process(child.process.pid) for child in children.values()]
         rates, cpu = [], []
         for number in range(RUNS):
             say(f"pipeline: {EVENTS} events, run {number + 1} of {RUNS}")
             before = sum(sum(p.cpu_times()[:2]) for p in processes)
             started = asyncio.run(_fill(source, EVENTS))
-            asyncio.run(_wait_for_effects(sink, EVENTS * (number + 1)))
+            asyncio.run(_wait_for_effects(sink, EVENTS * (number + 1), children))
             rates.append(EVENTS / (time.perf_counter() - started))
             cpu.append((sum(sum(p.cpu_times()[:2]) for p in processes) - before) * 1e6 / EVENTS)
         say(f"pipeline: {IDLE_EVENTS} events one at a time")
-        idle = asyncio.run(_idle(source, sink, EVENTS * RUNS))
+        idle = asyncio.run(_idle(source, sink, EVENTS * RUNS, children))
         peak = sum(p.memory_info().rss for p in processes) / 2**20
         effects = int(postgres.execute("SELECT count(*) FROM effect", "sink").strip())
     expected = EVENTS * RUNS + IDLE_EVENTS
@@ -189,19 +205,23 @@ def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Resul
     ]  # fmt: skip
 
 
-def _child(half: str, database_url: str, nats_url: str, folder: Path) -> subprocess.Popen[bytes]:
-    with (folder / f"pipeline-{half}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.pipeline_worker", half],
-            env={**os.environ, "DATABASE_URL": database_url, "NATS_URL": nats_url},
-            stdout=log,
-            stderr=subprocess.STDOUT,
+def _child(half: str, database_url: str, nats_url: str, folder: Path) -> Child:
+    log = folder / f"pipeline-{half}.log"
+    with log.open("ab") as out:
+        return Child(
+            subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.pipeline_worker", half],
+                env={**os.environ, "DATABASE_URL": database_url, "NATS_URL": nats_url},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            ),
+            log,
         )
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.send_signal(signal.SIGTERM)
+def _end(child: Child) -> None:
+    child.process.send_signal(signal.SIGTERM)
     try:
-        child.wait(20)
+        child.process.wait(20)
     except subprocess.TimeoutExpired:
-        child.kill()
+        child.process.kill()
