@@ -36,6 +36,10 @@ __all__ = [
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("press", deadline=None)
+# `make mutants` runs a property thousands of times: fewer examples, the same ones each time.
+hypothesis.settings.register_profile(
+    "mutants", deadline=None, max_examples=30, derandomize=True, database=None
+)
 hypothesis.settings.load_profile("press")
 
 

@@ -1,19 +1,20 @@
 """Bounds what throwing the cookie away is worth: new readers per network and hour.
 
-A network is /24 or /48, kept only as a hash with a salt that lives in memory and changes every day, so that nothing
+A network is /24 or /48, kept only as a hash with a salt that lives in memory and changes with the hour, so that nothing
 about it can be looked up later.
 """
 
 from __future__ import annotations
 
 import secrets
-from datetime import date, datetime
+from datetime import datetime
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 IPV4_PREFIX = 24
 IPV6_PREFIX = 48
 SECONDS = 3_600
+SALT_BYTES = 16
 MAX_NETWORKS = 100_000
 
 
@@ -22,19 +23,15 @@ class NewReaders:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._hour = -1
+        self._hour: int | None = None
         self._counts: dict[bytes, int] = {}
-        self._day: date | None = None
-        self._salt = b""
 
     def admit(self, address: str, now: datetime) -> bool:
         """Whether this network may bring one more new reader now."""
         hour = int(now.timestamp()) // SECONDS
         if hour != self._hour:
-            self._hour = hour
+            self._hour, self._salt = hour, secrets.token_bytes(SALT_BYTES)
             self._counts.clear()
-            if now.date() != self._day:
-                self._day, self._salt = now.date(), secrets.token_bytes(16)
         key = blake2b(network_of(address), key=self._salt, digest_size=8).digest()
         count = self._counts.get(key, 0)
         if count >= self._limit or (count == 0 and len(self._counts) >= MAX_NETWORKS):

@@ -187,3 +187,8 @@ def test_every_answer_is_consistent(access, signed_in, entitled, exemption, sing
         assert decision.granted is meter.unlocked
     if signed_in:
         assert decision.action is not Action.REGISTER
+
+
+def test_a_registered_reader_has_the_registered_allowance():
+    assert POLICY.allowance(signed_in=False) == 3
+    assert POLICY.allowance(signed_in=True) == 5

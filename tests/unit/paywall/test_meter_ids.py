@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.paywall.meters import networks
 from services.paywall.meters.networks import NewReaders, client_address, network_of
 from services.paywall.meters.rules import (
     MeterIds,
@@ -69,6 +70,40 @@ def test_each_network_has_its_own_hourly_number_of_new_readers():
     assert readers.admit("198.51.100.1", NOW)
     assert not readers.admit("203.0.113.99", NOW + timedelta(minutes=29))
     assert readers.admit("203.0.113.99", NOW + timedelta(minutes=30))
+
+
+def test_a_process_counts_a_bounded_number_of_networks_and_those_it_knows_go_on(monkeypatch):
+    monkeypatch.setattr(networks, "MAX_NETWORKS", 2)
+    readers = NewReaders(2)
+    assert [readers.admit(f"203.0.{net}.1", NOW) for net in (1, 2, 3)] == [True, True, False]
+    assert readers.admit("203.0.1.2", NOW), "a network that is counted has its whole number"
+    assert not readers.admit("203.0.1.3", NOW)
+    assert readers.admit("203.0.3.1", NOW + timedelta(hours=1))
+
+
+def test_what_is_kept_of_a_network_cannot_be_looked_up():
+    def kept(readers: NewReaders) -> bytes:
+        (key,) = readers._counts
+        return key
+
+    one, another = NewReaders(2), NewReaders(2)
+    for readers in (one, another):
+        readers.admit("203.0.113.7", NOW)
+    before = kept(one)
+    assert len(before) == 8
+    assert len(one._salt) == 16
+    assert kept(another) != before
+    one.admit("203.0.113.7", NOW + timedelta(hours=1))
+    assert kept(one) != before
+
+
+def test_an_hour_begins_when_the_clock_strikes():
+    readers = NewReaders(1)
+    strikes = datetime(1970, 1, 1, tzinfo=UTC)
+    for hour in range(-1, 3):
+        at = strikes + timedelta(hours=hour)
+        assert readers.admit("203.0.113.7", at)
+        assert not readers.admit("203.0.113.7", at + timedelta(seconds=3599))
 
 
 @pytest.mark.parametrize(
