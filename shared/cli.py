@@ -11,8 +11,7 @@ from uuid import UUID
 import typer
 
 from shared.audit.commands import By, audit_commands, command_caller
-from shared.bus import BusUnavailableError
-from shared.database import database_is_away
+from shared.command_line import command_line
 from shared.database.migrations import migrate as run_migrations
 from shared.inbox import Consumer
 from shared.inbox import commands as letter_commands
@@ -41,11 +40,7 @@ def service_cli(
 
     ``publishes``: it has an outbox. ``consumers``: what its worker runs; their dead letters are its own.
     """
-    app = typer.Typer(
-        help=f"{service.name}: one service of press-revenue",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,  # they show variables: passwords and keys would be in the log
-    )
+    app = command_line(service.name, about=f"{service.name}: one service of press-revenue")
 
     @app.command()
     def migrate(revision: str = "head") -> None:
@@ -91,10 +86,15 @@ def service_cli(
         @app.command("seed")
         def seed_command() -> None:
             """Load the example agencies with their invented figures, never in production. Safe to repeat."""
-            if service.prepare(Duty.SETUP).environment == "production":
-                typer.echo(f"{service.name}: example data is never loaded in production", err=True)
-                raise typer.Exit(EXIT_CONFIGURATION)
-            run_command(service, "seed", Duty.SETUP, run_seed)
+
+            async def unless_production(process: Process[S]) -> None:
+                if process.settings.environment == "production":
+                    said = f"{service.name}: example data is never loaded in production"
+                    typer.echo(said, err=True)
+                    raise typer.Exit(EXIT_CONFIGURATION)
+                await run_seed(process)
+
+            run_command(service, "seed", Duty.SETUP, unless_production)
 
     app.add_typer(audit_commands(service.name, lambda: service.prepare(Duty.COMMAND)), name="audit")
 
@@ -135,21 +135,8 @@ def run_command(
         finally:
             await process.close()
 
-    try:
-        with command_caller(role, by):
-            asyncio.run(run())
-    except Exception as error:
-        # Which kinds say that a server is away, its driver and ours tell; every other goes on as it is.
-        if not (isinstance(error, BusUnavailableError) or database_is_away(error)):
-            raise
-        typer.echo(f"{service.name} {role}: {said(error)}", err=True)
-        raise typer.Exit(1) from None
-
-
-def said(error: Exception) -> str:
-    """A server that does not answer, or says no, in one line."""
-    what = "" if isinstance(error, BusUnavailableError) else "its database does not answer: "
-    return what + (str(error).splitlines() or [type(error).__name__])[0]
+    with command_caller(role, by):
+        asyncio.run(run())
 
 
 def _dead_letters(app: typer.Typer, service: Service[S], consumers: Sequence[Consumer]) -> None:

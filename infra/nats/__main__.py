@@ -7,10 +7,11 @@ import os
 from typing import TypedDict
 
 import typer
-from nats.errors import Error as NatsError
 
 from infra.nats import topology
 from infra.nats.server import deployed_config
+from shared.bus import BusUnavailableError
+from shared.command_line import command_line
 from shared.settings import AUTHORITIES, IN_THE_CLEAR
 from shared.startup import EXIT_CONFIGURATION
 from shared.startup.load import no_authorities
@@ -18,12 +19,7 @@ from shared.startup.rules import bus_in_the_clear
 
 KEEP_SECONDS = 5.0
 
-app = typer.Typer(help="NATS streams and consumers", no_args_is_help=True)
-
-
-@app.callback()
-def main() -> None:
-    """NATS streams and consumers."""
+app = command_line("nats", about="NATS streams and consumers")
 
 
 class Server(TypedDict):
@@ -38,6 +34,9 @@ def server() -> Server:
     ca_file = os.environ.get("NATS_CA_FILE", "")
     wrong = [("NATS_URL", IN_THE_CLEAR)] if bus_in_the_clear(url) else []
     wrong += [("NATS_CA_FILE", AUTHORITIES)] if no_authorities(ca_file) else []
+    replicas = os.environ.get("NATS_REPLICAS") or "0"
+    if not replicas.isdecimal():
+        wrong.append(("NATS_REPLICAS", "a number: 1, or 3 where NATS is a cluster"))
     if wrong:
         for variable, right in wrong:
             typer.echo(f"{variable}  {right}", err=True)
@@ -45,7 +44,7 @@ def server() -> Server:
     return {
         "url": url,
         "ca_file": ca_file,
-        "replicas": int(os.environ.get("NATS_REPLICAS", "0")) or None,
+        "replicas": int(replicas) or None,
     }
 
 
@@ -66,8 +65,8 @@ async def _keep(at: Server) -> None:
     while True:
         try:
             made = await topology.make_missing(**at)
-        except (NatsError, OSError, TimeoutError) as error:
-            typer.echo(f"NATS does not answer: {error!r}", err=True)
+        except BusUnavailableError as error:
+            typer.echo(str(error), err=True)
         else:
             if made:
                 typer.echo(f"NATS had lost {', '.join(made)}: made again")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from shared.bus.access import sign_in_options
+from shared.bus import BusUnavailableError
+from shared.bus.access import explained, sign_in_options
 
 TOPOLOGY_FILE = Path(__file__).with_name("topology.toml")
 
@@ -72,25 +76,43 @@ def consumer_config(consumer: dict[str, Any]) -> ConsumerConfig:
     )
 
 
+@asynccontextmanager
+async def _jetstream(url: str, ca_file: str) -> AsyncIterator[JetStreamContext]:
+    """For set-up's calls. Raises :class:`BusUnavailableError`."""
+    client, last_error = Client(), ""
+    options = sign_in_options(url, ca_file)
+
+    async def on_error(error: Exception) -> None:
+        nonlocal last_error
+        last_error = str(error) or repr(error)
+
+    try:
+        await client.connect(
+            **options, connect_timeout=5, max_reconnect_attempts=3, error_cb=on_error
+        )
+        yield client.jetstream(timeout=10)
+    except (NatsError, OSError, TimeoutError) as error:
+        said = explained(last_error or str(error) or repr(error), options)
+        raise BusUnavailableError(
+            f"NATS does not answer or refuses: {said}; NATS_URL says where it is"
+        ) from error
+    finally:
+        await client.close()
+
+
 async def apply(
     url: str, *, ca_file: str = "", replicas: int | None = None, path: Path = TOPOLOGY_FILE
 ) -> list[str]:
     """Create or update every stream and consumer. Returns one line per thing done. Idempotent."""
     topology = load(path)
-    client = await nats.connect(
-        **sign_in_options(url, ca_file), connect_timeout=5, max_reconnect_attempts=3
-    )
     done: list[str] = []
-    try:
-        js = client.jetstream(timeout=10)
+    async with _jetstream(url, ca_file) as js:
         for stream in topology.streams:
             done.append(await _apply_stream(js, stream_config(stream, replicas)))
         for consumer in topology.consumers:
             # add_consumer creates, or updates the durable when its configuration differs
             await js.add_consumer(consumer["stream"], consumer_config(consumer))
             done.append(f"consumer {consumer['stream']}/{consumer['name']}")
-    finally:
-        await client.close()
     return done
 
 
@@ -108,12 +130,8 @@ async def make_missing(
     ``streams-keeper``.
     """
     topology = load(path)
-    client = await nats.connect(
-        **sign_in_options(url, ca_file), connect_timeout=5, max_reconnect_attempts=3
-    )
     made: list[str] = []
-    try:
-        js = client.jetstream(timeout=10)
+    async with _jetstream(url, ca_file) as js:
         for stream in topology.streams:
             try:
                 await js.stream_info(stream["name"])
@@ -133,8 +151,6 @@ async def make_missing(
             made.append(f"{consumer['stream']}/{consumer['name']}")
             if not dry_run:
                 await js.add_consumer(consumer["stream"], wanted)
-    finally:
-        await client.close()
     return made
 
 

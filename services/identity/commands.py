@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -11,11 +10,13 @@ import typer
 from services.identity.accounts import repository as accounts
 from services.identity.composition import Parts, assemble
 from services.identity.process import IDENTITY
-from shared.audit.commands import command_caller
+from services.identity.settings import IdentitySettings
 from shared.auth.roles import Role
+from shared.cli import run_command
 from shared.database import Database
 from shared.errors import ProblemError
 from shared.mail.address import normalise_email
+from shared.process import Process
 from shared.startup import Duty
 
 
@@ -66,19 +67,13 @@ Work = Callable[[Parts, Database], Awaitable[None]]
 
 def _run(name: str, work: Work) -> None:
     """With the parts of a process of its own, on record as this command."""
-    process = IDENTITY.process("command", IDENTITY.prepare(Duty.SETUP))
 
-    async def run() -> None:
-        try:
-            with command_caller(name):
-                await work(
-                    assemble(process.settings, process.database, process.clock), process.database
-                )
-        finally:
-            await process.close()
+    async def command(process: Process[IdentitySettings]) -> None:
+        parts = assemble(process.settings, process.database, process.clock)
+        await work(parts, process.database)
 
     try:
-        asyncio.run(run())
+        run_command(IDENTITY, name, Duty.SETUP, command)
     except ProblemError as error:
         typer.echo(f"not done: {error.detail or error.title}", err=True)
         raise typer.Exit(1) from None

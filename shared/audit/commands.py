@@ -94,6 +94,7 @@ async def _verify(settings: ServiceSettings, name: str, anchors: list[str]) -> i
 async def _export(settings: ServiceSettings, name: str, agency: str | None) -> None:
     database = Database(settings.database_url, application_name=f"{name}-audit")
     try:
+        await database.ping()  # before the heading: a file that has one holds the trail
         sys.stdout.write(BYTE_ORDER_MARK + csv_lines([service.HEADING]))
         async for entry in service.all_entries(database, agency, Filter()):
             sys.stdout.write(csv_lines([service.as_row(entry, entry.at.isoformat(), entry.action)]))

@@ -104,7 +104,7 @@ async def connect(
     except (TimeoutError, OSError, NatsError) as error:
         await client.close()
         raise BusUnavailableError(
-            "no NATS server takes this process at the configured address: "
+            "no NATS server takes this process at the configured address (NATS_URL): "
             + explained(last_error or repr(error), options)
         ) from error
     buses.append(JetStreamBus(client))

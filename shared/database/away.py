@@ -8,6 +8,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 #: SQLSTATE (PostgreSQL, appendix A): connection exceptions, out of resources, shutting down or starting up.
 _AWAY = ("08", "53", "57P")
+#: Invalid authorization, no such database; no such table or column.
+_REFUSED = ("28", "3D")
+_UNKNOWN = ("42P01", "42703")
 
 
 def database_is_away(error: BaseException) -> bool:
@@ -20,5 +23,30 @@ def database_is_away(error: BaseException) -> bool:
         error = error.orig if error.orig is not None else error
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return True  # "connection is closed", "pool is closing": found out by the client
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
-    return str(state).startswith(_AWAY)
+    return _state(error).startswith(_AWAY)
+
+
+def database_problem(error: BaseException) -> str | None:
+    """In one line, that the server is away, refuses us or has another schema than ours; ``None`` for every other failure."""
+    if isinstance(error, OSError) and (error.filename or isinstance(error, BrokenPipeError)):
+        return None  # of a file, or of who reads what we write
+    if database_is_away(error):
+        what = "its database does not answer"
+    elif isinstance(error, asyncpg.PostgresError | DBAPIError):
+        driver_error = error.orig if isinstance(error, DBAPIError) else error
+        if _state(driver_error).startswith(_REFUSED):
+            what = "its database refuses"
+        elif _state(driver_error) in _UNKNOWN:
+            what = "its database has not the newest schema (`migrate` brings it)"
+        else:
+            return None
+    else:
+        return None
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig.__cause__ or error.orig
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"{what}: {reason}; DATABASE_URL says where it is"
+
+
+def _state(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")

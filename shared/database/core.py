@@ -27,13 +27,20 @@ LOCK_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 
 
+class DatabaseAddressError(ValueError):
+    """What should say where the database is is no address of PostgreSQL."""
+
+
 def open_engine(
     url: str, *, server_settings: dict[str, str] | None = None, **options: Any
 ) -> AsyncEngine:
     """An SQLAlchemy engine whose connections asyncpg opens from the whole URL.
 
     SQLAlchemy's own reading of a URL knows nothing of libpq's options (``sslmode``, ``sslrootcert``).
+    Raises :class:`DatabaseAddressError`.
     """
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise DatabaseAddressError("DATABASE_URL is to be postgresql://role:password@host/database")
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
@@ -47,8 +54,6 @@ class Database:
     """Connections of one process to its own database. Lazy: nothing connects before the first use."""
 
     def __init__(self, url: str, *, application_name: str, pool_size: int = 5) -> None:
-        if not url.startswith(("postgresql://", "postgres://")):
-            raise ValueError("DATABASE_URL must be a postgresql:// URL")
         self.url = url
         self._application_name = application_name
         self._pool_size = pool_size
