@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.identity.accounts import repository as accounts
-from services.identity.authenticators.service import Authenticator, Outcome, Proven, TooMany
+from services.identity.authenticators.service import Authenticator, Outcome, TooMany, is_of
 from services.identity.factors.service import FactorService
 from services.identity.provider import repository as provider
 from services.identity.sessions.rules import Factor
@@ -58,6 +58,7 @@ class StepUp:
 
     async def confirm(self, current: Current, typed: str, visitor: Visitor) -> str | None:
         """What was wrong, as a word for the page; None when the session is fresh now."""
+        account_id = current.principal.account_id
         checked: Factor | Outcome
         if (await self.ways(current)).code:
             checked = await self._factors.check(current, typed, visitor)
@@ -67,7 +68,7 @@ class StepUp:
             )
         if isinstance(checked, TooMany):
             return "too-many"
-        if not isinstance(checked, Factor) and checked != Proven(current.principal.account_id):
+        if not isinstance(checked, Factor) and not is_of(checked, account_id):
             tell(SecurityEvent.STEP_UP_FAILED)
             return "wrong"
         await self._sessions.confirmed(current, self._clock.now())

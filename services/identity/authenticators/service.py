@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -26,14 +27,19 @@ __all__ = [
     "Proven",
     "Refused",
     "TooMany",
+    "is_of",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """This account is at the door."""
+    """This account is at the door. ``chosen_at``: when the password was chosen that was right.
+
+    Whoever begins a session with it holds the account and looks whether that is still its password.
+    """
 
     account_id: UUID
+    chosen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Refused:
 
 
 Outcome = Proven | Refused | TooMany
+
+
+def is_of(outcome: Outcome, account_id: UUID) -> bool:
+    """Whether it proves that this account is at the door."""
+    return isinstance(outcome, Proven) and outcome.account_id == account_id
 
 
 class Authenticator(Protocol):
@@ -82,13 +93,14 @@ class PasswordAuthenticator:
             return Refused()
         fresh = await self._renewed(account, password)
         async with self._database.transaction() as session:
-            await self._limits.succeeded(session, tried)
             if fresh is not None:
+                # Before the count of tries, as everywhere: no deadlock.
                 held = await accounts.lock(session, account.id)
                 # Not when the password was changed in the meantime.
                 if held is not None and held.password_hash == account.password_hash:
                     held.password_hash = fresh
-        return Proven(account.id)
+            await self._limits.succeeded(session, tried)
+        return Proven(account.id, account.password_changed_at)
 
     def _may_enter(self, account: Account) -> bool:
         now = self._clock.now()

@@ -69,12 +69,13 @@ async def codes_left(session: Session | ReadSession, account_id: UUID) -> int:
 
 async def remove(session: Session, account_id: UUID) -> bool:
     """Forget the app and every recovery code; whether there was an app."""
-    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.account_id) == account_id))
+    # The app first, as whoever uses a code: no deadlock.
     found = await session.execute(
         delete(TotpFactor)
         .where(col(TotpFactor.account_id) == account_id)
         .returning(col(TotpFactor.account_id))
     )
+    await session.execute(delete(RecoveryCode).where(col(RecoveryCode.account_id) == account_id))
     return found.first() is not None
 
 

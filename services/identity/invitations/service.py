@@ -218,9 +218,10 @@ class InvitationService:
         password_hash = await self._passwords.hashed(password, email, shown, former)
         now = self._clock.now()
         async with self._database.transaction() as session:
-            row = await self._open(session, digest(token), hold=True)
+            # The account before the invitation, as whoever mails another one: no deadlock.
             known = await accounts.by_email(session, email)
             account = await accounts.lock(session, known.id) if known is not None else None
+            row = await self._open(session, digest(token), hold=True)
             if await self._way(session, row, account) is not offer.way or (
                 account is not None and account.disabled_at is not None
             ):
@@ -272,8 +273,8 @@ class InvitationService:
     async def accept_as(self, token: str, current: Current) -> None:
         """The way SIGN_IN, by a complete session of the account with the invited address."""
         async with self._database.transaction() as session:
-            row = await self._open(session, digest(token), hold=True)
             account = await accounts.lock(session, current.principal.account_id)
+            row = await self._open(session, digest(token), hold=True)
             if (
                 account is None
                 or current.due is not None

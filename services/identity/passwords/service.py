@@ -9,7 +9,7 @@ from uuid import UUID
 from services.identity import trail
 from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
-from services.identity.authenticators.service import Authenticator, Proven, TooMany
+from services.identity.authenticators.service import Authenticator, TooMany, is_of
 from services.identity.passwords import rules
 from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.adapters.strength import StrengthMeter
@@ -113,7 +113,7 @@ class PasswordService:
         )
         if isinstance(outcome, TooMany):
             raise TooManyRequestsError("Too many tries: wait a while", slug="locked")
-        if outcome != Proven(current.principal.account_id):
+        if not is_of(outcome, current.principal.account_id):
             tell(SecurityEvent.STEP_UP_FAILED)
             raise _invalid("old", "The present password is wrong", "", "wrong")
         return await self._choose(current, new, "/account?done=password", visitor)

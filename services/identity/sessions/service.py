@@ -77,42 +77,27 @@ class SessionService:
     async def sign_in(
         self, credentials: Mapping[str, str], next: str, visitor: Visitor, old_token: str
     ) -> Begun | Refused | TooMany:
-        """By e-mail address and password."""
+        """By e-mail address and password. ``next`` has passed ``rules.safe_next``; the browser's old session ends."""
         outcome = await self._authenticator.authenticate(credentials, visitor)
         if not isinstance(outcome, Proven):
             if isinstance(outcome, Refused):
                 tell(SecurityEvent.SIGN_IN_FAILED)
             return outcome
-        return await self.begin(
-            outcome.account_id,
-            proved_by={Factor.PASSWORD},
-            next=next,
-            visitor=visitor,
-            old_token=old_token,
-        )
-
-    async def begin(
-        self,
-        account_id: UUID,
-        *,
-        proved_by: Iterable[Factor],
-        next: str,
-        visitor: Visitor,
-        old_token: str = "",
-    ) -> Begun | Refused:
-        """A session of an account whose owner has just proved who they are in these ways.
-
-        The entry for every authenticator. ``next`` has passed ``rules.safe_next``. The browser's old session ends. The
-        answer says where to go: to the first step that is due, or to ``next``.
-        """
         now = self._clock.now()
         async with self._database.transaction() as session:
-            account = await accounts.lock(session, account_id)
-            if account is None or account.disabled_at is not None:
-                return Refused()
-            if old_token:
-                await repository.end_by_token(session, digest(old_token), now)
-            return await self.begin_in(session, account, proved_by, next, visitor, proved_at=now)
+            account = await accounts.lock(session, outcome.account_id)
+            if (
+                account is not None
+                and account.disabled_at is None
+                and account.password_changed_at == outcome.chosen_at
+            ):
+                if old_token:
+                    await repository.end_by_token(session, digest(old_token), now)
+                return await self.begin_in(
+                    session, account, {Factor.PASSWORD}, next, visitor, proved_at=now
+                )
+        tell(SecurityEvent.SIGN_IN_FAILED)
+        return Refused()
 
     async def begin_in(
         self,
@@ -124,7 +109,11 @@ class SessionService:
         *,
         proved_at: datetime,
     ) -> Begun:
-        """The same in the caller's transaction; the account is held. ``proved_at``: elsewhere it may be a while ago."""
+        """A session of an account that the caller's transaction holds, whose owner has proved to be themselves in these ways.
+
+        The entry for every authenticator. The answer says where to go: to the first step that is due, or to ``next``.
+        ``proved_at``: elsewhere it may be a while ago.
+        """
         now = self._clock.now()
         row = StaffSession(
             id=new_id(),

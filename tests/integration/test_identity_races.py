@@ -1,0 +1,114 @@
+"""Two at the same moment: whoever ends sessions ends those that just begin, and nobody waits for who waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from services.identity.composition import Parts, assemble
+from shared.audit import Actor, acting
+from tests.fixtures.identity import ADMIN, PASSWORD, SELLER, URL, Identity, running_identity
+from tests.fixtures.signing import waiting_for_locks
+from tests.fixtures.waiting import eventually
+
+AGENCY = "bao-hung-yen"
+OWN = "nhãn lồng tháng tám"
+RECOVERY = re.compile(r"<li><code>([a-z2-7-]{19})</code>")
+HOLD_ACCOUNT = "SELECT 1 FROM account WHERE email = :email FOR UPDATE"
+HOLD_APP = """SELECT 1 FROM totp_factor WHERE account_id = (SELECT id FROM account WHERE email = :email)
+    FOR UPDATE"""
+
+
+@pytest.fixture
+async def identity(create_database, template_database):
+    async with running_identity(create_database, template_database) as running:
+        with acting(Actor.command("test")):
+            yield running
+
+
+@pytest.fixture
+def parts(identity: Identity) -> Parts:
+    return assemble(identity.settings, identity.database, identity.clock)
+
+
+async def id_of(identity: Identity, email: str) -> UUID:
+    async with identity.database.read() as session:
+        found = await session.execute(
+            text("SELECT id FROM account WHERE email = :email"), {"email": email}
+        )
+        return found.scalar_one()
+
+
+async def in_turn(
+    identity: Identity, hold: str, email: str, *works: Coroutine[Any, Any, Any]
+) -> list[Any]:
+    """Each is started when the one before waits for what ``hold`` locks; what became of them after that."""
+    running = []
+    async with identity.database.transaction() as session:
+        await session.execute(text(hold), {"email": email})
+        for number, work in enumerate(works, 1):
+            running.append(asyncio.create_task(work))
+
+            async def wait(many: int = number) -> bool:
+                return await waiting_for_locks(identity) == many
+
+            await eventually(wait, f"{number} wait for the lock")
+    return await asyncio.gather(*running)
+
+
+async def test_a_password_that_was_right_until_this_moment_opens_nothing(identity, parts):
+    """Else its session would begin after all have ended, and be asked to choose the account's new password."""
+    seller, browser = await id_of(identity, SELLER), identity.browser()
+    handed, answer = await in_turn(
+        identity,
+        HOLD_ACCOUNT,
+        SELLER,
+        parts.accounts.hand_out_password(AGENCY, seller),
+        browser.sign_in(SELLER, PASSWORD),
+    )
+    assert handed and answer.status_code == 401, answer.headers
+    assert not browser.token
+    assert (await browser.sign_in(SELLER, handed)).headers["location"].startswith("/sign-in/pass")
+
+
+async def test_a_recovery_code_and_the_reset_of_its_app_do_not_wait_for_each_other(identity, parts):
+    browser = await identity.signed_in(ADMIN)
+    code = RECOVERY.findall((await browser.post("/account/factor/codes")).text)[0]
+    lost = identity.browser()
+    await lost.sign_in(ADMIN)
+    answer, _ = await in_turn(
+        identity,
+        HOLD_APP,
+        ADMIN,
+        lost.post("/sign-in/code", code=code),
+        parts.accounts.reset_factor(AGENCY, await id_of(identity, ADMIN)),
+    )
+    assert answer.status_code in (303, 401), answer.text
+    assert await identity.session_of(lost.token) == {"active": False}
+
+
+async def test_a_link_that_is_followed_while_another_is_mailed_is_followed_or_void(identity, parts):
+    seller, browser = await id_of(identity, SELLER), identity.browser()
+    await parts.invitations.mail_reset(AGENCY, seller)
+    link = await identity.link_for(SELLER)
+    form = {
+        "csrf_token": await browser.form_token(link),
+        "token": link.partition("=")[2],
+        "name": "",
+        "new": OWN,
+        "repeat": OWN,
+    }
+    _, answer = await in_turn(
+        identity,
+        HOLD_ACCOUNT,
+        SELLER,
+        parts.invitations.mail_reset(AGENCY, seller),
+        browser.http.post("/invitation/password", data=form, headers={"Origin": URL}),
+    )
+    assert answer.status_code == 404, answer.text
