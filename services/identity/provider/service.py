@@ -297,6 +297,9 @@ class ProviderService:
             async with self._database.transaction() as session:
                 account = await accounts.lock(session, current.principal.account_id)
                 assert account is not None
+                # While the provider was asked, the session may have been ended from elsewhere.
+                if await staff_sessions.lock(session, current.session_id) is None:
+                    return Problem.SESSION_ENDED
                 problem = rules.link_problem(
                     claims,
                     normalise_email(claims.email or ""),

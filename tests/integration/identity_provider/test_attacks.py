@@ -134,6 +134,24 @@ async def test_unlinked_in_the_same_moment_it_opens_nothing(identity, provider, 
     assert not browser.token
 
 
+async def test_a_session_that_ends_while_the_provider_is_asked_links_nothing(
+    identity, provider, there
+):
+    """Whoever signs out everywhere must not find a stranger's subject linked a second later."""
+    browser = await identity.signed_in(SELLER)
+    page = await browser.post("/account/provider/link")
+    back = await answered(page, there, provider.account("x", SELLER))
+    async with identity.database.transaction() as session:
+        await session.execute(
+            text("SELECT 1 FROM account WHERE email = :e FOR UPDATE"), {"e": SELLER}
+        )
+        await session.execute(text("UPDATE staff_session SET ended_at = now()"))
+        answer = asyncio.create_task(browser.http.get(back))
+        await eventually(lambda: waiting_for_locks(identity), "the link waits for the account")
+    assert (await answer).status_code == 401
+    assert "subject-linked" not in [action for action, _ in await trail(identity)]
+
+
 async def test_where_deployed_the_visits_cookie_is_this_hosts_alone(
     create_database, template_database, provider
 ):
