@@ -155,6 +155,7 @@ class ForkedChild(Running):
         self._pid: int | None = None
         self._descriptor: int | None = None
         self._code: int | None = None
+        self._guard = threading.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -183,11 +184,18 @@ class ForkedChild(Running):
 
     def _code_within(self, seconds: float) -> int | None:
         """The exit code once it has ended within so many seconds, else None."""
-        if self._pid is None or self._code is not None or self._descriptor is None:
-            return self._code
-        if not select.select([self._descriptor], [], [], seconds)[0]:
-            return None
-        self._code = self._parent.code_of(self._pid)
-        os.close(self._descriptor)
-        self._descriptor = None
+        with self._guard:
+            if self._descriptor is None:
+                return self._code
+            descriptor = os.dup(self._descriptor)  # another thread may close ours meanwhile
+        try:
+            if not select.select([descriptor], [], [], seconds)[0]:
+                return None
+        finally:
+            os.close(descriptor)
+        with self._guard:
+            if self._descriptor is not None and self._pid is not None:
+                self._code = self._parent.code_of(self._pid)
+                os.close(self._descriptor)
+                self._descriptor = None
         return self._code

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -199,6 +200,42 @@ def test_a_process_with_threads_is_not_forked():
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_child_told_to_end_before_it_has_begun_ends():
+    """Its parent's way with the signal, which it still has then, would swallow it: it would run on until it is killed."""
+    program = """
+import os, signal
+from shared.forking import fork
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+print(os.waitstatus_to_exitcode(os.waitpid(fork(lambda: 0), 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert done.stdout == f"{-signal.SIGTERM}\n", done.stderr
+
+
+def test_everybody_who_asks_reads_the_same_exit_code(tmp_path):
+    parent = ForkParent(
+        ["tests.fixtures.randomness"], log=tmp_path / "parent.log", env=dict(os.environ)
+    )
+    try:
+        for turn in range(10):
+            child = ForkedChild(
+                "child",
+                parent,
+                ["tests.fixtures.randomness"],
+                log=tmp_path / "child.log",
+                env={"PATH": os.defpath},
+            )
+            child.start()
+            with ThreadPoolExecutor(8) as pool:
+                codes = list(pool.map(child.wait, [30.0] * 8))
+            assert codes == [0] * 8, turn
+    finally:
+        parent.stop()
 
 
 async def test_restarting_from_a_passing_thread_does_not_tie_the_child_to_that_thread(stack):
