@@ -21,13 +21,14 @@ TAKE = 5_000
 _REFUSED = """SELECT id, subject, created_at, refusals, due_at, refusal FROM outbox
     WHERE published_at IS NULL AND due_at IS NOT NULL ORDER BY id LIMIT 100"""
 _RETRY = text(
-    """UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at IS NOT NULL
+    """UPDATE outbox SET due_at = now() WHERE id IN (
+           SELECT id FROM outbox WHERE published_at IS NULL AND due_at IS NOT NULL ORDER BY id FOR UPDATE)
        RETURNING id, due_at"""
 )
 _MARK = text(
     """UPDATE outbox SET due_at = now() WHERE id IN (
            SELECT id FROM outbox WHERE id > :last AND id >= :least AND created_at >= :earliest
-               AND published_at IS NOT NULL ORDER BY id LIMIT :take)
+               AND published_at IS NOT NULL ORDER BY id LIMIT :take FOR UPDATE)
        RETURNING id, due_at"""
 )
 _LEFT = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND due_at <= now()"

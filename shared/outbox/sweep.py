@@ -43,13 +43,17 @@ _NEWEST = """SELECT event_id, stream_sequence, published_at FROM outbox
 _CONFIRMED = """SELECT id, event_id, stream_sequence, published_at FROM outbox
     WHERE stream = $1 AND (published_at, id) > ($2, $3) AND published_at <= $4
     ORDER BY published_at, id LIMIT $5"""
-_AGAIN_SINCE = """UPDATE outbox SET due_at = now() WHERE id IN (
-    SELECT id FROM outbox WHERE stream = $1 AND published_at >= $2 AND published_at <= $3
-      AND due_at IS NULL ORDER BY published_at, id LIMIT $4)"""
-_AGAIN = "UPDATE outbox SET due_at = now() WHERE id = ANY($1::bigint[]) AND due_at IS NULL"
-_AGAIN_AT = """UPDATE outbox SET due_at = now()
-    WHERE stream = $1 AND stream_sequence = ANY($2::bigint[]) AND due_at IS NULL"""
-_OFFER_REFUSED = "UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at > now()"
+#: Rows are held in the order of their ids, as by ``outbox republish``: neither waits for the other in a circle.
+_DUE_NOW = "UPDATE outbox SET due_at = now() WHERE id IN (SELECT id FROM outbox WHERE {} ORDER BY id FOR UPDATE)"
+_AGAIN_SINCE = _DUE_NOW.format(
+    """id IN (SELECT id FROM outbox WHERE stream = $1 AND published_at >= $2 AND published_at <= $3
+         AND due_at IS NULL ORDER BY published_at, id LIMIT $4)"""
+)
+_AGAIN = _DUE_NOW.format("id = ANY($1::bigint[]) AND due_at IS NULL")
+_AGAIN_AT = _DUE_NOW.format(
+    "stream = $1 AND stream_sequence = ANY($2::bigint[]) AND due_at IS NULL"
+)
+_OFFER_REFUSED = _DUE_NOW.format("published_at IS NULL AND due_at > now()")
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -175,6 +176,30 @@ async def test_what_was_published_since_a_time_is_published_again_and_takes_effe
     async with world.running(runner.run):
         await eventually(lambda: len(world.effects()) >= 10, seconds=60)
     assert sorted(world.effects()) == sorted(f"item-{number}" for number in range(10))
+
+
+async def test_somebody_publishes_again_while_the_sweep_does_and_neither_fails(world, server: Nats):
+    """After a lost stream both take everything: the sweep in the order of publishing, the command by number."""
+    relay, sweep, many = await world.relay(), await sweep_of(world), 6_000
+    database = world.databases[0]
+    await published(world, 1)
+    assert await swept(sweep) == 0
+    pool = await database.pool()
+    await pool.execute(
+        """INSERT INTO outbox (event_id, subject, payload, headers, published_at, stream, stream_sequence)
+           SELECT gen_random_uuid(), subject, payload, headers,
+               published_at - random() * interval '9 minutes', stream, n
+           FROM outbox, generate_series(2, $1) n""",
+        many,
+    )
+    await pool.execute("UPDATE outbox_stream SET identity = 'the one that was lost'")
+
+    async def marked() -> int:
+        with acting(Actor.command("outbox", "Lan")):
+            return await republish(database, relay, since_when("0"))
+
+    counts = await asyncio.gather(swept(sweep), marked(), marked())
+    assert counts[1:] == [many, many]
 
 
 async def test_refused_events_are_offered_again_by_somebody(world):
