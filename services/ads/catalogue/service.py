@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from services.ads.availability.service import changing_inventory, database_time
+from services.ads.availability.service import changing_inventory, database_time, lock_inventory
 from services.ads.catalogue import repository
 from services.ads.catalogue.models import Advertiser, Medium, Placement
 from services.ads.catalogue.repository import AnySession, ProductCard
@@ -133,6 +133,7 @@ async def set_product(
 
 async def set_rate(session: Session, agency: str, product_code: str, rate: RateOn) -> None:
     """Price of a product from a day on. Raises :class:`NotFoundError`."""
+    await lock_inventory(session, agency)  # the trail tells what this price takes the place of
     product = await get_product(session, agency, product_code)
     before = next((r for r in product.rates if r.valid_from == rate.valid_from), None)
     await repository.save_rate(session, agency, product.id, rate)

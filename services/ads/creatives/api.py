@@ -67,7 +67,8 @@ def router(desk: Desk) -> APIRouter:
             )  # whose it is comes before what was sent
         picture = await service.decoded(desk.images, await request.body(), agency=agency)
         async with desk.database.transaction() as session:
-            row = await service.get(session, agency, creative_id)
+            # Held: a change of words, or a pause, in the same moment must not be taken back.
+            row = await service.get(session, agency, creative_id, lock=True)
             words = CreativeIn.model_validate(row, from_attributes=True).words()
             await service.change(session, agency, creative_id, words, picture)
             return CreativeOut.model_validate(await service.get(session, agency, creative_id))

@@ -24,10 +24,16 @@ async def of_line(session: AnySession, agency: str, line_id: UUID) -> Sequence[C
     return found.scalars().all()
 
 
-async def get(session: AnySession, agency: str, creative_id: UUID) -> Creative | None:
-    found = await session.execute(
-        select(Creative).where(col(Creative.agency_id) == agency, col(Creative.id) == creative_id)
+async def get(
+    session: AnySession, agency: str, creative_id: UUID, *, lock: bool = False
+) -> Creative | None:
+    """``lock``: whoever else changes it waits."""
+    query = select(Creative).where(
+        col(Creative.agency_id) == agency, col(Creative.id) == creative_id
     )
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    found = await session.execute(query)
     return found.scalar_one_or_none()
 
 

@@ -99,7 +99,7 @@ async def change(
 ) -> None:
     """New words, and a new picture when one is given. Raises 404 and 422."""
     _check(words)
-    creative = await get(session, agency, creative_id)
+    creative = await get(session, agency, creative_id, lock=True)
     before = _told(creative)
     creative.headline, creative.body = words.headline, words.body
     creative.call_to_action, creative.click_url = words.call_to_action, words.click_url
@@ -174,9 +174,11 @@ async def _set_picture(session: Session, creative: Creative, picture: Picture) -
         )
 
 
-async def get(session: AnySession, agency: str, creative_id: UUID) -> Creative:
+async def get(
+    session: AnySession, agency: str, creative_id: UUID, *, lock: bool = False
+) -> Creative:
     """Raises :class:`NotFoundError`."""
-    found = await repository.get(session, agency, creative_id)
+    found = await repository.get(session, agency, creative_id, lock=lock)
     if found is None:
         raise NotFoundError("There is no such creative", slug="creative-unknown")
     return found

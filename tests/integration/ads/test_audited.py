@@ -162,3 +162,37 @@ async def test_counters_rebuilt_on_the_command_line_are_on_record_by_name(ads, d
     assert [(e.actor_kind, e.actor, e.after) for e in told] == [
         ("command", "rebuild (Lan)", {"count": 1, "days": [f"{day} {line}"]})
     ]
+
+
+async def test_changes_at_once_are_told_one_after_the_other(ads):
+    """Each says what it took the place of, and an image takes back no words: a paused advertisement stays paused."""
+    line = await book(ads.database)
+    creative = (await ads.sql("SELECT id FROM creative WHERE line_id = $1", line))[0]["id"]
+    day, admin = "2026-01-01", as_staff("admin")
+
+    async def words(number: int):
+        body = {"headline": f"{number}", "click_url": "https://example.com/", "active": False}
+        return await ads.client.put(f"{V1}/creatives/{creative}", json=body, headers=admin)
+
+    async def image(number: int):
+        return await ads.client.put(
+            f"{V1}/creatives/{creative}/image", content=png(300, 250 + number), headers=admin
+        )
+
+    async def price(number: int):
+        rate = {"valid_from": day, "cpm_vnd": 50_000 + number, "vat_percent": 8}
+        return await ads.client.post(f"{V1}/products/all/rates", json=rate, headers=admin)
+
+    answers = await asyncio.gather(
+        *(words(n) for n in range(6)), *(price(n) for n in range(6)), image(0), image(1)
+    )
+    assert {answer.status_code for answer in answers} <= {200, 204}
+    [kept] = await ads.sql("SELECT version, active FROM creative WHERE id = $1", creative)
+    assert (kept["version"], kept["active"]) == (1 + 6 + 2, False)
+    for action, name in ((Told.CREATIVE_CHANGED, "headline"), (Told.RATE_SET, "cpm_vnd")):
+        told = [
+            (entry.before and entry.before[name], entry.after[name])
+            for entry in await entries(ads.database)
+            if entry.action == action
+        ]
+        assert [was for was, _ in told[-5:]] == [now for _, now in told[-6:-1]], told
