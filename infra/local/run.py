@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.local import processes as data
+from infra.local.asked import AskedToEnd
 from infra.local.assets import ensure_assets
 from infra.local.child import ChildError
 from infra.local.node import NodeError
@@ -107,12 +107,12 @@ def run(
     console = Console(force_terminal=False if headless else None, highlight=False)
     if not console.is_terminal:
         console = Console(force_terminal=False, highlight=False, width=PLAIN_WIDTH)
-    stop = threading.Event()
+    stop = AskedToEnd()
     starting = True
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        if not stop.is_set():
-            stop.set()
+        if not stop:
+            stop.say()
             if starting:
                 raise _Stop
 
@@ -150,7 +150,7 @@ def run(
     console.print("stopped; the data is kept")
 
 
-def _watch(stack: LocalStack, console: Console, stop: threading.Event) -> None:
+def _watch(stack: LocalStack, console: Console, stop: AskedToEnd) -> None:
     def say(line: str) -> None:
         console.print(f"[yellow]![/] {escape(line)}")
 
