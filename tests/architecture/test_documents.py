@@ -14,7 +14,7 @@ from infra.docs.settings import own_fields, settings_classes, variable
 from infra.local import processes
 from shared.security.events import SecurityEvent
 from shared.settings import ServiceSettings
-from tests.architecture.source import REPOSITORY, relative, report
+from tests.architecture.source import REPOSITORY, files, relative, report
 
 GENERATE = "run `python -m infra.docs` and commit what it writes"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)[^)]*\)|!\[[^\]]*\]\(([^)\s]+)[^)]*\)")
@@ -173,6 +173,22 @@ def test_documents_name_only_targets_that_exist():
         for word in sorted(make_words(path.read_text(encoding="utf-8")) - set(targets))
     ]
     report(f"Targets are: {', '.join(sorted(targets))}.", found)
+
+
+def test_documents_name_only_files_and_metrics_that_are_there():
+    written = "".join(path.read_text(encoding="utf-8") for path in files(".py"))
+    found = []
+    for path in documents():
+        for quoted in re.findall(r"`([^`\n]+)`", path.read_text(encoding="utf-8")):
+            for name in re.findall(
+                r"(?<![\w/])(?:services|shared|infra|tests|benchmarks)/[\w./-]*\w", quoted
+            ):
+                if not (REPOSITORY / name).exists():
+                    found.append(f"{relative(path)}: {name}")
+            for name in re.findall(r"\bpress_[a-z_]+\b", quoted):
+                if name not in written:
+                    found.append(f"{relative(path)}: {name}")
+    report("It was moved, or is called something else.", found)
 
 
 def architecture_ports(text: str) -> dict[str, tuple[int, str]]:
