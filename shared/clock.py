@@ -56,8 +56,3 @@ def local_date(at: datetime, zone: ZoneInfo) -> date:
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """The first instant of a calendar day in a zone, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
-def start_of_next_month(day: date) -> date:
-    """The first day of the month after ``day``."""
-    return date(day.year + day.month // 12, day.month % 12 + 1, 1)

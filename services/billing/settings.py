@@ -22,7 +22,6 @@ from shared.startup.rules import (
 )
 
 LIVE_KEYS = ("sk_live_", "rk_live_")
-TEST_KEYS = ("sk_test_", "rk_test_")
 MAX_TOLERANCE_SECONDS = 600
 WEB = frozenset({Duty.WEB})
 

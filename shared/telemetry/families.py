@@ -40,10 +40,6 @@ class Family(Generic[M]):
             self._metric = metric
         return self._metric
 
-    @property
-    def is_made(self) -> bool:
-        return self._metric is not None
-
     def labels(self, *values: str) -> M:
         return self.made().labels(*values)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 
 import pytest
 
-from tests.architecture.source import files, is_migration, relative, report, tree
+from tests.architecture.source import PRODUCT, files, is_migration, relative, report, tree
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -255,6 +256,36 @@ def connections(parsed: ast.Module) -> list[int]:
         if called in CONNECTING and (name != "Client" or nats):
             found.append(node.lineno)
     return found
+
+
+def defined(parsed: ast.Module) -> list[str]:
+    """Functions without a decorator, and constants, at a module's top."""
+    names = []
+    for node in parsed.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.decorator_list:
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return [name for name in names if not name.startswith("__")]
+
+
+def test_nothing_is_defined_that_nobody_names():
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for path in files(".py", ".html", ".sh", folders=(*PRODUCT, "tests", "benchmarks"))
+    }
+    named = Counter(word for text in texts.values() for word in re.findall(r"[^\W\d]\w*", text))
+    report(
+        "Take it out, or use it.",
+        [
+            f"{relative(path)}: {name}"
+            for path in files(".py")
+            if not is_migration(path)
+            for name in defined(tree(path))
+            if named[name] == 1
+        ],
+    )
 
 
 def test_connections_are_opened_in_one_place_each():

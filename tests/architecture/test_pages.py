@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
-from tests.architecture.source import REPOSITORY, files, relative, report
+from tests.architecture.source import REPOSITORY, files, relative, report, tree
 
 FORBIDDEN = {
     "an inline style": re.compile(r"<style\b|\sstyle\s*=", re.IGNORECASE),
@@ -139,6 +139,27 @@ def test_every_text_on_screen_has_its_vietnamese():
             for text in untranslated(path)
         ],
     )
+
+
+def test_catalogues_hold_no_text_that_nobody_shows():
+    shown: set[str] = set()
+    for path in files(".html"):
+        shown |= template_words(path.read_text(encoding="utf-8"))
+    for path in files(".py"):
+        shown |= {
+            n.value
+            for n in ast.walk(tree(path))
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
+    found = []
+    for catalogue in files(".po"):
+        with catalogue.open("rb") as file:
+            for message in read_po(file, locale="vi"):
+                texts = message.id if isinstance(message.id, tuple) else (message.id,)
+                found += [
+                    f"{relative(catalogue)}: {one!r}" for one in texts if one not in shown | {""}
+                ]
+    report("Take the text out of the catalogue, or show it.", found)
 
 
 def test_catalogues_keep_the_placeholders():

@@ -16,7 +16,6 @@ from shared.clock import (
     SystemClock,
     local_date,
     start_of_day,
-    start_of_next_month,
 )
 from shared.ids import new_id
 from shared.money import MAX_AMOUNT, CurrencyMismatchError, Money, accrued, format_vnd, part
@@ -68,14 +67,6 @@ def test_a_day_starts_where_the_day_before_ends(day, name):
     start = start_of_day(day, zone)
     assert local_date(start, zone) == day
     assert local_date(start - timedelta(seconds=1), zone) == day - timedelta(days=1)
-
-
-@given(st.dates(date(1990, 1, 1), date(2100, 11, 30)))
-def test_the_next_month_starts_on_its_first_after_at_most_31_days(day):
-    following = start_of_next_month(day)
-    assert following.day == 1
-    assert 1 <= (following - day).days <= 31
-    assert (following - timedelta(days=1)).month == day.month
 
 
 def test_ids_sort_by_the_time_they_were_made_and_never_repeat():

@@ -73,7 +73,6 @@ TRANSITIONS: dict[tuple[Status, Action], Status] = {
 
 #: States whose units belong to the line; a hold only until it expires.
 HELD = frozenset({Status.RESERVED, Status.PENDING_BOOKING})
-SOLD = frozenset({Status.BOOKED, Status.IN_FLIGHT, Status.PAUSED})
 #: What people may ask for; the rest is the timer's.
 BY_PEOPLE = frozenset(Action) - {Action.EXPIRE, Action.START, Action.FINISH}
 

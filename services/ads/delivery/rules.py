@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from shared.money import accrued
 
@@ -105,7 +105,3 @@ _BOT = re.compile(
 def is_declared_bot(user_agent: str) -> bool:
     """Whether the client says it is a machine (after the IAB/ABC list's generic patterns), or says nothing."""
     return not user_agent or _BOT.search(user_agent) is not None
-
-
-def days_between(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=i) for i in range((last - first).days + 1)]

@@ -107,9 +107,3 @@ def recognised_on(total_vnd: int, starts_on: date, ends_on: date, day: date) -> 
     whole = (ends_on - starts_on).days
     done = (day - starts_on).days
     return accrued(total_vnd, done + 1, whole) - accrued(total_vnd, done, whole)
-
-
-def recognised_before(total_vnd: int, starts_on: date, ends_on: date, day: date) -> int:
-    """What has been earned on all days before ``day``."""
-    whole = (ends_on - starts_on).days
-    return accrued(total_vnd, min(max((day - starts_on).days, 0), whole), whole)

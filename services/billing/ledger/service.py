@@ -15,7 +15,7 @@ from services.billing.ledger.models import RecognitionSchedule
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
 from shared.contracts import Event
-from shared.database import Database, ReadSession, Session
+from shared.database import Database, Session
 from shared.errors import NotFoundError
 from shared.ids import new_id
 from shared.metrics.record import (
@@ -341,8 +341,3 @@ class Ledger:
         if not found:
             raise NotFoundError
         return found[0]
-
-
-async def agency_of(session: Session | ReadSession, agency: str) -> Agency:
-    """The agency with its zone."""
-    return await get_agency(session, agency)

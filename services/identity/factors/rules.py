@@ -7,7 +7,6 @@ import re
 PERIOD_SECONDS = 30
 DRIFT_PERIODS = 1
 RECOVERY_CODES = 10
-RECOVERY_LETTERS = 16
 
 _CODE = re.compile(r"\d{6}")
 _RECOVERY = re.compile(r"[a-z2-7]{16}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -22,13 +21,6 @@ async def by_id(session: Session | ReadSession, key_id: str) -> ServiceKey | Non
     return (
         await session.scalars(select(ServiceKey).where(col(ServiceKey.id) == key_id))
     ).one_or_none()
-
-
-async def by_request(session: Session | ReadSession, request_id: UUID) -> ServiceKey | None:
-    found = await session.scalars(
-        select(ServiceKey).where(col(ServiceKey.request_id) == request_id)
-    )
-    return found.one_or_none()
 
 
 async def lock_of_agency(session: Session, agency: str, key_id: str) -> ServiceKey | None:

@@ -44,10 +44,6 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
 
 
-EXEMPTIONS = frozenset({Reason.OVERRIDE, Reason.CAMPUS, Reason.CRAWLER})
-SINGLE_ARTICLE = frozenset({Reason.PURCHASE, Reason.GIFT})
-
-
 @dataclass(frozen=True, slots=True)
 class Right:
     """A reader's right to read ``scope`` from ``valid_from`` until before ``valid_until``."""

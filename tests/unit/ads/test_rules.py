@@ -37,7 +37,6 @@ from services.ads.delivery.rules import (
     allowed_now,
     chunk,
     day_fraction,
-    days_between,
     is_declared_bot,
     newly_earned,
 )
@@ -245,13 +244,6 @@ def test_the_fraction_of_a_day():
     # Without a zone: local time of an agency.
     assert day_fraction(datetime(2026, 12, 1, 12, 0, 0)) == 0.5  # noqa: DTZ001
     assert day_fraction(datetime(2026, 12, 1, 6, 30, 36)) == 23_436 / 86_400  # noqa: DTZ001
-
-
-def test_the_days_of_a_flight_include_both_ends():
-    first = date(2026, 12, 30)
-    days = [first, date(2026, 12, 31), date(2027, 1, 1)]
-    assert days_between(first, days[-1]) == days
-    assert days_between(first, first) == [first]
 
 
 def test_an_amount_that_no_column_holds_is_a_problem():
