@@ -173,6 +173,8 @@ class IdentityClient:
             )
             answer.raise_for_status()
             body: dict[str, Any] = answer.json()
+            if not isinstance(body, dict) or "active" not in body:
+                raise ValueError("an answer of something else than identity")
         except (httpx.HTTPError, ValueError) as error:
             raise UnavailableError(
                 "Sign-in cannot be checked right now", slug="identity-unavailable"

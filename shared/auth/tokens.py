@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -77,9 +78,7 @@ class SigningKeySet:
         """Keys from one or more concatenated PEM blocks, the signing one first."""
         end = "-----END PRIVATE KEY-----"
         keys: list[Ed25519PrivateKey] = []
-        for block in pem.split(end):
-            if "BEGIN" not in block:
-                continue
+        for block in pem.split(end)[:-1]:
             key = serialization.load_pem_private_key((block + end).encode(), password=None)
             if not isinstance(key, Ed25519PrivateKey):
                 raise ValueError("signing keys must be Ed25519")
@@ -137,7 +136,7 @@ def _verify(
     now: datetime,
 ) -> dict[str, Any]:
     try:
-        kid = jwt.get_unverified_header(token).get("kid", "")
+        kid = jwt.get_unverified_header(token).get("kid")
         key = keys.get(kid)
         if key is None:
             raise InvalidTokenError("signed by an unknown key")
@@ -169,13 +168,13 @@ class RemoteKeySet:
         self._url = url
         self._client = client
         self._keys: dict[str, Ed25519PublicKey] = {}
-        self._fetched_at = -1e9
+        self._fetched_at = -math.inf
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str, *, audience: str, now: datetime) -> dict[str, Any]:
         """The token's claims. Raises :class:`InvalidTokenError`; with keys in hand no request is made."""
         try:
-            kid = jwt.get_unverified_header(token).get("kid", "")
+            kid = jwt.get_unverified_header(token).get("kid")
         except _UNREADABLE as error:
             raise InvalidTokenError(str(error)) from error
         age = time.monotonic() - self._fetched_at
@@ -199,11 +198,11 @@ class RemoteKeySet:
                 answer.raise_for_status()
                 keys = {
                     jwk["kid"]: Ed25519PublicKey.from_public_bytes(
-                        base64.urlsafe_b64decode(jwk["x"] + "=" * (-len(jwk["x"]) % 4))
+                        base64.urlsafe_b64decode(jwk["x"] + "=")  # 32 bytes
                     )
                     for jwk in answer.json()["keys"]
                     if jwk.get("crv") == "Ed25519"
                 }
-            except (httpx.HTTPError, KeyError, ValueError):
+            except (httpx.HTTPError, LookupError, TypeError, ValueError, AttributeError):
                 return  # the keys in hand stay good; with none, the token is refused
             self._keys = keys

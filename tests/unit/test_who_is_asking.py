@@ -223,6 +223,8 @@ def away(_request: httpx.Request) -> httpx.Response:
         lambda _: httpx.Response(500, json=LAN | SITE),
         lambda _: httpx.Response(401, json=LAN | SITE),
         lambda _: httpx.Response(200, content=b"<html>"),
+        lambda _: httpx.Response(200, json=["active"]),
+        lambda _: httpx.Response(200, json={}),
     ],
 )
 async def test_identity_away_shuts_staff_out_and_keeps_good_keys_for_ten_minutes(
