@@ -181,12 +181,13 @@ def _endpoint(parts: Parts) -> DecisionEndpoint:
 @asynccontextmanager
 async def _running(parts: Parts) -> AsyncIterator[None]:
     """Memory loaded before the first request; at the end what is counted is written."""
-    await parts.process.database.pool()
-    await parts.refresher.start()
-    await parts.meter.start()
     try:
+        await parts.process.database.pool()
+        await parts.refresher.start()
+        await parts.meter.start()
         yield
     finally:
+        parts.refresher.disconnect()
         await parts.meter.close()
         try:
             await parts.counts.flush()

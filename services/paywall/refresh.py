@@ -85,13 +85,13 @@ class Refresher:
                 ) as error:
                     log.warning("refresh_waits_for_database", error=repr(error))
                     heartbeat.failed()
-                    self._disconnect()
+                    self.disconnect()
                     await asyncio.wait({stopped}, timeout=RECONNECT_SECONDS)
                     continue
                 await self._wait(stopped)
         finally:
             stopped.cancel()
-            self._disconnect()
+            self.disconnect()
 
     async def _wait(self, stopped: asyncio.Task[Any]) -> None:
         woken: asyncio.Task[Any] = asyncio.ensure_future(self._woken.wait())
@@ -135,7 +135,8 @@ class Refresher:
         agency, _, reader = str(payload).partition("/")
         self._entitlements.drop(agency, UUID(reader))
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Until :meth:`start` or the loop's next round. Nothing when there is no connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()

@@ -6,6 +6,7 @@ READ ONLY transaction, enforced by PostgreSQL): the two are different types on p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NewType
@@ -70,6 +71,7 @@ class Database:
             self.engine, class_=AsyncSession, expire_on_commit=False
         )
         self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
 
     def _server_settings(self) -> dict[str, str]:
         return {
@@ -99,15 +101,18 @@ class Database:
             yield ReadSession(session)
 
     async def pool(self) -> asyncpg.Pool:
-        """The raw pool for hot paths (lazy)."""
-        if self._pool is None:
-            self._pool = await asyncpg.create_pool(
-                self.url,
-                min_size=1,
-                max_size=self._pool_size,
-                timeout=CONNECT_TIMEOUT_SECONDS,
-                server_settings=self._server_settings(),
-            )
+        """The raw pool for hot paths (lazy; one, whoever else asks for it meanwhile)."""
+        if self._pool is not None:
+            return self._pool
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    server_settings=self._server_settings(),
+                )
         return self._pool
 
     async def connect_raw(self) -> asyncpg.Connection:

@@ -43,7 +43,11 @@ def work(service: Service[S], build: BuildWorker[S]) -> None:
 
     async def run() -> None:
         process = service.process("worker", settings)
-        await run_worker(process, await build(process))
+        try:
+            await run_worker(process, await build(process))
+        finally:
+            await process.close()
+        log.info("worker_stopped")
 
     uvloop.run(run())
 
@@ -89,5 +93,3 @@ async def run_worker(process: Process[S], parts: WorkerParts) -> None:
     await health
     for close in parts.closers:
         await close()
-    await process.close()
-    log.info("worker_stopped")

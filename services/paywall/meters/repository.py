@@ -81,9 +81,8 @@ class MeterStore:
 
     async def warm_up(self, connections: int, at: datetime) -> None:
         """Connect and prepare now, so that the first readers do not wait for it. Raises when the database is away."""
-        ready = [await self._database.connect_raw() for _ in range(connections)]
-        for connection in ready:
-            self._idle.append(connection)
+        for _ in range(connections):
+            self._idle.append(await self._database.connect_raw())
             await self.count([], at)  # takes the last one: every connection plans the function once
             await self.look([])
 

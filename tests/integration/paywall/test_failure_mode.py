@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+from tests.fixtures.roles import as_owner
 from tests.integration.paywall.conftest import AGENCY, KEY, cookie_of, eventually, new_reader, until
 
 
@@ -149,3 +151,21 @@ async def test_a_lost_listen_connection_is_replaced_and_nothing_is_missed(house)
     other = await house.start()
     await other.client.put(path, json=body, headers={"Authorization": f"Bearer {KEY}"})
     await until(lambda: paywall.parts.articles.access(AGENCY, "sau") == "free", 15)
+
+
+async def test_a_start_that_fails_half_way_leaves_no_connection_behind(house):
+    owner = await asyncpg.connect(as_owner(house.url))
+    try:
+        await owner.execute("ALTER TABLE meter_window RENAME TO elsewhere")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await house.start()
+
+        async def all_gone() -> bool:
+            return not await owner.fetchval(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'paywall-web'"
+            )
+
+        await eventually(all_gone)
+    finally:
+        await owner.close()
