@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures.browser import browser, desktop, phone
 from tests.fixtures.distribution import make_scheduler
+from tests.fixtures.left_open import left_open, watch_transports
 from tests.fixtures.servers import (
     create_database,
     nats_server,
@@ -49,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_worker(config):
         config.pluginmanager.register(TierTable(), "tier-table")
     open_session(config)
+    watch_transports()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -74,3 +76,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     with no_sockets(item.nodeid):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """By now the test's event loop has ended, with its fixtures."""
+    yield
+    left = left_open()
+    assert not left, "left open at the end of the event loop:\n" + "\n".join(left)

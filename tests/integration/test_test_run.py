@@ -84,7 +84,7 @@ def test_a_run_on_two_workers_prints_its_tiers_and_leaves_nothing(tmp_path):
     ) as run:
         output = run.stdout.read()
         assert run.wait(60) == 0, output
-    assert re.search(r"^unit +8 +0 +\d+\.\d$", output, re.MULTILINE), output
+    assert re.search(r"^unit +9 +0 +\d+\.\d$", output, re.MULTILINE), output
     assert re.search(r"^integration +1 +0 +\d+\.\d$", output, re.MULTILINE), output
     assert using(tmp_path) == []
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("press-")] == []

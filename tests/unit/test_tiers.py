@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.fixtures.left_open import left_open
 from tests.fixtures.tiers import UnitTestOpenedSocketError, tier_of
 
 
@@ -39,3 +40,16 @@ def test_a_unit_test_may_not_open_a_connection():
 async def test_a_unit_test_may_not_open_a_connection_through_the_event_loop_either():
     with pytest.raises(UnitTestOpenedSocketError, match="unit tests reach no network"):
         await asyncio.open_connection("127.0.0.1", 9)
+
+
+def test_what_is_open_when_its_loop_has_ended_is_told_once():
+    ours, theirs = socket.socketpair()
+    with theirs:
+        loop = asyncio.new_event_loop()
+        opened = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=ours))
+        assert opened, "and held: it is not the collector's yet"
+        assert not left_open()
+        loop.close()
+        [told] = left_open()
+        assert "asyncio.protocols.Protocol" in told
+        assert not left_open()

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
 from tests.fixtures.roles import as_owner
-from tests.integration.paywall.conftest import AGENCY, KEY, cookie_of, eventually, new_reader, until
+from tests.integration.paywall.conftest import (
+    AGENCY,
+    KEY,
+    cookie_of,
+    eventually,
+    new_reader,
+    running,
+    until,
+)
 
 
 class Outage:
@@ -153,12 +162,17 @@ async def test_a_lost_listen_connection_is_replaced_and_nothing_is_missed(house)
     await until(lambda: paywall.parts.articles.access(AGENCY, "sau") == "free", 15)
 
 
-async def test_a_start_that_fails_half_way_leaves_no_connection_behind(house):
+@pytest.mark.parametrize("half_way", [True, False])
+async def test_a_start_that_fails_half_way_or_is_ended_at_once_leaves_no_connection_behind(
+    house, half_way
+):
     owner = await asyncpg.connect(as_owner(house.url))
     try:
-        await owner.execute("ALTER TABLE meter_window RENAME TO elsewhere")
-        with pytest.raises(asyncpg.UndefinedTableError):
-            await house.start()
+        if half_way:
+            await owner.execute("ALTER TABLE meter_window RENAME TO elsewhere")
+        with pytest.raises(asyncpg.UndefinedTableError) if half_way else nullcontext():
+            async with running(house.url, house.clock, house.billing):
+                pass  # no loop has had its first turn
 
         async def all_gone() -> bool:
             return not await owner.fetchval(
