@@ -136,7 +136,7 @@ def _verify(
     now: datetime,
 ) -> dict[str, Any]:
     try:
-        kid = jwt.get_unverified_header(token).get("kid")
+        kid: Any = jwt.get_unverified_header(token).get("kid")
         key = keys.get(kid)
         if key is None:
             raise InvalidTokenError("signed by an unknown key")

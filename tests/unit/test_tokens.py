@@ -296,6 +296,13 @@ def test_a_token_is_exactly_what_the_form_says():
     assert "=" not in token
 
 
+@pytest.mark.parametrize(
+    ("raw", "text"), [(b"\x00\x00\x17", "AAAX"), (b"\xfb\xff", "-_8"), (b"\xff", "_w"), (b"", "")]
+)
+def test_base64_is_for_addresses_and_has_no_padding(raw, text):
+    assert tokens_module._base64url(raw) == text
+
+
 def test_a_token_ends_five_seconds_late_for_clocks_that_differ_and_not_a_moment_later():
     assert verify(GOOD, now=NOW + timedelta(seconds=305))
     with pytest.raises(ExpiredTokenError, match=r"^expired$"):

@@ -206,8 +206,10 @@ async def test_a_key_is_remembered_for_half_a_minute_and_then_asked_about_again(
 
 
 async def test_no_key_of_ours_is_refused_as_unknown(identity):
+    client = identity.client()
     with pytest.raises(UnauthorizedError) as refused:
-        await identity.client().key("guess")
+        await client.key("guess")
+    assert [found for _, found in client._keys.values()] == [RefusedKey("", "")]
     assert refused.value.security is SecurityEvent.KEY_UNKNOWN
     assert refused.value.about == {}
 
