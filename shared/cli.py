@@ -93,6 +93,7 @@ def service_cli(
                     typer.echo(said, err=True)
                     raise typer.Exit(EXIT_CONFIGURATION)
                 await run_seed(process)
+                typer.echo(f"{service.name}: the example data is there")
 
             run_command(service, "seed", Duty.SETUP, unless_production)
 

@@ -47,7 +47,7 @@ def web(process: Process[AdsSettings], delivery: Delivery | None = None) -> WebP
             delivery_api.router(delivery),
             delivery_api.staff_router(desk),
             console_pages.router(desk),
-            audit_router(AuditDesk(database, clock, audit_pages, process.access.page)),
+            audit_router(AuditDesk("ads", database, clock, audit_pages, process.access.page)),
         ],
         hot_routes=HotRoutes(delivery).routes(),
         checks={"database": database.ping, "plan": delivery.ready},

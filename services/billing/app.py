@@ -64,7 +64,14 @@ def routed(billing: Billing) -> WebParts:
             checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
             audit_router(
-                AuditDesk(billing.database, billing.clock, pages, access.page, AUDITORS["billing"])
+                AuditDesk(
+                    "billing",
+                    billing.database,
+                    billing.clock,
+                    pages,
+                    access.page,
+                    AUDITORS["billing"],
+                )
             ),
             *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
         ],

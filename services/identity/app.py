@@ -60,7 +60,9 @@ def web(process: Process[IdentitySettings]) -> WebParts:
             invitation_pages.router(access, parts.invitations, pages, settings.oidc_name),
             key_pages.router(access, parts.keys, pages, database, clock),
             account_pages.router(access, parts.accounts, parts.invitations, pages, database),
-            audit_pages.audit_router(audit_pages.AuditDesk(database, clock, pages, member)),
+            audit_pages.audit_router(
+                audit_pages.AuditDesk("identity", database, clock, pages, member)
+            ),
             *([outbox_router(pages, database)] if settings.shows_mail else []),
         ),
         checks={"database": database.ping},

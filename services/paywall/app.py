@@ -127,7 +127,7 @@ def routed(parts: Parts) -> WebParts:
                 process.clock,
                 partial(readers_between, database),
             ).router(),
-            audit_router(AuditDesk(database, process.clock, pages, access.page)),
+            audit_router(AuditDesk("paywall", database, process.clock, pages, access.page)),
             embedded_routes({f"/{name}": FOLDER / "static" / name for name in EMBEDDED}),
             _keys(parts.grants),
         ],

@@ -137,3 +137,76 @@ WORDS: dict[Action, str] = {
     Action.OUTBOX_RETRIED: "Refused events offered again",
     Action.AUDIT_EXPORTED: "Audit trail downloaded",
 }
+
+#: Acts on the installation, which belong to no agency: only the command line shows them.
+OF_NO_AGENCY = frozenset(
+    {
+        Action.NETWORK_LIMITED,
+        Action.ENTITLEMENTS_REBUILT,
+        Action.COUNTERS_REBUILT,
+        Action.DEAD_LETTERS_REPLAYED,
+        Action.OUTBOX_REPUBLISHED,
+        Action.OUTBOX_RETRIED,
+    }
+)
+_EVERYWHERE = (Action.AGENCY_SAVED, Action.AUDIT_EXPORTED)
+#: What an agency's trail of each service may hold. A test compares with what the service's code records.
+RECORDED_BY: dict[str, tuple[Action, ...]] = {
+    "identity": (
+        Action.SIGNED_IN,
+        Action.SIGN_IN_FAILED,
+        Action.LOCKED_OUT,
+        Action.LOCK_CLEARED,
+        Action.SIGNED_OUT,
+        Action.SESSION_ENDED,
+        Action.PASSWORD_CHANGED,
+        Action.PASSWORD_RESET,
+        Action.PASSWORD_RESET_MAILED,
+        Action.BREAK_GLASS,
+        Action.SIGN_IN_BEGUN,
+        Action.CONFIRMED,
+        Action.FACTOR_ENROLLED,
+        Action.FACTOR_REMOVED,
+        Action.FACTOR_RESET,
+        Action.RECOVERY_CODES_MADE,
+        Action.RECOVERY_CODE_USED,
+        Action.SUBJECT_LINKED,
+        Action.SUBJECT_UNLINKED,
+        Action.INVITED,
+        Action.INVITATION_WITHDRAWN,
+        Action.INVITATION_ACCEPTED,
+        Action.ACCOUNT_CREATED,
+        Action.ACCOUNT_DISABLED,
+        Action.ACCOUNT_ENABLED,
+        Action.ROLES_CHANGED,
+        Action.KEY_CREATED,
+        Action.KEY_ROTATED,
+        Action.KEY_REVOKED,
+        *_EVERYWHERE,
+    ),
+    "paywall": (Action.POLICY_CREATED, Action.POLICY_CHANGED, *_EVERYWHERE),
+    "billing": (Action.PLAN_SAVED, Action.WEBHOOKS_REPLAYED, *_EVERYWHERE),
+    "ads": (
+        Action.ADVERTISER_CREATED,
+        Action.PLACEMENT_SAVED,
+        Action.AD_PRODUCT_SAVED,
+        Action.RATE_SET,
+        Action.ORDER_CREATED,
+        Action.LINE_CHANGED,
+        Action.CREATIVE_CREATED,
+        Action.CREATIVE_CHANGED,
+        Action.CREATIVE_IMAGE_CHANGED,
+        *_EVERYWHERE,
+    ),
+    "metrics": (
+        Action.BASELINE_UPLOADED,
+        Action.BASELINE_COMPOSED,
+        Action.BASELINE_FROZEN,
+        Action.BASELINE_DISCARDED,
+        Action.LINEAGE_SAVED,
+        Action.TARGET_SAVED,
+        Action.IMPORT_UPLOADED,
+        Action.IMPORT_CONFIRMED,
+        *_EVERYWHERE,
+    ),
+}

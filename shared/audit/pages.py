@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from shared.agencies import Agency, get_agency
 from shared.audit import service
-from shared.audit.actions import WORDS, Action
+from shared.audit.actions import RECORDED_BY, WORDS, Action
 from shared.audit.caller import ActorKind
 from shared.audit.repository import Filter
 from shared.audit.rules import Entry, changes
@@ -39,8 +39,9 @@ Words = Annotated[PlainText, Query(max_length=200)]
 
 @dataclass(frozen=True, slots=True)
 class AuditDesk:
-    """What the routes stand on. ``who`` authenticates a page; one of ``roles`` opens the trail (an administrator always)."""
+    """What the routes stand on. ``service``: whose trail it is. ``who`` authenticates a page; one of ``roles`` opens the trail (an administrator always)."""
 
+    service: str
     database: Database
     clock: Clock
     pages: Pages
@@ -124,6 +125,10 @@ def audit_router(desk: AuditDesk) -> APIRouter:
             ],
             typed=typed,
             actions=action_words,
+            # And one that a link asks for, which this service records no more.
+            offered=[
+                one for one in Action if one in RECORDED_BY[desk.service] or one == wanted.action
+            ],
             older_url=f"?{urlencode(query | {'before': str(older)})}" if older else "",
             newest_url=f"?{urlencode(query)}" if before else "",
             export_url=f"/audit/{agency}/export.csv?{urlencode(query)}",

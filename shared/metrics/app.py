@@ -45,7 +45,9 @@ def web(process: Process[MetricsSettings]) -> WebParts:
             finance_router(desk),
             baseline_router(desk),
             import_router(desk),
-            audit_router(AuditDesk(database, clock, pages, access.page, AUDITORS["metrics"])),
+            audit_router(
+                AuditDesk("metrics", database, clock, pages, access.page, AUDITORS["metrics"])
+            ),
         ),
         checks={"database": database.ping},
         words=pages.words,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -270,6 +271,9 @@ async def test_the_page_is_for_the_agencys_administrator_and_filters(identity):
     page = (await admin.http.get("/audit/bao-hung-yen")).text
     assert "Thay đổi vai trò" in page and "&lt;script&gt;" in page and "<script>" not in page
     assert "Roles changed" in (await admin.http.get("/audit/bao-hung-yen?lang=en")).text
+    offered = re.findall(r'<option value="([^"]+)"', page)
+    assert "roles-changed" in offered and len(set(offered)) == len(offered)
+    assert "rate-set" not in offered, "an act that this service records none of"
     await admin.http.get("/audit/bao-hung-yen?lang=vi")
     for query, count in (
         ("action=roles-changed", 1),

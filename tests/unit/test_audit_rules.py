@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from shared.audit.actions import OF_NO_AGENCY, RECORDED_BY, Action
 from shared.audit.rules import (
     GENESIS,
     LONGEST_LIST,
@@ -173,3 +176,20 @@ def test_changes_are_read_field_by_field() -> None:
 )
 def test_an_address_is_kept_as_its_network(address: str, prefix: str) -> None:
     assert network_prefix(address) == prefix
+
+
+@pytest.mark.parametrize("service", RECORDED_BY)
+def test_what_a_trail_may_hold_is_what_the_services_code_records(service):
+    root = Path(__file__).parents[2]
+    folder = root / ("shared/metrics" if service == "metrics" else f"services/{service}")
+    recorded = {
+        Action[name]
+        for path in (
+            *folder.rglob("*.py"),
+            root / "shared/agencies.py",
+            root / "shared/audit/pages.py",
+        )
+        for name in re.findall(r"Action\.([A-Z_]+)", path.read_text(encoding="utf-8"))
+        if name in Action.__members__
+    }
+    assert set(RECORDED_BY[service]) == recorded - OF_NO_AGENCY
