@@ -52,3 +52,13 @@ def test_the_set_ups_credential_is_given_only_by_name(become):
 def test_what_stands_behind_the_name_is_the_services(become):
     _, (words, _), _ = become("paywall", "dead-letters", "--help", "--port", "1")
     assert words[3:] == ("dead-letters", "--help", "--port", "1")
+
+
+def test_what_make_run_does_itself_has_the_same_rights_and_secrets_here(become):
+    _, (_, env), secrets = become("billing", "migrate")
+    assert env["DATABASE_URL"].startswith("postgresql://billing_owner:")
+    _, (_, env), _ = become("identity", "seed")
+    assert env["DEMO_PASSWORD"] == secrets.demo_password
+    assert env["DATABASE_URL"].startswith("postgresql://identity:")
+    _, (_, env), _ = become("billing", "audit", "verify")
+    assert env["DATABASE_URL"].startswith("postgresql://billing:") and "DEMO_PASSWORD" not in env
