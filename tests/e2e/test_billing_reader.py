@@ -88,7 +88,13 @@ async def test_a_reader_on_a_phone_pays_after_a_declined_card_and_reads_on(
     session = await (await page.request.get(f"{base}/v1/agencies/{AGENCY}/session")).json()
     assert session["signed_in"] and session["reader"]["email"] == "lan.phone@example.vn"
 
-    await page.goto(f"{base}/r/{AGENCY}/account")
+    await page.goto(f"{base}/r/{AGENCY}/plans")
+    await expect(month.get_by_text("Gói của bạn", exact=True)).to_be_visible()
+    await expect(page.get_by_text("Gói của bạn", exact=True)).to_have_count(1)
+    await expect(page.get_by_role("button", name="Đăng ký gói")).to_have_count(0)
+    await shot(page, "phone-5-own-plan")
+    await month.get_by_role("link", name="Xem tài khoản").click()
+    await expect(page.get_by_role("heading", name="Tài khoản")).to_be_visible()
     await shot(page, "phone-5-account")
     await page.get_by_text("Hủy gói", exact=True).click()
     await page.get_by_role("button", name="Đồng ý hủy gói").click()

@@ -58,6 +58,7 @@ class ReaderPages:
         current = await self._billing.subscriptions.live_of_reader(reader.id) if reader else None
         language = request_language(request)
         offers = await self._billing.plans.offers(agency_id)
+        own = await self._billing.plans.offer(agency_id, current.price_id) if current else None
         back = place.back(return_to)
         return self._front.render(
             request,
@@ -77,6 +78,9 @@ class ReaderPages:
                     "description": offer.description(language),
                     "period": offer.period,
                     "amount": offer.amount_vnd,
+                    # By plan and period: the price may have changed since it was bought.
+                    "own": own is not None
+                    and (offer.plan_id, offer.period) == (own.plan_id, own.period),
                 }
                 for offer in offers
             ],

@@ -23,6 +23,7 @@
         NETWORK_EXHAUSTED: "Sign in to go on reading",
         FALLBACK: "This article cannot be opened right now",
         text: "Subscribe to read everything, or sign in if you have a plan already.",
+        known: "You are signed in, but no plan of yours is running. Every plan opens all articles, this one too.",
         register: "Sign in with your e-mail to read more articles for nothing every month.",
         again: (day) => `Your free articles start again on ${day}.`,
         later: "Please try again in a moment.",
@@ -39,6 +40,7 @@
         NETWORK_EXHAUSTED: "Đăng nhập để đọc tiếp",
         FALLBACK: "Hiện chưa mở được bài viết này",
         text: "Đăng ký gói đọc báo để đọc toàn bộ, hoặc đăng nhập nếu bạn đã có gói.",
+        known: "Bạn đã đăng nhập nhưng chưa có gói đọc báo nào còn hiệu lực. Gói nào cũng mở toàn bộ bài viết, gồm cả bài này.",
         register: "Đăng nhập bằng email để đọc miễn phí thêm nhiều bài mỗi tháng.",
         again: (day) => `Số bài đọc miễn phí được tính lại từ ngày ${day}.`,
         later: "Bạn hãy thử lại sau giây lát.",
@@ -172,7 +174,9 @@
     const heading = element("h2", "pr-wall-title", words[answer.reason] || words.SUBSCRIPTION_REQUIRED);
     heading.id = "pr-wall-title";
     section.setAttribute("aria-labelledby", heading.id);
-    const explained = answer.degraded ? words.later : answer.action === "register" ? words.register : words.text;
+    // Who is signed in is offered plans only.
+    const known = (answer.offers || []).every((offer) => offer.kind === "subscribe");
+    const explained = answer.degraded ? words.later : answer.action === "register" ? words.register : known ? words.known : words.text;
     const actions = element("p", "pr-wall-actions");
     actions.append(...(answer.offers || []).map(link));
     section.append(heading, element("p", "pr-wall-text", explained), actions);

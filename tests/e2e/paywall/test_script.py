@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -266,6 +268,38 @@ async def test_a_subscriber_reads_premium_and_signing_in_brings_the_larger_allow
     await page.goto(f"{site.origin}/bai/a2")
     await expect(page.locator("[data-paywall-content]")).to_contain_text(PAID)
     await expect(page.locator(".pr-wall")).to_have_count(0)
+    assert watched.errors == []
+
+
+async def test_who_is_signed_in_is_not_told_to_sign_in(site, screen, house, tmp_path):
+    watched = await watch(screen)
+    page = watched.page
+    site.token = house.token(uuid4())
+    for query, name, said, sign_in, plans in (
+        (
+            "",
+            "Bài viết dành cho người đăng ký",
+            "Bạn đã đăng nhập",
+            "hoặc đăng nhập",
+            "Xem các gói",
+        ),
+        (
+            "?en",
+            "This article is for subscribers",
+            "You are signed in",
+            "or sign in",
+            "See the plans",
+        ),
+    ):
+        await page.goto(f"{site.origin}/bai/a2{query}")
+        wall = page.get_by_role("region", name=name)
+        await expect(wall).to_contain_text(said)
+        assert sign_in not in await wall.inner_text()
+        await expect(wall.get_by_role("link")).to_have_count(1)
+        await expect(wall.get_by_role("link")).to_contain_text(plans)
+        folder = Path(os.environ.get("PRESS_SCREENSHOTS") or tmp_path)
+        width = await page.evaluate("innerWidth")
+        await page.screenshot(path=folder / f"wall-known-{width}{query[1:]}.png", full_page=True)
     assert watched.errors == []
 
 
