@@ -122,7 +122,10 @@ async def test_draining_waits_for_everything_that_was_handed_in():
     tasks = [asyncio.create_task(group.submit(number)) for number in range(20)]
     await asyncio.sleep(0)
     await group.drain()
-    assert all(task.done() for task in tasks) or len(await asyncio.gather(*tasks)) == 20
+    assert sorted(item for items in flush.groups for item in items) == list(range(20))
+    assert flush.running == 0
+    await asyncio.sleep(0)  # the answers are there; each waiter has yet to wake
+    assert all(task.done() for task in tasks)
 
 
 @settings(deadline=None, max_examples=30)
