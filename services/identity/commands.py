@@ -14,7 +14,7 @@ from services.identity.settings import IdentitySettings
 from shared.auth.roles import Role
 from shared.cli import run_command
 from shared.database import Database
-from shared.errors import ProblemError
+from shared.errors import ConflictError, ProblemError
 from shared.mail.address import normalise_email
 from shared.process import Process
 from shared.startup import Duty
@@ -93,11 +93,13 @@ async def _create_administrator(
     if address is not None and await _is_administrator(database, agency, address):
         typer.echo(f"{email} is an administrator of {agency} already: nothing to do")
         return
-    waiting = await parts.invitations.open(agency)
-    if not again and any(row.email == address and Role.ADMIN in row.roles for row in waiting):
+    try:
+        link = await parts.invitations.invite(agency, email, name, [Role.ADMIN], None, again=again)
+    except ConflictError as error:
+        if error.slug != "invitation-open":
+            raise
         typer.echo(f"{email} has an open invitation: nothing to do (--again sends another)")
         return
-    link = await parts.invitations.invite(agency, email, name, [Role.ADMIN], None)
     typer.echo(f"an invitation to administer {agency} is on its way to {email}")
     if show_link:
         typer.echo(link)

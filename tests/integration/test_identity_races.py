@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from services.identity.composition import Parts, assemble
 from shared.audit import Actor, acting
+from shared.errors import ConflictError
 from tests.fixtures.identity import ADMIN, PASSWORD, SELLER, URL, Identity, running_identity
 from tests.fixtures.signing import waiting_for_locks
 from tests.fixtures.waiting import eventually
@@ -112,3 +113,22 @@ async def test_a_link_that_is_followed_while_another_is_mailed_is_followed_or_vo
         browser.http.post("/invitation/password", data=form, headers={"Origin": URL}),
     )
     assert answer.status_code == 404, answer.text
+
+
+async def test_the_first_administrator_invited_twice_at_once_gets_one_link_and_it_works(
+    identity, parts
+):
+    """`make up` on two terminals: else the second voids the link that the first has mailed."""
+    email = "giam-doc@dai-song-hong.example"
+    answers = await asyncio.gather(
+        *(
+            parts.invitations.invite("dai-song-hong", email, "Lan", ["admin"], None, again=False)
+            for _ in range(4)
+        ),
+        return_exceptions=True,
+    )
+    [link] = [answer for answer in answers if isinstance(answer, str)]
+    refused = [answer.slug for answer in answers if isinstance(answer, ConflictError)]
+    assert refused == ["invitation-open"] * 3
+    assert link.endswith(await identity.link_for(email))
+    assert (await parts.invitations.look(link.partition("token=")[2])).invitation.email == email

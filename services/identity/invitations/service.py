@@ -91,9 +91,16 @@ class InvitationService:
             return await repository.open_of_agency(session, agency, self._clock.now())
 
     async def invite(
-        self, agency: str, email: str, name: str, roles: Iterable[str], by: UUID | None
+        self,
+        agency: str,
+        email: str,
+        name: str,
+        roles: Iterable[str],
+        by: UUID | None,
+        *,
+        again: bool = True,
     ) -> str:
-        """Mail an invitation; an earlier one for the address is void. The link.
+        """Mail an invitation; an earlier one for the address is void (not ``again``: then it is refused). The link.
 
         The same happens whether the person has an account elsewhere or not. Raises :class:`InvalidInputError`,
         :class:`ConflictError`, ``UnavailableError`` (the mail did not go out: try again).
@@ -115,6 +122,11 @@ class InvitationService:
             known = await accounts.by_email(session, address)
             if known is not None and agency in await accounts.roles_of(session, known.id):
                 raise ConflictError("This account is listed already", slug="account-exists")
+            if not again and any(
+                row.email == address and chosen.issubset(row.roles)
+                for row in await repository.open_of_agency(session, agency, now)
+            ):
+                raise ConflictError("There is an open invitation", slug="invitation-open")
             sent = await repository.sent_since(session, agency, now - timedelta(days=1))
             if sent >= rules.PER_AGENCY_AND_DAY:
                 raise ConflictError("Too many invitations today", slug="invitation-limit")
