@@ -1,7 +1,7 @@
 """Memory and start of the whole local stack: ``python -m benchmarks.idle_stack [starts]``, on ports and data of its own.
 
-Memory is the proportional set size (PSS) of all processes together, five seconds after the stack is ready: what is shared counts
-once. The first start prepares the data; the later ones are what a developer waits for.
+Memory is the proportional set size (PSS) of all processes together, 45 seconds after the stack is ready (the connections of
+its start are closed by then): what is shared counts once. The first start prepares the data; the later ones are what a developer waits for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.local.ports import free_block
 from infra.local.processes import PORTS_USED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = 45.0
 
 
 def pss_mib(pid: int) -> float:

@@ -30,7 +30,7 @@ from benchmarks.stripe_events import PRICE_VND, invoice_paid
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
-from infra.nats.topology import apply
+from infra.nats.streams import apply
 from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
 from services.billing.payments.adapters.port import Origin, SubscriptionFacts

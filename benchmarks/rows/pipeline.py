@@ -29,7 +29,7 @@ from benchmarks.harness import RUNS, Result
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
-from infra.nats.topology import apply
+from infra.nats.streams import apply
 from shared import bus as bus_module
 from shared import inbox, outbox
 from shared.bus import OutboundMessage, Subscription

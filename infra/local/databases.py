@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from infra.local.postgres import Postgres
-from shared.database.privileges import RUNTIME_ROLE
+from shared.runtime_role import RUNTIME_ROLE
 
 REPORTING_ROLE = "press_reporting"
 

@@ -23,34 +23,34 @@ from shared.forking import ended, fork, freeze_imports
 
 MESSAGE_BYTES = 65_536
 _PR_SET_NAME = 15
-#: What processes import only once they run (server, loop, drivers), where their modules have begun with the package.
-ALSO = (
-    "alembic.command",
-    "anyio._backends._asyncio",
-    "anyio.streams.tls",
-    "asyncpg",
-    "encodings.ascii",
-    "encodings.idna",
-    "h11",
-    "httpcore",
-    "httptools",
-    "httpx",
-    "nats",
-    "pydantic.v1",
-    "python_multipart.multipart",
-    "sqlalchemy.dialects.postgresql.asyncpg",
-    "stripe._api_requestor",
-    "stripe._event",
-    "stripe._list_object",
-    "stripe._stripe_client",
-    "uvicorn.lifespan.off",
-    "uvicorn.lifespan.on",
-    "uvicorn.loops.auto",
-    "uvicorn.protocols.http.auto",
-    "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.protocols.websockets.auto",
-    "uvloop",
-)
+#: What processes import only once they run (server, loop, drivers), where what uses it has been imported: by that package's name.
+ALSO = {
+    "alembic": ("alembic.command",),
+    "anyio": ("anyio._backends._asyncio", "anyio.streams.tls"),
+    "fastapi": ("fastapi.telemetry._runtime", "python_multipart.multipart"),
+    "httpx": ("encodings.ascii", "encodings.idna", "h11", "httpcore"),
+    "pydantic": ("pydantic.v1",),
+    "sqlalchemy": ("asyncpg", "sqlalchemy.dialects.postgresql.asyncpg"),
+    "stripe": (
+        "stripe._api_requestor",
+        "stripe._event",
+        "stripe._list_object",
+        "stripe._stripe_client",
+        "stripe._telemetry_id",
+    ),
+    "typer": ("typer._adapters", "typer._click.decorators"),
+    "uvicorn": (
+        "httptools",
+        "uvicorn.lifespan.off",
+        "uvicorn.lifespan.on",
+        "uvicorn.loops.auto",
+        "uvicorn.loops.uvloop",
+        "uvicorn.protocols.http.auto",
+        "uvicorn.protocols.http.httptools_impl",
+        "uvicorn.protocols.websockets.auto",
+        "uvloop",
+    ),
+}
 
 
 def load(modules: list[str]) -> None:
@@ -59,9 +59,12 @@ def load(modules: list[str]) -> None:
         package = importlib.import_module(name)
         if hasattr(package, "__path__"):
             importlib.import_module(f"{name}.__main__")
-    for name in ALSO:
-        if name.partition(".")[0] in sys.modules:
-            importlib.import_module(name)
+    for user, names in ALSO.items():
+        if user in sys.modules:
+            for name in names:
+                importlib.import_module(name)
+    if "shared.web.outgoing" in sys.modules:
+        sys.modules["shared.web.outgoing"].authorities()
     if "sqlalchemy.orm" in sys.modules:
         # Of all tables there are: each process would do it for itself at its first query.
         sys.modules["sqlalchemy.orm"].configure_mappers()

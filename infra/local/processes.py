@@ -154,7 +154,7 @@ class Surroundings:
         role = role or database
         password = self.secrets.database_passwords[role]
         port = self.base_port + POSTGRES_OFFSET
-        return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{database}"
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{database}?sslmode=disable"
 
     def nats_url(self, user: str) -> str:
         """With the credential of a user of infra/nats/users.toml."""

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import typer
 
-from infra.nats import topology
+from infra.nats import streams
 from infra.nats.server import deployed_config
 from shared.bus import BusUnavailableError
 from shared.command_line import command_line
@@ -51,7 +51,7 @@ def server() -> Server:
 @app.command()
 def apply() -> None:
     """Create or update streams and consumers."""
-    for line in asyncio.run(topology.apply(**server())):
+    for line in asyncio.run(streams.apply(**server())):
         typer.echo(line)
 
 
@@ -64,7 +64,7 @@ def keep() -> None:
 async def _keep(at: Server) -> None:
     while True:
         try:
-            made = await topology.make_missing(**at)
+            made = await streams.make_missing(**at)
         except BusUnavailableError as error:
             typer.echo(str(error), err=True)
         else:
@@ -76,7 +76,7 @@ async def _keep(at: Server) -> None:
 @app.command()
 def check() -> None:
     """End with 1 when streams or consumers are missing, and name them."""
-    gone = asyncio.run(topology.make_missing(**server(), dry_run=True))
+    gone = asyncio.run(streams.make_missing(**server(), dry_run=True))
     if gone:
         typer.echo(f"missing: {', '.join(gone)}", err=True)
         raise typer.Exit(1)

@@ -30,6 +30,7 @@ from shared.clock import VIETNAM, Clock, SystemClock
 from shared.web.assets import Assets
 from shared.web.compression import compress
 from shared.web.middleware import SecurityHeaders
+from shared.web.outgoing import authorities
 
 FOLDER = Path(__file__).parent
 WEEKDAYS = ("Thứ Hai", "Thứ Ba", "Thứ Tư", "Thứ Năm", "Thứ Sáu", "Thứ Bảy", "Chủ Nhật")
@@ -226,7 +227,7 @@ def build(
     clock: Clock | None = None,
 ) -> Starlette:
     """The application. Tests bring a client that reaches a paywall of their own, and a clock."""
-    http = client or httpx.AsyncClient()
+    http = client or httpx.AsyncClient(verify=authorities())
     site = Site(settings, http, clock or SystemClock())
 
     @contextlib.asynccontextmanager

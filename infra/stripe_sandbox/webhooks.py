@@ -8,6 +8,8 @@ import logging
 
 import httpx
 
+from shared.web.outgoing import authorities
+
 from .outbox import Delivery
 from .scope import Sandbox
 from .store import Doc
@@ -44,7 +46,9 @@ class Deliverer:
         async with (
             self._busy,
             httpx.AsyncClient(
-                transport=self.transport, timeout=settings.webhook_timeout_seconds
+                transport=self.transport,
+                timeout=settings.webhook_timeout_seconds,
+                verify=authorities(),
             ) as client,
         ):
             while due := outbox.due(self.sandbox.clock()):

@@ -26,6 +26,7 @@ ReadSession = NewType("ReadSession", AsyncSession)
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5.0
+IDLE_SECONDS = 30.0  # a raw connection beyond the first that nobody has used for so long is closed: each is 2 MiB of the server
 
 
 class DatabaseAddressError(ValueError):
@@ -110,6 +111,7 @@ class Database:
                     self.url,
                     min_size=1,
                     max_size=self._pool_size,
+                    max_inactive_connection_lifetime=IDLE_SECONDS,
                     timeout=CONNECT_TIMEOUT_SECONDS,
                     server_settings=self._server_settings(),
                 )

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-#: The group of all run-time roles. It may connect nowhere by itself: CONNECT is each role's own.
-RUNTIME_ROLE = "press_runtime"
+from shared.runtime_role import RUNTIME_ROLE
 
 #: For a migration, before :func:`append_only` and :func:`kept`.
 REFUSE_CHANGE_V1 = """

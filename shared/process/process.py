@@ -20,6 +20,7 @@ from shared.startup import Duty, load_settings
 from shared.telemetry import configure_logging, configure_tracing
 from shared.telemetry.exposition import Exposition
 from shared.web.csrf import FormTokens
+from shared.web.outgoing import authorities
 from shared.web.pages import Pages
 from shared.web.staff import StaffAccess
 
@@ -91,7 +92,7 @@ class Process(Generic[S]):
     def http(self) -> httpx.AsyncClient:
         """For calls to other services."""
         if self._http is None:
-            self._http = httpx.AsyncClient()
+            self._http = httpx.AsyncClient(verify=authorities())
         return self._http
 
     async def bus(self) -> Bus:

@@ -228,7 +228,7 @@ def test_the_checks_catch(checker, code, caught):
 CONNECTS = {
     "shared/database/core.py": "asyncpg reads the whole URL here",
     "shared/bus/jetstream.py": "the bus",
-    "infra/nats/topology.py": "the set-up's command",
+    "infra/nats/streams.py": "the set-up's command",
 }
 CONNECTING = {
     ("asyncpg", "connect"), ("asyncpg", "create_pool"), ("psycopg", "connect"), ("nats", "connect"),

@@ -18,7 +18,7 @@ import pytest
 
 from infra.local.nats import Nats
 from infra.local.ports import LOOPBACK, free_port
-from infra.nats.topology import apply
+from infra.nats.streams import apply
 from shared.database.migrations import migrate
 from tests.faults.harness import Part
 from tests.fixtures.production import random_looking

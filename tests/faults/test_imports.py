@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from infra.local.ports import free_port
-from infra.nats.topology import apply
+from infra.nats.streams import apply
 from shared.agencies import save_agencies
 from shared.audit import Actor, acting
 from shared.bus import OutboundMessage, connect

@@ -15,7 +15,8 @@ from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.nats.permissions import SETUP, user_names, users
 from infra.nats.server import DEPLOYED_FILE, deployed_config
-from infra.nats.topology import apply, load, make_missing
+from infra.nats.streams import apply, make_missing
+from infra.nats.topology import load
 from shared.bus import (
     BusUnavailableError,
     MessageRefusedError,

@@ -167,27 +167,33 @@ def test_processes_of_a_killed_fork_parent_end_and_are_brought_back_from_a_new_o
     assert said[2:] == ["back started again", "front started again"]
 
 
-@needs_forks
-def test_nothing_random_is_the_same_in_two_forks(tmp_path):
-    parent = ForkParent(
-        ["tests.fixtures.randomness"], log=tmp_path / "parent.log", env=dict(os.environ)
-    )
+def printed_by_forks(module: str, folder: Path, count: int = 1) -> list[str]:
+    """Every word that so many forks of a program print."""
+    env = {"PATH": os.defpath}
+    parent = ForkParent([module], log=folder / "parent.log", env=env)
+    words: list[str] = []
     try:
-        drawn: list[str] = []
-        for name in ("one", "two", "three"):
-            child = ForkedChild(
-                name,
-                parent,
-                ["tests.fixtures.randomness"],
-                log=tmp_path / f"{name}.log",
-                env={"PATH": os.defpath},
-            )
+        for number in range(count):
+            log = folder / f"{number}.log"
+            child = ForkedChild(str(number), parent, [module], log=log, env=env)
             child.start()
-            assert child.wait(30) == 0, child.log.read_text()
-            drawn += child.log.read_text().split()
+            assert child.wait(30) == 0, log.read_text()
+            words += log.read_text().split()
     finally:
         parent.stop()
+    return words
+
+
+@needs_forks
+def test_nothing_random_is_the_same_in_two_forks(tmp_path):
+    drawn = printed_by_forks("tests.fixtures.randomness", tmp_path, 3)
     assert len(drawn) == 3 * 5 and len(set(drawn)) == len(drawn)
+
+
+@needs_forks
+def test_a_fork_imports_nothing_more_and_reads_no_list_of_authorities(tmp_path):
+    """Each did, for 13 MiB and 0.2 s of its own: httpx loads its transport with the first client."""
+    assert printed_by_forks("tests.fixtures.late_imports", tmp_path) == ["authorities-1"]
 
 
 def test_a_process_with_threads_is_not_forked():

@@ -6,7 +6,8 @@ import nats
 
 from infra.local.nats import Nats
 from infra.local.streams import missing
-from infra.nats.topology import apply, load
+from infra.nats.streams import apply
+from infra.nats.topology import load
 
 
 async def test_what_the_server_has_lost_is_named(nats_url, nats_server: Nats):

@@ -106,7 +106,10 @@ def test_each_process_gets_its_port_its_own_database_and_everybodys_address(tmp_
     assert environment["BILLING_URL"] == "http://127.0.0.1:9001"
     assert environment["STRIPE_SANDBOX_URL"] == "http://127.0.0.1:9006"
     password = secrets.database_passwords["ads"]
-    assert environment["DATABASE_URL"] == f"postgresql://ads:{password}@127.0.0.1:9032/ads"
+    server = "127.0.0.1:9032"
+    assert (
+        environment["DATABASE_URL"] == f"postgresql://ads:{password}@{server}/ads?sslmode=disable"
+    )
     assert "NATS_URL" not in environment, "a web process publishes by its outbox and knows no bus"
 
 

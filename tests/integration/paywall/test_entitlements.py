@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from infra.nats.topology import apply as apply_topology
+from infra.nats.streams import apply as apply_topology
 from services.paywall.entitlements.consumers import ENTITLEMENTS
 from services.paywall.entitlements.service import apply_events
 from services.paywall.rebuild import rebuild
