@@ -25,6 +25,8 @@ from shared.audit.repository import Filter
 from shared.audit.service import all_entries
 from shared.bus import OutboundMessage, StreamMissingError
 from shared.contracts import decode, encode, new_event
+from shared.database import Database
+from shared.ids import new_id
 from shared.inbox import (
     Consumer,
     ConsumerRunner,
@@ -32,6 +34,7 @@ from shared.inbox import (
     RetryPolicy,
     list_dead_letters,
     replay_dead_letter,
+    store,
 )
 from shared.inbox.commands import replay
 from shared.loops import supervise
@@ -53,6 +56,27 @@ from tests.fixtures.flow import (
 from tests.fixtures.roles import ensure_roles
 from tests.fixtures.standstill import standing_still
 from tests.fixtures.waiting import eventually
+
+
+async def test_two_batches_of_the_same_events_in_other_orders_claim_each_once(
+    create_database, template_database
+):
+    """As when a slow worker's messages are delivered to another one."""
+    database = Database(
+        create_database("inbox", template_database("flow", prepare_database)),
+        application_name="test",
+    )
+    ids = [new_id() for _ in range(3_000)]
+
+    async def claimed(order: list[UUID]) -> set[UUID]:
+        async with database.transaction() as session:
+            return await store.claim(session, CONSUMER, order)
+
+    try:
+        one, other = await asyncio.gather(claimed(ids), claimed(ids[::-1]))
+    finally:
+        await database.close()
+    assert one | other == set(ids) and not one & other
 
 
 def outbound(event, message_id: str | None = None) -> OutboundMessage:
