@@ -24,7 +24,7 @@ from shared.errors import ForbiddenError
 from shared.security.events import SecurityEvent
 from shared.security.report import expected
 from shared.web import Pages
-from shared.web.csrf import FORM_FIELD, FormTokens
+from shared.web.csrf import FORM_FIELD, FormTokens, SentForm, StaleFormError
 from shared.web.staff import AnsweredError, SignInRequiredError
 from shared.web.visitor import caller_address
 
@@ -202,11 +202,7 @@ class Access:
         sent = (await request.form()).get("sign_out_token")
         expected = self.sign_out_token(self.token(request))
         if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), expected.encode()):
-            raise ForbiddenError(
-                "The form has expired: load the page again",
-                slug="form-token-invalid",
-                security=SecurityEvent.FORM_TOKEN_REFUSED,
-            )
+            raise StaleFormError(self._forms, SentForm((("sign_out_token", expected),)))
 
     def enter(self, answer: Response, begun: Begun) -> Response:
         """The cookies of a session under way."""

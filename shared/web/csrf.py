@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from dataclasses import dataclass
 from hashlib import sha256
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,24 +21,34 @@ from shared.security.events import SecurityEvent
 FORM_FIELD = "csrf_token"
 HEADER = "x-csrf-token"
 _DIGITS = 64  # of the token, and of its mask before it
-_UNKEPT = ("password", "secret", "token")  # never written back into a page
-_UNKEPT_NAMES = frozenset({"old", "new", "repeat", "confirm"})  # passwords in identity's forms
+#: Never written back into a page, but asked for again.
+_SECRETS = ("password", "secret")
+_SECRETS_OF_IDENTITY = frozenset({"old", "new", "repeat", "confirm"})
 _MOST_KEPT = 100_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class SentForm:
+    """What was sent: ``fields`` as typed; ``secrets`` and ``files`` are names of what its owner has to give once more."""
+
+    fields: tuple[tuple[str, str], ...]
+    secrets: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class StaleFormError(ForbiddenError):
     """The form's token does not fit the browser: the page has grown old, or its cookie is gone.
 
-    ``fields`` is what was typed, to be shown again; empty where it cannot be (a file, a password, a script's request).
+    ``sent`` can be sent again; ``None`` where there was no form (a script's request) or too much was typed.
     ``forms`` makes the fresh token.
     """
 
     security = SecurityEvent.FORM_TOKEN_REFUSED
 
-    def __init__(self, forms: FormTokens, fields: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, forms: FormTokens, sent: SentForm | None) -> None:
         super().__init__("The form has expired: load the page again", slug="form-token-invalid")
         self.forms = forms
-        self.fields = fields
+        self.sent = sent
 
 
 def _hide(token: str) -> str:
@@ -57,18 +68,18 @@ def _unhide(sent: str) -> str:
     return bytes(a ^ b for a, b in zip(raw[:half], raw[half:], strict=True)).hex()
 
 
-def _kept(form: FormData) -> tuple[tuple[str, str], ...]:
-    """What may be shown again: everything that was typed, or nothing."""
-    fields = []
+def _kept(form: FormData) -> SentForm | None:
+    fields, secrets_, files = [], [], []
     for name, value in form.multi_items():
-        if name == FORM_FIELD:
-            continue
-        if not isinstance(value, str) or name in _UNKEPT_NAMES:
-            return ()
-        if any(word in name.lower() for word in _UNKEPT):
-            return ()
-        fields.append((name, value))
-    return tuple(fields) if sum(len(value) for _, value in fields) <= _MOST_KEPT else ()
+        if isinstance(value, UploadFile):
+            files.append(name)
+        elif name in _SECRETS_OF_IDENTITY or any(word in name.lower() for word in _SECRETS):
+            secrets_.append(name)
+        elif name != FORM_FIELD:
+            fields.append((name, value))
+    if sum(len(value) for _, value in fields) > _MOST_KEPT:
+        return None
+    return SentForm(tuple(fields), tuple(secrets_), tuple(files))
 
 
 class FormTokens:
@@ -107,4 +118,4 @@ class FormTokens:
             sent = value if isinstance(value, str) else ""
         expected = self.token_for(self.binding(request))
         if not hmac.compare_digest(_unhide(sent).encode(), expected.encode()):
-            raise StaleFormError(self, _kept(form) if form is not None else ())
+            raise StaleFormError(self, _kept(form) if form is not None else None)

@@ -75,6 +75,14 @@ _LINKS = {
         "home": "Trang chủ",
         "again": "Thử lại",
         "kept": "Những gì bạn đã nhập vẫn còn.",
+        "secret": "Riêng mật khẩu, bạn hãy nhập lại.",
+        "file": "Riêng tệp, bạn hãy chọn lại.",
+        "password": "Mật khẩu",
+        "old": "Mật khẩu hiện tại",
+        "new": "Mật khẩu mới",
+        "repeat": "Nhập lại mật khẩu mới",
+        "confirm": "Mật khẩu hoặc mã",
+        "chosen": "Tệp",
         "reload": "Tải lại trang",
         "back": "Quay lại",
     },
@@ -82,6 +90,14 @@ _LINKS = {
         "home": "Home",
         "again": "Try again",
         "kept": "What you typed is still there.",
+        "secret": "Only the password is to be typed again.",
+        "file": "Only the file is to be chosen again.",
+        "password": "Password",
+        "old": "Present password",
+        "new": "New password",
+        "repeat": "New password again",
+        "confirm": "Password or code",
+        "chosen": "File",
         "reload": "Load the page again",
         "back": "Back",
     },
@@ -96,8 +112,12 @@ _PAGE = Markup(
 <p>{hint}</p>{details}{back}<p><a href="{home_url}">{home}</a></p></section></main></body></html>"""
 )
 _FIELD = Markup('<input type="hidden" name="{}" value="{}">')
+_PASSWORD = Markup(
+    '<label>{}<input type="password" name="{}" autocomplete="{}" maxlength="256" required></label>'
+)
+_FILE = Markup('<label>{}<input type="file" name="{}"></label>')
 _AGAIN = Markup(
-    """<p>{kept}</p><form method="post" action="{action}">{fields}<button type="submit">{again}</button></form>"""
+    """<p>{kept}</p><form method="post" action="{action}"{kind}>{fields}<button type="submit">{again}</button></form>"""
 )
 _RELOAD = Markup('<p><a href="{url}">{words}</a></p>')
 
@@ -127,16 +147,35 @@ def _path(request: Request) -> str:
 
 def _stale(request: Request, error: StaleFormError) -> Markup:
     """A form that sends the same again under a fresh token, or, where that cannot be, the way to a fresh page."""
-    words = _LINKS[request_language(request)]
-    if error.fields:
-        fields = [(FORM_FIELD, error.forms.token(request)), *error.fields]
-        return _AGAIN.format(
-            kept=words["kept"],
+    words, sent = _LINKS[request_language(request)], error.sent
+    if sent:
+        fields = [(FORM_FIELD, error.forms.token(request)), *sent.fields]
+        kept = [words["kept"]] if sent.fields else []
+        kept += [words["secret"]] if sent.secrets else []
+        kept += [words["file"]] if sent.files else []
+        form = _AGAIN.format(
+            kept=" ".join(kept),
             action=_path(request),
-            fields=Markup("").join(_FIELD.format(name, value) for name, value in fields),
+            kind=Markup(' enctype="multipart/form-data"') if sent.files else "",
+            fields=Markup("").join(
+                (
+                    *(_FIELD.format(name, value) for name, value in fields),
+                    *(
+                        _PASSWORD.format(words.get(name, words["password"]), name, _fills(name))
+                        for name in sent.secrets
+                    ),
+                    *(_FILE.format(words["chosen"], name) for name in sent.files),
+                )
+            ),
             again=words["again"],
         )
+        return form + _back(request, words["reload"])
     return _back(request, words["reload"])
+
+
+def _fills(name: str) -> str:
+    """For password managers."""
+    return "new-password" if name in {"new", "repeat"} else "current-password"
 
 
 def _back(request: Request, words: str) -> Markup:

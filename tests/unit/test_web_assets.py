@@ -143,7 +143,11 @@ async def test_a_password_is_never_written_into_a_page(folder: Path, field: str)
         )
     for answer in (old, upload):
         assert answer.status_code == 403 and "hunter2" not in answer.text
-        assert "<form" not in answer.text and 'href="/form?x=1&amp;y=2"' in answer.text
+        assert 'href="/form?x=1&amp;y=2"' in answer.text, "the page it was on"
+    assert 'name="email" value="lan@example.vn"' in old.text
+    assert f'<input type="password" name="{field}"' in old.text, "asked for again"
+    assert 'name="name" value="x"' in upload.text and 'type="file" name="file"' in upload.text
+    assert 'enctype="multipart/form-data"' in upload.text and "enctype" not in old.text
     assert "evil" not in elsewhere.text
 
 

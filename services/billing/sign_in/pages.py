@@ -133,6 +133,10 @@ class SignInPages:
             refused(error)
             if await self._front.reader(request, agency_id):
                 return see_other(self.target(place, return_to))
+            if again:
+                return await self._code_page(
+                    request, place, return_to, 403, problem=STALE, ticked=consents, email=email
+                )
             return self._email_page(request, place, return_to, 403, email=email, problem=STALE)
         browser = self._front.forms.browser(request, agency_id)
         status, problem, wait = 200, "", 0
@@ -177,6 +181,7 @@ class SignInPages:
         wait: int = 0,
         ticked: list[str] | None = None,
         typed: str = "",
+        email: str = "",
     ) -> Response:
         """The page for the code; the one for the address when this browser has no code in time any more."""
         browser = request.cookies.get(browser_cookie(place.agency.id), "")
@@ -184,7 +189,7 @@ class SignInPages:
         if asked is None:
             if problem:
                 return self._email_page(
-                    request, place, return_to, status, problem=problem, wait=wait
+                    request, place, return_to, status, email=email, problem=problem, wait=wait
                 )
             return see_other(f"/r/{place.agency.id}/sign-in?{with_return(return_to)}")
         answer = self._front.render(

@@ -413,6 +413,10 @@ async def test_a_form_that_has_grown_old_says_so_and_keeps_what_was_typed(world:
     old = await browser.client.post(CODE_PAGE, data=data, headers=headers)
     assert old.status_code == 403 and "Trang đã cũ" in old.text
     assert 'value="12 34"' in old.text and 'value="offers" checked' in old.text
+    data = {"email": "lan@example.vn", "again": "yes", "consent": "offers", "return_to": ARTICLE}
+    old = await browser.client.post(PAGE, data=data, headers=headers)
+    assert old.status_code == 403 and "Trang đã cũ" in old.text
+    assert 'value="offers" checked' in old.text, "asked for on the code page, which stays"
     for path in ("checkout", "account/cancel", "account/consents"):
         data = {"consent": "offers", "price": "p", "subscription": "s"}
         old = await browser.client.post(f"/r/{AGENCY}/{path}", data=data, headers=headers)
