@@ -117,7 +117,7 @@ _PASSWORD = Markup(
 )
 _FILE = Markup('<label>{}<input type="file" name="{}"></label>')
 _AGAIN = Markup(
-    """<p>{kept}</p><form method="post" action="{action}"{kind}>{fields}<button type="submit">{again}</button></form>"""
+    """{kept}<form method="post" action="{action}"{kind}>{fields}<button type="submit">{again}</button></form>"""
 )
 _RELOAD = Markup('<p><a href="{url}">{words}</a></p>')
 
@@ -154,7 +154,7 @@ def _stale(request: Request, error: StaleFormError) -> Markup:
         kept += [words["secret"]] if sent.secrets else []
         kept += [words["file"]] if sent.files else []
         form = _AGAIN.format(
-            kept=" ".join(kept),
+            kept=Markup("<p>{}</p>").format(" ".join(kept)) if kept else "",
             action=_path(request),
             kind=Markup(' enctype="multipart/form-data"') if sent.files else "",
             fields=Markup("").join(

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import Match
 
 from shared.money import format_vnd
 from shared.web.assets import asset_url
@@ -33,6 +34,23 @@ def own_path(url: URL) -> str:
     """The address without scheme and host: a link to where the browser is, whatever the Host header said."""
     path = "/" + url.path.lstrip("/")  # "//evil.example" would be another host
     return f"{path}?{url.query}" if url.query else path
+
+
+def _shown_by_get(request: Request, path: str) -> bool:
+    scope = {**request.scope, "method": "GET", "path": path}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+
+def here(request: Request) -> URL:
+    """Where the browser gets this page again: its own address or, for the answer to a form, the page the form was on."""
+    if request.method in {"GET", "HEAD"} or _shown_by_get(request, request.url.path):
+        return request.url
+    try:
+        came_from = URL(request.headers.get("referer", ""))
+        own = came_from.netloc == request.headers.get("host")
+    except ValueError:  # brackets that hold no address
+        own = False
+    return came_from if own and _shown_by_get(request, came_from.path) else URL("/")
 
 
 class Pages:
@@ -72,9 +90,15 @@ class Pages:
         return translator(self.words, request_language(request))(english, **values)
 
     def render(
-        self, request: Request, template: str, status_code: int = 200, **context: Any
+        self,
+        request: Request,
+        template: str,
+        status_code: int = 200,
+        *,
+        own_url: str = "",
+        **context: Any,
     ) -> HTMLResponse:
-        """The page as an answer that no shared cache keeps."""
+        """The page as an answer that no shared cache keeps. ``own_url``: where it is got again, where a route knows better."""
         language = request_language(request)
         token = self._forms.token(request)
         other = "en" if language == "vi" else "vi"
@@ -87,7 +111,9 @@ class Pages:
                 "_": translator(self.words, language),
                 "language": language,
                 "other_language": other,
-                "other_language_url": own_path(request.url.include_query_params(lang=other)),
+                "other_language_url": own_path(
+                    (URL(own_url) if own_url else here(request)).include_query_params(lang=other)
+                ),
                 "vnd": lambda amount: format_vnd(amount, language),
                 "day": lambda day: show_date(day, language),
                 "clock": lambda at, zone: f"{at.astimezone(zone):%H:%M:%S}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from services.identity.__main__ import cli
 from services.identity.composition import assemble
 from shared.audit import Actor, acting
+from shared.web.i18n import LANGUAGE_COOKIE
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -225,6 +227,25 @@ async def test_a_link_is_for_its_own_address_works_once_and_for_a_week_and_a_new
     link = await identity.link_for("late@bao.example")
     identity.clock.advance(timedelta(days=7))
     assert (await identity.browser().http.get(link)).status_code == 404
+
+
+async def test_an_invitation_is_in_vietnamese_and_english_is_one_click_away_after_an_error_too(
+    identity,
+):
+    admin = await identity.signed_in(ADMIN)
+    await invite(admin, "new@bao.example")
+    link = await identity.link_for("new@bao.example")
+    browser = identity.browser()
+    shown = await browser.http.get(link)
+    assert '<html lang="vi"' in shown.text and "Tên của bạn" in shown.text
+    for _ in range(2):  # the second form is on the answer to the first
+        refused = await accept(identity, browser, "new@bao.example", password="ngắn")
+        assert refused.status_code == 422 and "từ 12 ký tự" in refused.text
+        language = re.search(r'class="language" href="([^"]+)"', refused.text)
+        assert language is not None
+        english = await browser.http.get(html.unescape(language[1]))
+        assert english.status_code == 200 and "Your name" in english.text
+        browser.http.cookies.delete(LANGUAGE_COOKIE)
 
 
 async def test_an_invitation_withdrawn_works_no_more(identity):

@@ -45,6 +45,12 @@ def application(folder: Path) -> httpx.AsyncClient:
     async def page(request: Request) -> Response:
         return pages.render(request, "page.html")
 
+    @routes.get("/both")
+    @routes.post("/both")
+    @routes.post("/only")
+    async def answered(request: Request) -> Response:
+        return pages.render(request, "page.html")
+
     @routes.post("/change")
     async def change(request: Request) -> Response:
         await forms.verify(request)
@@ -149,6 +155,24 @@ async def test_a_password_is_never_written_into_a_page(folder: Path, field: str)
     assert 'name="name" value="x"' in upload.text and 'type="file" name="file"' in upload.text
     assert 'enctype="multipart/form-data"' in upload.text and "enctype" not in old.text
     assert "evil" not in elsewhere.text
+
+
+async def test_the_other_language_is_a_link_to_a_page_that_a_form_was_on(folder: Path) -> None:
+    (folder / "templates" / "page.html").write_text("<a href='{{ other_language_url }}'>", "utf-8")
+    leads = {
+        "/page?x=1": ("GET", "", "/page?x=1&amp;lang=en"),
+        "/both?x=1": ("POST", "/page", "/both?x=1&amp;lang=en"),
+        "/only": ("POST", "http://own.test/page?y=2", "/page?y=2&amp;lang=en"),
+        "/only?1": ("POST", "http://own.test/only", "/?lang=en"),
+        "/only?2": ("POST", "http://evil.test/page", "/?lang=en"),
+        "/only?3": ("POST", "http://[", "/?lang=en"),
+        "/only?4": ("POST", "", "/?lang=en"),
+    }
+    async with application(folder) as http:
+        for path, (method, referer, link) in leads.items():
+            headers = BROWSER | ({"Referer": referer} if referer else {})
+            answer = await http.request(method, path, headers=headers)
+            assert f"href='{link}'" in answer.text, path
 
 
 async def test_an_error_page_leads_to_a_page_that_exists(folder: Path) -> None:

@@ -46,6 +46,7 @@ def router(
             request,
             "invitation.html",
             status,
+            own_url=back_to(token),
             token=token,
             offer=offer,
             mine=offer is not None and whose == offer.invitation.email,
