@@ -25,10 +25,12 @@ from starlette.routing import Route
 from infra.news_site.articles import SECTIONS, Article, read_articles
 from infra.news_site.registration import Registration
 from infra.news_site.settings import SiteSettings
+from infra.news_site.words import words
 from shared.auth import InvalidTokenError, RemoteKeySet
 from shared.clock import VIETNAM, Clock, SystemClock
 from shared.web.assets import Assets
 from shared.web.compression import compress
+from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES, request_language
 from shared.web.middleware import SecurityHeaders
 from shared.web.outgoing import authorities
 
@@ -55,9 +57,11 @@ def content_security_policy(settings: SiteSettings) -> str:
     )
 
 
-def long_date(at: datetime) -> str:
-    """``Thứ Hai, ngày 23 tháng 11 năm 2026``."""
+def long_date(at: datetime, language: str) -> str:
+    """``Thứ Hai, ngày 23 tháng 11 năm 2026``, or ``Monday, 23 November 2026``."""
     local = at.astimezone(VIETNAM)
+    if language == "en":
+        return f"{local:%A, {local.day} %B %Y}"
     return f"{WEEKDAYS[local.weekday()]}, ngày {local.day} tháng {local.month} năm {local.year}"
 
 
@@ -132,16 +136,31 @@ class Site:
         self._templates.globals["asset"] = self.assets.url
 
     def _page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
+        language = request_language(request)
         html = self._templates.get_template(template).render(
+            say=words(language),
+            language=language,
+            other_language="vi" if language == "en" else "en",
+            in_english="&lang=en" if language == "en" else "",
             site=self.settings,
             name=NAME,
             sections=SECTIONS,
-            today=long_date(self._clock.now()),
+            today=long_date(self._clock.now(), language),
             short_date=short_date,
             here=self.settings.news_site_url.rstrip("/") + request.url.path,
             **context,
         )
         answer = HTMLResponse(html, status, headers={"Cache-Control": "public, max-age=30"})
+        answer.headers["Vary"] = "Cookie"
+        if request.query_params.get("lang") in LANGUAGES:
+            answer.set_cookie(
+                LANGUAGE_COOKIE,
+                language,
+                max_age=31_536_000,
+                samesite="lax",
+                httponly=True,
+                secure=self.settings.news_site_url.startswith("https://"),
+            )
         compress(request, answer)
         return answer
 

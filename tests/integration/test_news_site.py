@@ -298,3 +298,56 @@ async def test_a_paywall_that_refuses_is_named_in_readiness(paywall):
         registration = build(SETTINGS, client=http, clock=MovableClock(NOW)).state.site.registration
         assert await registration._round() is False
         assert registration.report() == "0 of 12: the paywall answered 401"
+
+
+VIETNAMESE_LETTERS = re.compile(
+    r"[àáảãạăằắẳẵặâầấẩẫậèéẻẽẹêềếểễệđìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵ]", re.I
+)
+
+
+class Frame(HTMLParser):
+    """The words of a page outside what says that it is in Vietnamese."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._inside: list[bool] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in {"meta", "link", "img", "br", "hr", "input"}:
+            return
+        facts = dict(attrs)
+        outer = self._inside[-1] if self._inside else False
+        own = facts.get("lang")
+        self._inside.append((own == "vi") if own else outer or tag in {"script", "title"})
+        if not self._inside[-1] and (label := facts.get("aria-label")):
+            self.said.append(label)
+
+    def handle_endtag(self, tag):
+        self._inside.pop()
+
+    def handle_data(self, data):
+        if self._inside and not self._inside[-1] and data.strip():
+            self.said.append(data.strip())
+
+
+#: Names stay what they are.
+NAMES = "|".join({"Báo Hưng Yên", "Tiếng Việt"} | {article.author for article in ARTICLES.values()})
+
+
+async def test_the_frame_is_in_vietnamese_and_english_is_one_click_away(site):
+    pages = ["/", "/muc/kinh-te", "/nowhere", *(article.path for article in ARTICLES.values())]
+    for path in pages:
+        shown = await site.get(path)
+        assert '<html lang="vi">' in shown.text and "Gói đọc báo" in shown.text
+        assert '<a class="language" href="?lang=en"' in shown.text
+        assert "Cookie" in shown.headers["vary"], "one address, two languages"
+    await site.get("/?lang=en")
+    for path in pages:
+        shown = await site.get(path)
+        assert '<html lang="en">' in shown.text and "plans?return_to=" in shown.text
+        frame = Frame()
+        frame.feed(shown.text)
+        left = [one for one in frame.said if VIETNAMESE_LETTERS.search(re.sub(NAMES, "", one))]
+        assert left == [], path
+    assert "Gói đọc báo" in (await site.get("/?lang=vi")).text

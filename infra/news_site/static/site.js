@@ -5,12 +5,13 @@
   const link = document.getElementById("account");
   const plans = document.getElementById("plans");
   if (!link) return;
-  const { billing, agency } = link.dataset;
+  const { billing, agency, in: signedIn, out: signedOut } = link.dataset;
   const pages = `${billing}/r/${encodeURIComponent(agency)}`;
-  const back = `?return_to=${encodeURIComponent(location.href.split("#")[0])}`;
+  const english = document.documentElement.lang === "en" ? "&lang=en" : "";
+  const back = `?return_to=${encodeURIComponent(location.href.split("#")[0])}${english}`;
   if (plans) plans.href = `${pages}/plans${back}`;
   const show = (session) => {
-    link.textContent = session.signed_in ? "Tài khoản" : "Đăng nhập";
+    link.textContent = session.signed_in ? signedIn : signedOut;
     link.href = `${pages}/${session.signed_in ? "account" : "sign-in"}${back}`;
   };
   const ask = () =>
