@@ -68,7 +68,7 @@ def save(name: str, results: list[Result], load_before: float) -> None:
 
 def main(
     row: Annotated[list[str] | None, typer.Option(help=f"Only this row: {', '.join(ROWS)}")] = None,
-    seconds: Annotated[int, typer.Option(help="Length of one run")] = 2,
+    seconds: Annotated[int, typer.Option(help="Length of one run")] = 1,
     markdown: Annotated[
         Path | None, typer.Option(help="Measure nothing: write the last results to this file")
     ] = None,

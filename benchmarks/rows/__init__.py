@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import ads, billing, exporter, group_commit, paywall, pipeline
+from benchmarks.rows import ads, billing, exporter, group_commit, paywall, pipeline, stack
 
 ROWS = {
     "paywall": paywall.run,
@@ -11,4 +11,5 @@ ROWS = {
     "pipeline": pipeline.run,
     "exporter": exporter.run,
     "group-commit": group_commit.run,
+    "stack": stack.run,
 }

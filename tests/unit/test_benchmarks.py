@@ -115,6 +115,7 @@ def result(target: str, connections: int, **figures: float) -> dict[str, Any]:
         (Goal("row", "a", "per_second", 100), 54, "**missed**: 54% of it"),
         (Goal("row", "a", "p99_ms", 10), 10, "reached"),
         (Goal("row", "a", "p99_ms", 10), 25, "**missed**: 2.5 × it"),
+        (Goal("row", "a", "peak_mib", 550), 660, "**missed**: 1.2 × it"),
         (Goal("row", "a", "ratio", 0.5), 0.4, "**missed**: 80% of it"),
         (Goal("row", "a", "per_second", 1.3, compared="b"), 1.2, "reached"),
         (Goal("row", "a", "per_second", 1.3, compared="b"), 1.95, "**missed**: 1.5 × it"),

@@ -1,25 +1,27 @@
-"""Memory and start of the whole local stack: ``python -m benchmarks.idle_stack [starts]``, on ports and data of its own.
+"""Start and memory of the whole local stack (``make run``), on ports and data of its own.
 
 Memory is the proportional set size (PSS) of all processes together, 45 seconds after the stack is ready (the connections of
-its start are closed by then): what is shared counts once. The first start prepares the data; the later ones are what a developer waits for.
+its start are closed by then): what is shared counts once. The first start prepares the data; the second is what a developer
+waits for.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
+from benchmarks.harness import Result
 from infra.local.ports import free_block
 from infra.local.processes import PORTS_USED
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SETTLE_SECONDS = 45.0
+STARTS = ("first start", "second start")
 
 
 def pss_mib(pid: int) -> float:
@@ -52,17 +54,18 @@ def measure(port: int, data: Path) -> tuple[float, float, int]:
             stack.stdout.read()
 
 
-def main() -> None:
-    starts = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_block(PORTS_USED)
-        for number in range(1, starts + 1):
-            seconds, mib, processes = measure(port, Path(folder) / "local")
-            load = os.getloadavg()[0]
-            print(
-                f"start {number}: ready after {seconds:.1f} s, {mib:.0f} MiB PSS in {processes} processes, load {load:.1f}"
+def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Result]:
+    """The row: milliseconds until ready, and MiB when idle. ``seconds`` does not apply."""
+    del seconds
+    results = []
+    port = free_block(PORTS_USED)
+    for start in STARTS:
+        say(f"whole stack: {start}")
+        ready, mib, processes = measure(port, folder / "local")
+        results.append(
+            Result(
+                "whole local stack", start, 1, 0, ready * 1000, 0, 0, mib, 0,
+                note=f"{start}: p50 is the time until ready, MiB the PSS of {processes} processes when idle",
             )
-
-
-if __name__ == "__main__":
-    main()
+        )  # fmt: skip
+    return results
