@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import date, timedelta
 
@@ -102,6 +103,16 @@ async def sums(database):
             rows = await session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5"))
             found.append(sorted(tuple(row) for row in rows))
         return found
+
+
+async def test_the_same_facts_told_to_two_workers_in_other_orders_are_recorded_once(database):
+    facts = [entry(f"ads:r{number}") for number in range(2_000)]
+
+    async def record(told):
+        async with database.transaction() as session:
+            return await service.record_entries(session, told)
+
+    assert sorted(await asyncio.gather(record(facts), record(facts[::-1]))) == [0, 2_000]
 
 
 @pytest.mark.parametrize("seed", range(4))
