@@ -82,6 +82,11 @@ def test_adding_and_taking_away_are_exact(a, b):
     assert -Money(a) + Money(a) == Money(0)
 
 
+def test_amounts_keep_their_currency():
+    one, two = Money(1, "USD"), Money(2, "USD")
+    assert (one + two, two - one, -one) == (Money(3, "USD"), Money(1, "USD"), Money(-1, "USD"))
+
+
 @pytest.mark.parametrize("amount", [1.0, "1", True, None])
 def test_money_is_a_whole_number(amount):
     with pytest.raises(TypeError, match="whole number"):

@@ -394,6 +394,13 @@ async def test_what_is_no_bearer_is_no_key_and_a_session_does_not_help(access, a
             await access.staff_or_key(request(session=SESSION, **headers))
 
 
+async def test_everything_behind_the_word_bearer_is_the_key(access, identity):
+    with pytest.raises(UnauthorizedError) as refused:
+        await access.key(request(authorization=f"Bearer {KEY} more"))
+    assert refused.value.security is SecurityEvent.KEY_UNKNOWN
+    assert identity.asked[-1][2] == {"token": f"{KEY} more"}
+
+
 async def test_who_was_found_at_the_door_is_not_asked_about_again(access, identity):
     asked = request(session=SESSION, authorization=f"Bearer {KEY}")
     asked.state.principal = lan = await access.staff(request(session=SESSION))

@@ -73,6 +73,15 @@ def facts(access: str = "metered", **more: object) -> Facts:
             "metered",
         ),
         (
+            facts(meter=MeterState(1, 1, False, LATER), signed_in=True),
+            False,
+            Reason.METER_EXHAUSTED,
+            Action.SUBSCRIBE,
+            "metered",
+        ),
+        (facts("premium", exemption=Reason.CRAWLER), True, Reason.CRAWLER, Action.NONE, "premium"),
+        (facts("premium", single_article=Reason.GIFT), True, Reason.GIFT, Action.NONE, "premium"),
+        (
             facts(network_exhausted=True),
             False,
             Reason.NETWORK_EXHAUSTED,
@@ -92,6 +101,8 @@ def test_each_set_of_facts_has_its_typed_answer(given_facts, granted, reason, ac
         action,
         rule,
     )
+    assert decision.meter is given_facts.meter, "what the meter said is part of the answer"
+    assert not decision.degraded
 
 
 def test_a_metered_article_waits_for_the_meter_and_nothing_else_does():
@@ -192,3 +203,8 @@ def test_every_answer_is_consistent(access, signed_in, entitled, exemption, sing
 def test_a_registered_reader_has_the_registered_allowance():
     assert POLICY.allowance(signed_in=False) == 3
     assert POLICY.allowance(signed_in=True) == 5
+
+
+def test_a_policy_whose_last_rule_leaves_articles_out_is_no_policy():
+    with pytest.raises(ValueError, match=r"^a policy's last rule must match every article$"):
+        decide(Facts(replace(POLICY, rules=POLICY.rules[:2]), "metered"), NOW)

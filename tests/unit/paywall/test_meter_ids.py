@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from services.paywall.meters import networks
 from services.paywall.meters.networks import NewReaders, client_address, network_of
 from services.paywall.meters.rules import (
+    COOKIE_LENGTH,
     MeterIds,
     device_key,
     new_meter_id,
@@ -38,6 +42,37 @@ def test_a_cookie_with_any_character_changed_is_not_ours(random, data):
     assert IDS.verify(edited) is None
 
 
+@pytest.mark.parametrize("random", [bytes(range(16)), b"\xff" * 16, bytes(16)])
+def test_a_cookie_and_the_keys_of_a_device_are_exactly_what_the_form_says(random):
+    """Another form would forget every reader's meter."""
+
+    def written(raw: bytes) -> str:
+        return base64.urlsafe_b64encode(raw[:16]).decode().rstrip("=")
+
+    meter_id = new_meter_id(random)
+    assert meter_id == written(random)
+    cookie = IDS.sign(meter_id)
+    assert cookie == f"{meter_id}.{written(hmac.digest(b's' * 32, meter_id.encode(), 'sha256'))}"
+    assert len(cookie) == COOKIE_LENGTH
+    assert IDS.verify(cookie + ".") is IDS.verify(cookie + "\n") is None
+    key = written(hashlib.sha256(f"bao-thu {meter_id}".encode()).digest())
+    assert device_key("bao-thu", meter_id) == f"a:{key}"
+
+
+def test_the_first_secret_signs_and_each_of_them_opens():
+    new, old, both = MeterIds([b"n" * 32]), MeterIds([b"o" * 32]), MeterIds([b"n" * 32, b"o" * 32])
+    meter_id = new_meter_id(bytes(16))
+    assert both.sign(meter_id) == new.sign(meter_id)
+    assert both.verify(old.sign(meter_id)) == both.verify(new.sign(meter_id)) == meter_id
+    assert new.verify(old.sign(meter_id)) is None
+
+
+@pytest.mark.parametrize("length", [0, 15, 17])
+def test_an_id_is_made_of_sixteen_bytes(length):
+    with pytest.raises(ValueError, match=r"^a meter id needs 16 random bytes$"):
+        new_meter_id(bytes(length))
+
+
 @given(st.text())
 def test_arbitrary_text_is_never_a_meter_id(text):
     assert IDS.verify(text) is None
@@ -62,6 +97,7 @@ def test_a_device_has_another_key_at_every_agency():
 )
 def test_a_network_is_slash_24_or_slash_48(one, other, same):
     assert (network_of(one) == network_of(other)) is same
+    assert network_of("unknown") == b""
 
 
 def test_each_network_has_its_own_hourly_number_of_new_readers():
@@ -114,6 +150,8 @@ def test_an_hour_begins_when_the_clock_strikes():
         ("10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "garbage", "garbage"),
+        ("10.0.0.1", "203.0.113.7, garbage", "garbage"),  # nobody we trust
+        ("a socket", "203.0.113.7", "a socket"),
     ],
 )
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy(peer, forwarded, expected):

@@ -36,6 +36,8 @@ def utc(text: str) -> datetime:
 def test_a_window_is_the_calendar_month_in_the_publishers_zone(zone, at, start, end):
     window = month_window(utc(at), ZoneInfo(zone))
     assert (window.start, window.end) == (utc(start), utc(end))
+    assert window.start.tzinfo is window.end.tzinfo is UTC
+    assert window.holds(window.start) and not window.holds(window.end)
 
 
 def test_months_with_a_change_of_the_clocks_are_an_hour_shorter_and_longer():
