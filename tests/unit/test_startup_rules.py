@@ -197,6 +197,7 @@ FULL = "sslmode=verify-full&sslrootcert=/ca.pem"
         ("/b?host=/run/postgresql", False),
         ("/b?host=postgres", False),
         ("/b?host=db.bao.vn", True),
+        ("postgres/b?host=134744072", True),
         ("postgres/b?host=db.bao.vn", True),
         ("db.bao.vn/b", True),
         ("10.0.0.9/b", True),
@@ -213,7 +214,7 @@ FULL = "sslmode=verify-full&sslrootcert=/ca.pem"
     ],
 )
 def test_a_database_elsewhere_is_reached_by_tls_and_an_authority(rest, clear):
-    for who in ("", "b@", "b:x@", "b:db@"):
+    for who in ("", "b@", "b:x@", "b:db@", "b.c:p,x@"):
         assert rules.database_in_the_clear(f"postgresql://{who}{rest}") is clear
 
 
