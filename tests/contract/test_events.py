@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
 
@@ -163,6 +163,32 @@ def test_nobody_is_believed_on_the_subject_of_another_publisher(name):
 def test_a_service_cannot_record_what_is_anothers():
     with pytest.raises(ForgedEventError, match="may not say it"):
         new_event(decode(wire(RECORDED[0])).data, agency="a", subject="s", now=NOW, publisher="ads")
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_new_event_says_what_it_was_given_and_by_itself_who_when_and_which(name):
+    data = decode(wire(name)).data
+    publisher = {"publisher": "billing"} if TYPES[name].PUBLISHERS else {}
+    given_now = NOW.astimezone(timezone(timedelta(hours=7)))
+    made = [new_event(data, agency="a", subject="s", now=given_now, **publisher) for _ in range(2)]
+    event = made[0]
+    own = "billing" if publisher else name.split(".")[2]
+    assert (event.type, event.source) == (name, f"/press-revenue/{own}")
+    assert (event.agency, event.subject, event.version, event.data) == ("a", "s", 1, data)
+    assert (event.time, event.time.tzinfo) == (NOW, UTC)
+    assert event.id.version == 7 and made[1].id != event.id
+    told = new_event(
+        data, agency="a", subject="s", version=7, now=NOW, event_id=UUID(int=5), **publisher
+    )
+    assert (told.id, told.version) == (UUID(int=5), 7)
+    assert decode_from_bus(encode(told), told.bus_subject) == told
+
+
+@pytest.mark.parametrize("version", [1, 2**31 - 1])
+def test_the_bounds_of_a_version_are_taken(version):
+    event = json.loads(wire(next(iter(TYPES)))) | {"version": version}
+    message = json.dumps(event).encode()
+    assert decode_from_bus(message, decode(message).bus_subject).version == version
 
 
 @pytest.mark.parametrize("name", TYPES)

@@ -66,6 +66,7 @@ def test_a_day_starts_where_the_day_before_ends(day, name):
     zone = ZoneInfo(name)
     start = start_of_day(day, zone)
     assert local_date(start, zone) == day
+    assert start.tzinfo is UTC
     assert local_date(start - timedelta(seconds=1), zone) == day - timedelta(days=1)
 
 

@@ -260,7 +260,8 @@ def test_a_payment_with_or_without_vat_balances(gross, rate):
 
 @pytest.mark.parametrize("amounts", [(), (5,), (5, -4), (5, -5, 0)])
 def test_lines_that_are_no_entry_are_refused(amounts):
-    with pytest.raises(ledger.UnbalancedEntryError):
+    told = f"^{len(amounts)} lines that sum to {sum(amounts)}$"
+    with pytest.raises(ledger.UnbalancedEntryError, match=told):
         ledger.check_lines(tuple(ledger.Line("bank", amount) for amount in amounts))
 
 
