@@ -64,8 +64,9 @@ async def store(
     connection: asyncpg.Connection, source: str, via: str, now: datetime, events: Sequence[Incoming]
 ) -> set[str]:
     """Keep them; returns the ids that were new. One statement, so one commit."""
-    # The same id twice in one statement is one row too.
-    unique = list({event.id: event for event in events}.values())
+    # The same id twice in one statement is one row too; in one order everywhere, so that what two take in at once (a
+    # notice, and the sweep's list with it) ends in no deadlock.
+    unique = sorted({event.id: event for event in events}.values(), key=lambda event: event.id)
     rows = await connection.fetch(
         _STORE,
         source,
