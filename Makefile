@@ -14,6 +14,9 @@ ifeq ($(origin PORT),command line)
 export PRESS_PORT := $(PORT)
 endif
 
+# Nor this, which some containers set: what is compiled once is kept, or every process compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run test test-fast story bench check format faults fresh mutants prove-compose sbom up down backup restore clean
 
 help: ## This list

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fixtures.browser import browser, desktop, phone
 from tests.fixtures.distribution import make_scheduler
+from tests.fixtures.forked import stop_parent
 from tests.fixtures.left_open import left_open, watch_transports
 from tests.fixtures.servers import (
     create_database,
@@ -54,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    stop_parent()
     close_session(config)
 
 

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from infra.local.child import Child, dies_with_parent, last_lines
+from infra.local.child import Running, last_lines
+from tests.fixtures.forked import python
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 30.0
 
 
@@ -57,20 +56,17 @@ class Part:
         self, name: str, module_and_arguments: Sequence[str], env: Mapping[str, str], folder: Path
     ) -> None:
         self.name = name
-        self._command = [sys.executable, "-m", *module_and_arguments]
+        self._arguments = list(module_and_arguments)
         self._env = dict(env)
         self._folder = folder
         self._numbers = count(1)
         self._latch = folder / f"{name}.latch"
         self.log = folder / f"{name}.log"
-        self._child: Child | None = None
+        self._child: Running | None = None
 
     def start(self, *, fault: str = "", action: Literal["kill", "pause"] = "kill") -> Part:
         """Start it, with a fault armed when one is named (each start arms anew)."""
-        environment = {**os.environ, **self._env}
-        # These tests start processes dozens of times: let the first one keep the compiled modules.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        environment |= {"FAULT_POINT": "", "FAULT_LATCH": ""}
+        environment = {**os.environ, **self._env, "FAULT_POINT": "", "FAULT_LATCH": ""}
         if fault:
             self._latch = self._folder / f"{self.name}.{next(self._numbers)}.latch"
             environment |= {
@@ -78,13 +74,7 @@ class Part:
                 "FAULT_ACTION": action,
                 "FAULT_LATCH": str(self._latch),
             }
-        self._child = Child(
-            self.name,
-            dies_with_parent(self._command, signal.SIGKILL),
-            log=self.log,
-            env=environment,
-            cwd=REPOSITORY,
-        )
+        self._child = python(self.name, self._arguments, log=self.log, env=environment)
         self._child.start()
         return self
 

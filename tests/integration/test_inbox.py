@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import sys
 import time
 from uuid import UUID
 
@@ -41,6 +39,7 @@ from shared.loops import supervise
 from shared.telemetry import metrics
 from shared.telemetry.exposition import Exposition
 from tests.contract.test_events import TYPES, disguised, wire
+from tests.fixtures.command_line import command
 from tests.fixtures.flow import (
     CONSUMER,
     NOW,
@@ -429,28 +428,15 @@ async def test_events_of_one_batch_are_claimed_in_one_statement_whatever_their_n
 
 
 async def test_dead_letters_are_listed_and_replayed_by_command_without_a_bus(flow):
-    async def command(*arguments: str, code: int = 0) -> str:
-        program = (
-            "from shared.cli import service_cli; from shared.process import Service; "
-            "from shared.inbox import Consumer; from tests.fixtures.flow import *; "
-            "from shared.settings import ServiceSettings; "
-            "service_cli(Service('proofs', 'Proofs', 'tests', ServiceSettings), "
-            "consumers=[Consumer('flow', STREAM, CONSUMER, {ItemMade: take_effect})])()"
+    def said(*arguments: str, code: int = 0) -> str:
+        done = command(
+            *("tests.fixtures.flow_command", "dead-letters", *arguments),
+            DATABASE_URL=flow.url,
+            NATS_URL="nats://127.0.0.1:1",  # nobody: what is kept needs none
+            ENVIRONMENT="test",
         )
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", program, "dead-letters", *arguments),
-            env={
-                **os.environ,
-                "DATABASE_URL": flow.url,
-                "NATS_URL": "nats://127.0.0.1:1",  # nobody: what is kept needs none
-                "ENVIRONMENT": "test",
-            },
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        assert process.returncode == code, out.decode()
-        return out.decode()
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
 
     async def broken(session, events):
         raise PermanentError("this cannot work yet")
@@ -460,24 +446,24 @@ async def test_dead_letters_are_listed_and_replayed_by_command_without_a_bus(flo
     hopeless = made("hopeless", failing="permanent")
     await bus.publish([outbound(hopeless), *(outbound(made(name)) for name in ("one", "two"))])
     await handle_all(flow, runner)
-    listing = await command()
+    listing = said()
     assert "3 dead letters" in listing
     assert "permanent: PermanentError: this cannot work yet" in listing
     letters = {letter.event_id: letter for letter in await list_dead_letters(flow.databases[0])}
     first = next(str(one.id) for event, one in letters.items() if event != hopeless.id)
-    assert "replayed 1" in await command("--replay", first, "--by", "Lan")
-    assert "replayed 0" in await command("--replay", first, "--by", "Lan")
-    assert "2 dead letters" in await command()
-    said = await command("--replay-all", "--by", "Hoa", code=1)
-    assert "replayed 1" in said, "one that fails again holds up no other"
-    assert f"{letters[hopeless.id].id}  waits on  PermanentError: this can never work" in said
+    assert "replayed 1" in said("--replay", first, "--by", "Lan")
+    assert "replayed 0" in said("--replay", first, "--by", "Lan")
+    assert "2 dead letters" in said()
+    told = said("--replay-all", "--by", "Hoa", code=1)
+    assert "replayed 1" in told, "one that fails again holds up no other"
+    assert f"{letters[hopeless.id].id}  waits on  PermanentError: this can never work" in told
     kept = flow.query("SELECT action, actor_kind, actor, subject FROM audit_entry ORDER BY id")
     assert [entry[:3] for entry in kept] == [
         ("dead-letters-replayed", "command", f"dead-letters ({by})") for by in ("Lan", "Hoa")
     ]
     assert kept[0][3] == f"dead-letter/{first}"
     assert sorted(flow.effects()) == ["one", "two"]
-    assert "1 dead letters" in await command()
+    assert "1 dead letters" in said()
 
 
 async def test_all_dead_letters_are_replayed_however_many(flow):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -29,8 +26,9 @@ from shared.database.migrations import migrate
 from shared.outbox import record
 from shared.startup import EXIT_CONFIGURATION
 from tests.faults.harness import Part
+from tests.fixtures.command_line import command
 from tests.fixtures.production import random_looking
-from tests.fixtures.servers import REPOSITORY, PostgresServer
+from tests.fixtures.servers import PostgresServer
 from tests.fixtures.tls import TlsServers, tls_servers
 from tests.fixtures.waiting import eventually
 
@@ -51,13 +49,9 @@ def environment(servers: TlsServers, role: str, bus_user: str = "") -> dict[str,
     }
 
 
-def command(env: dict[str, str], *arguments: str) -> str:
+def said(env: dict[str, str], package: str, *words: str) -> str:
     """What a command prints; it must succeed."""
-    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env=kept | env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = command(package, *words, **env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -87,10 +81,10 @@ async def grant(database: Database) -> None:
 async def test_our_processes_and_commands_work_over_tls(tls_servers: TlsServers, tmp_path: Path):
     servers = tls_servers
     for service in ("billing", "paywall"):
-        assert "0001" in command(
+        assert "0001" in said(
             environment(servers, f"{service}_owner"), f"services.{service}", "migrate"
         )
-    assert "stream BILLING created" in command(
+    assert "stream BILLING created" in said(
         environment(servers, "billing", "setup"), "infra.nats", "apply"
     )
     port = free_port()
@@ -130,8 +124,8 @@ async def test_our_processes_and_commands_work_over_tls(tls_servers: TlsServers,
         seen = servers.connections()
         assert {"billing-worker", "paywall-worker", "paywall-web"} <= {name for name, _ in seen}
         assert {encrypted for _, encrypted in seen} == {"t"}
-        command(environment(servers, "paywall", "setup"), "services.paywall", "dead-letters")
-        command(environment(servers, "billing", "setup"), "infra.nats", "check")
+        said(environment(servers, "paywall", "setup"), "services.paywall", "dead-letters")
+        said(environment(servers, "billing", "setup"), "infra.nats", "check")
     finally:
         await database.close()
         for part in parts:
