@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -100,15 +100,22 @@ async def test_an_application_that_fails_is_answered_500() -> None:
         assert (answer.status_code, answer.text) == (500, "Internal Server Error")
 
 
-async def raw(port: int, request: bytes, until: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+@asynccontextmanager
+async def connected(
+    port: int, **options: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client's end, closed whatever becomes of the test."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, **options)
     try:
-        writer.write(request)
-        async with asyncio.timeout(5):
-            return await reader.readuntil(until)
+        yield reader, writer
     finally:
         writer.close()
-        await writer.wait_closed()
+
+
+async def raw(port: int, request: bytes, until: bytes) -> bytes:
+    async with connected(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(request)
+        return await reader.readuntil(until)
 
 
 async def test_who_waits_for_leave_to_send_gets_it_at_once() -> None:
@@ -141,8 +148,8 @@ HALF_BODY = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"
 async def test_who_does_not_finish_a_request_is_cut_off_while_others_are_answered(
     sent: bytes, told: bytes
 ) -> None:
-    async with served(SHORT) as port:
-        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+    async with served(SHORT) as port, AsyncExitStack() as held:
+        slow = [await held.enter_async_context(connected(port)) for _ in range(30)]
         for _, writer in slow:
             writer.write(sent)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -151,58 +158,46 @@ async def test_who_does_not_finish_a_request_is_cut_off_while_others_are_answere
                 answers = await asyncio.gather(*(reader.read() for reader, _ in slow))
             assert all(told in answer.split(b"\r\n")[0] for answer in answers)
             assert (await client.post("/echo", content=b"y")).content == b"y"
-        for _, writer in slow:
-            writer.close()
 
 
 async def test_a_second_request_on_a_kept_connection_has_its_time_as_well() -> None:
-    async with served(SHORT) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with served(SHORT) as port, connected(port) as (reader, writer):
         writer.write(b"GET /empty HTTP/1.1\r\nHost: x\r\n\r\n" + HALF_HEAD)
         async with asyncio.timeout(5):
             assert (await reader.read()).count(b"HTTP/1.1") == 2
-        writer.close()
 
 
 async def test_an_answer_given_before_the_body_has_come_stays_the_only_one() -> None:
-    async with served(SHORT) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with served(SHORT) as port, connected(port) as (reader, writer):
         writer.write(HALF_BODY.replace(b"/echo", b"/empty"))
         async with asyncio.timeout(5):
             assert (await reader.read()).count(b"HTTP/1.1") == 1
-        writer.close()
 
 
 async def test_a_body_that_comes_slowly_but_steadily_is_taken() -> None:
-    async with served(SHORT) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with served(SHORT) as port, connected(port) as (reader, writer):
         writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1200\r\n\r\n")
         for _ in range(12):  # 0.96 s, more than the limit of an empty body
             writer.write(b"x" * 100)
             await asyncio.sleep(0.08)
         async with asyncio.timeout(5):
             assert b" 200 " in await reader.readuntil(b"\r\n")
-        writer.close()
 
 
 async def test_who_reads_nothing_of_an_answer_is_cut_off() -> None:
     limits = Limits(answer_seconds=0.3, look_seconds=0.05)
-    async with served(limits) as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    async with served(limits) as port, connected(port, limit=1) as (_, writer):
         writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.wait_for(ENDLESS_ENDED.wait(), 10)
-        writer.close()
 
 
 async def test_connections_beyond_the_limit_are_told_to_come_back() -> None:
-    async with served(Limits(connections=5)) as port:
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+    async with served(Limits(connections=5)) as port, AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(connected(port)) for _ in range(5)]
         answer = await raw(port, b"GET /empty HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503") and b"retry-after: 1" in answer
         held.pop()[1].close()
         await eventually(lambda: _answered(port), "a place is free again")
-        for _, writer in held:
-            writer.close()
 
 
 async def _answered(port: int) -> bool:
