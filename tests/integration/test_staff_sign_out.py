@@ -62,8 +62,11 @@ async def test_signing_out_from_a_tool_ends_the_session_everywhere_at_once(finan
     client = httpx.AsyncClient(transport=httpx.ASGITransport(finance.identity.app))
     process = METRICS.process("web", finance.settings, clock=finance.clock, http=client)
     rival = application(process, web(process))
-    second = httpx.AsyncClient(transport=httpx.ASGITransport(rival), base_url=OWN_URL)
-    async with await finance.signed_in(FINANCE) as http:
+    async with (
+        rival.router.lifespan_context(rival),
+        httpx.AsyncClient(transport=httpx.ASGITransport(rival), base_url=OWN_URL) as second,
+        await finance.signed_in(FINANCE) as http,
+    ):
         session = http.cookies["press_staff"]
         second.cookies.set("press_staff", session)
         page = await http.get(PAGE)
@@ -79,7 +82,6 @@ async def test_signing_out_from_a_tool_ends_the_session_everywhere_at_once(finan
             after = await one.get(PAGE)
             assert after.status_code == 303
             assert after.headers["location"].startswith(f"{URL}/sign-in?next=")
-    await second.aclose()
     said = await finance.identity.browser().http.get("/sign-in?signed_out")
     assert "Bạn đã đăng xuất khỏi mọi công cụ." in said.text
 
