@@ -6,10 +6,11 @@ import uvicorn
 
 from infra.news_site.settings import SiteSettings
 from infra.news_site.site import build
+from shared.startup import Duty, load_settings
 
 
 def main() -> None:
-    settings = SiteSettings()
+    settings = load_settings(SiteSettings, Duty.WEB, "news-site")
     uvicorn.run(
         build(settings),
         host=settings.host,

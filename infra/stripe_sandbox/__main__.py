@@ -4,13 +4,15 @@ import sys
 
 import uvicorn
 
+from shared.startup import Duty, load_settings
+
 from .app import create_app
 from .settings import SandboxSettings
 
 
 def main() -> None:
     """Serve until told to stop."""
-    settings = SandboxSettings()
+    settings = load_settings(SandboxSettings, Duty.WEB, "stripe-sandbox")
     if "control_token" not in settings.model_fields_set:
         # Made up for this run; whoever started it needs it for the control endpoints.
         print(f"stripe sandbox: control token {settings.control_token}", file=sys.stderr)

@@ -68,8 +68,9 @@ def explain(service: str, duty: Duty, refusals: list[Refusal]) -> str:
 
 
 def _field_refusals(settings_class: type[BaseSettings], error: ValidationError) -> list[Refusal]:
+    prefix = settings_class.model_config.get("env_prefix", "")
     return [
-        Refusal(str(one["loc"][0]).upper(), one["msg"].removeprefix("Value error, "))
+        Refusal(f"{prefix}{one['loc'][0]}".upper(), one["msg"].removeprefix("Value error, "))
         for one in error.errors(include_input=False)
         if one["loc"]
     ]

@@ -60,3 +60,13 @@ def test_a_command_says_what_a_database_that_is_there_will_not_do(create_databas
         assert done.returncode == 1
         (line,) = done.stderr.strip().splitlines()
         assert said in line and "DATABASE_URL" in line
+
+
+@pytest.mark.parametrize(
+    ("package", "variable"),
+    [("infra.news_site", "PORT"), ("infra.stripe_sandbox", "STRIPE_SANDBOX_PORT")],
+)
+def test_what_stands_in_for_others_names_a_setting_that_is_wrong_too(package, variable):
+    done = command(package, **{variable: "many"})
+    assert done.returncode == 78 and "Traceback" not in done.stderr
+    assert f"  {variable}  " in done.stderr
