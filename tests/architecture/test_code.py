@@ -258,6 +258,51 @@ def connections(parsed: ast.Module) -> list[int]:
     return found
 
 
+#: What a fork would have in common with its siblings (docs/decisions/0011).
+AT_IMPORT = re.compile(
+    r"\b(environ|getenv|random|Random|secrets|uuid\d|urandom|new_id|Thread|now)\b"
+)
+
+
+def drawn_at_import(parsed: ast.Module) -> list[int]:
+    """Lines that, when the module is imported, draw a random number, read the environment or the time, or start a thread."""
+    lines: list[int] = []
+    todo: list[ast.AST] = [
+        node
+        for node in parsed.body
+        if not (isinstance(node, ast.If) and "__main__" in ast.unparse(node.test))
+    ]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo.extend([*node.decorator_list, *node.args.defaults])
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.Call) and AT_IMPORT.search(ast.unparse(node.func)):
+            lines.append(node.lineno)
+        if isinstance(node, ast.Subscript) and AT_IMPORT.search(ast.unparse(node.value)):
+            lines.append(node.lineno)
+        todo.extend(ast.iter_child_nodes(node))
+    return lines
+
+
+def test_forks_of_one_import_have_no_draw_in_common():
+    report(
+        "Do it when it is asked for: processes are forks of one import.",
+        [
+            f"{relative(path)}:{line}"
+            for path in files(".py", folders=("services", "shared"))
+            for line in drawn_at_import(tree(path))
+        ],
+    )
+
+
+def test_the_check_of_draws_catches():
+    drawn = "DRAW = random.Random()\nHOME = os.environ['HOME']\ndef f(a=uuid4()):\n  return random.random()\n"
+    assert sorted(drawn_at_import(ast.parse(drawn))) == [1, 2, 3]
+
+
 def defined(parsed: ast.Module) -> list[str]:
     """Functions without a decorator, and constants, at a module's top."""
     names = []

@@ -15,8 +15,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-Draw = random.Random()  # noqa: S311 - which ad is shown is no secret
-
 
 @dataclass(slots=True)
 class LeaseStock:
@@ -104,10 +102,10 @@ class Place:
             count = len(self.ready)
             if not count:
                 break
-            index = int(Draw.random() * count)
+            index = int(random.random() * count)  # noqa: S311 - which ad is shown is no secret
             line = self.ready[index]
             if count > 1:
-                other = int(Draw.random() * count)
+                other = int(random.random() * count)  # noqa: S311 - which ad is shown is no secret
                 if self.ready[other].width < line.width:
                     index, line = other, self.ready[other]
             if line.id in avoid:
