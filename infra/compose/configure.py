@@ -160,11 +160,13 @@ def on_terminal(question: Question, usual: str) -> str:
 
 
 def write_closed(path: Path, text: str, mode: int = 0o600) -> None:
-    """Written aside with its mode from the first byte on, then put in place."""
+    """Written aside with its mode from the first byte on, and to the disk, then put in place: all of it or nothing."""
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as out:
         out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
     draft.chmod(mode)
     draft.replace(path)
 

@@ -70,5 +70,7 @@ def load_or_create(path: Path, databases: Iterable[str]) -> LocalSecrets:
         draft = path.with_suffix(".draft")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
             json.dump(merged, out, indent=2)
+            out.flush()
+            os.fsync(out.fileno())
         draft.replace(path)
     return LocalSecrets(**merged)
