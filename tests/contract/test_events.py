@@ -25,6 +25,7 @@ from shared.contracts import (
     decode,
     decode_from_bus,
     encode,
+    envelope,
     new_event,
 )
 from shared.contracts.asyncapi import house_types
@@ -182,6 +183,24 @@ def test_a_new_event_says_what_it_was_given_and_by_itself_who_when_and_which(nam
     )
     assert (told.id, told.version) == (UUID(int=5), 7)
     assert decode_from_bus(encode(told), told.bus_subject) == told
+
+
+def test_a_name_is_published_once_and_from_then_on_read(monkeypatch):
+    monkeypatch.setattr(envelope, "_PAYLOADS", {})
+    monkeypatch.setattr(envelope, "_DECODERS", {})
+
+    @envelope.event_type("billing.thing.done.v1")
+    class Done(envelope.Payload, frozen=True, kw_only=True):
+        count: int
+
+    assert Done.TYPE == "vn.press.billing.thing.done.v1"
+    assert envelope.published_types() == {Done.TYPE: Done}
+    event = new_event(Done(count=3), agency="a", subject="s", now=NOW)
+    assert decode(encode(event)) == event
+    with pytest.raises(
+        ValueError, match=r"^vn\.press\.billing\.thing\.done\.v1 is already published$"
+    ):
+        envelope.event_type("billing.thing.done.v1")(Done)
 
 
 @pytest.mark.parametrize("version", [1, 2**31 - 1])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -93,6 +95,23 @@ def test_a_digest_is_sha256_over_every_field_as_sorted_compact_json() -> None:
     assert digest(one) == hashlib.sha256(written.encode()).digest()
     assert digest(replace(one, after={"name": "Gói", "amount": 69_000})) == digest(one)
     assert digest(replace(one, at=AT.astimezone(HANOI))) == digest(one)
+
+
+@pytest.fixture
+def machine_in_hanoi(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process's own zone: nothing may depend on it."""
+    monkeypatch.setenv("TZ", "Asia/Ho_Chi_Minh")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_digest_and_a_moment_are_the_same_wherever_the_machine_stands(
+    machine_in_hanoi: None,
+) -> None:
+    assert plain(AT) == "2026-11-26T08:30:00+00:00"
+    test_a_digest_is_sha256_over_every_field_as_sorted_compact_json()
 
 
 @pytest.mark.parametrize("field", list(Entry.__dataclass_fields__))

@@ -171,7 +171,11 @@ def test_lines_are_paced_for_each_agency_and_network(seconds):
             with calling(Caller(network=network)):
                 for _ in range(BURST + 1):
                     report.tell(EVENT, agency=agency)
-    assert len(lines) == 3 * BURST
+        with calling(Caller(network="n")):
+            report.tell(ANOTHER, agency="a")
+        with calling(Caller(network="n", service="report-test")):
+            report.tell(EVENT, agency="a")
+    assert len(lines) == 3 * BURST + 2
 
 
 def test_an_error_that_is_an_event_is_told_with_what_it_knows(seconds):
