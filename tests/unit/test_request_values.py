@@ -34,6 +34,15 @@ def test_a_day_in_another_form_is_refused_with_what_is_right(value):
             adapter.validate_python(value)
 
 
+def test_a_form_is_for_texts_and_numbers_are_none():
+    check = params._written(r"[0-9]+", "7")
+    for given_value in ("7", "123", date(2026, 1, 1), None):
+        assert check(given_value) is given_value
+    for given_value in ("", "7 ", "x", 7, 7.0, True):
+        with pytest.raises(ValueError, match=r"^7 is right$"):
+            check(given_value)
+
+
 @pytest.mark.parametrize("value", ["1999-12-31", "2200-01-01", "2026-02-30"])
 def test_a_day_outside_of_the_calendar_in_use_is_refused(value):
     with pytest.raises(ValidationError):
@@ -54,7 +63,7 @@ def test_any_year_is_a_calendar_day():
 )
 def test_an_instant_is_in_utc_from_here_on(value, found):
     instant = INSTANT.validate_python(value)
-    assert (instant, instant.tzinfo) == (found, UTC)
+    assert instant == found and instant.tzinfo is UTC
 
 
 @pytest.mark.parametrize("value", [0, 1.5, False, "1768435200", "2026-11-23", "23.11.2026 00:00Z"])

@@ -27,3 +27,8 @@ def test_what_a_proxy_added_as_a_header_of_its_own_counts_as_the_end_of_the_list
     request = Request({"type": "http", "headers": headers, "client": ("10.0.0.1", 40000)})
     assert caller_address(request, 1) == "203.0.113.9"
     assert caller_address(request, 0) == "10.0.0.1"
+
+
+def test_who_has_no_address_has_none():
+    request = Request({"type": "http", "headers": [], "client": None})
+    assert caller_address(request, 0) == caller_address(request, 1) == ""

@@ -355,6 +355,56 @@ def test_our_check_of_signatures_agrees_with_the_official_sdk(body, age):
     )
 
 
+def signed(stamp: int | str, secret: str = "whsec_right", body: bytes = b"{}") -> str:
+    return hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+AT = int(NOW.timestamp())
+GOOD, BAD = signed(AT), "0" * 64
+LAST, BEYOND = 10**15 - 1, 10**15
+
+
+@pytest.mark.parametrize(
+    ("header", "now", "holds"),
+    [
+        (f"t={AT},v1={GOOD}", AT, True),
+        (f" t={AT} , v1={GOOD} ", AT, True),
+        (f"v1={GOOD},t={AT}", AT, True),
+        (f"t={AT},v1={GOOD},v1={BAD}", AT, True),
+        (f"t={AT},v0={BAD},v1={GOOD},v2={BAD}", AT, True),
+        (f"t={AT}," + f"v1={BAD}," * 9 + f"v1={GOOD}", AT, True),
+        (f"t={AT}," + f"v1={BAD}," * 10 + f"v1={GOOD}", AT, False),
+        (f"t={AT},v1={GOOD.upper()}", AT, False),
+        (f"t={AT},v1={GOOD[:-1]}", AT, False),
+        (f"t={AT},v1={GOOD}=", AT, False),
+        (f"t={AT},v1=\ud800", AT, False),
+        (f"t={AT},v0={GOOD}", AT, False),
+        (f"t={AT},t=1=2,v1={GOOD}", AT, False),
+        (f"t={AT + 1},v1={GOOD}", AT, False),
+        (f"t={AT}", AT, False),
+        (f"v1={GOOD}", AT, False),
+        ("", AT, False),
+        (f"t=-{AT},v1={signed(-AT)}", -AT, False),
+        (f"t={AT}.0,v1={signed(f'{AT}.0')}", AT, False),
+        (f"t=²,v1={signed('²')}", 2, False),
+        (f"t={LAST},v1={signed(LAST)}", LAST, True),
+        (f"t={BEYOND},v1={signed(BEYOND)}", BEYOND, False),
+        (f"t={AT},v1={GOOD}", AT + 300, True),
+        (f"t={AT},v1={GOOD}", AT + 300.5, False),
+        (f"t={AT},v1={GOOD}", AT - 300, True),
+        (f"t={AT},v1={GOOD}", AT - 300.5, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "secrets", [("whsec_right",), ("whsec_new", "whsec_right"), ("whsec_right", "whsec_new")]
+)
+def test_a_signature_holds_by_any_secret_in_force_within_its_time(header, now, holds, secrets):
+    found = webhooks.signature_holds(b"{}", header, secrets, now=now, tolerance=300)
+    assert found is holds
+    for none_in_force in ((), ("whsec_new",)):
+        assert not webhooks.signature_holds(b"{}", header, none_in_force, now=now, tolerance=300)
+
+
 @given(header=st.text(max_size=80))
 def test_no_header_by_chance_is_a_signature(header):
     assert not webhooks.signature_holds(
