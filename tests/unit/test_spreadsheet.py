@@ -57,6 +57,11 @@ def test_excel_with_vietnamese_settings_reads_the_file():
     assert answer.headers["content-disposition"] == 'attachment; filename="x.csv"'
 
 
+def test_a_cell_has_no_nul_and_hides_no_formula_behind_one():
+    assert safe_cell("a\x00b") == "ab"
+    assert safe_cell("\x00=1") == "'=1"
+
+
 def test_every_action_has_words_in_both_languages():
     assert set(WORDS) == set(Action)
     assert set(WORDS.values()) <= set(load_catalogues([FOLDER / "locale"]))

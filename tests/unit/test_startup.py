@@ -304,7 +304,10 @@ def test_a_secret_of_two_letters_is_weak_however_long(secret):
 
 def test_sites_by_the_public_suffix_list():
     assert registrable_domain("doc.baohungyen.vn") == "baohungyen.vn"
+    assert registrable_domain(".Doc.BaoHungYen.VN.") == "baohungyen.vn"
     assert registrable_domain("127.0.0.1") == "127.0.0.1"
+    assert registrable_domain("COM.VN") == "com.vn", "a public suffix is its own site"
+    assert is_public_suffix(".Com.VN.") and not is_public_suffix("baohungyen.vn")
     # "hungyen.vn" is a suffix of the register: two names below it are two sites.
     assert is_public_suffix("hungyen.vn") and is_public_suffix("com.vn")
     assert not same_site("https://bao.hungyen.vn", "https://dai.hungyen.vn")
