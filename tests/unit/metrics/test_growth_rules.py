@@ -162,3 +162,58 @@ def test_percentages_are_rounded_once_when_they_are_shown():
     for odd, even in ((Fraction(25, 10**7), "0.000002"), (Fraction(35, 10**7), "0.000004")):
         assert rules.decimal_ratio(odd) == Decimal(even)  # a half goes to the even neighbour
     assert rules.decimal_ratio(Fraction(1, 3), digits=2) == Decimal("0.33")
+
+
+def test_months_that_nobody_knows_have_neither_earned_nor_counted():
+    found = rules.recent_paces({}, {1: 1, 2: 10}, date(2026, 2, 28), (3, 1))
+    assert found == [Fraction(3), Fraction(0), Fraction(0)], "from January on, with a base of 1 ₫"
+    assert rules.recent_paces({1: 5, 2: 5}, {}, date(2026, 2, 28), (3, 0)) == []
+
+
+def test_the_trailing_days_are_today_and_the_27_before():
+    assert rules.trailing_window(date(2026, 3, 1)) == (date(2026, 2, 2), date(2026, 3, 1))
+    first, last = rules.trailing_window(date(2027, 1, 1))
+    assert (first, (last - first).days) == (date(2026, 12, 5), 27)
+
+
+@pytest.mark.parametrize(
+    ("revenue", "baseline", "meets"),
+    [(120, 100, True), (119, 100, False), (121, 100, True), (5, 0, False), (5, None, False)],
+)
+def test_an_agency_meets_its_target_from_exactly_there_on(revenue, baseline, meets):
+    assert rules.meets_target(revenue, baseline, Decimal("0.2")) is meets
+
+
+def test_a_projection_from_one_dong_and_from_beyond_the_baselines_year():
+    assert rules.project(3, 1, 2) == Projection(6, 6, 6)
+    assert rules.project(600, 500, 400) == Projection(600, 600, 600), "nothing is left to come"
+    assert rules.project(600, -1, 400) is None
+
+
+def test_growth_is_told_from_a_baseline_of_one_dong_on():
+    assert rules.growth(3, 1) == Fraction(2)
+    assert rules.growth(3, -1) is None
+
+
+def test_a_target_of_a_deadline_stands_until_its_last_day_and_after_the_last_for_good():
+    targets = [(date(2026, 12, 31), Decimal("0.1")), (date(2027, 12, 31), Decimal("0.05"))]
+    for today, expected in (
+        (date(2026, 12, 31), targets[0]),
+        (date(2027, 1, 1), targets[1]),
+        (date(2028, 1, 1), targets[1]),
+    ):
+        assert rules.choose_target(targets, today, Decimal(1)) == expected[::-1]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "projected", "expected"),
+    [
+        (Fraction(0), None, "behind"),
+        (Fraction(0), Fraction(199, 1000), "behind"),
+        (Fraction(199, 1000), Fraction(1), "on_course"),
+    ],
+)
+def test_a_verdict_needs_a_projection_only_while_the_target_is_not_reached(
+    ratio, projected, expected
+):
+    assert rules.verdict(ratio, projected, Decimal("0.2")) == expected
