@@ -132,3 +132,19 @@ async def test_the_first_administrator_invited_twice_at_once_gets_one_link_and_i
     assert refused == ["invitation-open"] * 3
     assert link.endswith(await identity.link_for(email))
     assert (await parts.invitations.look(link.partition("token=")[2])).invitation.email == email
+
+
+async def test_a_recovery_code_that_opens_nothing_is_not_used_up(identity, parts):
+    """The session ended while its owner typed the code: there are ten codes, for years."""
+    browser, admin = await identity.signed_in(ADMIN), await id_of(identity, ADMIN)
+    code = RECOVERY.findall((await browser.post("/account/factor/codes")).text)[0]
+    lost = identity.browser()
+    await lost.sign_in(ADMIN)
+    async with identity.database.transaction() as session:
+        await session.execute(text(HOLD_ACCOUNT), {"email": ADMIN})
+        await session.execute(text("UPDATE staff_session SET ended_at = now()"))
+        proving = asyncio.create_task(lost.post("/sign-in/code", code=code))
+        await eventually(lambda: waiting_for_locks(identity), "the code waits for the account")
+    assert (await proving).status_code in (303, 401)
+    assert await identity.session_of(lost.token) == {"active": False}
+    assert (await parts.factors.held(admin)).codes_left == 10

@@ -104,13 +104,20 @@ class FactorService:
         self, current: Current, typed: str, next: str, visitor: Visitor
     ) -> Begun | Refused | TooMany:
         """The second factor of a pending session."""
-        checked = await self.check(current, typed, visitor)
-        if not isinstance(checked, Factor):
-            if isinstance(checked, Refused):
-                tell(SecurityEvent.SECOND_FACTOR_FAILED)
-            return checked
+        account_id = current.principal.account_id
+        tried = await self._limits.begin(current.principal.email, visitor, "code")
+        if isinstance(tried, TooMany):
+            return tried
         async with self._database.transaction() as session:
-            return await self._sessions.prove(session, current, checked, next, visitor)
+            await accounts.lock(session, account_id)  # first, as everywhere: no deadlock
+            used = await self._use(session, account_id, typed)
+            if used is not None:
+                await self._limits.succeeded(session, tried)
+                # With the code's use: one that opens nothing, since the session has ended, is not used up.
+                return await self._sessions.prove(session, current, used, next, visitor)
+        await self._limits.failed(tried)
+        tell(SecurityEvent.SECOND_FACTOR_FAILED)
+        return Refused()
 
     async def _use(self, session: Session, account_id: UUID, typed: str) -> Factor | None:
         now = self._clock.now()
