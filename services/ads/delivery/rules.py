@@ -30,18 +30,18 @@ class LineFacts:
 def todays_goal(facts: LineFacts) -> int:
     """What is left at the start of today, spread over the days that are left (rounded up)."""
     left = max(0, facts.quantity - (facts.delivered - facts.delivered_today))
-    return left if facts.days_left <= 1 else -(-left // facts.days_left)
+    return -(-left // max(1, facts.days_left))
 
 
 def allowed_now(facts: LineFacts) -> int:
     """Units that may be handed out at this moment: within the quantity, and within today's pace when even."""
-    left = facts.quantity - facts.delivered - facts.outstanding
-    if facts.days_left < 1 or left <= 0:
+    left = max(0, facts.quantity - facts.delivered - facts.outstanding)
+    if facts.days_left < 1:
         return 0
     if facts.pacing == "asap":
         return left
     goal = todays_goal(facts)
-    by_now = int(goal * min(1.0, max(0.0, facts.day_fraction)))
+    by_now = int(goal * facts.day_fraction)
     ahead = max(UNPACED_UNITS, goal // AHEAD_PARTS)
     pace = min(goal, by_now + ahead) - facts.delivered_today - facts.outstanding
     return max(0, min(left, pace))
@@ -49,8 +49,7 @@ def allowed_now(facts: LineFacts) -> int:
 
 def chunk(facts: LineFacts, largest: int) -> int:
     """One lease: a quarter of what is allowed now, so that chunks shrink near the end and others get theirs."""
-    allowed = allowed_now(facts)
-    return min(largest, allowed, max(1, -(-allowed // 4)))
+    return min(largest, -(-allowed_now(facts) // 4))
 
 
 def day_fraction(local: datetime) -> float:

@@ -39,6 +39,7 @@ from services.ads.delivery.rules import (
     day_fraction,
     is_declared_bot,
     newly_earned,
+    todays_goal,
 )
 from services.ads.delivery.tokens import ForgedTokenError, TokenKeys, subject
 from shared.money import MAX_AMOUNT
@@ -210,6 +211,40 @@ def facts(**changes) -> LineFacts:
 )
 def test_what_may_be_handed_out_now(changes, allowed):
     assert allowed_now(facts(**changes)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "goal"),
+    [
+        ({}, 1_000),
+        ({"days_left": 3}, 3_334),
+        ({"days_left": 2}, 5_000),
+        ({"days_left": 1}, 10_000),
+        ({"days_left": 0}, 10_000),
+        ({"delivered": 4_000}, 600),
+        ({"delivered": 4_000, "delivered_today": 1_000}, 700),
+        ({"delivered": 10_500}, 0),
+        ({"delivered": 10_500, "delivered_today": 600}, 10),
+    ],
+)
+def test_what_is_left_is_spread_over_the_days_that_are_left(changes, goal):
+    assert todays_goal(facts(**changes)) == goal
+
+
+@pytest.mark.parametrize(
+    ("quantity", "hour", "allowed"),
+    [(100_000, 0, 416), (100_000, 23 / 24, 9_999), (24_010, 0, 100), (24_240, 0, 101)],
+)
+def test_an_hours_worth_may_run_ahead_of_a_large_line(quantity, hour, allowed):
+    assert allowed_now(facts(quantity=quantity, day_fraction=hour)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("allowed", "units"), [(0, 0), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3), (40, 10), (41, 10)]
+)
+def test_a_chunk_is_a_quarter_rounded_up_and_no_more_than_the_largest(allowed, units):
+    given_facts = facts(pacing="asap", quantity=allowed + 7, delivered=7)
+    assert chunk(given_facts, 10) == units
 
 
 @given(

@@ -25,6 +25,7 @@ from shared.metrics.rules import (
     STREAMS,
     entry_problem,
 )
+from shared.money import MAX_AMOUNT
 
 SERIES = ("print", "circulation", "VND")
 
@@ -33,7 +34,8 @@ def test_the_law_names_eight_sources_and_every_stream_has_a_default_that_is_acce
     assert len(LAW_SOURCES) == 8
     assert set(STREAM_DEFAULTS) == set(STREAMS) == set(STREAM_LABELS)
     for stream, (_, source) in STREAM_DEFAULTS.items():
-        assert entry_problem(stream, source, "VND", 1) is None
+        for amount in (1, MAX_AMOUNT, -MAX_AMOUNT):
+            assert entry_problem(stream, source, "VND", amount) is None
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,15 @@ def test_an_agency_cannot_carry_on_itself():
     edges = [Edge("a", "tv", "b", date(2025, 1, 1)), Edge("b", "tv", "a", date(2025, 2, 1))]
     with pytest.raises(LineageCycleError):
         owners(["a", "b"], edges, date(2026, 1, 1))
+
+
+def test_a_circle_that_one_only_leads_into_is_found_as_well():
+    edges = [
+        Edge(before, "tv", after, date(2025, 1, 1))
+        for before, after in (("a", "b"), ("b", "c"), ("c", "b"))
+    ]
+    with pytest.raises(LineageCycleError, match=r"^a would carry on itself in tv$"):
+        owners(["a"], edges, date(2026, 1, 1))
 
 
 rows = st.lists(
