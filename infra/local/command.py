@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,16 @@ def command(
     ] = "",
 ) -> None:
     """Become the service's command: its words follow the name, options of this one stand before it."""
+    words, environment = surrounded(service, context.args, port, data_dir, bus_user)
+    os.chdir(REPOSITORY)
+    command = (sys.executable, "-m", *words)
+    os.execve(sys.executable, command, {**os.environ, **environment})  # noqa: S606 - a shell is what it does without
+
+
+def surrounded(
+    service: str, arguments: Sequence[str], port: int, data_dir: Path, bus_user: str = ""
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The words after ``python -m``, and what the local run adds to their environment. Raises ``typer.BadParameter``."""
     if service not in data.PACKAGES:
         raise typer.BadParameter(f"there are {', '.join(data.PACKAGES)}", param_hint="service")
     if not (data_dir / "secrets.json").exists():
@@ -46,16 +57,14 @@ def command(
         raise typer.BadParameter(f"there are {', '.join(user_names())}", param_hint="bus-user")
     secrets = load_or_create(data_dir / "secrets.json", data.DATABASES)
     surroundings = data.Surroundings(port, data_dir, data_dir / "assets", secrets)
-    words = (sys.executable, "-m", data.PACKAGES[service], *context.args)
+    words = (data.PACKAGES[service], *arguments)
     worker = f"{service}-worker"
     user = bus_user or (worker if worker in data.WORKERS else None)
     # What `make run` does itself, it does with rights and secrets of its own: migrations as the owner, seeds with the demo's.
-    known = {step.command[2:]: step for step in data.STEPS}.get((words[2], *context.args[:1]))
-    step = data.StepSpec(f"{service} command", data.STAGES[-1], words, service)
-    step = replace(known or step, bus_user=user)
-    os.chdir(REPOSITORY)
-    environment = {**os.environ, **surroundings.environment(step)}
-    os.execve(sys.executable, words, environment)  # noqa: S606 - a shell is what it does without
+    known = {step.command[2:]: step for step in data.STEPS}.get(words[:2])
+    command = ("python", "-m", *words)
+    step = data.StepSpec(f"{service} command", data.STAGES[-1], command, service)
+    return words, surroundings.environment(replace(known or step, bus_user=user))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.command import surrounded
 from infra.local.stack import REPOSITORY, LocalStack
+from tests.fixtures.command_line import command
 
 PAGE = (REPOSITORY / "docs/operations.md").read_text(encoding="utf-8")
 AGENCY = "bao-hung-yen"
@@ -109,16 +111,19 @@ def test_a_documented_command_runs_beside_make_run(
 ):
     agencies = tmp_path / "agencies.toml"
     agencies.write_text(AGENCIES, encoding="utf-8")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "infra.local.command"),
-            *("--port", str(local_stack.base_port), "--data-dir", str(local_stack.data_dir)),
-            *shlex.split(words.replace("agencies.toml", str(agencies))),
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    service, *arguments = shlex.split(words.replace("agencies.toml", str(agencies)))
+    at = (local_stack.base_port, local_stack.data_dir)
+    if service.startswith("--"):  # an option of infra.local.command: as it is typed
+        typed = ("--port", str(at[0]), "--data-dir", str(at[1]), service, *arguments)
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.local.command", *typed],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        (package, *rest), environment = surrounded(service, arguments, *at)
+        done = command(package, *rest, **environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip(), "it says nothing"
