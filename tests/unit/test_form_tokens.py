@@ -15,7 +15,7 @@ from starlette.requests import Request
 from shared.errors import ForbiddenError
 from shared.security.events import SecurityEvent
 from shared.web import csrf
-from shared.web.csrf import FormTokens, StaleFormError
+from shared.web.csrf import FormTokens, SentForm, StaleFormError
 
 SECRET = "sixteen-letters-"
 FORMS = FormTokens(SECRET, "session")
@@ -96,7 +96,7 @@ async def test_any_other_token_is_refused(sent):
             await FORMS.verify(stale)
         error = refused.value
         assert isinstance(error, ForbiddenError)
-        assert error.fields == (("a", "1"), ("b", "2"))
+        assert error.sent == SentForm((("a", "1"), ("b", "2")))
         assert error.forms is FORMS
         assert error.slug == "form-token-invalid"
         assert error.security is SecurityEvent.FORM_TOKEN_REFUSED
@@ -108,26 +108,39 @@ async def test_a_header_counts_before_the_field_and_shows_nothing_again():
     stale = request(f"a=1&csrf_token={hidden}", cookie="session=s-1", x_csrf_token="00")
     with pytest.raises(StaleFormError) as refused:
         await FORMS.verify(stale)
-    assert refused.value.fields == ()
+    assert refused.value.sent is None
     await FORMS.verify(request("csrf_token=00", cookie="session=s-1", x_csrf_token=hidden))
+
+
+FILE = UploadFile(io.BytesIO(b"x"), filename="a.csv")
 
 
 @pytest.mark.parametrize(
     ("fields", "kept"),
     [
-        ([("a", "1"), ("csrf_token", "x"), ("a", "2")], (("a", "1"), ("a", "2"))),
-        ([("csrf_token", "x")], ()),
-        ([("a", "x" * 60_000), ("b", "x" * 40_000)], "all"),
-        ([("a", "x" * 60_000), ("b", "x" * 40_001)], ()),
-        ([("a", "1"), ("password", "x")], ()),
-        ([("New_Password", "x"), ("a", "1")], ()),
-        ([("client_secret", "x")], ()),
-        ([("reset-token", "x")], ()),
-        *(([("a", "1"), (name, "x")], ()) for name in ("old", "new", "repeat", "confirm")),
-        ([("renew", "x"), ("older", "y")], "all"),
-        ([("a", "1"), ("file", UploadFile(io.BytesIO(b"x"), filename="a.csv"))], ()),
+        (
+            [("a", "1"), ("csrf_token", "x"), ("a", "2"), ("reset-token", "y")],
+            SentForm((("a", "1"), ("a", "2"), ("reset-token", "y"))),
+        ),
+        ([("csrf_token", "x")], SentForm(())),
+        (
+            [("New_Password", "x"), ("a", "1"), ("client_secret", "y")],
+            SentForm((("a", "1"),), ("New_Password", "client_secret")),
+        ),
+        (
+            [(name, "x") for name in ("old", "new", "repeat", "confirm", "renew", "older")],
+            SentForm((("renew", "x"), ("older", "x")), ("old", "new", "repeat", "confirm")),
+        ),
+        ([("file", FILE), ("a", "1")], SentForm((("a", "1"),), (), ("file",))),
+        ([("password", FILE)], SentForm((), (), ("password",))),
     ],
 )
-def test_all_that_was_typed_is_shown_again_or_nothing(fields, kept):
-    expected = tuple(fields) if kept == "all" else kept
-    assert csrf._kept(FormData(fields)) == expected
+def test_what_was_typed_is_kept_and_secrets_and_files_are_asked_for_again(fields, kept):
+    assert csrf._kept(FormData(fields)) == kept
+
+
+def test_a_form_of_a_hundred_thousand_characters_is_kept_and_no_longer_one():
+    fields = [("a", "x" * 60_000), ("b", "x" * 40_000)]
+    assert csrf._kept(FormData(fields)) == SentForm(tuple(fields))
+    assert csrf._kept(FormData([*fields, ("password", "x"), ("c", "")])) is not None
+    assert csrf._kept(FormData([*fields, ("c", "x")])) is None
