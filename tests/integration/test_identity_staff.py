@@ -13,9 +13,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.identity.app import web
 from services.identity.passwords.adapters.hasher import Argon2Hasher
+from services.identity.process import IDENTITY
 from services.identity.tables import METADATA
 from shared.database.migrations import migrate, schema_differences
+from shared.process import application
 from tests.fixtures.identity import (
     ADMIN,
     FINANCE,
@@ -383,8 +386,10 @@ async def test_housekeeping_disables_accounts_that_nobody_used_for_45_days(
                 text("UPDATE account SET last_active_at = :then WHERE email = :email"),
                 {"email": SELLER, "then": identity.clock.now() - timedelta(days=45)},
             )
-        # The loop runs once at start: a second start finds the sleeping account.
-        async with identity.app.router.lifespan_context(identity.app):
+        # The loop runs once at start: a second process finds the sleeping account.
+        process = IDENTITY.process("web", identity.settings, clock=identity.clock)
+        second = application(process, web(process))
+        async with second.router.lifespan_context(second):
             await until(lambda: housekept(identity))
         async with identity.database.read() as session:
             rows = await session.execute(
