@@ -176,7 +176,7 @@ def test_a_new_event_says_what_it_was_given_and_by_itself_who_when_and_which(nam
     own = "billing" if publisher else name.split(".")[2]
     assert (event.type, event.source) == (name, f"/press-revenue/{own}")
     assert (event.agency, event.subject, event.version, event.data) == ("a", "s", 1, data)
-    assert (event.time, event.time.tzinfo) == (NOW, UTC)
+    assert event.time == NOW and event.time.tzinfo is UTC
     assert event.id.version == 7 and made[1].id != event.id
     told = new_event(
         data, agency="a", subject="s", version=7, now=NOW, event_id=UUID(int=5), **publisher

@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.audit.caller import Actor, Caller, calling
 from shared.auth import IdentityClient, KeyPrincipal, RefusedKey, StaffPrincipal
@@ -21,7 +22,13 @@ from shared.auth.roles import Role
 from shared.clock import MovableClock
 from shared.errors import ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
 from shared.security.events import SecurityEvent
-from shared.web.staff import FRESH, FreshSignInRequiredError, SignInRequiredError, StaffAccess
+from shared.web.staff import (
+    FRESH,
+    AnsweredError,
+    FreshSignInRequiredError,
+    SignInRequiredError,
+    StaffAccess,
+)
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 ACCOUNT = UUID(int=7)
@@ -455,3 +462,8 @@ async def test_without_a_clock_of_its_own_it_goes_by_the_machines(identity):
         else:
             with pytest.raises(FreshSignInRequiredError):
                 await access.require_fresh(request(session=SESSION))
+
+
+def test_a_guard_that_has_the_whole_answer_hands_it_on():
+    answer = Response()
+    assert AnsweredError(answer).answer is answer

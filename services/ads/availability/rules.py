@@ -284,7 +284,7 @@ def new_shortages(before: Book, after: Book) -> list[Shortage]:
     Compared with before, not with nothing: a line that fell behind may want more than there is, and that must not
     forbid a change that helps it or has nothing to do with it.
     """
-    last = max((claim.ends_on for claim in after.claims), default=after.today - timedelta(days=1))
+    last = max((claim.ends_on for claim in after.claims), default=after.today)
     found = []
     for ahead in range((last - after.today).days + 1):
         day = after.today + timedelta(days=ahead)

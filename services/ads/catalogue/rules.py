@@ -10,10 +10,9 @@ from datetime import date
 
 def without_diacritics(text: str) -> str:
     """``Đặc sản Nhãn Lồng`` as ``dac san nhan long``: how people type when they search."""
-    plain = text.replace("Đ", "D").replace("đ", "d")
-    decomposed = unicodedata.normalize("NFD", plain)
+    decomposed = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
     kept = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(kept.lower().split())
+    return " ".join(kept.split())
 
 
 @dataclass(frozen=True, slots=True)

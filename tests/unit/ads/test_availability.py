@@ -151,6 +151,14 @@ def test_a_flight_that_fits_says_so_also_when_it_takes_everything():
     assert (year.fits, year.available) == (True, 366 * 5)
 
 
+def test_the_days_of_a_flight_are_its_own_in_their_order():
+    taken = DAY + timedelta(days=5)
+    book = Book({"a": 100}, [Claim("one", frozenset("a"), taken, taken, 90)], DAY)
+    fit = book.flight(frozenset("a"), taken - timedelta(days=1), taken + timedelta(days=1), 60)
+    assert [day.available for day in fit.days] == [100, 10, 100]
+    assert (fit.short_days, fit.available, most_that_fits([])) == ((1,), 31, 0)
+
+
 @pytest.mark.parametrize("days", [0, 367])
 def test_a_flight_of_no_days_or_more_than_a_year_is_refused(days):
     with pytest.raises(ValueError, match="1 to 366"):

@@ -334,6 +334,7 @@ def test_declared_bots_are_known_and_vietnamese_browsers_are_not_among_them(agen
         "http://example.vn",
         "https://xn--bo-jma.vn:8443/",
         "https://example.vn:1/!~",
+        "https://example.vn/XYZ",
         "https://e.vn/" + "a" * (MAX_URL - 13),
     ],
 )
