@@ -47,6 +47,7 @@ def test_a_token_is_the_hmac_of_the_session():
 
 
 def test_the_secret_has_sixteen_characters_or_more():
+    assert FormTokens(SECRET, "session").token_for("s-1") == TOKEN
     with pytest.raises(ValueError, match=r"^the form-token secret needs 16 characters or more$"):
         FormTokens(SECRET[:-1], "session")
 

@@ -14,6 +14,7 @@ from shared.mail.address import normalise_email
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
+LONGEST = f"{'x' * 64}@{'a' * 63}.{'b' * 63}.{'c' * 58}.vn"  # 254 characters
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ DAY = timedelta(days=1)
         ("a b@example.vn", None),
         ("a..b@example.vn", None),
         ("x" * 65 + "@example.vn", None),
+        (LONGEST, LONGEST),
+        ("x" + LONGEST[1:64] + "@d" + LONGEST[65:], None),  # 255 characters
         ("lan@" + "x." * 130 + "vn", None),
         ("lan@example.vn\nBcc: all@example.vn", None),
         ("lan@[192.0.2.1]", None),
