@@ -151,6 +151,13 @@ def test_a_flight_that_fits_says_so_also_when_it_takes_everything():
     assert (year.fits, year.available) == (True, 366 * 5)
 
 
+def test_who_wants_more_than_there_is_takes_nothing_from_places_they_may_not_use():
+    crowded = {frozenset("a"): 25}
+    assert fit_day({"a": 10, "b": 10}, crowded, frozenset("b")) == (10, set())
+    assert fit_day({"a": 10, "b": 10}, crowded, frozenset("ab"))[0] == 10
+    assert fit_day({"a": 10, "b": 10}, crowded, frozenset("a")) == (0, {frozenset("a")})
+
+
 def test_the_days_of_a_flight_are_its_own_in_their_order():
     taken = DAY + timedelta(days=5)
     book = Book({"a": 100}, [Claim("one", frozenset("a"), taken, taken, 90)], DAY)

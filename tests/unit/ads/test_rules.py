@@ -33,6 +33,7 @@ from services.ads.creatives.rules import MAX_URL, click_url_problem
 from services.ads.delivery.plan import LeaseStock, LiveLine, Place
 from services.ads.delivery.rules import (
     DayCount,
+    Earned,
     LineFacts,
     allowed_now,
     chunk,
@@ -304,6 +305,22 @@ def test_revenue_of_any_sequence_of_deliveries_sums_exactly(amount, quantity, st
     delivered = sum(units for _, units in steps)
     assert total == amount * min(delivered, quantity) // quantity
     assert len(set(references)) == len(references)
+
+
+def test_days_that_are_heard_of_together_earn_what_they_would_one_by_one():
+    first, second, third, fourth = (TODAY + timedelta(days=i) for i in range(4))
+    counts = [
+        DayCount(third, 1, 0),
+        DayCount(first, 3, 2),
+        DayCount(second, 1, 0),
+        DayCount(fourth, 5, 0),
+    ]
+    assert newly_earned(1_000, 6, counts) == [
+        Earned(first, 1, 500 - 333, 3),
+        Earned(second, 1, 666 - 500, 4),
+        Earned(third, 1, 833 - 666, 5),
+        Earned(fourth, 5, 1_000 - 833, 10),  # four of them are past the quantity
+    ]
 
 
 def test_nothing_new_earns_nothing():
