@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from services.identity.composition import Parts, assemble
+from services.identity.keys.service import Issuer
 from shared.audit import Actor, acting
+from shared.auth.roles import Scope
 from shared.errors import ConflictError
+from shared.ids import new_id
 from tests.fixtures.identity import ADMIN, PASSWORD, SELLER, URL, Identity, running_identity
 from tests.fixtures.signing import waiting_for_locks
 from tests.fixtures.waiting import eventually
@@ -148,3 +151,27 @@ async def test_a_recovery_code_that_opens_nothing_is_not_used_up(identity, parts
     assert (await proving).status_code in (303, 401)
     assert await identity.session_of(lost.token) == {"active": False}
     assert (await parts.factors.held(admin)).codes_left == 10
+
+
+async def test_those_who_ask_at_once_do_not_pass_the_bounds_of_an_agency(
+    identity, parts, monkeypatch
+):
+    agency = "dai-song-hong"
+    monkeypatch.setattr("services.identity.keys.rules.KEYS_PER_AGENCY", 3)
+    monkeypatch.setattr("services.identity.invitations.rules.PER_AGENCY_AND_DAY", 3)
+    issuer = Issuer(await id_of(identity, ADMIN))
+    keys = await asyncio.gather(
+        *(parts.keys.create(agency, "CMS", [Scope.ARTICLES], new_id(), issuer) for _ in range(5)),
+        return_exceptions=True,
+    )
+    invitations = await asyncio.gather(
+        *(
+            parts.invitations.invite(agency, f"moi{number}@example.vn", "Lan", ["seller"], None)
+            for number in range(5)
+        ),
+        return_exceptions=True,
+    )
+    for answers, slug in ((keys, "key-limit"), (invitations, "invitation-limit")):
+        refused = [answer.slug for answer in answers if isinstance(answer, ConflictError)]
+        assert refused == [slug] * 2
+        assert len([answer for answer in answers if isinstance(answer, str)]) == 3

@@ -13,6 +13,13 @@ from services.identity.invitations.models import Invitation, Purpose
 from shared.database import ReadSession, Session
 
 
+async def hold_count(session: Session, agency: str) -> None:
+    """Two who invite for one agency cannot pass each other. Before :func:`hold_address`, where both are needed."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:agency, 3))"), {"agency": agency}
+    )
+
+
 async def hold_address(session: Session, agency: str, email: str) -> None:
     """Two invitations of one address by one agency cannot pass each other."""
     await session.execute(

@@ -118,6 +118,7 @@ class InvitationService:
         now = self._clock.now()
         async with self._database.transaction() as session:
             place = await get_agency(session, agency)
+            await repository.hold_count(session, agency)
             await repository.hold_address(session, agency, address)
             known = await accounts.by_email(session, address)
             if known is not None and agency in await accounts.roles_of(session, known.id):

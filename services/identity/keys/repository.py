@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from services.identity.keys.models import ServiceKey
@@ -44,6 +44,10 @@ async def of_agency(session: Session | ReadSession, agency: str) -> Sequence[Ser
 
 
 async def count_working(session: Session, agency: str) -> int:
+    """Nobody else issues a key for the agency until the transaction ends."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:agency, 2))"), {"agency": agency}
+    )
     found = await session.scalars(
         select(func.count())
         .select_from(ServiceKey)
