@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import base64
+import fcntl
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.compose.questions import QUESTIONS, Answers, Question
@@ -245,6 +247,31 @@ def configure(
     folder: Path, given: Answers, *, demo: bool, ask: Callable[[Question, str], str] | None
 ) -> list[str]:
     """Make what is missing in ``folder``; returns what was made. Raises :class:`ConfigurationError`."""
+    closed = folder / ".secrets"
+    closed.mkdir(mode=0o700, exist_ok=True)
+    with alone(closed):
+        return _configure(folder, closed, given, demo=demo, ask=ask)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Two who set up the same folder at once come one after the other: the second finds what the first has made."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _configure(
+    folder: Path,
+    closed: Path,
+    given: Answers,
+    *,
+    demo: bool,
+    ask: Callable[[Question, str], str] | None,
+) -> list[str]:
     env = folder / ".env"
     kept = read_env(env)
     if demo and kept.get("ENVIRONMENT", "rehearsal") != "rehearsal":
@@ -259,8 +286,6 @@ def configure(
             env, "# Made by `make up`; keep it secret and keep a copy.\n" + "\n".join(lines) + "\n"
         )
         made.append(".env")
-    closed = folder / ".secrets"
-    closed.mkdir(mode=0o700, exist_ok=True)
     # Read inside the containers by users of their own, hence 0644 in a folder that is closed.
     write_closed(closed / "scrape_token", values["SCRAPE_TOKEN"], 0o644)
     write_closed(closed / "alertmanager.yml", alertmanager_file(values), 0o644)

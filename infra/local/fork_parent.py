@@ -123,7 +123,8 @@ def serve(control: socket.socket) -> None:
         pid = fork(lambda order=order: become(order, control))  # type: ignore[misc]
         children[pid] = None
         descriptor = os.pidfd_open(pid)
-        socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [descriptor])
+        answer = json.dumps({"number": order["number"], "pid": pid}).encode()
+        socket.send_fds(control, [answer], [descriptor])
         os.close(descriptor)
 
 

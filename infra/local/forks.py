@@ -26,7 +26,7 @@ from infra.local.child import Child, ChildError, Running, dies_with_parent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
-END_SECONDS = 5.0  # from a process's end until its parent has said with what code
+END_SECONDS = 30.0  # from a process's end until its parent has said with what code
 MESSAGE_BYTES = 65_536
 ENDED_WITH_PARENT = -int(signal.SIGTERM)
 
@@ -52,6 +52,7 @@ class ForkParent:
         self._child: Child | None = None
         self._control: socket.socket | None = None
         self._ended: dict[int, int] = {}
+        self._orders = 0
         self._guard = threading.RLock()
 
     @property
@@ -80,16 +81,20 @@ class ForkParent:
 
     def fork(self, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> tuple[int, int]:
         """A new process: its id, and a descriptor of it. Raises :class:`ChildError`."""
-        order = {"arguments": list(arguments), "env": dict(env), "log": str(log)}
         with self._guard:
             self.begin()
+            self._orders += 1
+            order = {"number": self._orders, "arguments": list(arguments), "env": dict(env)}
             assert self._control is not None
             try:
-                self._control.send(json.dumps(order).encode())
+                self._control.send(json.dumps({**order, "log": str(log)}).encode())
                 while True:
                     message, descriptors = self._read(START_SECONDS)
-                    if "pid" in message:
+                    if message.get("number") == self._orders:
                         return int(message["pid"]), descriptors[0]
+                    for late in descriptors:  # of an order that was given up
+                        signal.pidfd_send_signal(late, signal.SIGKILL)
+                        os.close(late)
             except (OSError, TimeoutError, EOFError) as error:
                 raise ChildError(
                     f"the fork parent does not answer ({error!r}): {self._log}"

@@ -26,6 +26,7 @@ import psutil
 import pytest
 
 from infra.local.backup import BackupError, restore_backup, save_backup
+from infra.local.child import ChildError
 from infra.local.forks import ForkedChild, ForkParent, can_fork
 from infra.local.ports import PortTakenError, free_block, is_free
 from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, StepSpec
@@ -194,6 +195,24 @@ def test_nothing_random_is_the_same_in_two_forks(tmp_path):
 def test_a_fork_imports_nothing_more_and_reads_no_list_of_authorities(tmp_path):
     """Each did, for 13 MiB and 0.2 s of its own: httpx loads its transport with the first client."""
     assert printed_by_forks("tests.fixtures.late_imports", tmp_path) == ["authorities-1"]
+
+
+@needs_forks
+def test_a_process_that_came_too_late_is_ended_and_not_taken_for_the_next(tmp_path, monkeypatch):
+    env = {"PATH": os.defpath}
+    module = "tests.fixtures.randomness"
+    parent = ForkParent([module], log=tmp_path / "parent.log", env=env)
+    try:
+        with monkeypatch.context() as hurried:
+            hurried.setattr("infra.local.forks.START_SECONDS", 1e-6)
+            with pytest.raises(ChildError, match="does not answer"):
+                parent.fork([module], env, tmp_path / "late.log")
+        child = ForkedChild("next", parent, [module], log=tmp_path / "next.log", env=env)
+        child.start()
+        assert child.wait(30) == 0
+        assert len((tmp_path / "next.log").read_text().split()) == 5
+    finally:
+        parent.stop()
 
 
 def test_a_process_with_threads_is_not_forked():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import psycopg
 import pytest
 
 from shared.database.migrations import migrate
 from shared.startup import EXIT_CONFIGURATION
-from tests.fixtures.command_line import command
+from tests.fixtures.command_line import REPOSITORY, command
 
 FILE = """
 [[agencies]]
@@ -117,3 +119,14 @@ def test_invented_data_is_refused_in_production(package):
     )
     assert done.returncode == EXIT_CONFIGURATION, done.stderr
     assert "never loaded in production" in done.stderr
+
+
+def test_make_up_on_four_terminals_at_once_makes_one_set_of_secrets(tmp_path):
+    """Else the last `.env` wins, and whoever has read another cannot open what was made with it."""
+    words = [sys.executable, "-m", "infra.compose.configure", "--demo", "--folder", str(tmp_path)]
+    running = [
+        subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 4
+    assert sorted(said) == ["", "", "", "made .env\nmade agencies.toml\n"]
