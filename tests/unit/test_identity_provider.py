@@ -206,3 +206,7 @@ async def test_a_document_with_another_issuer_or_ways_in_the_clear_is_refused(ch
     provider._metadata = Kept(provider._discover)
     with pytest.raises(ProviderAnswerError):
         await provider.authorization_url(**asked, max_age=timedelta(minutes=5))
+
+
+def test_words_are_separated_by_commas_or_blanks():
+    assert words("mfa,otp  a,") == {"mfa", "otp", "a"}

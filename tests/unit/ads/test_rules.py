@@ -117,6 +117,7 @@ def test_capacity_is_checked_exactly_when_units_are_taken_that_were_not_held(sta
     [
         (1000, 60_000, 10, Price(60_000, 6_000)),
         (1, 60_000, 10, Price(60, 6)),
+        (7, 1_000, 7, Price(7, 0)),  # 0.49 of VAT
         (1, 500, 10, Price(1, 0)),  # half a đồng is rounded up
         (1, 499, 10, Price(0, 0)),
         (333, 45_000, 8, Price(14_985, 1_199)),
