@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import nats
+import psutil
 import pytest
+import yaml
 from nats.aio.client import Client
 
-from infra.local.nats import Nats
-from infra.local.ports import free_port
-from infra.nats.permissions import SETUP, user_names, users
+from infra.local.child import Child
+from infra.local.nats import Nats, server_binary
+from infra.local.ports import answers, free_port
+from infra.nats.permissions import SETUP, password_variable, user_names, users
 from infra.nats.server import DEPLOYED_FILE, deployed_config
 from infra.nats.streams import apply, make_missing
 from infra.nats.topology import load
@@ -27,8 +32,9 @@ from shared.bus import (
 from shared.bus.access import sign_in_options
 from shared.contracts.asyncapi import house_types
 from shared.contracts.envelope import TYPE_PREFIX, bus_subject, publishers_of
-from tests.fixtures.command_line import command
+from tests.fixtures.command_line import REPOSITORY, command
 from tests.fixtures.documented import documented
+from tests.fixtures.waiting import eventually
 
 NO_DATABASE = "postgresql://paywall:p@127.0.0.1:1/paywall"
 AGENCY = "bao-hung-yen"
@@ -362,35 +368,37 @@ def test_the_deployed_configuration_is_the_one_the_table_gives():
     assert DEPLOYED_FILE.read_text(encoding="utf-8") == deployed_config()
 
 
+CLIENTS = "127.0.0.2"  # for the container's every address: monitoring that names none has it too
+
+
+@contextmanager
+def deployed(folder: Path) -> Iterator[tuple[Child, int, int, dict[str, str]]]:
+    """The very file that compose mounts, its ports and folder moved to this machine: the server, its ports, passwords."""
+    port, monitoring = free_port(), free_port()
+    text = DEPLOYED_FILE.read_text(encoding="utf-8")
+    text = text.replace("0.0.0.0:4222", f"{CLIENTS}:{port}").replace("8222", str(monitoring))
+    (folder / "nats.conf").write_text(text.replace('"/data"', f'"{folder / "d"}"'))
+    env = {password_variable(user): f"p{user.replace('-', '')}12e4" for user in user_names()}
+    server = Child(
+        "nats", [server_binary(), "-c", str(folder / "nats.conf")], log=folder / "log", env=env
+    )
+    server.start()
+    try:
+        yield server, port, monitoring, env
+    finally:
+        server.stop(5)
+
+
 async def test_the_deployed_configuration_starts_a_server_with_passwords_from_its_environment(
     tmp_path,
 ):
-    """The very file that compose mounts, with its addresses and its folder moved to this machine."""
-    from infra.local.child import Child
-    from infra.local.nats import server_binary
-    from infra.nats.permissions import password_variable
-    from tests.fixtures.waiting import eventually
-
-    port = free_port()
-    text = (
-        deployed_config()
-        .replace("0.0.0.0:4222", f"127.0.0.1:{port}")
-        .replace('"/data"', f'"{tmp_path / "d"}"')
-    )
-    text = text.replace("127.0.0.1:8222", f"127.0.0.1:{free_port()}")
-    (tmp_path / "nats.conf").write_text(text)
-    env = {password_variable(user): f"p{user.replace('-', '')}12e4" for user in user_names()}
-    child = Child(
-        "nats", [server_binary(), "-c", str(tmp_path / "nats.conf")], log=tmp_path / "log", env=env
-    )
-    child.start()
-    try:
+    with deployed(tmp_path) as (server, port, _, env):
         password = env["NATS_SETUP_PASSWORD"]
 
         async def answers() -> bool:
             try:
                 client = await nats.connect(
-                    f"nats://{SETUP}:{password}@127.0.0.1:{port}", allow_reconnect=False
+                    f"nats://{SETUP}:{password}@{CLIENTS}:{port}", allow_reconnect=False
                 )
             except (OSError, nats.errors.Error):
                 return False
@@ -398,12 +406,16 @@ async def test_the_deployed_configuration_starts_a_server_with_passwords_from_it
             return True
 
         await eventually(answers, "the server takes the set-up's password", seconds=15)
-        assert password not in " ".join(child_command(child.pid))
-    finally:
-        child.stop(5)
+        assert password not in " ".join(psutil.Process(server.pid).cmdline())
 
 
-def child_command(pid: int | None) -> list[str]:
-    import psutil
-
-    return psutil.Process(pid).cmdline()
+def test_the_deployed_server_answers_without_a_password_its_own_container_only(tmp_path):
+    """Its monitoring tells whoever asks of connections, accounts and subjects: it is there for the health check."""
+    compose = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8"))
+    asked = compose["services"]["nats"]["healthcheck"]["test"][-1]
+    with deployed(tmp_path) as (server, port, monitoring, _):
+        server.wait_until(lambda: answers(monitoring, "/healthz"), 15)
+        assert httpx.get(asked.replace("8222", str(monitoring))).json() == {"status": "ok"}
+        sockets = psutil.Process(server.pid).net_connections("inet")
+        listening = {tuple(one.laddr) for one in sockets if one.status == psutil.CONN_LISTEN}
+    assert listening == {(CLIENTS, port), ("127.0.0.1", monitoring)}
