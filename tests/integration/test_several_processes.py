@@ -1,4 +1,4 @@
-"""``PROCESSES=2``: every service logs without secrets, counts as one, brings back who dies, and ends in order."""
+"""``PROCESSES=2``: every service logs without secrets, counts as one, brings back who dies, keeps its limits, and ends in order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def running(
     folder: Path,
     package: str,
     identity_url: str = "",
+    **settings: str,
 ) -> Iterator[Running]:
     name = package.rpartition(".")[2]
     template = postgres_server.template_database(
@@ -116,6 +118,7 @@ def running(
         "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
         "ARGON2_MEMORY_KIB": "64",
         "ARGON2_TIME_COST": "1",
+        **settings,
     }
     log = folder / f"{name}.log"
     child: Started
@@ -277,3 +280,49 @@ def test_processes_do_not_outlive_a_killed_master(postgres_server, parent, tmp_p
         workers = one.workers
         one.child.kill()
         sync_eventually(lambda: all(has_ended(worker) for worker in workers), "all have ended")
+
+
+HALF_HEAD = b"POST /v1/webhooks/stripe HTTP/1.1\r\nHost: x\r\nX-Slow: "
+HALF_BODY = b"POST /v1/webhooks/stripe HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def connected(stack: ExitStack, one: Running, sent: bytes) -> socket.socket:
+    """A client that has sent this; it does not wait as long as the limits are by default."""
+    address = ("127.0.0.1", httpx.URL(one.url).port or 0)
+    client = stack.enter_context(socket.create_connection(address, timeout=6))
+    client.sendall(sent)
+    return client
+
+
+def heard(client: socket.socket) -> bytes:
+    """The first line of what it is answered before the connection is closed."""
+    return b"".join(iter(lambda: client.recv(4096), b"")).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_who_does_not_finish_a_request_is_cut_off_by_the_service_itself(
+    processes, postgres_server, parent, tmp_path
+):
+    """With the times of its settings, whichever of its processes has the connection."""
+    times = {"HEAD_SECONDS": "0.3", "BODY_SECONDS": "0.3", "PROCESSES": processes}
+    with (
+        running(postgres_server, parent, tmp_path, "services.billing", **times) as one,
+        ExitStack() as stack,
+    ):
+        slow = [connected(stack, one, sent) for sent in (HALF_HEAD, HALF_BODY) * 3]
+        assert {heard(client) for client in slow} == {b"HTTP/1.1 408 Request Timeout"}
+        assert heard(connected(stack, one, WHOLE)) == b"HTTP/1.1 200 OK"
+
+
+def test_connections_beyond_the_limit_are_told_so_by_the_service_itself(
+    postgres_server, parent, tmp_path
+):
+    limit = {"MAX_CONNECTIONS": "2", "PROCESSES": "1"}
+    with running(postgres_server, parent, tmp_path, "services.billing", **limit) as one:
+        with ExitStack() as stack:
+            for _ in range(2):
+                connected(stack, one, HALF_HEAD)
+            told = heard(connected(stack, one, WHOLE))
+        assert told == b"HTTP/1.1 503 Service Unavailable"
+        assert httpx.get(f"{one.url}/healthz").status_code == 200
