@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from pydantic import AliasChoices
@@ -16,11 +22,14 @@ from pydantic_settings import BaseSettings
 from infra.compose import budget, configure
 from infra.compose.model import COMPOSE_FILE, Project, Service, load, waves
 from infra.docs.settings import variable
+from infra.local.child import Child
+from infra.local.ports import answers, free_port
 from infra.local.processes import PROCESSES, STEPS, ProcessSpec, StepSpec
 from infra.news_site.settings import SiteSettings
 from infra.stripe_sandbox.settings import SandboxSettings
 from shared.settings import ServiceSettings
 from shared.startup import Duty, read_settings
+from shared.web.app import ALWAYS_ANSWERED
 
 ROOT = Path(__file__).parents[2]
 OWNERS: dict[str, type[ServiceSettings]] = {
@@ -80,6 +89,30 @@ def production(production_env) -> Project:
 @pytest.fixture(scope="module")
 def rehearsal(rehearsal_env) -> Project:
     return load(rehearsal_env, profiles=frozenset({rehearsal_env["COMPOSE_PROFILES"]}))
+
+
+@contextmanager
+def everything_answered() -> Iterator[int]:
+    """The port of a server that answers every GET with `behind`."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"behind")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: who reads a test's output looks for its failure."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def module_of(service: Service) -> str:
@@ -316,3 +349,79 @@ def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
         given = seen[name].get("environment", {})  # it writes a dollar doubled, to be read again
         assert {k: str(v).replace("$$", "$") for k, v in given.items()} == service.environment, name
         assert seen[name].get("command", []) == list(service.command), name
+
+
+PROXY = ROOT / "infra/proxy"
+INSIDE = ("/metrics", "/healthz", "/readyz", "/internal/v1/keys/introspect")
+SITE = re.compile(r"^([^\s#][^\n]*) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+
+
+def sites() -> dict[str, list[str]]:
+    """Every block of the proxy's files that has an address (neither a snippet nor the options): its directives."""
+    files = [PROXY / "Caddyfile", *PROXY.glob("*/*.caddy")]
+    blocks = [SITE.findall(file.read_text(encoding="utf-8")) for file in files]
+    return {
+        address: [line.strip() for line in body.splitlines()]
+        for found in blocks
+        for address, body in found
+        if not address.startswith("(")
+    }
+
+
+def test_every_site_of_the_proxy_keeps_to_itself_what_is_not_for_the_public(rehearsal):
+    found = sites()
+    public = {name for name in rehearsal.services["proxy"].environment if name.endswith("_URL")}
+    assert set(found) == {f"{{${name}}}" for name in public}
+    for address, directives in found.items():
+        # Nothing else: `handle`, `route` and the like would answer before the snippet's refusal.
+        assert directives[0] == "import public", address
+        assert [line.split()[0] for line in directives[1:]] == ["reverse_proxy"], address
+    snippet = dict(SITE.findall((PROXY / "Caddyfile").read_text(encoding="utf-8")))["(public)"]
+    lines = [line.strip() for line in snippet.splitlines()]
+    assert "respond @inside 404" in lines
+    matcher = next(line.split() for line in lines if line.startswith("@inside"))
+    assert matcher[1] == "path"
+    assert set(matcher[2:]) >= {*ALWAYS_ANSWERED, "/internal/*"}
+
+
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="no Caddy here")
+def test_a_running_proxy_answers_404_for_what_is_not_for_the_public(rehearsal, tmp_path):
+    """The very files, on one port of this machine and without TLS, before a service that answers everything."""
+    port, names = free_port(), {}
+    for name, value in rehearsal.services["proxy"].environment.items():
+        names[name] = (
+            f"http://{value.rpartition('/')[2]}:{port}" if name.endswith("_URL") else value
+        )
+    with everything_answered() as behind:
+        for file in (PROXY / "Caddyfile", *PROXY.glob("*/*.caddy")):
+            text = file.read_text(encoding="utf-8").replace("\ttls {$TLS_ISSUER}\n", "")
+            text = text.replace(
+                "{\n\tservers {", "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\tservers {"
+            )
+            text = re.sub(r"reverse_proxy \S+", f"reverse_proxy 127.0.0.1:{behind}", text)
+            copy = tmp_path / file.relative_to(PROXY)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(text, encoding="utf-8")
+        env = {**names, "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        command = [
+            "caddy",
+            "run",
+            "--config",
+            str(tmp_path / "Caddyfile"),
+            "--adapter",
+            "caddyfile",
+        ]
+        proxy = Child("caddy", command, log=tmp_path / "log", env=env)
+        proxy.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+                proxy.wait_until(lambda: answers(port, "/"), 20)
+                for address in (names[name] for name in names if name.endswith("_URL")):
+                    host = {"Host": address.removeprefix("http://")}
+                    assert http.get("/", headers=host).text == "behind", address
+                    for path in (*INSIDE, "/METRICS", "/%6Detrics", "/a/../readyz"):
+                        url = http.base_url.copy_with(raw_path=path.encode())
+                        answer = http.get(url, headers=host)
+                        assert (answer.status_code, answer.text) == (404, ""), (address, path)
+        finally:
+            proxy.stop(10)
