@@ -6,8 +6,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-#: SQLSTATE (PostgreSQL, appendix A): connection exceptions, out of resources, shutting down or starting up.
-_AWAY = ("08", "53", "57P")
+#: SQLSTATE (PostgreSQL, appendix A): connection exceptions, out of resources, shutting down or starting up, a lock not had in time.
+_AWAY = ("08", "53", "57P", "55P03")
 #: Invalid authorization, no such database; no such table or column.
 _REFUSED = ("28", "3D")
 _UNKNOWN = ("42P01", "42703")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import cache
+from importlib import metadata
 
 import grimp
 import pytest
@@ -50,3 +52,24 @@ def test_the_assets_are_made_with_what_is_copied_before() -> None:
 def test_a_container_finds_every_module_it_imports(module: str) -> None:
     entry = f"{module}.__main__" if (ROOT / module.replace(".", "/")).is_dir() else module
     assert missing(entry, copied(STAGES[-1])) == set()
+
+
+#: Needed without an import of ours: what imports it, or finds it, does so by name.
+NOT_IMPORTED = {
+    "httptools": "uvicorn's parser; shared/web/protocol.py subclasses what uses it",
+    "python-multipart": "FastAPI reads forms with it",
+    "tzdata": "zoneinfo's time zones where the system has none",
+    "uvloop": "uvicorn's loop",
+}
+
+
+def test_every_dependency_is_imported_or_named_with_its_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.match(r"[\w.-]+", line)[0] for line in project["dependencies"]}
+    everything = grimp.build_graph("services", "shared", "infra", include_external_packages=True)
+    roots = {module.partition(".")[0] for module in everything.modules}
+    found = metadata.packages_distributions()
+    imported = {name.lower().replace("_", "-") for root in roots for name in found.get(root, ())}
+    assert declared - imported - set(NOT_IMPORTED) == set()
+    assert set(NOT_IMPORTED) & imported == set()
+    assert set(NOT_IMPORTED) <= declared

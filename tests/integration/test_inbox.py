@@ -8,6 +8,7 @@ import time
 from uuid import UUID
 
 import nats
+import psycopg
 import pytest
 from nats.js.api import ConsumerConfig
 from opentelemetry import trace
@@ -283,6 +284,23 @@ async def test_while_the_database_is_away_no_try_is_spent_and_afterwards_work_re
     assert sorted(flow.effects()) == sorted(["first", *names, "last"])
     assert flow.letters() == []
     await flow.close()
+
+
+async def test_what_another_transaction_holds_is_waited_for_and_no_try_is_spent(flow, monkeypatch):
+    monkeypatch.setattr("shared.database.core.LOCK_TIMEOUT_MS", 50)
+    runner = await flow.runner(retry=RetryPolicy(max_tries=2))
+    relay = await flow.relay()
+    with psycopg.connect(flow.url) as holder:
+        holder.execute("LOCK TABLE effect IN EXCLUSIVE MODE")
+        async with flow.running(relay.run, runner.run):
+            await flow.record(made("waited for"))
+            await eventually(
+                lambda: min(runner._postponed.values(), default=0) > 2,
+                "it comes back more often than it may be tried",
+            )
+            holder.rollback()
+            await eventually(lambda: flow.effects() == ["waited for"])
+    assert flow.letters() == []
 
 
 async def test_a_nats_restart_in_the_middle_of_it_all_loses_and_doubles_nothing(

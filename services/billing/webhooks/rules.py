@@ -43,7 +43,10 @@ def sweep_from(seen_until: datetime | None, now: datetime) -> datetime:
 def signature_holds(
     raw: bytes, header: str, secrets: Sequence[str], *, now: float, tolerance: float
 ) -> bool:
-    """A ``Stripe-Signature`` (https://docs.stripe.com/webhooks#verify-manually) by any of the secrets in force."""
+    """A ``Stripe-Signature`` (https://docs.stripe.com/webhooks#verify-manually) by any of the secrets in force.
+
+    Not the SDK's ``WebhookSignature``: it wants text, one secret, and the machine's clock. A test holds the two together.
+    """
     stamp, given = "", []
     for part in header.split(","):
         name, _, value = part.strip().partition("=")
