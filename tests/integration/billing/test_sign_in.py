@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import timedelta
+from html import unescape
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -457,6 +458,41 @@ async def test_the_chosen_plan_survives_signing_in(world: World):
     led = await thief.get(answer.headers["location"])
     assert led.status_code == 303 and f"/r/{AGENCY}/plans" in led.headers["location"]
     assert await world.value("SELECT count(*) FROM checkout") == 1, "a link starts no payment"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("vi", "Dùng địa chỉ khác"), ("en", "Use another address")]
+)
+async def test_another_address_is_one_link_away_and_keeps_the_article_and_the_plan(
+    world: World, language: str, words: str
+):
+    browser = world.browser()
+    offers = await world.billing.plans.offers(AGENCY)
+    price = str(offers[0].price_id)
+    plans = f"/r/{AGENCY}/plans?return_to={quote(ARTICLE, safe='')}"
+    chosen = await browser.submit(
+        plans, f"/r/{AGENCY}/checkout", {"price": price, "return_to": ARTICLE}
+    )
+    back = parse_qs(urlsplit(chosen.headers["location"]).query)["return_to"][0]
+    assert price in back and quote(ARTICLE, safe="") in back, "the plan, and behind it the article"
+    for return_to in (ARTICLE, back):
+        asked = await ask(browser, "mistyped@example.vn", return_to=return_to)
+        page = (await browser.get(f"{asked.headers['location']}&lang={language}")).text
+        assert "mistyped@example.vn" in page
+        [link] = re.findall(rf'<a href="([^"]+)">{words}</a>', page)
+        form = await browser.get(unescape(link))
+        assert form.status_code == 200 and 'type="email"' in form.text
+        [kept] = re.findall(r'name="return_to" value="([^"]*)"', form.text)
+        assert unescape(kept) == return_to
+        world.clock.advance(NEXT)
+    # As typed there: the code goes to the other address, and one comes out at the plan.
+    await ask(browser, "lan@example.vn", return_to=unescape(kept))
+    answer = await enter(browser, await world.last_code(), return_to=unescape(kept))
+    payment = await browser.get(answer.headers["location"])
+    assert "/c/pay/" in payment.headers["location"]
+    rows = await world.rows("SELECT price_id::text, return_to FROM checkout")
+    assert rows == [(price, ARTICLE)]
+    assert await world.value("SELECT email FROM reader") == "lan@example.vn"
 
 
 async def test_a_reader_who_has_a_plan_already_is_shown_it_with_the_way_back(world: World):
