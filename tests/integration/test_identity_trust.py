@@ -38,6 +38,7 @@ OTHER_ADMIN = "admin@dai-song-hong.example"
 OWN = "nhãn lồng tháng tám"
 ONE_TIME = re.compile(r"(?:[a-zA-Z2-9]{4}-){3}[a-zA-Z2-9]{4}(?=</code>)")
 SECRET = re.compile(r'class="secret"><code>([a-zA-Z2-7-]+)</code>')
+HIDDEN = re.compile(r'type="hidden" name="(\w+)" value="([^"]*)"')
 RECOVERY = re.compile(r"<li><code>([a-z2-7-]{19})</code>")
 
 
@@ -366,6 +367,53 @@ async def test_handing_out_a_password_says_first_what_it_ends(identity):
     assert "every session ends (2 open now)" in await told("en")
     await admin.post(path)
     assert "every session ends (0 open now)" in await told("en")
+
+
+#: What ends something for somebody: its form's address, a consequence the page names first, and what is then on record.
+WITH_CONSEQUENCES = {
+    "rotate": ("keys", "sau đó khóa cũ ngừng hoạt động", "key-rotated"),
+    "revoke": ("keys", "sẽ bị từ chối trong vòng nửa phút. Không thể hoàn tác.", "key-revoked"),
+    "disable": ("accounts", "bị đăng xuất ngay ở mọi nơi", "account-disabled"),
+    "hand-out": ("accounts", "mất hiệu lực, mọi phiên đều kết thúc", "password-reset"),
+    "factor": ("accounts", "các mã khôi phục của", "factor-reset"),
+}
+
+
+@pytest.mark.parametrize("act", WITH_CONSEQUENCES)
+async def test_what_ends_a_key_or_an_account_is_done_by_the_second_press_only(identity, act):
+    noun, consequence, action = WITH_CONSEQUENCES[act]
+    if act == "factor":
+        seller = await identity.signed_in(SELLER)
+        offered = await seller.post("/account/factor")
+        secret = SECRET.search(offered.text)[1].replace("-", "").upper()
+        await seller.post("/sign-in/enrol", code=identity.code(secret), next="/account")
+    admin = await identity.signed_in(ADMIN)
+    subject = "demosite" if noun == "keys" else await account_id(identity, SELLER)
+    path = f"/{noun}/{AGENCY}/{subject}/{act}"
+
+    def form(page: str, opening: str) -> dict[str, str]:
+        """What the page's own form sends; it stands with its consequence behind a button of its own."""
+        before, found, after = page.partition(f'action="{path}"')
+        assert found and "</details>" not in before.rpartition(opening)[2]
+        told = after.partition("</form>")[0]
+        assert consequence in told
+        return dict(HIDDEN.findall(told))
+
+    async def send(fields: dict[str, str]) -> httpx.Response:
+        return await admin.http.post(path, data=fields, headers={"Origin": URL})
+
+    before = await actions(identity)
+    first = form((await admin.http.get(f"/{noun}/{AGENCY}")).text, '<details class="confirm">')
+    assert first.pop("confirmed") == "true"
+    asked = await send(first)
+    assert asked.status_code == 200
+    second = form(asked.text, '<details class="confirm" open>')
+    assert asked.text.count('<details class="confirm" open>') == 1
+    if noun == "accounts":
+        assert asked.text.count("<details open>") == 1, "of this member"
+    assert await actions(identity) == before, "nothing has changed"
+    assert (await send(second)).status_code in {201, 303}
+    assert sorted(await actions(identity)) == sorted([*before, action])
 
 
 async def test_a_one_time_password_with_a_deep_link_ends_at_the_form_and_then_at_the_page(identity):

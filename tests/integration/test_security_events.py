@@ -132,7 +132,8 @@ async def foreign_account(finance) -> Cause:
     admin = await finance.identity.signed_in(ADMIN)
     token = await admin.form_token("/account")
     path = f"/accounts/{AGENCY}/{account}/disable"
-    return lambda: admin.http.post(path, data={"csrf_token": token}, headers={"Origin": URL})
+    fields = {"csrf_token": token, "confirmed": "true"}
+    return lambda: admin.http.post(path, data=fields, headers={"Origin": URL})
 
 
 async def wrong_internal_key(finance) -> Cause:

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.identity.access import Access
+from services.identity.access import Access, Confirmed
 from services.identity.accounts.rules import ROLE_WORDS
 from services.identity.accounts.service import AccountService
 from services.identity.invitations.service import InvitationService
@@ -52,6 +52,7 @@ def router(
         status: int = 200,
         password: str = "",
         problem: str = "",
+        asked: str = "",
         typed: Typed | None = None,
     ) -> Response:
         async with database.read() as session:
@@ -68,6 +69,7 @@ def router(
             roles=ROLE_WORDS,
             password=password,
             problem=problem,
+            asked=asked,
             typed=typed or Typed(),
             done=request.query_params.get("done", ""),
         )
@@ -120,9 +122,13 @@ def router(
         return await act(request, agency, account_id, invitations.mail_reset, done="mailed")
 
     @routes.post("/{agency}/{account_id}/hand-out", dependencies=[Depends(access.verify_form)])
-    async def hand_out(request: Request, agency: AgencyId, account_id: UUID) -> Response:
+    async def hand_out(
+        request: Request, agency: AgencyId, account_id: UUID, confirmed: Confirmed = False
+    ) -> Response:
         """In person, where mail does not reach and the account is this agency's alone."""
         current = await access.administrator(request, agency, fresh=True)
+        if not confirmed:
+            return await show(request, agency, current, asked=request.url.path)
         try:
             password = await accounts.hand_out_password(agency, account_id)
         except ForbiddenError as error:
@@ -132,9 +138,17 @@ def router(
         return await show(request, agency, current, status=201, password=password)
 
     async def act(
-        request: Request, agency: str, subject_id: UUID, use_case: Act, *, done: str = ""
+        request: Request,
+        agency: str,
+        subject_id: UUID,
+        use_case: Act,
+        *,
+        done: str = "",
+        confirmed: bool = True,
     ) -> Response:
         current = await access.administrator(request, agency, fresh=True)
+        if not confirmed:
+            return await show(request, agency, current, asked=request.url.path)
         try:
             await use_case(agency, subject_id)
         except (InvalidInputError, ForbiddenError, ConflictError, UnavailableError) as error:
@@ -142,11 +156,13 @@ def router(
         back = f"/accounts/{agency}" + (f"?done={done}" if done else "")
         return RedirectResponse(back, status_code=303)
 
-    def plain(word: str, use_case: Act) -> None:
-        """A form with a button and nothing else."""
+    def plain(word: str, use_case: Act, *, asks: bool = False) -> None:
+        """A form with a button and nothing else. ``asks``: its consequences are shown first."""
 
-        async def handler(request: Request, agency: AgencyId, account_id: UUID) -> Response:
-            return await act(request, agency, account_id, use_case)
+        async def handler(
+            request: Request, agency: AgencyId, account_id: UUID, confirmed: Confirmed = False
+        ) -> Response:
+            return await act(request, agency, account_id, use_case, confirmed=confirmed or not asks)
 
         routes.add_api_route(
             f"/{{agency}}/{{account_id}}/{word}",
@@ -155,8 +171,8 @@ def router(
             dependencies=[Depends(access.verify_form)],
         )
 
-    plain("disable", accounts.disable)
+    plain("disable", accounts.disable, asks=True)
     plain("enable", accounts.enable)
     plain("unlock", accounts.unlock)
-    plain("factor", accounts.reset_factor)
+    plain("factor", accounts.reset_factor, asks=True)
     return routes

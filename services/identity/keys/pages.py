@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.identity.access import Access
+from services.identity.access import Access, Confirmed
 from services.identity.keys.rules import State, state_of
 from services.identity.keys.service import Issuer, KeyService
 from services.identity.sessions.service import Current
@@ -46,6 +46,7 @@ def router(
         status: int = 200,
         fresh: str = "",
         problem: str = "",
+        asked: str = "",
         name: str = "",
         chosen: list[str] | None = None,
     ) -> Response:
@@ -72,6 +73,7 @@ def router(
             request_id=uuid4(),
             fresh=fresh,
             problem=problem,
+            asked=asked,
             name=name,
             chosen=chosen or [],
         )
@@ -108,9 +110,15 @@ def router(
 
     @routes.post("/{agency}/{key_id}/rotate", dependencies=[Depends(access.verify_form)])
     async def rotate_key(
-        request: Request, agency: AgencyId, key_id: KeyId, request_id: Annotated[UUID, Form()]
+        request: Request,
+        agency: AgencyId,
+        key_id: KeyId,
+        request_id: Annotated[UUID, Form()],
+        confirmed: Confirmed = False,
     ) -> Response:
         current = await access.administrator(request, agency, fresh=True)
+        if not confirmed:
+            return await show(request, agency, current, asked=request.url.path)
         try:
             fresh = await keys.rotate(agency, key_id, request_id, issuer(current))
         except ConflictError as error:
@@ -118,8 +126,12 @@ def router(
         return await show(request, agency, current, status=201, fresh=fresh)
 
     @routes.post("/{agency}/{key_id}/revoke", dependencies=[Depends(access.verify_form)])
-    async def revoke_key(request: Request, agency: AgencyId, key_id: KeyId) -> Response:
+    async def revoke_key(
+        request: Request, agency: AgencyId, key_id: KeyId, confirmed: Confirmed = False
+    ) -> Response:
         current = await access.administrator(request, agency, fresh=True)
+        if not confirmed:
+            return await show(request, agency, current, asked=request.url.path)
         await keys.revoke(agency, key_id, issuer(current))
         return RedirectResponse(f"/keys/{agency}", status_code=303)
 
