@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from shared.agencies import get_agency
@@ -48,6 +48,7 @@ def import_router(desk: Desk) -> APIRouter:
         file_id: UUID,
         page: int = 1,
         problems: Sequence[Problem] = (),
+        asked: str = "",
     ) -> Response:
         shown = await service.show(desk.database, agency=agency, file_id=file_id, page=page)
         async with desk.database.read() as session:
@@ -59,6 +60,7 @@ def import_router(desk: Desk) -> APIRouter:
             agency=found,
             file=shown.file,
             shown=shown,
+            asked=asked,
             problems=problems,
         )
 
@@ -106,9 +108,19 @@ def import_router(desk: Desk) -> APIRouter:
         return await file_page(request, agency, file_id, page)
 
     @router.post("/finance/{agency}/imports/{file_id}/confirm")
-    async def confirm(request: Request, agency: str, file_id: UUID) -> Response:
-        """Its first rows are recorded here, the others by the worker; while another file is, the page says so."""
+    async def confirm(
+        request: Request,
+        agency: str,
+        file_id: UUID,
+        confirmed: Annotated[bool, Form()] = False,
+    ) -> Response:
+        """Its first rows are recorded here, the others by the worker; while another file is, the page says so.
+
+        Not before it was said in figures what will be recorded.
+        """
         principal = await desk.form(request, agency)
+        if not confirmed:
+            return await file_page(request, agency, file_id, asked=request.url.path)
         try:
             with suppress(ConflictError):
                 await service.confirm_revenue(

@@ -204,6 +204,16 @@ async def rows_of(
     return [ImportedRow(**row) for row in rows.mappings()]
 
 
+async def days_of(session: ReadSession, file_id: UUID) -> tuple[date, date]:
+    """The first and the last day of a file's rows."""
+    found = await session.execute(
+        text("SELECT min(first_on), max(last_on) FROM import_row WHERE import_id = :id"),
+        {"id": file_id},
+    )
+    first, last = found.one()
+    return first, last
+
+
 async def lock_agency(session: Session, agency: str) -> None:
     """Confirmations of an agency go one after the other."""
     await session.execute(

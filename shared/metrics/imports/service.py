@@ -44,11 +44,16 @@ class FileProblemsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A file with a page of its rows. ``busy``: the agency's other file that is being recorded now."""
+    """A file with a page of its rows, and the first and last day of all of them.
+
+    ``busy``: the agency's other file that is being recorded now.
+    """
 
     file: ImportedFile
     rows: tuple[ImportedRow, ...]
     page: int
+    first_on: date
+    last_on: date
     busy: ImportedFile | None
 
     @property
@@ -156,8 +161,9 @@ async def show(database: Database, *, agency: str, file_id: UUID, page: int = 1)
         rows = await repository.rows_of(
             session, file_id, after=(page - 1) * PAGE_ROWS, limit=PAGE_ROWS
         )
+        first_on, last_on = await repository.days_of(session, file_id)
         busy = None if file.confirmed_at else await repository.being_recorded(session, agency)
-    return Shown(file, tuple(rows), page, busy)
+    return Shown(file, tuple(rows), page, first_on, last_on, busy)
 
 
 async def confirm_revenue(

@@ -15,6 +15,7 @@ from tests.fixtures.identity import FINANCE
 from tests.fixtures.imports import HEAD, many_months, revenue_file
 
 PAGES = "/finance/bao-hung-yen"
+CLOSED = '<details class="confirm">'
 BASELINE = "year,segment,stream,month,amount_vnd"
 
 
@@ -35,6 +36,12 @@ async def upload(finance, http, content, *, kind="imports", language="vi"):
         data=form(finance, http),
         files={"file": ("tệp.csv", content, "text/csv")},
     )
+
+
+async def confirm(finance, http, page, language="vi"):
+    """The second press."""
+    fields = form(finance, http) | {"confirmed": "true"}
+    return await http.post(f"{page}/confirm?lang={language}", data=fields)
 
 
 #: Each bound: a file past it, and what the page says in both languages.
@@ -130,7 +137,7 @@ async def test_the_largest_file_is_uploaded_shown_and_recorded_while_others_are_
             assert page.count("<tr>") < 150
 
         async def confirming():
-            answer = await http.post(f"{finance.file}/confirm", data=form(finance, http))
+            answer = await confirm(finance, http, finance.file)
             assert answer.status_code == 303
             page = (await http.get(finance.file)).text
             assert f"{BATCH_ROWS}/{MAX_ROWS}" in page and "<progress" in page
@@ -149,7 +156,7 @@ async def test_a_file_whose_first_rows_are_recorded_says_so_in_both_languages(fi
         second = await upload(finance, http, revenue_file("2026-10,tv,events,5,other"))
         for where in (first, second):
             page = where.headers["location"]
-            assert (await http.post(f"{page}/confirm", data=form(finance, http))).status_code == 303
+            assert (await confirm(finance, http, page)).status_code == 303
         page = first.headers["location"]
         assert "Đang ghi sổ: 200/201 dòng" in (await http.get(page)).text
         assert "Being recorded: 200 of 201 rows" in (await http.get(f"{page}?lang=en")).text
@@ -159,6 +166,54 @@ async def test_a_file_whose_first_rows_are_recorded_says_so_in_both_languages(fi
         assert "being recorded" in (await http.get(f"{PAGES}/imports")).text
 
 
+@pytest.mark.parametrize(
+    ("language", "figures", "months", "known"),
+    [
+        (
+            "vi",
+            "2 dòng, tổng cộng 62.000\u00a0₫; tháng: ",
+            "08/2026 – 10/2026.",
+            "1 dòng đã ghi trước đó",
+        ),
+        (
+            "en",
+            "2 rows, together ₫62,000; months: ",
+            "08/2026 – 10/2026.",
+            "1 are recorded already",
+        ),
+    ],
+)
+async def test_what_will_be_recorded_is_said_in_figures_and_asked_a_second_time(
+    finance, language, figures, months, known
+):
+    async with await finance.signed_in(FINANCE) as http:
+        august = "2026-08,tv,events,31000,august"
+        first = (await upload(finance, http, revenue_file(august))).headers["location"]
+        both = revenue_file(august, "2026-10,tv,events,31000,october")
+
+        def asked(page, opening):
+            """What the page's own form sends; it stands with its figures behind a button of its own."""
+            before, found, after = page.partition(f'action="{file}/confirm"')
+            assert found and "</details>" not in before.rpartition(opening)[2]
+            return after.partition("</form>")[0]
+
+        file = first
+        alone = asked((await http.get(f"{file}?lang={language}")).text, CLOSED)
+        assert "; " in alone and ": 08/2026." in alone and known not in alone
+        assert (await confirm(finance, http, file)).status_code == 303
+
+        file = (await upload(finance, http, both)).headers["location"]
+        said = asked((await http.get(f"{file}?lang={language}")).text, CLOSED)
+        one_press = await http.post(f"{file}/confirm?lang={language}", data=form(finance, http))
+        assert one_press.status_code == 200
+        for told in (said, asked(one_press.text, '<details class="confirm" open>')):
+            assert figures + months in told and known in told
+            assert 'name="confirmed" value="true"' in told
+        assert "chưa ghi nhận" in (await http.get(f"{PAGES}/imports?lang=vi")).text, "nothing yet"
+        assert (await confirm(finance, http, file)).status_code == 303
+        assert "chưa ghi nhận" not in (await http.get(f"{PAGES}/imports?lang=vi")).text
+
+
 async def test_a_contradiction_found_at_the_confirmation_is_shown_on_the_files_page(finance):
     async with await finance.signed_in(FINANCE) as http:
         two = [
@@ -166,12 +221,11 @@ async def test_a_contradiction_found_at_the_confirmation_is_shown_on_the_files_p
             for amount in (310, 620)
         ]
         pages = [answer.headers["location"] for answer in two]
-        assert (await http.post(f"{pages[0]}/confirm", data=form(finance, http))).status_code == 303
+        assert (await confirm(finance, http, pages[0])).status_code == 303
         for language, words in (
             ("vi", "số đã ghi sổ với mã này (10)"),
             ("en", "under this key (10)"),
         ):
-            url = f"{pages[1]}/confirm?lang={language}"
-            answer = await http.post(url, data=form(finance, http))
+            answer = await confirm(finance, http, pages[1], language)
             assert answer.status_code == 422
             assert words in answer.text
