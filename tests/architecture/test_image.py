@@ -59,7 +59,6 @@ NOT_IMPORTED = {
     "httptools": "uvicorn's parser; shared/web/protocol.py subclasses what uses it",
     "python-multipart": "FastAPI reads forms with it",
     "tzdata": "zoneinfo's time zones where the system has none",
-    "uvloop": "uvicorn's loop",
 }
 
 
