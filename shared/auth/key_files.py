@@ -23,6 +23,8 @@ def make_key_file(path: Path) -> bool:
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(SigningKeySet.new_pem())
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before it has its name
         os.link(draft, path)
     except FileExistsError:
         return False
