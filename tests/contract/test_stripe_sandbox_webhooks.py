@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -201,20 +202,25 @@ async def test_a_foreign_host_name_is_not_served(world: World) -> None:
     assert answer.status_code == 400
 
 
+@asynccontextmanager
+async def served(settings: SandboxSettings, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as http:
+        yield http
+    app.state.sandbox.store.close()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 async def test_where_others_reach_it_the_control_page_is_closed_and_names_are_its_own(host):
-    app = create_app(SandboxSettings(host=host, names="stripe-sandbox", control_token=TOKEN))
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://stripe-sandbox:8006"
-    ) as http:
+    settings = SandboxSettings(host=host, names="stripe-sandbox", control_token=TOKEN)
+    async with served(settings, "http://stripe-sandbox:8006") as http:
         assert (await http.get("/healthz")).status_code == 200
         assert (await http.get("/")).status_code == (200 if host == "127.0.0.1" else 403)
         assert (await http.get("/", headers={"Host": "evil.example"})).status_code == 400
 
 
 async def test_one_key_has_an_account_and_a_body_is_read_no_further_than_its_limit():
-    app = create_app(SandboxSettings(account_key="sk_test_mine", control_token=TOKEN))
+    settings = SandboxSettings(account_key="sk_test_mine", control_token=TOKEN)
     read = 0
 
     async def endless():
@@ -223,8 +229,7 @@ async def test_one_key_has_an_account_and_a_body_is_read_no_further_than_its_lim
             read += 1
             yield b"x" * 100_000
 
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+    async with served(settings, "http://127.0.0.1") as http:
         other = await http.get("/v1/customers", headers={"Authorization": "Bearer sk_test_other"})
         assert other.status_code == 401
         mine = {"Authorization": "Bearer sk_test_mine"}
