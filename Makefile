@@ -71,6 +71,7 @@ fresh: $(STAMP) ## Prove `make run` and `make test` on bare Debian 12 and 13, as
 
 prove-compose: $(STAMP) ## The deployment proved without Docker: the real image, a namespace for every container, a purchase, outages (as root)
 	@$(PY) -m infra.local.debian buildah debootstrap caddy prometheus prometheus-alertmanager
+	@$(PY) -m pytest -q tests/architecture/test_compose.py -k running_proxy
 	@$(PY) -m infra.prove
 
 sbom: $(STAMP) ## The component lists (CycloneDX) of what production runs, into .local/sbom

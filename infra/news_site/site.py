@@ -30,7 +30,7 @@ from shared.auth import InvalidTokenError, RemoteKeySet
 from shared.clock import VIETNAM, Clock, SystemClock
 from shared.web.assets import Assets
 from shared.web.compression import compress
-from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES, request_language
+from shared.web.i18n import remember_language, request_language
 from shared.web.middleware import SecurityHeaders
 from shared.web.outgoing import authorities
 
@@ -152,15 +152,9 @@ class Site:
         )
         answer = HTMLResponse(html, status, headers={"Cache-Control": "public, max-age=30"})
         answer.headers["Vary"] = "Cookie"
-        if request.query_params.get("lang") in LANGUAGES:
-            answer.set_cookie(
-                LANGUAGE_COOKIE,
-                language,
-                max_age=31_536_000,
-                samesite="lax",
-                httponly=True,
-                secure=self.settings.news_site_url.startswith("https://"),
-            )
+        remember_language(
+            request, answer, language, secure=self.settings.news_site_url.startswith("https://")
+        )
         compress(request, answer)
         return answer
 

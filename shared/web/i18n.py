@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date as babel_date
 from babel.messages.pofile import read_po
 from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.clock import VIETNAM
 
@@ -52,6 +53,19 @@ def request_language(request: Request) -> str:
     """``?lang=``, else the cookie, else Vietnamese."""
     asked = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE, "")
     return asked if asked in LANGUAGES else DEFAULT_LANGUAGE
+
+
+def remember_language(request: Request, answer: Response, language: str, *, secure: bool) -> None:
+    """Keep the language that a link asked for (``?lang=``), for a year."""
+    if request.query_params.get("lang") in LANGUAGES:
+        answer.set_cookie(
+            LANGUAGE_COOKIE,
+            language,
+            max_age=31_536_000,
+            samesite="lax",
+            httponly=True,
+            secure=secure,
+        )
 
 
 def show_date(day: date, language: str) -> str:

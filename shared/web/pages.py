@@ -18,9 +18,8 @@ from shared.web.assets import asset_url
 from shared.web.compression import compress
 from shared.web.csrf import FORM_FIELD, FormTokens
 from shared.web.i18n import (
-    LANGUAGE_COOKIE,
-    LANGUAGES,
     load_catalogues,
+    remember_language,
     request_language,
     show_date,
     show_datetime,
@@ -130,13 +129,5 @@ class Pages:
         answer.headers["Cache-Control"] = "private, no-store"
         compress(request, answer)
         self._forms.keep(request, answer)
-        if request.query_params.get("lang") in LANGUAGES:
-            answer.set_cookie(
-                LANGUAGE_COOKIE,
-                language,
-                max_age=31_536_000,
-                samesite="lax",
-                httponly=True,
-                secure=self._secure,
-            )
+        remember_language(request, answer, language, secure=self._secure)
         return answer

@@ -384,7 +384,10 @@ def test_every_site_of_the_proxy_keeps_to_itself_what_is_not_for_the_public(rehe
     assert set(matcher[2:]) >= {*ALWAYS_ANSWERED, "/internal/*"}
 
 
-@pytest.mark.skipif(shutil.which("caddy") is None, reason="no Caddy here")
+@pytest.mark.skipif(
+    shutil.which("caddy") is None,
+    reason="Debian's Caddy starts a daemon on port 80, so `make test` does not install it: `make prove-compose` does, and runs this",
+)
 def test_a_running_proxy_answers_404_for_what_is_not_for_the_public(rehearsal, tmp_path):
     """The very files, on one port of this machine and without TLS, before a service that answers everything."""
     port, names = free_port(), {}
