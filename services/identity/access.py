@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Form
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,8 +32,6 @@ DEVICE_COOKIE = "press_device"
 DEVICE_SECONDS = 400 * 86_400
 CONFIRM_FIELD = "confirm"
 CONFIRM_ACTION = "confirm_action"
-#: Of a form whose act has consequences: they were shown. Without it the page shows them, and nothing is done.
-Confirmed = Annotated[bool, Form()]
 VISIT_SECONDS = int(VISIT_LIFETIME.total_seconds())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
+from fastapi import Form
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 EARLIEST, LATEST = date(2000, 1, 1), date(2199, 12, 31)
@@ -60,4 +61,6 @@ Instant = Annotated[
 #: A whole number and no text, no truth value that could be read as one.
 Whole = Annotated[int, Field(strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
+#: Of a form whose act has consequences (consequence.html): they were shown. Without it the page shows them, and nothing is done.
+Confirmed = Annotated[bool, Form()]
 PlainText = Annotated[str, Field(max_length=4_000), AfterValidator(_without_nul)]

@@ -416,6 +416,22 @@ async def test_what_ends_a_key_or_an_account_is_done_by_the_second_press_only(id
     assert sorted(await actions(identity)) == sorted([*before, action])
 
 
+async def test_taking_the_last_role_from_somebody_is_asked_first(identity):
+    admin = await identity.signed_in(ADMIN)
+    path = f"/accounts/{AGENCY}/{await account_id(identity, SELLER)}/roles"
+    before = await actions(identity)
+    page = await admin.http.get(f"/accounts/{AGENCY}")
+    token = dict(HIDDEN.findall(page.text))["csrf_token"]
+    asked = await admin.http.post(path, data={"csrf_token": token}, headers={"Origin": URL})
+    assert asked.status_code == 200
+    opened = asked.text.partition('<details class="confirm" open>')[2].partition("</details>")[0]
+    assert "không còn vai trò nào ở" in opened and f'action="{path}"' in opened
+    assert await actions(identity) == before, "nothing has changed"
+    second = await admin.http.post(path, data=dict(HIDDEN.findall(opened)), headers={"Origin": URL})
+    assert second.status_code == 303
+    assert sorted(await actions(identity)) == sorted([*before, "roles-changed"])
+
+
 async def test_a_one_time_password_with_a_deep_link_ends_at_the_form_and_then_at_the_page(identity):
     admin = await identity.signed_in(ADMIN)
     path = f"/accounts/{AGENCY}/{await account_id(identity, SELLER)}/hand-out"

@@ -69,7 +69,10 @@ def _lines(routes: APIRouter, shell: Shell) -> None:
     ) -> Response:
         asked = Action(action)
         staff, known = await shell.enter(request, agency, *ROLES[asked])
-        await (await shell.form(request)).close()
+        form = await shell.form(request)
+        await form.close()
+        if asked in views.ASKED_TWICE and text_of(form, "confirmed") != "true":
+            return await _show_line(shell, request, known, line_id, asked=request.url.path)
         hold = timedelta(minutes=shell.desk.settings.ads_hold_minutes)
         try:
             async with shell.desk.database.transaction() as session:
@@ -85,7 +88,9 @@ async def _show_line(
     agency: Agency,
     line_id: UUID,
     error: ProblemError | None = None,
+    asked: str = "",
 ) -> Response:
+    """``asked``: the act whose consequences are open on the page."""
     async with shell.desk.database.read() as session:
         line = await service.get_line(session, agency.id, line_id)
         days = await delivery.stats(session, line_id)
@@ -113,6 +118,7 @@ async def _show_line(
         chart_width=views.CHART_WIDTH,
         chart_height=views.CHART_HEIGHT,
         error=error,
+        asked=asked,
     )
 
 

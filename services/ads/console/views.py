@@ -65,6 +65,8 @@ WEEKDAYS = {
     "en": ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
 }
 #: Shown as the main button.
+#: What cannot be undone: done by the second press only, once its consequences were shown.
+ASKED_TWICE = frozenset({Action.CANCEL, Action.STOP})
 MAIN_ACTIONS = frozenset({Action.RESERVE, Action.BOOK, Action.RESUME})
 
 

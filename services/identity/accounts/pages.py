@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.identity.access import Access, Confirmed
+from services.identity.access import Access
 from services.identity.accounts.rules import ROLE_WORDS
 from services.identity.accounts.service import AccountService
 from services.identity.invitations.service import InvitationService
@@ -19,6 +19,7 @@ from shared.agencies import get_agency
 from shared.database import Database
 from shared.errors import ConflictError, ForbiddenError, InvalidInputError, UnavailableError
 from shared.web import Pages
+from shared.web.params import Confirmed
 
 AgencyId = Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Roles = Annotated[list[str] | None, Form(max_length=20)]
@@ -109,12 +110,18 @@ def router(
 
     @routes.post("/{agency}/{account_id}/roles", dependencies=[Depends(access.verify_form)])
     async def change_roles(
-        request: Request, agency: AgencyId, account_id: UUID, roles: Roles = None
+        request: Request,
+        agency: AgencyId,
+        account_id: UUID,
+        roles: Roles = None,
+        confirmed: Confirmed = False,
     ) -> Response:
+        """Without any role the account leaves the agency: that is asked first."""
+
         async def change(agency: str, account_id: UUID) -> None:
             await accounts.change_roles(agency, account_id, roles or [])
 
-        return await act(request, agency, account_id, change)
+        return await act(request, agency, account_id, change, confirmed=confirmed or bool(roles))
 
     @routes.post("/{agency}/{account_id}/reset", dependencies=[Depends(access.verify_form)])
     async def reset_password(request: Request, agency: AgencyId, account_id: UUID) -> Response:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.identity.access import Access, Confirmed
+from services.identity.access import Access
 from services.identity.keys.rules import State, state_of
 from services.identity.keys.service import Issuer, KeyService
 from services.identity.sessions.service import Current
@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.database import Database
 from shared.errors import ConflictError, InvalidInputError
 from shared.web import Pages
+from shared.web.params import Confirmed
 
 AgencyId = Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z0-9]{4,32}$")]

@@ -25,6 +25,7 @@ from shared.errors import PreconditionError
 from shared.web.csrf import FormTokens
 from shared.web.known_first import signed_in_first
 from shared.web.pages import Pages
+from shared.web.params import Confirmed
 from shared.web.staff import StaffAccess
 
 #: How many meters of an agency's window have counted from … up to …: anonymous ones, and signed-in readers'.
@@ -84,7 +85,7 @@ class PolicyPages:
         anonymous: str = Form(max_length=20),
         registered: str = Form(max_length=20),
         failure_mode: FailureMode = Form(),
-        confirmed: bool = Form(False),
+        confirmed: Confirmed = False,
     ) -> Response:
         """What takes something away from readers is saved once its consequences have been shown."""
         principal = await self._access.page(request)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from shared.agencies import get_agency
@@ -17,6 +18,7 @@ from shared.metrics.lineage.rules import members
 from shared.metrics.lineage.service import owners_on
 from shared.metrics.sheets import Problem
 from shared.web.known_first import signed_in_first
+from shared.web.params import Confirmed
 from shared.web.spreadsheet import csv_answer
 
 
@@ -97,6 +99,10 @@ def baseline_router(desk: Desk) -> APIRouter:
     @router.get("/finance/{agency}/baseline/{version}")
     async def review(request: Request, agency: str, version: int) -> Response:
         await desk.viewer(request, agency)
+        return await reviewed(request, agency, version)
+
+    async def reviewed(request: Request, agency: str, version: int, asked: str = "") -> Response:
+        """``asked``: the act whose consequences are open on the page."""
         async with desk.database.read() as session:
             found = await get_agency(session, agency)
             baseline = await service.get_baseline(session, agency, _bounded(version))
@@ -113,6 +119,7 @@ def baseline_router(desk: Desk) -> APIRouter:
             former=former,
             zero=service.ZERO,
             looked_at=service.signature(baseline),
+            asked=asked,
             series=series,
             by_month={
                 month: sum(months.get(month, 0) for months in series.values())
@@ -121,9 +128,16 @@ def baseline_router(desk: Desk) -> APIRouter:
         )
 
     @router.post("/finance/{agency}/baseline/{version}/freeze")
-    async def freeze(request: Request, agency: str, version: int) -> Response:
+    async def freeze(
+        request: Request,
+        agency: str,
+        version: int,
+        looked_at: Annotated[str, Form(max_length=200)] = "",
+        confirmed: Confirmed = False,
+    ) -> Response:
         principal = await desk.weighty_form(request, agency)
-        looked_at = (await request.form()).get("looked_at")
+        if not confirmed:
+            return await reviewed(request, agency, version, asked=request.url.path)
         async with desk.database.transaction() as session:
             await service.freeze(
                 session,
@@ -131,13 +145,17 @@ def baseline_router(desk: Desk) -> APIRouter:
                 version=_bounded(version),
                 approver=principal.email,
                 now=desk.clock.now(),
-                looked_at=looked_at if isinstance(looked_at, str) else "",
+                looked_at=looked_at,
             )
         return RedirectResponse(f"/finance/{agency}/baseline/{version}", 303)
 
     @router.post("/finance/{agency}/baseline/{version}/discard")
-    async def discard(request: Request, agency: str, version: int) -> Response:
+    async def discard(
+        request: Request, agency: str, version: int, confirmed: Confirmed = False
+    ) -> Response:
         await desk.form(request, agency)
+        if not confirmed:
+            return await reviewed(request, agency, version, asked=request.url.path)
         async with desk.database.transaction() as session:
             await service.discard(
                 session, agency=agency, version=_bounded(version), now=desk.clock.now()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from shared.agencies import get_agency
@@ -20,6 +20,7 @@ from shared.metrics.imports import service
 from shared.metrics.imports.service import FileProblemsError
 from shared.metrics.sheets import Problem
 from shared.web.known_first import signed_in_first
+from shared.web.params import Confirmed
 from shared.web.spreadsheet import csv_answer
 
 
@@ -112,7 +113,7 @@ def import_router(desk: Desk) -> APIRouter:
         request: Request,
         agency: str,
         file_id: UUID,
-        confirmed: Annotated[bool, Form()] = False,
+        confirmed: Confirmed = False,
     ) -> Response:
         """Its first rows are recorded here, the others by the worker; while another file is, the page says so.
 

@@ -433,22 +433,43 @@ async def test_forms_of_the_console_work_behind_a_proxy_that_ends_tls(ads_url, d
             assert answer.json()["type"].endswith(slug)
 
 
+OF_LINE = "SELECT status, version FROM line WHERE id = $1"
+
+
 async def test_what_cannot_be_undone_says_its_consequences_in_figures_first(ads, database):
     held = await book(database, quantity=700, action=Action.RESERVE)
+    other = await book(database, quantity=700, action=Action.RESERVE)
     running = await book(database, quantity=300)
     await ads.sql("UPDATE line SET status = 'InFlight' WHERE id = $1", running)
     for line, act, figures in (
         (held, "cancel", "700 lượt"),
         (running, "stop", "300 trong 300 lượt"),
     ):
+        before = await ads.sql(OF_LINE, line)
         page = (await ads.client.get(f"{CONSOLE}/lines/{line}", headers=as_staff("admin"))).text
         action = f'action="{CONSOLE}/lines/{line}/{act}"'
         assert page.count(action) == 1
-        before = page.partition(action)[0].rpartition("<details")[2]
-        assert "</details>" not in before, "the button stands inside of what has to be opened"
+        around = page.partition(action)[0].rpartition("<details")[2]
+        assert "</details>" not in around, "the button stands inside of what has to be opened"
         told = page.partition(action)[2].partition("</form>")[0]
         assert figures in told and "₫" in told and "Không thể hoàn tác" in told
-    english = await ads.client.get(f"{CONSOLE}/lines/{held}?lang=en", headers=as_staff("admin"))
+        first = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', told))
+        assert first.pop("confirmed") == "true"
+        asked = await ads.client.post(
+            f"{CONSOLE}/lines/{line}/{act}", data=first, headers=as_staff("admin")
+        )
+        assert asked.status_code == 200
+        opened = asked.text.partition('<details class="confirm" open>')[2]
+        assert figures in opened.partition("</details>")[0]
+        assert await ads.sql(OF_LINE, line) == before, "the first press does nothing"
+        done = await ads.client.post(
+            f"{CONSOLE}/lines/{line}/{act}",
+            data=first | {"confirmed": "true"},
+            headers=as_staff("admin"),
+        )
+        assert done.status_code == 303
+        assert await ads.sql(OF_LINE, line) != before
+    english = await ads.client.get(f"{CONSOLE}/lines/{other}?lang=en", headers=as_staff("admin"))
     assert "700 impressions" in english.text and "cannot be undone" in english.text
 
 

@@ -99,7 +99,7 @@ async def test_every_changing_route_is_on_record(ads):
             ),
             Act(
                 "POST", "/console/{agency}/lines/{line_id}/{action}", Told.LINE_CHANGED,
-                form(f"/lines/{held}/cancel"),
+                form(f"/lines/{held}/cancel", confirmed="true"),
             ),
             Act(
                 "POST", "/console/{agency}/book", Told.ORDER_CREATED,

@@ -199,8 +199,38 @@ async def test_a_baseline_of_zero_says_so_where_it_is_looked_through(finance, la
         assert words in page and "/discard" in page and "/freeze" not in page
         refused = await http.post(
             f"{where}/freeze?lang={language}",
-            data=fields | {"looked_at": ""},
+            data=fields | {"looked_at": "", "confirmed": "true"},
             headers={"Accept": "text/html", "Referer": f"{http.base_url}{where}"},
         )
     assert refused.status_code == 422
     assert words in refused.text and f'href="{where}"' in refused.text
+
+
+@pytest.mark.parametrize("act, figure", [("freeze", "Không thể hoàn tác."), ("discard", "sẽ mất")])
+async def test_a_baseline_is_frozen_or_discarded_by_the_second_press_only(finance, act, figure):
+    async with await finance.signed_in(FINANCE) as http:
+        fields = {"csrf_token": form_token(finance, http)}
+        baseline = (DEMO / "baseline" / "dai-song-hong.csv").read_bytes()
+        draft = await http.post(
+            f"/finance/{AGENCY}/baseline",
+            data=fields,
+            files={"file": ("năm gốc.csv", baseline, "text/csv")},
+        )
+        where = draft.headers["location"]
+        page = (await http.get(where)).text
+        looked_at = re.search(r'name="looked_at" value="([0-9a-f]{64})"', page)[1]
+        assert '<details class="confirm" open>' not in page
+        before = await kept(finance)
+        first = await http.post(f"{where}/{act}", data=fields | {"looked_at": looked_at})
+        assert first.status_code == 200
+        opened = first.text.partition('<details class="confirm" open>')[2].partition("</details>")[
+            0
+        ]
+        assert f'action="{where}/{act}"' in opened and figure in opened
+        assert first.text.count('<details class="confirm" open>') == 1
+        assert await kept(finance) == before, "the first press does nothing"
+        second = await http.post(
+            f"{where}/{act}", data=fields | {"looked_at": looked_at, "confirmed": "true"}
+        )
+        assert second.status_code == 303
+        assert await kept(finance) != before
