@@ -26,7 +26,12 @@ ReadSession = NewType("ReadSession", AsyncSession)
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5.0
-IDLE_SECONDS = 30.0  # a raw connection beyond the first that nobody has used for so long is closed: each is 2 MiB of the server
+IDLE_SECONDS = (
+    30.0  # a connection that nobody has used for so long is closed: each is 2 MiB of the server
+)
+
+# By the server, for SQLAlchemy's pool closes none itself; pre-ping opens it again. Not for LISTEN, which is idle all its life.
+IDLE_ENDS = {"idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
 
 
 class DatabaseAddressError(ValueError):
@@ -61,7 +66,8 @@ class Database:
         self._pool_size = pool_size
         self.engine = open_engine(
             url,
-            server_settings=self._server_settings(),
+            server_settings=self._server_settings() | IDLE_ENDS,
+            pool_use_lifo=True,  # so that those beyond what is needed are idle
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_SECONDS,
