@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from sqlalchemy import text
 
 from services.identity.app import web
@@ -141,6 +143,21 @@ async def test_unknown_wrong_disabled_and_dormant_get_one_and_the_same_answer(id
     assert {answer.status_code for answer in answers} == {401}
     assert len({without_form_token(answer.text) for answer in answers}) == 1
     assert all("set-cookie" not in answer.headers for answer in answers)
+
+
+async def test_nobodys_password_is_verified_like_everybodys():
+    """What stands in for a hash where there is no account has its parameters and lengths: an answer told apart by its time
+    would tell who has an account."""
+    hasher = Argon2Hasher(time_cost=2, memory_kib=1_024, parallelism=3, concurrency=2)
+    somebody = extract_parameters(await hasher.hash("a password"))
+    assert extract_parameters(hasher.nobody) == somebody
+    with pytest.raises(VerifyMismatchError):
+        PasswordHasher().verify(hasher.nobody, "a password")
+    assert (
+        hasher.nobody
+        != Argon2Hasher(time_cost=2, memory_kib=1_024, parallelism=3, concurrency=2).nobody
+    )
+    assert not await hasher.verify(None, "a password")
 
 
 async def test_unknown_takes_as_long_as_wrong():

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from typing import Protocol
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
+
+HASH_BYTES, SALT_BYTES = 32, 16
+
+
+def _encoded(value: bytes) -> str:
+    """As the PHC string format writes bytes."""
+    return base64.b64encode(value).decode().rstrip("=")
 
 
 class PasswordHasher(Protocol):
@@ -32,13 +40,17 @@ class Argon2Hasher:
             time_cost=time_cost,
             memory_cost=memory_kib,
             parallelism=parallelism,
-            hash_len=32,
-            salt_len=16,
+            hash_len=HASH_BYTES,
+            salt_len=SALT_BYTES,
             type=argon2.Type.ID,
         )
         self._slots = asyncio.Semaphore(concurrency)
-        # Verified against when there is no account, so that the answer takes the same time.
-        self._nobody = self._argon2.hash(secrets.token_urlsafe(32))
+        # Verified against when there is no account, so that the answer takes the same time: the form of a hash, of no password.
+        self.nobody = (
+            f"$argon2id$v={argon2.low_level.ARGON2_VERSION}"
+            f"$m={memory_kib},t={time_cost},p={parallelism}"
+            f"${_encoded(secrets.token_bytes(SALT_BYTES))}${_encoded(secrets.token_bytes(HASH_BYTES))}"
+        )
 
     async def hash(self, password: str) -> str:
         async with self._slots:
@@ -46,7 +58,7 @@ class Argon2Hasher:
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         async with self._slots:
-            right = await asyncio.to_thread(self._matches, password_hash or self._nobody, password)
+            right = await asyncio.to_thread(self._matches, password_hash or self.nobody, password)
         return right and password_hash is not None
 
     def _matches(self, password_hash: str, password: str) -> bool:
