@@ -13,7 +13,7 @@ from infra.news_site.settings import SiteSettings
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY_SECONDS = 0.5
+FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 15.0
 
 
