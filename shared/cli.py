@@ -12,7 +12,6 @@ import typer
 
 from shared.audit.commands import By, audit_commands, command_caller
 from shared.command_line import command_line
-from shared.database.migrations import migrate as run_migrations
 from shared.inbox import Consumer
 from shared.inbox import commands as letter_commands
 from shared.outbox.commands import Work, outbox_commands
@@ -45,6 +44,8 @@ def service_cli(
     @app.command()
     def migrate(revision: str = "head") -> None:
         """Bring the database to the newest schema. Safe to repeat."""
+        from shared.database.migrations import migrate as run_migrations
+
         settings = service.prepare(Duty.MIGRATE)
         applied = asyncio.run(run_migrations(settings.database_url, service.package, revision))
         typer.echo(f"{service.name}: {', '.join(applied) if applied else 'nothing to do'}")

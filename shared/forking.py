@@ -18,7 +18,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 def freeze_imports() -> None:
     """Before the first fork: what is loaded is never looked through again, so its pages stay shared."""
-    gc.collect()
     gc.freeze()
 
 

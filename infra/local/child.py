@@ -95,7 +95,7 @@ class Running(ABC):
                     f"{last_lines(self.log)}"
                 )
             time.sleep(pause)
-            pause = min(pause * 1.5, 0.25)
+            pause = min(pause * 1.5, 0.1)
 
     def wait(self, timeout_seconds: float) -> int:
         """Wait for the end of a command that ends by itself; its exit code."""

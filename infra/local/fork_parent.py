@@ -26,7 +26,6 @@ MESSAGE_BYTES = 65_536
 _PR_SET_NAME = 15
 #: What processes import only once they run (server, loop, drivers), where what uses it has been imported: by that package's name.
 ALSO = {
-    "alembic": ("alembic.command",),
     "anyio": ("anyio._backends._asyncio", "anyio.streams.tls"),
     "fastapi": ("fastapi.telemetry._runtime", "python_multipart.multipart"),
     "httpx": ("encodings.ascii", "encodings.idna", "h11", "httpcore"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -31,8 +31,6 @@ CHECK_SECONDS = 0.5
 PLAIN_WIDTH = 120  # where the output is no terminal
 DEMO_AGENCY = "bao-hung-yen"
 EXPECTED = (NodeError, ChildError, PortTakenError, PostgresError, StackError)
-
-app = typer.Typer(add_completion=False)
 
 
 class _Stop(BaseException):
@@ -90,23 +88,48 @@ def addresses(stack: LocalStack) -> Table:
     return table
 
 
-@app.command()
-def run(
-    port: Annotated[
-        int, typer.Option(envvar="PRESS_PORT", min=1024, max=65535 - data.PORTS_USED)
-    ] = DEFAULT_BASE_PORT,
-    data_dir: Annotated[
-        Path, typer.Option(envvar="PRESS_DATA_DIR", help="Everything that is kept")
-    ] = REPOSITORY / ".local",
-    headless: Annotated[
-        bool, typer.Option(help="Plain lines, and 'ready' at the end: for other programs")
-    ] = False,
-) -> None:
+def _port(word: str) -> int:
+    highest = 65_535 - data.PORTS_USED
+    if word.isdecimal() and 1024 <= (port := int(word)) <= highest:
+        return port
+    raise argparse.ArgumentTypeError(f"{word!r}: a number from 1024 to {highest} is right")
+
+
+def _asked(words: Sequence[str] | None) -> argparse.Namespace:
+    """What is said on the command line, else by PRESS_PORT and PRESS_DATA_DIR."""
+    # Not typer: it imports pydantic, and this process is there as long as the stack is.
+    parser = argparse.ArgumentParser(prog="python -m infra.local.run", description=run.__doc__)
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("PRESS_PORT") or str(DEFAULT_BASE_PORT),
+        help="the first of the ports (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("PRESS_DATA_DIR") or REPOSITORY / ".local",
+        help="everything that is kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--headless",
+        action="store_true",
+        help="plain lines, and 'ready' at the end: for other programs",
+    )
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    asked = _asked(words)
+    return run(asked.port, asked.data_dir, headless=asked.headless)
+
+
+def run(port: int, data_dir: Path, *, headless: bool = False) -> int:
     """Start everything, show the addresses, and stop it all on Ctrl-C or SIGTERM."""
     os.umask(0o077)
-    console = Console(force_terminal=False if headless else None, highlight=False)
+    console = Console(force_terminal=False if headless else None, highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(force_terminal=False, highlight=False, width=PLAIN_WIDTH)
+        console = Console(force_terminal=False, highlight=False, emoji=False, width=PLAIN_WIDTH)
     stop = AskedToEnd()
     starting = True
 
@@ -132,11 +155,11 @@ def run(
     except _Stop:
         progress.end()
         console.print("stopped while starting")
-        raise typer.Exit(130) from None
+        return 130
     except EXPECTED as error:
         progress.end()
         console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(1) from None
+        return 1
     try:
         console.print(addresses(stack))
         console.print(
@@ -148,6 +171,7 @@ def run(
         console.print("stopping …")
         stack.stop()
     console.print("stopped; the data is kept")
+    return 0
 
 
 def _watch(stack: LocalStack, console: Console, stop: AskedToEnd) -> None:
@@ -166,4 +190,4 @@ def _watch(stack: LocalStack, console: Console, stop: AskedToEnd) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(app())
+    sys.exit(main())

@@ -17,15 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
-
-from filelock import FileLock, Timeout
+from typing import IO, Self
 
 from infra.local import processes as data
 from infra.local.child import Child, ChildError, Running, dies_with_parent, last_lines
 from infra.local.databases import ensure_databases, ensure_reporting
 from infra.local.forks import ForkedChild, ForkParent, can_fork
 from infra.local.local_secrets import load_or_create
+from infra.local.lock import InUseError, lock_data
 from infra.local.nats import Nats
 from infra.local.ports import answers, require_free
 from infra.local.postgres import Postgres
@@ -108,7 +107,7 @@ class LocalStack:
         self._children: dict[str, Running] = {}
         self._wanted: set[str] = set()
         self._guard = threading.RLock()
-        self._lock: FileLock | None = None
+        self._lock: IO[str] | None = None
         self._surroundings: Surroundings | None = None
         self.postgres = Postgres(
             self.data_dir / "postgres",
@@ -194,11 +193,9 @@ class LocalStack:
         for log in self.logs.glob("*.log"):
             if log.stat().st_size > LARGEST_LOG_BYTES:
                 log.replace(log.with_suffix(".log.1"))
-        self._lock = FileLock(self.data_dir / "stack.lock")
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._lock = None
+            self._lock = lock_data(self.data_dir)
+        except InUseError:
             raise StackError(
                 f"another `make run` already uses {self.data_dir}: stop it first, "
                 "or give this one its own --data-dir and --port"
@@ -316,7 +313,7 @@ class LocalStack:
             if self.fork_parent is not None:
                 self.fork_parent.stop()
             if self._lock is not None:
-                self._lock.release()
+                self._lock.close()
                 self._lock = None
 
     def _has(self, name: str) -> bool:

@@ -386,7 +386,7 @@ def test_the_command_stops_everything_on_sigterm(tmp_path):
         "run.LocalStack = lambda data, port, **more: stack.LocalStack(data, port, **more, "
         "processes=fakes.FAKES, steps=fakes.FAKE_STEPS, databases=('billing', 'ads'))\n"
         "run.ensure_assets = lambda folder: None\n"
-        "run.app()\n"
+        "sys.exit(run.main())\n"
     )
     arguments = ["--headless", "--port", str(base), "--data-dir", str(tmp_path / "local")]
     with subprocess.Popen(
