@@ -17,7 +17,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def freeze_imports() -> None:
-    """Before the first fork: what is loaded is never looked through again, so its pages stay shared."""
+    """Before the first fork: what is loaded is never looked through again, so its pages stay shared.
+
+    Garbage stays as well: its gaps would be filled, and its pages written to, by every process (see ``gc.freeze``).
+    """
     gc.freeze()
 
 
