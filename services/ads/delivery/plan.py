@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
+
+NOBODY: frozenset[UUID] = frozenset()
 
 
 @dataclass(slots=True)
@@ -95,13 +98,16 @@ class Place:
             self.standing.add(line.id)
             self.ready.append(line)
 
-    def draw(self, now: float, avoid: set[UUID]) -> tuple[LiveLine, int] | None:
-        """A ready line and the lease of the unit taken; of two drawn, the one with fewer other places."""
-        spared: LiveLine | None = None
+    def draw(self, now: float, avoid: Set[UUID]) -> tuple[LiveLine, int] | None:
+        """A ready line and the lease of the unit taken; of two drawn, the one with fewer other places.
+
+        One of ``avoid`` (they are on this page already) only when no other has a unit: showing one twice is better than an
+        empty place.
+        """
         for _ in range(4):
             count = len(self.ready)
             if not count:
-                break
+                return None
             index = int(random.random() * count)  # noqa: S311 - which ad is shown is no secret
             line = self.ready[index]
             if count > 1:
@@ -109,25 +115,23 @@ class Place:
                 if self.ready[other].width < line.width:
                     index, line = other, self.ready[other]
             if line.id in avoid:
-                spared = line
                 continue
             lease = line.take(now)
             if lease is not None:
                 return line, lease
             self._leave(index)
-        # Only lines already on this page are left: showing one twice is better than an empty place.
-        if spared is not None and (lease := spared.take(now)) is not None:
-            return spared, lease
-        return self._any(now)
+        return self._any(now, avoid) or self._any(now, NOBODY)
 
-    def _any(self, now: float) -> tuple[LiveLine, int] | None:
-        """Whoever still has a unit; the others leave the list, so this is paid for only once."""
-        while self.ready:
-            line = self.ready[-1]
+    def _any(self, now: float, avoid: Set[UUID]) -> tuple[LiveLine, int] | None:
+        """Whoever still has a unit; those without leave the list, so each is looked at only once."""
+        for index in range(len(self.ready) - 1, -1, -1):
+            line = self.ready[index]
+            if line.id in avoid:
+                continue
             lease = line.take(now)
             if lease is not None:
                 return line, lease
-            self._leave(len(self.ready) - 1)
+            self._leave(index)
         return None
 
     def _leave(self, index: int) -> None:

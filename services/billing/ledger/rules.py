@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from shared.money import accrued
-
 
 class Line(NamedTuple):
     """One side: debits positive, credits negative, whole đồng."""
@@ -100,10 +98,3 @@ def split_refund(refund_vnd: int, still_deferred_vnd: int) -> RefundSplit:
 def days_bought(first: date, end: date) -> tuple[date, date]:
     """Calendar days a period stands for: the day it starts on up to, without, the day it ends on; at least one."""
     return (first, end) if end > first else (first, first + timedelta(days=1))
-
-
-def recognised_on(total_vnd: int, starts_on: date, ends_on: date, day: date) -> int:
-    """What one day earns. All days from ``starts_on`` to before ``ends_on`` sum exactly to the total."""
-    whole = (ends_on - starts_on).days
-    done = (day - starts_on).days
-    return accrued(total_vnd, done + 1, whole) - accrued(total_vnd, done, whole)

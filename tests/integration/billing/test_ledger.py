@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import date, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -13,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from services.billing.ledger import rules, service
 from services.billing.ledger.service import Posting
 from shared.audit import Actor, acting
-from tests.fixtures.roles import assert_never
+from tests.fixtures.roles import as_superuser, assert_never
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
 
 ENTRY = """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on,
@@ -179,3 +181,61 @@ async def test_recognition_run_twice_at_once_earns_each_day_once(world: World):
     )
     assert len(days) == 6 and {count for _, count in days} == {1}
     await world.assert_sound()
+
+
+async def test_all_days_of_a_period_earn_exactly_its_price_however_late_they_are_posted(
+    world: World,
+):
+    """Against an independent account: after k of n days, k/n of the price is earned, rounded down to the đồng."""
+    draw = random.Random(20261123)
+    today = world.clock.now().date()
+    plans = {}
+    for _ in range(80):
+        start = today - timedelta(days=draw.randrange(200))
+        days = draw.choice((1, 7, 30, 31, 91, 365, draw.randrange(1, 400)))
+        total = draw.choice((1, 59_000, draw.randrange(1, 400), draw.randrange(1, 10**12)))
+        plans[uuid4()] = (start, days, total)
+    # A payment stands behind each; here the days are what is looked at.
+    intruder = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
+    try:
+        await intruder.execute("SET session_replication_role = replica")
+        await intruder.executemany(
+            """INSERT INTO recognition_schedule
+                   (id, agency, payment_id, currency, starts_on, ends_on, total_vnd, next_on)
+               VALUES ($1, $2, $3, 'VND', $4, $5, $6, $4)""",
+            [
+                (id_, AGENCY, uuid4(), start, start + timedelta(days=days), total)
+                for id_, (start, days, total) in plans.items()
+            ],
+        )
+    finally:
+        await intruder.close()
+    while today < date(2027, 12, 31):
+        while await world.billing.ledger.recognise_due():
+            pass
+        posted = {}
+        for source, day, account, amount in await world.rows(
+            """SELECT e.source_id, e.occurred_on, l.account, l.amount_vnd
+               FROM journal_entry e JOIN journal_line l ON l.entry_id = e.id"""
+        ):
+            posted.setdefault((source, day), {})[account] = amount
+        wanted = {}
+        for id_, (start, days, total) in plans.items():
+            for k in range(min(days, (today - start).days + 1)):
+                amount = total * (k + 1) // days - total * k // days
+                if amount:
+                    sides = {rules.DEFERRED: amount, rules.REVENUE: -amount}
+                    wanted[id_, start + timedelta(days=k)] = sides
+        assert posted == wanted
+        step = draw.randrange(1, 120)
+        world.clock.advance(timedelta(days=step))
+        today += timedelta(days=step)
+    assert sum(sides[rules.DEFERRED] for sides in posted.values()) == sum(
+        total for _, _, total in plans.values()
+    )
+    assert (
+        await world.value(
+            "SELECT count(*) FROM recognition_schedule WHERE recognised_vnd <> total_vnd"
+        )
+        == 0
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import asyncpg
+
+from services.billing.payments.adapters.port import ProviderUnavailableError
 from services.billing.readers.devices import device_name
+from tests.fixtures.roles import as_owner
 from tests.integration.billing.test_any_order import API
-from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World
+from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World, make_world
 
 DAY = timedelta(days=1)
 
@@ -180,3 +184,122 @@ def test_devices_have_names_people_know():
     assert device_name(zalo) == "Zalo · iPhone"
     assert device_name(coc_coc) == "Cốc Cốc · Windows"
     assert device_name("") == "?"
+
+
+async def movements(world: World) -> list[tuple[str, int]]:
+    found = await world.rows("SELECT movement, amount_vnd FROM mrr_movement ORDER BY id")
+    told = [
+        (event["data"]["movement"], event["data"]["amount"])
+        for event in await world.events()
+        if event["type"].startswith("vn.press.metrics.mrr")
+    ]
+    assert sorted(told) == sorted(found), "finance is told what the books say"
+    return found
+
+
+async def test_a_year_counts_by_the_month_and_who_comes_back_is_not_new(world: World):
+    """590,000 ₫ a year are 49,166 ₫ a month; a reader who had left is a reactivation, another reader is new."""
+    lan = await world.subscribed(period="year")
+    await world.deliver()
+    assert await movements(world) == [("new", 49_166)]
+    id_ = await world.value("SELECT id FROM subscription")
+    account = f"/r/{AGENCY}/account"
+    await lan.submit(account, f"{account}/cancel", {"subscription": str(id_)})
+    world.clock.advance(365 * DAY)
+    await review(world)
+    assert (await movements(world))[1:] == [("churn", -49_166)]
+    again = await world.subscribed()
+    assert again is not lan
+    await world.deliver()
+    assert (await movements(world))[2:] == [("reactivation", 59_000)]
+    await world.subscribed("minh@example.vn")
+    await world.deliver()
+    assert (await movements(world))[3:] == [("new", 59_000)]
+    await world.assert_sound()
+
+
+async def test_days_are_the_agencys_own_from_its_midnight_on(billing_url, tmp_path):
+    """At one in the morning of 24 November in Hà Nội it is still the 23rd in UTC."""
+    at = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    async with make_world(billing_url, tmp_path, at=at) as world:
+        await world.subscribed()
+        await world.deliver()
+        first = date(2026, 11, 24)
+        day_of = "SELECT occurred_on FROM journal_entry WHERE kind = '{}' ORDER BY 1"
+        assert await world.rows(day_of.format("payment")) == [(first,)]
+        assert await world.rows("SELECT starts_on, ends_on FROM recognition_schedule") == [
+            (first, first + 30 * DAY)
+        ]
+        assert await world.rows(day_of.format("recognition")) == [(first,)]
+        assert await world.rows("SELECT occurred_on FROM mrr_movement") == [(first,)]
+        # Until its next midnight no further day is earned, from then on one is.
+        world.clock.advance(timedelta(hours=22, minutes=59))
+        assert await world.billing.ledger.recognise_due() == 0
+        world.clock.advance(timedelta(minutes=1))
+        assert await world.billing.ledger.recognise_due() == 1
+        assert await world.rows(day_of.format("recognition")) == [(first,), (first + DAY,)]
+        await world.assert_sound()
+
+
+async def test_a_wish_is_repeated_under_its_own_key_and_the_next_one_has_another(
+    world: World, monkeypatch
+):
+    """The provider has done it and its answer is lost: pressed again, it is the same wish."""
+    browser = await world.subscribed()
+    await world.deliver()
+    subscription = {"subscription": str(await world.value("SELECT id FROM subscription"))}
+    account = f"/r/{AGENCY}/account"
+    provider, keys, lost = world.billing.provider, [], True
+    really = provider.set_cancel_at_period_end
+
+    async def told(id_: str, *, cancel: bool, key: str) -> None:
+        keys.append(key)
+        await really(id_, cancel=cancel, key=key)
+        if lost:
+            raise ProviderUnavailableError("the answer is lost")
+
+    monkeypatch.setattr(provider, "set_cancel_at_period_end", told)
+    assert (await browser.submit(account, f"{account}/cancel", subscription)).status_code >= 300
+    lost = False
+    for press in ("cancel", "resume", "cancel"):
+        answer = await browser.submit(account, f"{account}/{press}", subscription)
+        assert answer.status_code == 303, answer.text
+    first, repeated, resumed, again = keys
+    assert first == repeated and len({first, resumed, again}) == 3
+    assert await world.value("SELECT cancel_at_period_end FROM subscription")
+
+
+async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billing_url):
+    """59,000 ₫ with 10 % inside are 53,636 ₫ and 5,364 ₫ of tax, from the payment to the last day and back."""
+    owner = await asyncpg.connect(as_owner(billing_url))
+    try:
+        await owner.execute(
+            "UPDATE vat_rate SET treatment = 'rate', rate_basis_points = 1000 "
+            "WHERE kind = 'press_subscription'"
+        )
+    finally:
+        await owner.close()
+    await world.subscribed()
+    await world.deliver()
+    sums = "SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1 ORDER BY 1"
+    assert dict(await world.rows(sums)) == {
+        "stripe_receivable": 59_000,
+        "vat_payable": -5_364,
+        "deferred_subscription": -53_636 + 53_636 // 30,
+        "revenue_subscription": -(53_636 // 30),
+    }
+    world.clock.advance(40 * DAY)
+    await world.billing.ledger.recognise_due()
+    assert dict(await world.rows(sums)) == {
+        "stripe_receivable": 59_000,
+        "vat_payable": -5_364,
+        "deferred_subscription": 0,
+        "revenue_subscription": -53_636,
+    }
+    earned = sum(
+        event["data"]["amount"]
+        for event in await world.events()
+        if event["type"].startswith("vn.press.metrics.revenue")
+    )
+    assert earned == 53_636, "finance is told of revenue without tax"
+    await world.assert_sound()

@@ -470,16 +470,21 @@ def test_units_of_a_lease_that_ran_out_of_time_are_not_handed_out_but_kept_to_be
     assert line.id in line.thirsty
 
 
-def test_a_page_gets_different_lines_while_there_are_any():
+@pytest.mark.parametrize("avoided", [1, 2, 5])
+def test_a_page_gets_different_lines_while_there_are_any(avoided):
+    """Never one of this page while another has a unit, however few others there are; then rather one twice than none."""
     place = Place(PLACE, "top")
-    first, second = live(1, 100), live(2, 100)
-    place.stand(first)
-    place.stand(second)
-    for _ in range(50):
-        found = place.draw(0.0, {first.id})
-        assert found is not None
-    assert second.units < first.units
-    assert second.units < 60
+    shown = [live(number, 40) for number in range(1, avoided + 1)]
+    other, dry = live(98, 60), live(99, 0)
+    for line in (*shown, other, dry):
+        place.stand(line)
+    avoid = {line.id for line in shown}
+    drawn = [place.draw(0.0, avoid) for _ in range(60)]
+    assert {line.id for line, _ in drawn} == {other.id} and other.units == 0
+    assert all(line.units == 40 for line in shown)
+    again = [place.draw(0.0, avoid) for _ in range(40 * avoided + 1)]
+    assert {line.id for line, _ in again[:-1]} == avoid and again[-1] is None
+    assert all(line.units == 0 for line in shown)
 
 
 def test_a_line_asks_for_more_before_it_is_dry():
