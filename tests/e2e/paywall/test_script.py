@@ -47,13 +47,14 @@ class Site:
 
     origin: str
     paywall: str
+    paywall_from_here: str
     token: str | None = None
     sent: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
 
     def __post_init__(self) -> None:
         self._keys = RemoteKeySet(
-            "press-paywall", f"{self.paywall}/.well-known/jwks.json", self.http
+            "press-paywall", f"{self.paywall_from_here}/.well-known/jwks.json", self.http
         )
 
     async def __call__(self, scope, receive, send) -> None:
@@ -131,9 +132,16 @@ async def serving(app, port: int, lifespan: str = "off") -> AsyncIterator[None]:
 
 @pytest.fixture
 async def site(house: House) -> AsyncIterator[Site]:
-    """The website and a paywall process, each on its own port."""
+    """The website and a paywall process, each with a name of its own below one domain, as a newspaper has them.
+
+    Browsers take every name below ``localhost`` for this machine.
+    """
     site_port, paywall_port = free_port(), free_port()
-    site = Site(f"http://127.0.0.1:{site_port}", f"http://127.0.0.1:{paywall_port}")
+    site = Site(
+        f"http://www.bao.localhost:{site_port}",
+        f"http://doc.bao.localhost:{paywall_port}",
+        f"http://127.0.0.1:{paywall_port}",
+    )
     async with house.database.transaction() as session:
         agency = {"id": AGENCY, "name": "Báo Hưng Yên", "time_zone": "Asia/Ho_Chi_Minh"}
         await save_agencies(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -17,9 +18,11 @@ from shared.metrics.growth.service import agency_report
 from tests.fixtures.finance import SCRAPE_TOKEN, running_finance
 from tests.fixtures.prometheus import FOLDER as PROMETHEUS
 from tests.fixtures.prometheus import executable, query, running_prometheus, until_sampled
+from tests.fixtures.roles import as_superuser
 from tests.fixtures.serving import served
 
 AGENCY = "bao-hung-yen"
+HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -42,12 +45,13 @@ def panels():
     return {panel["title"]: panel["targets"][0] for panel in board["panels"]}
 
 
-def filled(text, definition):
+def filled(text, definition, now):
     return (
         text.replace("$agency", AGENCY)
         .replace("$definition", definition)
-        .replace("$__timeFrom()", f"'{datetime.now(UTC).year}-01-01'")
+        .replace("$__timeFrom()", f"'{now.astimezone(HANOI).year}-01-01'")
         .replace("$__timeTo()", "'2100-01-01'")
+        .replace("time()", str(now.timestamp()))
     )
 
 
@@ -79,10 +83,31 @@ async def record_today(finance, today):
         )
 
 
+async def with_the_clock_at(url, now):
+    """A connection for which ``now()``, which the dashboards' SQL asks for, is another time."""
+    superuser = await asyncpg.connect(as_superuser(url))
+    try:
+        await superuser.execute(
+            f"""CREATE SCHEMA clock;
+                CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE
+                    RETURN timestamptz '{now.isoformat()}';
+                GRANT USAGE ON SCHEMA clock TO PUBLIC"""
+        )
+    finally:
+        await superuser.close()
+    return await asyncpg.connect(url, server_settings={"search_path": "clock, pg_catalog, public"})
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 11, 23, 3, 0, tzinfo=UTC),
+        datetime(2026, 12, 31, 17, 30, tzinfo=UTC),  # a new year in Hà Nội, and only there
+    ],
+)
 async def test_every_panel_shows_what_the_entries_sum_to(
-    create_database, template_database, tmp_path
+    create_database, template_database, tmp_path, now
 ):
-    now = datetime.now(UTC)
     async with running_finance(create_database, template_database, at=now) as finance:
         report = await agency_report(
             finance.database,
@@ -97,7 +122,7 @@ async def test_every_panel_shows_what_the_entries_sum_to(
             now=now,
             default_target=finance.settings.growth_target_default_ratio,
         )
-        connection = await asyncpg.connect(finance.settings.database_url)
+        connection = await with_the_clock_at(finance.settings.database_url, now)
         try:
             async with (
                 served(finance.app) as base,
@@ -111,12 +136,12 @@ async def test_every_panel_shows_what_the_entries_sum_to(
             ):
                 await until_sampled(http, "press:revenue_projected_per_target_ratio")
                 for definition in ("all", "own"):
-                    await check_definition(http, connection, reports, definition)
+                    await check_definition(http, connection, reports, definition, now)
         finally:
             await connection.close()
 
 
-async def check_definition(http, connection, report, definition):
+async def check_definition(http, connection, report, definition, now):
     state = "" if definition == "all" else "AND stream <> 'state_commission'"
     # The members' entries, summed without any of the layer's sums or views.
     earned = await connection.fetchval(
@@ -147,25 +172,25 @@ async def check_definition(http, connection, report, definition):
     }
     unchecked = set(panels())
     for title, value in expected.items():
-        samples = await query(http, filled(panels()[title]["expr"], definition))
+        samples = await query(http, filled(panels()[title]["expr"], definition, now))
         assert len(samples) == 1, title
         assert float(samples[0]["value"][1]) == pytest.approx(value, rel=1e-9), title
         if isinstance(value, int) and title != "Dự báo cả năm":
             assert float(samples[0]["value"][1]) == pytest.approx(value, abs=1), title
         unchecked.discard(title)
     movements = await query(
-        http, filled(panels()["Biến động doanh thu định kỳ trong tháng"]["expr"], definition)
+        http, filled(panels()["Biến động doanh thu định kỳ trong tháng"]["expr"], definition, now)
     )
     assert {s["metric"]["movement"]: int(s["value"][1]) for s in movements} == {
         **{"new": 90_000, "expansion": 0, "contraction": 0, "churn": 0, "reactivation": 0}
     }
-    needed = await query(http, filled(panels()["Cần đạt mỗi ngày"]["expr"], definition))
+    needed = await query(http, filled(panels()["Cần đạt mỗi ngày"]["expr"], definition, now))
     assert float(needed[0]["value"][1]) == pytest.approx(
         max(0, goal - earned) / max(1, figures.need.days_left), rel=1e-6
     )
 
     async def rows(title):
-        return await connection.fetch(filled(panels()[title]["rawSql"], definition))
+        return await connection.fetch(filled(panels()[title]["rawSql"], definition, now))
 
     months = await rows("Doanh thu theo tháng so với năm gốc")
     assert len(months) == 12
