@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -302,4 +303,23 @@ async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billin
         if event["type"].startswith("vn.press.metrics.revenue")
     )
     assert earned == 53_636, "finance is told of revenue without tax"
+    await world.assert_sound()
+
+
+async def test_what_is_told_of_one_subscription_at_once_is_applied_one_after_the_other(
+    world: World,
+):
+    """Each notification asks the provider and writes what follows: side by side, one would fail and wait for its next turn."""
+    for number in range(3):
+        await world.subscribed(f"reader-{number}@example.vn")
+    await world.sandbox.state.deliverer.deliver_due()
+    stored = await world.value("SELECT count(*) FROM webhook_event")
+    assert stored >= 6
+    await asyncio.gather(*(world.billing.applier.apply_due() for _ in range(4)))
+    assert await world.rows(
+        "SELECT state, attempts, error, count(*) FROM webhook_event GROUP BY 1, 2, 3"
+    ) == [("handled", 1, "", stored)]
+    assert await world.rows("SELECT state, count(*) FROM subscription GROUP BY 1") == [
+        ("active", 3)
+    ]
     await world.assert_sound()
