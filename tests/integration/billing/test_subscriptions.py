@@ -319,12 +319,13 @@ async def test_what_is_told_of_one_subscription_at_once_is_applied_one_after_the
     really = provider.fetch_subscription
 
     async def asked(id_: str) -> SubscriptionFacts:
+        facts = await really(id_)
         asking.append(id_)
         if len(asking) == 2:
             together.set()
         with suppress(TimeoutError):  # nobody else comes while this one is at it
             await asyncio.wait_for(together.wait(), 0.5)
-        return await really(id_)
+        return facts
 
     monkeypatch.setattr(provider, "fetch_subscription", asked)
     await asyncio.gather(*(world.billing.applier.apply_due() for _ in range(4)))
