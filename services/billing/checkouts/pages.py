@@ -16,7 +16,6 @@ from services.billing.readers.web import (
     Place,
     ReaderFront,
     see_other,
-    session_cookie,
     with_return,
 )
 from services.billing.subscriptions.rules import LIVE, State
@@ -256,7 +255,7 @@ class ReaderPages:
         if wanted != str(own.id):
             return see_other(f"/r/{agency_id}/account?notice=session")
         answer = see_other(f"/r/{agency_id}/sign-in?notice=signed-out")
-        answer.delete_cookie(session_cookie(agency_id), path="/")
+        self._front.forms.end_session(answer, agency_id)
         # Not "cookies": browsers take that as the whole site's, the newspaper's and staff's with it (W3C Clear Site Data).
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer

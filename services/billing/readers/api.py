@@ -50,7 +50,9 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
             plans_url=f"{base}/plans",
             account_url=f"{base}/account",
         )
-        cookie = request.cookies.get(session_cookie(agency), "")
+        cookie = request.cookies.get(
+            session_cookie(agency, secure=billing.settings.secure_cookies), ""
+        )
         found = await billing.readers.current(agency, cookie)
         if found is None:
             return answer

@@ -27,13 +27,18 @@ DAY_SECONDS = 86_400
 KNOWN_BROWSER_SECONDS = 400 * DAY_SECONDS  # the longest that browsers keep a cookie
 
 
-def session_cookie(agency: str) -> str:
-    return f"press_reader_{agency}"
+def session_cookie(agency: str, *, secure: bool) -> str:
+    return f"{_prefix(secure)}press_reader_{agency}"
 
 
-def browser_cookie(agency: str) -> str:
+def browser_cookie(agency: str, *, secure: bool) -> str:
     """The browser's own random name: form tokens and sign-in codes belong to it. Says nothing about who reads."""
-    return f"press_browser_{agency}"
+    return f"{_prefix(secure)}press_browser_{agency}"
+
+
+def _prefix(secure: bool) -> str:
+    """Browsers take a cookie of this name from this host only, over TLS only (RFC 6265bis): no neighbour can plant one."""
+    return "__Host-" if secure else ""
 
 
 class BillingFormTokens(FormTokens):
@@ -45,7 +50,7 @@ class BillingFormTokens(FormTokens):
     def __init__(self, secret: str, staff_cookie: str, *, secure_cookies: bool) -> None:
         super().__init__(secret, staff_cookie)
         self._staff_cookie = staff_cookie
-        self._secure = secure_cookies
+        self.secure = secure_cookies
 
     def binding(self, request: Request) -> str:
         if request.url.path.startswith("/staff"):
@@ -55,7 +60,7 @@ class BillingFormTokens(FormTokens):
 
     def browser(self, request: Request, agency: str) -> str:
         """The browser's cookie; a new one, which :meth:`keep` sets, when it has none."""
-        held = request.cookies.get(browser_cookie(agency), "")
+        held = request.cookies.get(browser_cookie(agency, secure=self.secure), "")
         if held and len(held) <= 100:
             return held
         if not hasattr(request.state, "new_browser"):
@@ -66,7 +71,8 @@ class BillingFormTokens(FormTokens):
     def keep(self, request: Request, answer: Response) -> None:
         agency = request.path_params.get("agency", "")
         if agency and hasattr(request.state, "new_browser"):
-            self.set_cookie(answer, browser_cookie(agency), request.state.new_browser, None)
+            name = browser_cookie(agency, secure=self.secure)
+            self.set_cookie(answer, name, request.state.new_browser, None)
 
     def set_cookie(self, answer: Response, name: str, value: str, seconds: int | None) -> None:
         """``seconds`` None: until the browser is closed."""
@@ -77,8 +83,12 @@ class BillingFormTokens(FormTokens):
             path="/",
             httponly=True,
             samesite="lax",
-            secure=self._secure,
+            secure=self.secure,
         )
+
+    def end_session(self, answer: Response, agency: str) -> None:
+        """Have the browser forget who reads."""
+        self.set_cookie(answer, session_cookie(agency, secure=self.secure), "", 0)
 
     def choice(self, request: Request, agency: str, price: str) -> str:
         """Proof that this browser chose this price: it goes on after signing in without being asked again."""
@@ -115,7 +125,7 @@ class ReaderFront:
         return Place(agency, website_origin(self.base))
 
     async def reader(self, request: Request, agency: str) -> tuple[ReaderSession, Reader] | None:
-        cookie = request.cookies.get(session_cookie(agency), "")
+        cookie = request.cookies.get(session_cookie(agency, secure=self.forms.secure), "")
         return await self.billing.readers.current(agency, cookie)
 
     def visitor(self, request: Request) -> Visitor:

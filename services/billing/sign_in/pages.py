@@ -167,7 +167,9 @@ class SignInPages:
         path = f"/r/{agency_id}/sign-in/code"
         answer = see_other(f"{path}?{with_return(return_to)}" if return_to else path)
         # The mail may be read after the browser was put away: the cookie stays longer than the code.
-        self._front.forms.set_cookie(answer, browser_cookie(agency_id), browser, DAY_SECONDS)
+        forms = self._front.forms
+        name = browser_cookie(agency_id, secure=forms.secure)
+        forms.set_cookie(answer, name, browser, DAY_SECONDS)
         return answer
 
     async def _code_page(
@@ -184,7 +186,9 @@ class SignInPages:
         email: str = "",
     ) -> Response:
         """The page for the code; the one for the address when this browser has no code in time any more."""
-        browser = request.cookies.get(browser_cookie(place.agency.id), "")
+        browser = request.cookies.get(
+            browser_cookie(place.agency.id, secure=self._front.forms.secure), ""
+        )
         asked = await self._sign_in.asked(place.agency.id, browser)
         if asked is None:
             if problem:
@@ -222,7 +226,7 @@ class SignInPages:
         self, request: Request, agency_id: str, code: str, consents: list[str], return_to: str
     ) -> Response:
         place = await self._front.enter(request, agency_id)
-        held = request.cookies.get(session_cookie(agency_id), "")
+        held = request.cookies.get(session_cookie(agency_id, secure=self._front.forms.secure), "")
         signed_in_already = await self._front.reader(request, agency_id) is not None
         try:
             await self._front.forms.verify(request)
@@ -255,8 +259,10 @@ class SignInPages:
         answer = see_other(self.target(place, return_to))
         seconds = self._readers.session_max_days * DAY_SECONDS  # the server ends it sooner
         forms = self._front.forms
-        forms.set_cookie(answer, session_cookie(agency_id), done.token, seconds)
-        forms.set_cookie(answer, browser_cookie(agency_id), browser, KNOWN_BROWSER_SECONDS)
+        session_name = session_cookie(agency_id, secure=forms.secure)
+        forms.set_cookie(answer, session_name, done.token, seconds)
+        browser_name = browser_cookie(agency_id, secure=forms.secure)
+        forms.set_cookie(answer, browser_name, browser, KNOWN_BROWSER_SECONDS)
         return answer
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qs, quote, urlsplit
 
+import httpx
 import pytest
 
 from services.billing.sign_in import rules
@@ -15,7 +16,15 @@ from shared.agencies import save_agencies
 from shared.audit import Actor
 from shared.errors import UnavailableError
 from shared.mail.outbox import recent_mail
-from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, SITE, Browser, World
+from tests.integration.billing.world import (
+    AGENCY,
+    OTHER_AGENCY,
+    OWN,
+    SITE,
+    Browser,
+    World,
+    form_token,
+)
 
 PAGE, CODE_PAGE = f"/r/{AGENCY}/sign-in", f"/r/{AGENCY}/sign-in/code"
 ARTICLE = f"{SITE}/bai/mot-bai?x=1"
@@ -529,3 +538,45 @@ async def test_codes_are_hashed_with_a_secret_no_other_process_has(world: World)
     assert settings.code_secret not in ("", settings.form_secret)
     production = settings.model_copy(update={"sign_in_secret": "s" * 32})
     assert production.code_secret == "s" * 32
+
+
+async def test_behind_tls_the_cookies_names_make_browsers_hold_to_how_they_were_set(world: World):
+    """``__Host-``: from this host only, over TLS only, for every path. Nobody else's host can plant one, and signing out
+    takes it away as it was set."""
+    host = "https://doc.bao.example"
+    app = world.with_settings(billing_url=host)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=host) as client:
+
+        async def press(page: str, action: str, **fields: str) -> httpx.Response:
+            token = form_token((await client.get(page)).text)
+            data = {"csrf_token": token, **fields}
+            return await client.post(action, data=data, headers={"Origin": host})
+
+        start, code, account = (
+            f"/r/{AGENCY}/{path}" for path in ("sign-in", "sign-in/code", "account")
+        )
+        await press(start, start, email="lan@example.vn")
+        answer = await press(code, code, code=await world.last_code())
+        assert answer.status_code == 303, answer.text
+        set_then = answer.headers.get_list("set-cookie")
+        assert {one.partition("=")[0] for one in set_then} == {
+            f"__Host-press_reader_{AGENCY}",
+            f"__Host-press_browser_{AGENCY}",
+        }
+        token = client.cookies[f"__Host-press_reader_{AGENCY}"]
+        assert (await client.get(account)).status_code == 200
+        planted = {f"press_reader_{AGENCY}": token}
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url=host, cookies=planted
+        ) as other:
+            assert (await other.get(account)).status_code == 303, (
+                "any host below ours could set that one"
+            )
+        gone = await press(account, f"{account}/sessions/end")
+        [taken] = [one for one in gone.headers.get_list("set-cookie") if "reader" in one]
+        assert taken.startswith(f'__Host-press_reader_{AGENCY}=""; ') and "Max-Age=0" in taken
+        for one in (*set_then, taken):
+            words = set(one.split("; "))
+            assert {"Secure", "Path=/", "HttpOnly", "SameSite=lax"} <= words
+            assert not any(word.lower().startswith("domain=") for word in words)
+        assert f"__Host-press_reader_{AGENCY}" not in client.cookies
