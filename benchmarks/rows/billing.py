@@ -141,7 +141,7 @@ def _build(database: str, folder: Path, provider: StripeProvider | None = None) 
         {
             "environment": "local",
             "database_url": database,
-            "signing_keys_file": folder / "keys.pem",
+            "signing_keys_file": str(folder / "keys.pem"),
             **values,
         }
     )

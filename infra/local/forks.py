@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ class ForkParent:
                     if message.get("number") == self._orders:
                         return int(message["pid"]), descriptors[0]
                     for late in descriptors:  # of an order that was given up
-                        signal.pidfd_send_signal(late, signal.SIGKILL)
+                        with suppress(ProcessLookupError):  # it has ended by itself
+                            signal.pidfd_send_signal(late, signal.SIGKILL)
                         os.close(late)
             except (OSError, TimeoutError, EOFError) as error:
                 raise ChildError(

@@ -33,6 +33,7 @@ from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, Ste
 from infra.local.stack import LocalStack, StackError
 from infra.local.supervise import LogTail, Supervisor
 from shared.forking import fork
+from tests.fixtures.waiting import sync_eventually
 
 needs_forks = pytest.mark.skipif(not can_fork(), reason="no pidfd here")
 
@@ -198,7 +199,10 @@ def test_a_fork_imports_nothing_more_and_reads_no_list_of_authorities(tmp_path):
 
 
 @needs_forks
-def test_a_process_that_came_too_late_is_ended_and_not_taken_for_the_next(tmp_path, monkeypatch):
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_process_that_came_too_late_is_ended_and_not_taken_for_the_next(
+    tmp_path, monkeypatch, ended
+):
     env = {"PATH": os.defpath}
     module = "tests.fixtures.randomness"
     parent = ForkParent([module], log=tmp_path / "parent.log", env=env)
@@ -207,6 +211,10 @@ def test_a_process_that_came_too_late_is_ended_and_not_taken_for_the_next(tmp_pa
             hurried.setattr("infra.local.forks.START_SECONDS", 1e-6)
             with pytest.raises(ChildError, match="does not answer"):
                 parent.fork([module], env, tmp_path / "late.log")
+        if ended:
+            late = tmp_path / "late.log"
+            sync_eventually(lambda: late.exists() and len(late.read_text().split()) == 5)
+            sync_eventually(lambda: not psutil.Process(parent.pid).children())
         child = ForkedChild("next", parent, [module], log=tmp_path / "next.log", env=env)
         child.start()
         assert child.wait(30) == 0
