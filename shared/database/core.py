@@ -26,9 +26,8 @@ ReadSession = NewType("ReadSession", AsyncSession)
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5.0
-IDLE_SECONDS = (
-    30.0  # a connection that nobody has used for so long is closed: each is 2 MiB of the server
-)
+# A connection that nobody has used for so long is closed: each is 2 MiB of the server.
+IDLE_SECONDS = 30.0
 
 # By the server, for SQLAlchemy's pool closes none itself; pre-ping opens it again. Not for LISTEN, which is idle all its life.
 IDLE_ENDS = {"idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
