@@ -30,16 +30,20 @@ def form_token(finance, http):
     return forms.shown_for(http.cookies["press_staff"])
 
 
+async def upload_baseline(http, fields):
+    baseline = (DEMO / "baseline" / "dai-song-hong.csv").read_bytes()
+    return await http.post(
+        f"/finance/{AGENCY}/baseline",
+        data=fields,
+        files={"file": ("năm gốc.csv", baseline, "text/csv")},
+    )
+
+
 async def unfinished_work(finance):
     """A draft of a baseline and a file not yet recorded, left there by finance; where they are."""
     async with await finance.signed_in(FINANCE) as http:
         fields = {"csrf_token": form_token(finance, http)}
-        baseline = (DEMO / "baseline" / "dai-song-hong.csv").read_bytes()
-        draft = await http.post(
-            f"/finance/{AGENCY}/baseline",
-            data=fields,
-            files={"file": ("năm gốc.csv", baseline, "text/csv")},
-        )
+        draft = await upload_baseline(http, fields)
         template = await http.get(f"/finance/{AGENCY}/imports/template.csv")
         upload = {"file": ("sổ quảng cáo.csv", template.content, "text/csv")}
         taken = await http.post(f"/finance/{AGENCY}/imports", data=fields, files=upload)
@@ -210,12 +214,7 @@ async def test_a_baseline_of_zero_says_so_where_it_is_looked_through(finance, la
 async def test_a_baseline_is_frozen_or_discarded_by_the_second_press_only(finance, act, figure):
     async with await finance.signed_in(FINANCE) as http:
         fields = {"csrf_token": form_token(finance, http)}
-        baseline = (DEMO / "baseline" / "dai-song-hong.csv").read_bytes()
-        draft = await http.post(
-            f"/finance/{AGENCY}/baseline",
-            data=fields,
-            files={"file": ("năm gốc.csv", baseline, "text/csv")},
-        )
+        draft = await upload_baseline(http, fields)
         where = draft.headers["location"]
         page = (await http.get(where)).text
         looked_at = re.search(r'name="looked_at" value="([0-9a-f]{64})"', page)[1]
