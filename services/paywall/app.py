@@ -24,7 +24,7 @@ from services.paywall.entitlements.service import EntitlementMemory
 from services.paywall.meters.networks import NewReaders
 from services.paywall.meters.repository import MeterStore, readers_between
 from services.paywall.meters.rules import MeterIds
-from services.paywall.meters.service import AWAY, Meter
+from services.paywall.meters.service import Meter
 from services.paywall.policies import api as policies_api
 from services.paywall.policies.pages import PolicyPages
 from services.paywall.policies.service import PolicyBook, PolicyService
@@ -33,6 +33,7 @@ from services.paywall.settings import PaywallSettings
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
 from shared.audit.pages import AuditDesk, audit_router
 from shared.auth import RemoteKeySet
+from shared.database import RAW_FAILURES
 from shared.loops import Loop, every
 from shared.origins import website_origin
 from shared.process import Process
@@ -191,7 +192,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
         await parts.meter.close()
         try:
             await parts.counts.flush()
-        except AWAY as error:
+        except RAW_FAILURES as error:
             log.warning("decision_counts_lost", error=repr(error))
 
 

@@ -21,7 +21,7 @@ from services.paywall.entitlements.service import EntitlementMemory
 from services.paywall.policies import repository as policies
 from services.paywall.policies.service import PolicyBook
 from shared.agencies import list_agencies
-from shared.database import Database
+from shared.database import RAW_FAILURES, Database
 from shared.loops import Heartbeat
 
 log = structlog.get_logger(__name__)
@@ -77,12 +77,7 @@ class Refresher:
                         await self.start()
                     await self._take_changes()
                     heartbeat.succeeded()
-                except (
-                    asyncpg.PostgresError,
-                    asyncpg.InterfaceError,
-                    DBAPIError,
-                    OSError,
-                ) as error:
+                except (*RAW_FAILURES, DBAPIError) as error:
                     log.warning("refresh_waits_for_database", error=repr(error))
                     heartbeat.failed()
                     self.disconnect()

@@ -13,7 +13,7 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -88,8 +88,9 @@ async def connect(
 
     try:
         options = sign_in_options(url, ca_file)
-        async with asyncio.timeout(wait_seconds):
-            await client.connect(
+        await _within(
+            wait_seconds,
+            client.connect(
                 **options,
                 name=name,
                 max_reconnect_attempts=-1,
@@ -100,7 +101,8 @@ async def connect(
                 disconnected_cb=on_disconnected,
                 reconnected_cb=on_reconnected,
                 error_cb=on_error,
-            )
+            ),
+        )
     except (TimeoutError, OSError, NatsError) as error:
         await client.close()
         raise BusUnavailableError(
@@ -109,6 +111,26 @@ async def connect(
         ) from error
     buses.append(JetStreamBus(client))
     return buses[0]
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await something that may lose a cancellation. Raises ``TimeoutError``, and what ``work`` raises.
+
+    ``asyncio.timeout`` cancels once: lost while nats-py waits between two attempts (``asyncio.wait_for`` of Python 3.11 loses one
+    when what it waits for ends at that moment), it would try for ever.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise TimeoutError
+        await task
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+        if not task.cancelled():
+            task.exception()  # seen
 
 
 class JetStreamBus:

@@ -12,6 +12,16 @@ _AWAY = ("08", "53", "57P", "55P03")
 _REFUSED = ("28", "3D")
 _UNKNOWN = ("42P01", "42703")
 
+#: What a raw connection raises when the server is away, says no, or goes while it is at work: then the driver finds its own
+#: connection closed or between two states.
+RAW_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
 
 def database_is_away(error: BaseException) -> bool:
     """Whether this failure says that the server cannot be reached or takes no work now."""
@@ -21,6 +31,8 @@ def database_is_away(error: BaseException) -> bool:
         if error.connection_invalidated:
             return True
         error = error.orig if error.orig is not None else error
+    if isinstance(error, asyncpg.InternalClientError):
+        return True  # it went in the middle of an operation
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return True  # "connection is closed", "pool is closing": found out by the client
     return _state(error).startswith(_AWAY)

@@ -17,7 +17,7 @@ import asyncpg
 import structlog
 
 from shared.bus import Bus, BusUnavailableError, OutboundMessage, Refused, Stored
-from shared.database import Database
+from shared.database import RAW_FAILURES, Database
 from shared.faults import fault_point
 from shared.loops import Heartbeat
 from shared.outbox.store import CHANNEL
@@ -121,7 +121,7 @@ class OutboxRelay:
                         await listener.add_listener(CHANNEL, self._on_notify)
                     _, more = await self._round()
                     failures = 0
-                except (BusUnavailableError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+                except (BusUnavailableError, *RAW_FAILURES) as error:
                     delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                     failures += 1
                     heartbeat.failed()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import asyncpg
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
@@ -20,7 +19,7 @@ from services.ads.delivery.models import Kind
 from services.ads.delivery.rules import is_declared_bot
 from services.ads.delivery.service import Delivery
 from services.ads.delivery.tokens import ForgedTokenError
-from shared.database import OverloadedError
+from shared.database import RAW_FAILURES, OverloadedError
 from shared.errors import BadRequestError, NotFoundError, ProblemError
 from shared.web.address import header_address
 from shared.web.assets import embedded_routes
@@ -76,7 +75,7 @@ def router(delivery: Delivery) -> APIRouter:
             try:
                 fresh = await delivery.count(verified, Kind.CLICK)
                 metrics.COUNTED.labels("click", "counted" if fresh else "duplicate").inc()
-            except (OverloadedError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+            except (OverloadedError, *RAW_FAILURES) as error:
                 # Declared failure mode: the reader still arrives; a lost click costs nobody money.
                 metrics.COUNTED.labels("click", "shed").inc()
                 log.warning("click_not_counted", error=repr(error))

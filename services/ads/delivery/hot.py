@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -16,7 +15,7 @@ from services.ads.delivery.models import Kind
 from services.ads.delivery.rules import is_declared_bot
 from services.ads.delivery.service import Delivery
 from services.ads.delivery.tokens import ForgedTokenError, Token
-from shared.database import OverloadedError
+from shared.database import RAW_FAILURES, OverloadedError
 from shared.errors import PROBLEM_TYPE_PREFIX
 from shared.origins import cors_headers
 from shared.web.front import HotRoute, read_body
@@ -191,7 +190,7 @@ class HotRoutes:
             return b'{"counted":false,"reason":"not-a-person"}'
         try:
             fresh = await self._delivery.count(token, kind)
-        except (OverloadedError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        except (OverloadedError, *RAW_FAILURES) as error:
             self._counted[event, "shed"].inc()
             log.warning("impression_not_counted", error=repr(error))
             raise HttpError(503, "unavailable", "Try again in a moment") from None

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import msgspec
 import structlog
-from asyncpg import PostgresError
 from starlette.types import Receive, Scope, Send
 
 from services.billing import metrics
@@ -16,7 +15,7 @@ from services.billing.webhooks import rules
 from services.billing.webhooks.repository import Incoming
 from services.billing.webhooks.service import Inbox
 from shared.clock import Clock
-from shared.database import OverloadedError
+from shared.database import RAW_FAILURES, OverloadedError
 from shared.security.events import SecurityEvent
 from shared.security.report import tell
 from shared.web.front import asking, read_body
@@ -81,7 +80,7 @@ class StripeWebhook:
     async def _keep(self, event: Incoming, send: Send) -> None:
         try:
             new = await self._inbox.take(event)
-        except (OverloadedError, PostgresError, OSError, TimeoutError) as error:
+        except (OverloadedError, *RAW_FAILURES) as error:
             # Not kept, so not acknowledged: the provider sends it again.
             log.warning("webhook_not_stored", error=repr(error))
             await send_problem(

@@ -28,10 +28,11 @@ from services.paywall.entitlements.service import EntitlementMemory
 from services.paywall.meters.networks import NewReaders
 from services.paywall.meters.repository import Look, View
 from services.paywall.meters.rules import device_key, new_meter_id, reader_key, website_key
-from services.paywall.meters.service import AWAY, Meter, MeterAwayError
+from services.paywall.meters.service import Meter, MeterAwayError
 from services.paywall.policies.rules import Window
 from services.paywall.policies.service import AgencyPolicy, PolicyBook
 from shared.clock import Clock
+from shared.database import RAW_FAILURES
 from shared.errors import NotFoundError
 
 Offers = dict[tuple[str, Action, bool], tuple[Offer, ...]]
@@ -186,7 +187,7 @@ class DecisionService:
         try:
             async with asyncio.timeout(agency.policy.timeout_seconds):
                 return await self._entitlements.get(agency.agency.id, reader_id)
-        except AWAY as error:
+        except RAW_FAILURES as error:
             raise MeterAwayError from error
 
     async def _metered(

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import asyncpg
 import structlog
 
 from services.paywall import metrics
 from services.paywall.meters import repository
 from services.paywall.meters.repository import Counted, Look, MeterStore, View
 from shared.clock import Clock
-from shared.database import Database, GroupCommit
+from shared.database import RAW_FAILURES, Database, GroupCommit
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +28,6 @@ KEEP_ENDED = timedelta(days=7)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-#: What the database being away or too slow looks like from here.
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class MeterAwayError(Exception):
@@ -107,7 +103,7 @@ class Meter:
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await group.submit(item)
-        except AWAY as error:
+        except RAW_FAILURES as error:
             # Everyone else would wait for the whole time-out too: answer them at once for a moment.
             self._away_until = time.monotonic() + PAUSE_SECONDS
             raise MeterAwayError from error
@@ -127,7 +123,7 @@ class Meter:
             batch = [self._late.popleft() for _ in range(min(LATE_BATCH, len(self._late)))]
             try:
                 await self._flush(batch)
-            except AWAY as error:
+            except RAW_FAILURES as error:
                 self._late.extendleft(reversed(batch))
                 log.info("late_views_wait", waiting=len(self._late), error=repr(error))
                 break
