@@ -28,9 +28,8 @@ def database_is_away(error: BaseException) -> bool:
     if isinstance(error, OSError | TimeoutError | PoolTimeoutError):
         return True
     if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        error = error.orig if error.orig is not None else error
+        known = error.orig is not None and database_is_away(error.orig)
+        return known or error.connection_invalidated
     if isinstance(error, asyncpg.InternalClientError):
         return True  # it went in the middle of an operation
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
