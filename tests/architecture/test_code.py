@@ -64,6 +64,21 @@ def clock_reads(parsed: ast.Module) -> list[int]:
     return lines
 
 
+def partly_away(parsed: ast.Module) -> list[str]:
+    """Handlers that list what PostgreSQL says and what the network says, and leave out what the driver says."""
+    return [
+        f"line {node.lineno}"
+        for node in ast.walk(parsed)
+        if isinstance(node, ast.ExceptHandler)
+        and isinstance(node.type, ast.Tuple)
+        and {"PostgresError", "OSError"}
+        <= {
+            name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+            for name in node.type.elts
+        }
+    ]
+
+
 def float_money(parsed: ast.Module) -> list[str]:
     """Names of money that are annotated, defaulted or computed as floats."""
     found = []
@@ -198,9 +213,19 @@ def test_money_is_never_a_float():
     report("Money is whole đồng: int or shared.money.Money, never a float.", found)
 
 
+def test_a_database_that_is_away_is_known_by_all_of_its_failures():
+    found = [
+        f"{relative(path)}: {line}" for path in files(".py") for line in partly_away(tree(path))
+    ]
+    report("What a raw connection raises is shared.database.RAW_FAILURES.", found)
+
+
 @pytest.mark.parametrize(
     ("checker", "code", "caught"),
     [
+        (partly_away, "try: f()\nexcept (asyncpg.PostgresError, OSError): g()", True),
+        (partly_away, "try: f()\nexcept (Late, PostgresError, OSError) as e: g()", True),
+        (partly_away, "try: f()\nexcept (Late, *RAW_FAILURES): g()", False),
         (clock_reads, "datetime.now(UTC)", True),
         (clock_reads, "dt.datetime.utcnow()", True),
         (clock_reads, "date.today()", True),

@@ -22,6 +22,7 @@ from infra.local.nats import Nats
 from infra.local.ports import PortTakenError, free_block, free_port, is_free
 from infra.local.postgres import Postgres, PostgresError, _Identity
 from tests.fixtures.roles import grant_as_migrations_do
+from tests.fixtures.waiting import sync_eventually
 
 
 @pytest.fixture
@@ -36,13 +37,6 @@ def own_nats(tmp_path: Path):
     server = Nats(tmp_path / "nats", free_port(), user="press", password="p-s_s1")
     yield server
     server.stop()
-
-
-def wait_until(condition, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 async def query(url: str, sql: str):
@@ -253,7 +247,7 @@ def test_servers_die_with_the_process_that_started_them_even_when_it_is_killed(t
         assert len(pids) == 2
         assert all(psutil.pid_exists(pid) for pid in pids)
         parent.kill()
-    wait_until(lambda: not any(_runs(pid) for pid in pids))
+    sync_eventually(lambda: not any(_runs(pid) for pid in pids))
 
 
 def _runs(pid: int) -> bool:

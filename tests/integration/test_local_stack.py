@@ -14,7 +14,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -64,13 +63,6 @@ def stack(tmp_path_factory):
 def get(url: str) -> dict:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return json.load(answer)
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 def test_every_process_is_ready_with_its_database_and_the_streams(stack):
@@ -131,7 +123,7 @@ def test_a_process_that_dies_by_itself_is_told_in_one_line_and_brought_back(stac
     supervisor = Supervisor(stack, said.append, clock=lambda: now[0])
     victim = stack.pid("back")
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: stack.dead() == ["back"])
+    sync_eventually(lambda: stack.dead() == ["back"])
     supervisor.check()
     assert len(said) == 1
     assert said[0].startswith("back ended by itself (code -9): restart 1 in 1 s")
@@ -158,7 +150,7 @@ def test_processes_of_a_killed_fork_parent_end_and_are_brought_back_from_a_new_o
     supervisor = Supervisor(stack, said.append, clock=lambda: now[0])
     before = {name: stack.pid(name) for name in ("front", "back")}
     os.kill(stack.fork_parent.pid, signal.SIGKILL)
-    wait_until(lambda: stack.dead() == ["back", "front"])
+    sync_eventually(lambda: stack.dead() == ["back", "front"])
     assert all(is_free(stack.base_port + offset) for offset in (0, 1))
     supervisor.check()
     now[0] += 1.0

@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.fixtures.distribution import OneStackScheduling
+from tests.fixtures.waiting import sync_eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLOW = """
@@ -46,13 +46,6 @@ def using(directory: Path) -> list[psutil.Process]:
         if process.info["status"] != psutil.STATUS_ZOMBIE
         and any(str(directory) in part for part in process.info["cmdline"] or [])
     ]
-
-
-def wait_until(condition, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -94,8 +87,8 @@ def test_postgres_ends_with_a_run_that_is_killed(tmp_path, scratch_test):
     latch = tmp_path / "running"
     scratch_test.write_text(SLOW.format(latch=str(latch)))
     with run_pytest(tmp_path, str(scratch_test)) as run:
-        wait_until(latch.exists)
+        sync_eventually(latch.exists, seconds=30)
         assert using(tmp_path), "the server runs on a directory of its own"
         os.kill(run.pid, signal.SIGKILL)
-    wait_until(lambda: not using(tmp_path))
+    sync_eventually(lambda: not using(tmp_path), seconds=30)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("press-test")] == []
