@@ -19,7 +19,7 @@ import pytest
 
 from infra.local.child import Child, ChildError
 from infra.local.nats import Nats
-from infra.local.ports import PortTakenError, free_block, free_port, is_free
+from infra.local.ports import LOOPBACK, PortTakenError, free_block, free_port, is_free
 from infra.local.postgres import Postgres, PostgresError, _Identity
 from tests.fixtures.roles import grant_as_migrations_do
 from tests.fixtures.waiting import sync_eventually
@@ -165,9 +165,7 @@ def test_root_that_may_not_become_another_is_told_what_to_do(
 
 @pytest.mark.parametrize("kind", ["PostgreSQL", "nats-server"])
 def test_a_taken_port_gives_one_line_with_the_port_who_wants_it_and_the_setting(tmp_path, kind):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         server = (
             Postgres(tmp_path / "pg", port, port_setting="make run PORT=…")

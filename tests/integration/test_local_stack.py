@@ -27,7 +27,7 @@ import pytest
 from infra.local.backup import BackupError, restore_backup, save_backup
 from infra.local.child import ChildError
 from infra.local.forks import ForkedChild, ForkParent, can_fork
-from infra.local.ports import PortTakenError, free_block, is_free
+from infra.local.ports import LOOPBACK, PortTakenError, free_block, is_free
 from infra.local.processes import PORTS_USED, PROCESSES, STEPS, ProcessSpec, StepSpec
 from infra.local.stack import LocalStack, StackError
 from infra.local.supervise import LogTail, Supervisor
@@ -355,11 +355,11 @@ def test_a_process_that_ends_while_starting_is_named_with_its_log(tmp_path):
 
 def test_a_taken_port_is_named_before_anything_starts(tmp_path):
     stack = fake_stack(tmp_path / "local")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", stack.base_port + 1))
-        taken.listen()
-        with pytest.raises(PortTakenError, match=f"{stack.base_port + 1}.*back.*make run PORT="):
-            stack.start()
+    with (
+        socket.create_server((LOOPBACK, stack.base_port + 1)),
+        pytest.raises(PortTakenError, match=f"{stack.base_port + 1}.*back.*make run PORT="),
+    ):
+        stack.start()
     assert not (stack.data_dir / "postgres").exists()
 
 
