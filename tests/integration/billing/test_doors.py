@@ -237,6 +237,24 @@ async def test_a_webhook_is_kept_once_by_any_secret_in_force_and_by_no_other(wor
     assert await world.rows("SELECT event_id, via FROM webhook_event") == [("evt_1", "webhook")]
 
 
+async def test_a_webhook_that_cannot_be_stored_is_sent_again_by_the_provider(
+    world: World, postgres_server, billing_url: str
+):
+    client, body = world.browser().client, event("evt_1")
+
+    async def send() -> httpx.Response:
+        return await client.post("/v1/webhooks/stripe", content=body, headers=signed(world, body))
+
+    warm = event("evt_0")
+    await client.post("/v1/webhooks/stripe", content=warm, headers=signed(world, warm))
+    with postgres_server.away(billing_url):
+        for _ in range(3):  # also over the connections that do not know of it yet
+            answer = await send()
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (await send()).json() == {"received": True, "duplicate": False}
+    assert await world.rows("SELECT count(*) FROM webhook_event WHERE event_id = 'evt_1'") == [(1,)]
+
+
 async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: World):
     body = event("evt_broken")
     client = world.browser().client
