@@ -157,7 +157,7 @@ async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
         async with billing.database.transaction() as session:
             zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": "Asia/Ho_Chi_Minh"}
             await save_agencies(session, [zone], actor=Actor.system("bench"))
-            await open_books(session, AGENCY)
+            await open_books(session, AGENCY, datetime.now(UTC))
         with acting(Actor.system("bench")):
             await billing.plans.save_plan(AGENCY, plan, {"month": PRICE_VND})
         price = (await billing.plans.offers(AGENCY))[0].price_id

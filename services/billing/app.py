@@ -16,6 +16,7 @@ from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
+from services.billing.staff import books_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
@@ -63,6 +64,7 @@ def routed(billing: Billing) -> WebParts:
             sign_in_pages.router(front),
             checkout_pages.router(front),
             staff_pages.router(billing, pages, access, forms),
+            books_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

@@ -15,6 +15,7 @@ from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
+from services.billing.recognition.service import Recognition
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
 from services.billing.subscriptions.service import Subscriptions
@@ -43,6 +44,7 @@ class Billing:
     payments: Payments
     checkouts: Checkouts
     ledger: Ledger
+    recognition: Recognition
     inbox: Inbox
     applier: Applier
     webhooks: Webhooks
@@ -93,6 +95,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
             public_url=settings.billing_url,
         ),
         ledger=Ledger(database, clock),
+        recognition=Recognition(database, clock),
         inbox=Inbox(database, clock, provider.name),
         applier=Applier(
             database, clock, provider, payments, max_attempts=settings.webhook_max_attempts

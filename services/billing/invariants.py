@@ -20,6 +20,9 @@ def _of(column: str) -> str:
     return f"(CAST(:agency AS text) IS NULL OR {column} = :agency)"
 
 
+_DEFERRED = ",".join(accounts.deferred for accounts in books.STREAMS.values())
+
+
 class Invariant:
     """A statement about the database, and a query that counts (or sums) what contradicts it: 0 is right."""
 
@@ -40,20 +43,40 @@ class LedgerBalances(Invariant):
              HAVING sum(amount_vnd) <> 0 OR count(*) < 2) AS wrong"""  # noqa: S608 - a constant of ours
 
 
+class BalancesFollowTheJournal(Invariant):
+    name = "balances_follow_the_journal"
+    statement = "The running balance of every account and day is the sum of its lines"
+    sql = f"""SELECT count(*) FROM
+        (SELECT l.agency, l.account, e.currency, l.booked_on,
+                coalesce(sum(l.amount_vnd) FILTER (WHERE l.amount_vnd > 0), 0) AS debit_vnd,
+                coalesce(-sum(l.amount_vnd) FILTER (WHERE l.amount_vnd < 0), 0) AS credit_vnd
+         FROM journal_line l JOIN journal_entry e ON e.id = l.entry_id
+         WHERE {_of("l.agency")} GROUP BY 1, 2, 3, 4) AS lines
+        FULL JOIN (SELECT * FROM account_day WHERE {_of("agency")}) AS days
+        USING (agency, account, currency, booked_on)
+        WHERE (lines.debit_vnd, lines.credit_vnd) IS DISTINCT FROM (days.debit_vnd, days.credit_vnd)"""  # noqa: S608
+
+
 class DeferredRollsForward(Invariant):
     name = "deferred_rolls_forward"
     statement = (
         "Deferred opening + billed − recognised − reversed = closing, in books and schedules"
     )
+    #: A schedule has earned the days whose sums were taken, and those before its first sum; what was cut off is not deferred any more.
     sql = f"""SELECT coalesce(sum(abs(books.amount - plan.amount)), 0) FROM
-        (SELECT a.id, coalesce(-sum(l.amount_vnd), 0) AS amount FROM agency a
-         LEFT JOIN journal_line l ON l.agency = a.id AND l.account = '{books.DEFERRED}'
-         GROUP BY a.id) AS books
-        JOIN (SELECT a.id, coalesce(sum(s.total_vnd - s.recognised_vnd - s.reversed_vnd
-                                        - s.carried_vnd), 0) AS amount
-              FROM agency a LEFT JOIN recognition_schedule s ON s.agency = a.id
-              GROUP BY a.id) AS plan ON plan.id = books.id
-        WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
+        (SELECT a.id, coalesce(-sum(d.debit_vnd - d.credit_vnd), 0) AS amount FROM agency a
+         LEFT JOIN account_day d ON d.agency = a.id AND d.account = ANY ('{{{_DEFERRED}}}')
+         WHERE {_of("a.id")} GROUP BY a.id) AS books
+        JOIN (SELECT b.agency AS id,
+                     coalesce((SELECT sum(s.total_vnd - s.reversed_vnd - s.carried_vnd - s.total_vnd
+                                 * (least(greatest(b.counted_through + 1, s.counted_from),
+                                          coalesce(s.closed_on, s.ends_on)) - s.starts_on)
+                                 / (s.ends_on - s.starts_on))
+                               FROM recognition_schedule s
+                               WHERE s.agency = b.agency AND s.ends_on > b.counted_through), 0)
+                     + coalesce((SELECT sum(d.amount_vnd) FROM recognition_due d
+                                 WHERE d.agency = b.agency), 0) AS amount
+              FROM books b WHERE {_of("b.agency")}) AS plan ON plan.id = books.id"""  # noqa: S608 - constants of ours
 
 
 class PaymentsArePosted(Invariant):
@@ -62,8 +85,8 @@ class PaymentsArePosted(Invariant):
         "What payments say was captured and given back is what the provider owes in the books"
     )
     sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
-        (SELECT a.id, coalesce(sum(l.amount_vnd), 0) AS amount FROM agency a
-         LEFT JOIN journal_line l ON l.agency = a.id AND l.account = '{books.RECEIVABLE}'
+        (SELECT a.id, coalesce(sum(d.debit_vnd - d.credit_vnd), 0) AS amount FROM agency a
+         LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.RECEIVABLE}'
          GROUP BY a.id) AS books
         JOIN (SELECT a.id, coalesce(sum(p.amount_vnd - p.refunded_vnd), 0) AS amount
               FROM agency a LEFT JOIN payment p ON p.agency = a.id GROUP BY a.id) AS facts
@@ -120,6 +143,7 @@ class PeriodsDoNotOverlap(Invariant):
 
 ALL: tuple[Invariant, ...] = (
     LedgerBalances(),
+    BalancesFollowTheJournal(),
     DeferredRollsForward(),
     PaymentsArePosted(),
     PaidInvoicesHaveEntitlements(),

@@ -6,6 +6,7 @@ from services.billing.ledger import models as ledger
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
+from services.billing.recognition import models as recognition
 from services.billing.sign_in import models as sign_in
 from services.billing.subscriptions import models as subscriptions
 from services.billing.tables import METADATA
@@ -17,6 +18,7 @@ __all__ = [
     "payments",
     "plans",
     "readers",
+    "recognition",
     "sign_in",
     "subscriptions",
     "webhooks",

@@ -44,7 +44,7 @@ async def load(billing: Billing) -> None:
     async with billing.database.transaction() as session:
         await save_agencies(session, agencies, actor=Actor.system("seed"))
         for agency in agencies:
-            await open_books(session, agency["id"])
+            await open_books(session, agency["id"], billing.clock.now())
     with acting(Actor.system("seed")):
         for agency_id, (plan, prices) in PLANS.items():
             await billing.plans.save_plan(agency_id, plan, prices)

@@ -13,11 +13,12 @@ from shared.setup import AgenciesFile
 
 async def take_in(database: Database, settings: BillingSettings, file: AgenciesFile) -> None:
     """Books for every agency; a plan whose price is another than before gets a new price, and nobody's past changes."""
+    clock = SystemClock(settings.clock_offset_seconds)
     async with database.transaction() as session:
         for agency in file.agencies:
-            await open_books(session, agency.id)
+            await open_books(session, agency.id, clock.now())
     provider = provider_of(settings)
-    plans = Plans(database, SystemClock(settings.clock_offset_seconds), provider)
+    plans = Plans(database, clock, provider)
     try:
         for agency in file.agencies:
             for plan in agency.plans:

@@ -140,7 +140,7 @@ class BillingSettings(MailSettings):
         default=60.0, gt=0, description="How often the provider's list of events is read."
     )
     recognition_seconds: float = Field(
-        default=60.0, gt=0, description="How often due days of revenue are recognised."
+        default=2.0, gt=0, description="How often due days of revenue are recognised."
     )
     review_seconds: float = Field(
         default=5.0, gt=0, description="How often subscriptions whose date has come are reviewed."

@@ -32,7 +32,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
             log.warning("sweep_found_missed_events", events=missed)
 
     async def recognise() -> None:
-        entries = await billing.ledger.recognise_due()
+        entries = await billing.recognition.run_due()
         if entries:
             log.info("revenue_recognised", entries=entries)
 

@@ -47,6 +47,7 @@ class Action(StrEnum):
     PRODUCT_SAVED = "product-saved"
     PLAN_SAVED = "plan-saved"
     WEBHOOKS_REPLAYED = "webhooks-replayed"
+    PERIOD_CLOSED = "period-closed"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -112,6 +113,7 @@ WORDS: dict[Action, str] = {
     Action.ENTITLEMENTS_REBUILT: "Entitlements rebuilt",
     Action.PRODUCT_SAVED: "Reading product saved",
     Action.PLAN_SAVED: "Plan saved",
+    Action.PERIOD_CLOSED: "Month of the books closed",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.ADVERTISER_CREATED: "Advertiser created",
     Action.PLACEMENT_SAVED: "Placement saved",
@@ -185,7 +187,7 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         *_EVERYWHERE,
     ),
     "paywall": (Action.POLICY_CREATED, Action.POLICY_CHANGED, *_EVERYWHERE),
-    "billing": (Action.PLAN_SAVED, Action.WEBHOOKS_REPLAYED, *_EVERYWHERE),
+    "billing": (Action.PLAN_SAVED, Action.WEBHOOKS_REPLAYED, Action.PERIOD_CLOSED, *_EVERYWHERE),
     "ads": (
         Action.ADVERTISER_CREATED,
         Action.PLACEMENT_SAVED,

@@ -1,1 +1,1 @@
-"""The books: double entry, append-only, deferred revenue day by day."""
+"""The books: double entry, append-only, running balances, months that are closed."""

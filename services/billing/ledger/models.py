@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlmodel import Field
 
@@ -34,22 +33,46 @@ class LedgerAccount(Row, table=True):
     position: int
 
 
+class Books(Row, table=True):
+    """How far an agency's books have come; who posts holds the row until COMMIT."""
+
+    __tablename__ = "books"
+    agency: str = Field(sa_type=Text, primary_key=True, foreign_key="agency.id")
+    opened_through: date = Field(sa_type=Date)
+    counted_through: date = Field(sa_type=Date)
+    closed_through: date | None = Field(sa_type=Date, default=None)
+
+
+class AccountDay(Row, table=True):
+    """What an account moved by on a day; kept by the database as lines are posted."""
+
+    __tablename__ = "account_day"
+    agency: str = Field(sa_type=Text, primary_key=True)
+    account: str = Field(sa_type=Text, primary_key=True)
+    currency: str = Field(sa_type=Text, primary_key=True)
+    booked_on: date = Field(sa_type=Date, primary_key=True)
+    debit_vnd: int = Field(sa_type=BigInteger)
+    credit_vnd: int = Field(sa_type=BigInteger)
+
+
 class JournalEntry(Row, table=True):
     """One fact in the books. Never changed, never deleted; its business key is there once."""
 
     __tablename__ = "journal_entry"
     __table_args__: Any = (
         UniqueConstraint("agency", "business_key", name="uq_journal_entry_agency_business_key"),
-        Index("ix_journal_entry_agency_posted_at", "agency", "posted_at"),
+        UniqueConstraint("reverses", name="uq_journal_entry_reverses"),
+        Index("ix_journal_entry_agency_booked_on", "agency", "booked_on", "id"),
         Index("ix_journal_entry_source", "source_id"),
     )
     id: UUID = Field(primary_key=True)
-    agency: str = Field(sa_type=Text, foreign_key="agency.id")
+    agency: str = Field(sa_type=Text, foreign_key="books.agency")
     currency: str = Field(sa_type=Text)
     business_key: str = Field(sa_type=Text)
     kind: str = Field(sa_type=Text)
     source_id: UUID
     occurred_on: date = Field(sa_type=Date)
+    booked_on: date = Field(sa_type=Date)
     occurred_at: datetime = Field(sa_type=UTCDateTime)
     posted_at: datetime = Field(sa_type=UTCDateTime)
     reverses: UUID | None = Field(default=None, foreign_key="journal_entry.id")
@@ -65,38 +88,14 @@ class JournalLine(Row, table=True):
             ["agency", "account"], ["ledger_account.agency", "ledger_account.code"]
         ),
         Index(
-            "ix_journal_line_agency_account", "agency", "account", postgresql_include=["amount_vnd"]
+            "ix_journal_line_agency_account",
+            *("agency", "account", "booked_on", "entry_id"),
+            postgresql_include=["amount_vnd"],
         ),
     )
-    entry_id: UUID = Field(primary_key=True, foreign_key="journal_entry.id")
+    entry_id: UUID = Field(primary_key=True)
     line_no: int = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
     account: str = Field(sa_type=Text)
+    booked_on: date = Field(sa_type=Date)
     amount_vnd: int = Field(sa_type=BigInteger)
-
-
-class RecognitionSchedule(Row, table=True):
-    """Revenue of one payment over the days it bought: ``ends_on`` and ``next_on`` are exclusive ends."""
-
-    __tablename__ = "recognition_schedule"
-    __table_args__: Any = (
-        ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
-        Index("ix_recognition_schedule_payment_id", "payment_id"),
-        Index(
-            "ix_recognition_schedule_due",
-            "next_on",
-            postgresql_where=text("closed_on IS NULL AND next_on < ends_on"),
-        ),
-    )
-    id: UUID = Field(primary_key=True)
-    agency: str = Field(sa_type=Text)
-    payment_id: UUID
-    currency: str = Field(sa_type=Text)
-    starts_on: date = Field(sa_type=Date)
-    ends_on: date = Field(sa_type=Date)
-    total_vnd: int = Field(sa_type=BigInteger)
-    next_on: date = Field(sa_type=Date)
-    recognised_vnd: int = Field(sa_type=BigInteger, default=0)
-    reversed_vnd: int = Field(sa_type=BigInteger, default=0)
-    carried_vnd: int = Field(sa_type=BigInteger, default=0)
-    closed_on: date | None = Field(sa_type=Date, default=None)

@@ -8,114 +8,90 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from services.billing.ledger import rules
-from services.billing.ledger.models import RecognitionSchedule
 from shared.database import ReadSession, Session
 
+#: Waits for whoever posts to the same books, so that ``booked_on`` cannot fall into a period that closes meanwhile.
 _ENTRY = text(
-    """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on,
+    """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on, booked_on,
                                   occurred_at, posted_at, reverses)
-       VALUES (:id, :agency, :currency, :business_key, :kind, :source_id, :occurred_on, :occurred_at,
-               :posted_at, :reverses)
-       ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
+       SELECT :id, b.agency, :currency, :business_key, :kind, :source_id, CAST(:occurred_on AS date),
+              greatest(CAST(:occurred_on AS date), b.closed_through + 1), :occurred_at, :posted_at, :reverses
+       FROM (SELECT agency, closed_through FROM books WHERE agency = :agency FOR NO KEY UPDATE) AS b
+       ON CONFLICT (agency, business_key) DO NOTHING RETURNING booked_on"""
 )
-_LINE = text(
-    """INSERT INTO journal_line (entry_id, line_no, agency, account, amount_vnd)
-       VALUES (:entry_id, :line_no, :agency, :account, :amount)"""
+_LINES = text(
+    """INSERT INTO journal_line (entry_id, line_no, agency, account, booked_on, amount_vnd)
+       SELECT :entry, line_no, :agency, account, CAST(:booked_on AS date), amount
+       FROM unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) WITH ORDINALITY
+            AS l(account, amount, line_no)"""
 )
 _ACCOUNT = text(
     """INSERT INTO ledger_account (agency, code, kind, local_code, name_vi, name_en, position)
        VALUES (:agency, :code, :kind, :local_code, :name_vi, :name_en, :position)
        ON CONFLICT (agency, code) DO NOTHING"""
 )
-#: Days of a backlog that one round takes of a schedule: it bounds the transaction, not the total.
-DAYS_A_ROUND = 31
-
-#: Takes due schedules, posts each of their due days as one entry, and moves them on: one statement for all.
-#: What a day earns is the difference of two cumulative floors, so that all days sum exactly to the total.
-_RECOGNISE = text(
-    f"""WITH due AS MATERIALIZED (
-          SELECT s.id, s.agency, s.currency, s.total_vnd, s.starts_on, s.ends_on, s.next_on,
-                 least((CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date + 1, s.ends_on,
-                       s.next_on + {DAYS_A_ROUND}) AS upto
-          FROM recognition_schedule s JOIN agency a ON a.id = s.agency
-          WHERE s.closed_on IS NULL AND s.next_on < s.ends_on
-            AND s.next_on <= (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date
-            AND (CAST(:only AS uuid) IS NULL OR s.id = CAST(:only AS uuid))
-          ORDER BY s.next_on, s.id LIMIT :size FOR UPDATE OF s SKIP LOCKED
-        ), days AS MATERIALIZED (
-          SELECT gen_random_uuid() AS entry_id, due.id, due.agency, due.currency, d.day::date AS day,
-                 due.total_vnd * (d.day::date - due.starts_on + 1) / (due.ends_on - due.starts_on)
-                 - due.total_vnd * (d.day::date - due.starts_on) / (due.ends_on - due.starts_on)
-                 AS amount
-          FROM due CROSS JOIN LATERAL
-               generate_series(due.next_on, due.upto - 1, interval '1 day') AS d(day)
-        ), entries AS (
-          INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on,
-                                     occurred_at, posted_at)
-          SELECT entry_id, agency, currency, 'recognition:' || id || ':' || day, 'recognition', id,
-                 day, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
-          FROM days WHERE amount > 0
-        ), lines AS (
-          INSERT INTO journal_line (entry_id, line_no, agency, account, amount_vnd)
-          SELECT entry_id, 1, agency, '{rules.DEFERRED}', amount FROM days WHERE amount > 0
-          UNION ALL
-          SELECT entry_id, 2, agency, '{rules.REVENUE}', -amount FROM days WHERE amount > 0
-        ), moved AS (
-          UPDATE recognition_schedule s SET next_on = due.upto,
-                 recognised_vnd = due.total_vnd * (due.upto - due.starts_on)
-                                  / (due.ends_on - due.starts_on)
-          FROM due WHERE s.id = due.id RETURNING s.id
-        )
-        SELECT id, agency, currency, day, amount, (SELECT count(*) FROM due) AS taken FROM days
-        UNION ALL
-        SELECT NULL, '', '', NULL, 0, (SELECT count(*) FROM due)"""  # noqa: S608 - constants of ours
+#: From the day before today: whatever is sold begins today or later, or says by itself what it earned before.
+_BOOKS = text(
+    """INSERT INTO books (agency, opened_through, counted_through)
+       SELECT id, today - 1, today - 1
+       FROM (SELECT id, (CAST(:now AS timestamptz) AT TIME ZONE time_zone)::date AS today
+             FROM agency WHERE id = :agency) AS a
+       ON CONFLICT (agency) DO NOTHING"""
 )
+_BOOKS_ROW = text(
+    "SELECT opened_through, counted_through, closed_through FROM books WHERE agency = :agency"
+)
+_LOCK_BOOKS = text(f"{_BOOKS_ROW.text} FOR NO KEY UPDATE")
 
 
 @dataclass(frozen=True, slots=True)
-class RecognisedDay:
-    """One day's earnings of one schedule."""
+class BooksRow:
+    """How far an agency's books have come (``books``)."""
 
-    schedule_id: UUID
-    agency: str
-    currency: str
-    day: date
-    amount_vnd: int
+    opened_through: date
+    counted_through: date
+    closed_through: date | None
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """An account with the sums of its two sides."""
+    """An account over a period, in one currency: what it had before, its two sides, what it has at the end."""
 
     code: str
     kind: str
     local_code: str
     name_vi: str
     name_en: str
+    currency: str
+    opening_vnd: int
     debit_vnd: int
     credit_vnd: int
 
     @property
     def balance_vnd(self) -> int:
-        return self.debit_vnd - self.credit_vnd
+        return self.opening_vnd + self.debit_vnd - self.credit_vnd
 
 
-async def save_chart(session: Session, agency: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the journal is looked for: days that were booked, both included; an account, a kind, words."""
+
+    first: date
+    last: date
+    account: str | None = None
+    kind: str | None = None
+    words: str = ""
+
+
+async def save_chart(session: Session, agency: str, now: datetime) -> None:
+    await session.execute(_BOOKS, {"agency": agency, "now": now})
     await session.execute(
         _ACCOUNT,
         [
-            {
-                "agency": agency,
-                "code": spec.code,
-                "kind": spec.kind,
-                "local_code": spec.local_code,
-                "name_vi": spec.name_vi,
-                "name_en": spec.name_en,
-                "position": position,
-            }
+            {"agency": agency, "position": position, **spec._asdict()}
             for position, spec in enumerate(rules.CHART)
         ],
     )
@@ -123,103 +99,137 @@ async def save_chart(session: Session, agency: str) -> None:
 
 async def insert_entry(
     session: Session, values: dict[str, Any], lines: Sequence[rules.Line]
-) -> bool:
-    """False when an entry with this business key is there already (and nothing was done)."""
-    if (await session.execute(_ENTRY, values)).scalar_one_or_none() is None:
-        return False
-    await session.execute(
-        _LINE,
-        [
+) -> date | None:
+    """The day it was booked on; ``None`` when an entry with this business key is there already (and nothing was done)."""
+    booked_on: date | None = (await session.execute(_ENTRY, values)).scalar_one_or_none()
+    if booked_on is not None:
+        await session.execute(
+            _LINES,
             {
-                "entry_id": values["id"],
-                "line_no": number,
+                "entry": values["id"],
                 "agency": values["agency"],
-                "account": line.account,
-                "amount": line.amount_vnd,
-            }
-            for number, line in enumerate(lines, start=1)
-        ],
-    )
-    return True
-
-
-async def recognise(
-    session: Session, now: datetime, *, size: int, only: UUID | None = None
-) -> tuple[list[RecognisedDay], int]:
-    """Post every due day of up to ``size`` schedules. Returns the days that earned, and how many schedules moved."""
-    rows = (await session.execute(_RECOGNISE, {"now": now, "size": size, "only": only})).all()
-    taken: int = next(row.taken for row in rows if row.id is None)
-    return [RecognisedDay(*row[:5]) for row in rows if row.amount > 0], taken
-
-
-async def schedules_for_update(session: Session, payment_id: UUID) -> list[RecognitionSchedule]:
-    """The open schedules of a payment (one, unless it was split)."""
-    rows = await session.scalars(
-        select(RecognitionSchedule)
-        .where(
-            RecognitionSchedule.payment_id == payment_id,  # type: ignore[arg-type]
-            RecognitionSchedule.closed_on.is_(None),  # type: ignore[union-attr]
+                "booked_on": booked_on,
+                "accounts": [line.account for line in lines],
+                "amounts": [line.amount_vnd for line in lines],
+            },
         )
-        .order_by(RecognitionSchedule.id)  # type: ignore[arg-type]
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    return booked_on
+
+
+async def books(session: Session | ReadSession, agency: str) -> BooksRow:
+    """Raises ``NoResultFound``."""
+    return BooksRow(*(await session.execute(_BOOKS_ROW, {"agency": agency})).one())
+
+
+async def lock_books(session: Session, agency: str) -> BooksRow:
+    """Nobody else posts to these books until COMMIT. Raises ``NoResultFound``."""
+    return BooksRow(*(await session.execute(_LOCK_BOOKS, {"agency": agency})).one())
+
+
+async def close_through(session: Session, agency: str, last: date) -> None:
+    await session.execute(
+        text("UPDATE books SET closed_through = :last WHERE agency = :agency"),
+        {"agency": agency, "last": last},
     )
-    return list(rows)
 
 
-async def trial_balance(session: Session | ReadSession, agency: str) -> list[Balance]:
+async def trial_balance(
+    session: Session | ReadSession, agency: str, first: date, last: date
+) -> list[Balance]:
+    """From the running balances: its cost is that of days and accounts, not of entries."""
     rows = await session.execute(
         text(
-            """SELECT a.code, a.kind, a.local_code, a.name_vi, a.name_en,
-                      coalesce(sum(l.amount_vnd) FILTER (WHERE l.amount_vnd > 0), 0)::bigint,
-                      coalesce(-sum(l.amount_vnd) FILTER (WHERE l.amount_vnd < 0), 0)::bigint
+            """SELECT a.code, a.kind, a.local_code, a.name_vi, a.name_en, coalesce(d.currency, 'VND'),
+                      coalesce(sum(d.debit_vnd - d.credit_vnd) FILTER (WHERE d.booked_on < :first), 0)::bigint,
+                      coalesce(sum(d.debit_vnd) FILTER (WHERE d.booked_on >= :first), 0)::bigint,
+                      coalesce(sum(d.credit_vnd) FILTER (WHERE d.booked_on >= :first), 0)::bigint
                FROM ledger_account a
-               LEFT JOIN journal_line l ON l.agency = a.agency AND l.account = a.code
-               WHERE a.agency = :agency GROUP BY a.agency, a.code ORDER BY a.position"""
+               LEFT JOIN account_day d ON d.agency = a.agency AND d.account = a.code
+                                       AND d.booked_on <= :last
+               WHERE a.agency = :agency
+               GROUP BY a.agency, a.code, d.currency ORDER BY d.currency NULLS LAST, a.position"""
         ),
-        {"agency": agency},
+        {"agency": agency, "first": first, "last": last},
     )
     return [Balance(*row) for row in rows]
+
+
+_MATCHES = """e.agency = :agency AND e.booked_on BETWEEN :first AND :last
+    AND (CAST(:kind AS text) IS NULL OR e.kind = CAST(:kind AS text))
+    AND (CAST(:account AS text) IS NULL OR EXISTS (
+        SELECT FROM journal_line l WHERE l.entry_id = e.id AND l.account = CAST(:account AS text)))
+    AND (CAST(:words AS text) = '' OR e.business_key ILIKE CAST(:pattern AS text)
+         OR p.provider_invoice ILIKE CAST(:pattern AS text) OR p.number ILIKE CAST(:pattern AS text)
+         OR reader.email ILIKE CAST(:pattern AS text))"""
+_BEHIND = """LEFT JOIN refund r ON r.id = e.source_id
+    LEFT JOIN payment p ON p.id = coalesce(r.payment_id, e.source_id)
+    LEFT JOIN reader ON reader.id = p.reader_id"""
+_ENTRIES = f"""SELECT e.id, e.business_key, e.kind, e.source_id, e.currency, e.occurred_on, e.booked_on,
+           e.occurred_at, e.posted_at, e.reverses, p.id AS payment_id, p.subscription_id,
+           p.provider_invoice, p.number AS document, reader.email AS reader_email,
+           (SELECT jsonb_agg(jsonb_build_object('account', l.account, 'local_code', a.local_code,
+                   'name_vi', a.name_vi, 'name_en', a.name_en, 'amount_vnd', l.amount_vnd)
+                   ORDER BY l.line_no)
+            FROM journal_line l JOIN ledger_account a ON a.agency = l.agency AND a.code = l.account
+            WHERE l.entry_id = e.id) AS lines
+    FROM journal_entry e {_BEHIND}"""  # noqa: S608 - constants of ours
+_PAGE = text(
+    f"""{_ENTRIES} WHERE {_MATCHES}
+        AND (CAST(:after_id AS uuid) IS NULL
+             OR (e.booked_on, e.id) < (CAST(:after_on AS date), CAST(:after_id AS uuid)))
+        ORDER BY e.booked_on DESC, e.id DESC LIMIT :limit"""
+)
+_COUNT = text(f"SELECT count(*) FROM journal_entry e {_BEHIND} WHERE {_MATCHES}")  # noqa: S608
+_ONE = text(f"{_ENTRIES} WHERE e.agency = :agency AND e.id = :id")
+_OF_SOURCE = text(
+    f"{_ENTRIES} WHERE e.agency = :agency AND e.source_id = :source ORDER BY e.id DESC LIMIT 100"
+)
+
+
+def _parameters(agency: str, wanted: Wanted) -> dict[str, Any]:
+    escaped = wanted.words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {
+        "agency": agency,
+        "first": wanted.first,
+        "last": wanted.last,
+        "account": wanted.account,
+        "kind": wanted.kind,
+        "words": wanted.words,
+        "pattern": f"%{escaped}%",
+    }
 
 
 async def entries(
     session: Session | ReadSession,
     agency: str,
+    wanted: Wanted,
     *,
     limit: int,
-    source_id: UUID | None = None,
-    entry_id: UUID | None = None,
-    before: datetime | None = None,
+    after: tuple[date, UUID] | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest entries with their lines, each with what stands behind it."""
+    """Entries with their lines and what stands behind them, the newest first; those older than ``after``."""
+    after_on, after_id = after or (None, None)
     rows = await session.execute(
-        text(
-            """SELECT e.id, e.business_key, e.kind, e.source_id, e.currency, e.occurred_on, e.occurred_at,
-                      e.posted_at, e.reverses,
-                      coalesce(s.payment_id, r.payment_id, p.id) AS payment_id,
-                      p.subscription_id, p.provider_invoice,
-                      (SELECT jsonb_agg(jsonb_build_object('account', l.account, 'local_code',
-                              a.local_code, 'name_vi', a.name_vi, 'name_en', a.name_en,
-                              'amount_vnd', l.amount_vnd) ORDER BY l.line_no)
-                       FROM journal_line l JOIN ledger_account a
-                         ON a.agency = l.agency AND a.code = l.account
-                       WHERE l.entry_id = e.id) AS lines
-               FROM journal_entry e
-               LEFT JOIN recognition_schedule s ON s.id = e.source_id
-               LEFT JOIN refund r ON r.id = e.source_id
-               LEFT JOIN payment p ON p.id = coalesce(s.payment_id, r.payment_id, e.source_id)
-               WHERE e.agency = :agency
-                 AND (CAST(:source AS uuid) IS NULL OR e.source_id = CAST(:source AS uuid))
-                 AND (CAST(:entry AS uuid) IS NULL OR e.id = CAST(:entry AS uuid))
-                 AND (CAST(:before AS timestamptz) IS NULL OR e.posted_at < CAST(:before AS timestamptz))
-               ORDER BY e.posted_at DESC, e.occurred_on DESC, e.id LIMIT :limit"""
-        ),
-        {
-            "agency": agency,
-            "source": source_id,
-            "entry": entry_id,
-            "before": before,
-            "limit": limit,
-        },
+        _PAGE,
+        {**_parameters(agency, wanted), "after_on": after_on, "after_id": after_id, "limit": limit},
     )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def count_entries(session: Session | ReadSession, agency: str, wanted: Wanted) -> int:
+    return int(await session.scalar(_COUNT, _parameters(agency, wanted)) or 0)
+
+
+async def entry(
+    session: Session | ReadSession, agency: str, entry_id: UUID
+) -> dict[str, Any] | None:
+    row = (await session.execute(_ONE, {"agency": agency, "id": entry_id})).mappings().first()
+    return dict(row) if row is not None else None
+
+
+async def entries_of(
+    session: Session | ReadSession, agency: str, source_id: UUID
+) -> list[dict[str, Any]]:
+    """Up to a hundred entries of one payment, refund or day of recognition, the newest first."""
+    rows = await session.execute(_OF_SOURCE, {"agency": agency, "source": source_id})
     return [dict(row) for row in rows.mappings()]

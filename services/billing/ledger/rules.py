@@ -52,6 +52,19 @@ CHART = (
 )
 
 
+class StreamAccounts(NamedTuple):
+    """Where a revenue stream is booked: before it is earned, when it is, and when it is given back afterwards."""
+
+    deferred: str
+    revenue: str
+    refunds: str
+
+
+#: Revenue streams (``shared.contracts.metrics.Stream``) that readers pay for.
+STREAMS = {"subscription": StreamAccounts(DEFERRED, REVENUE, REFUNDS)}
+SUBSCRIPTION = "subscription"
+
+
 class UnbalancedEntryError(ValueError):
     """Lines that do not make an entry. The database would refuse it too."""
 
@@ -63,12 +76,19 @@ def check_lines(lines: tuple[Line, ...]) -> None:
         raise UnbalancedEntryError(f"{len(lines)} lines that sum to {total}")
 
 
-def payment_lines(gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
+def payment_lines(stream: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
     """A payment for days to come: owed by the provider, not yet earned."""
-    lines = [Line(RECEIVABLE, gross_vnd), Line(DEFERRED, -(gross_vnd - vat_vnd))]
+    deferred = STREAMS[stream].deferred
+    lines = [Line(RECEIVABLE, gross_vnd), Line(deferred, -(gross_vnd - vat_vnd))]
     if vat_vnd:
         lines.append(Line(VAT_PAYABLE, -vat_vnd))
     return tuple(lines)
+
+
+def earned_lines(stream: str, amount_vnd: int) -> tuple[Line, ...]:
+    """Days that were paid for have passed: what was deferred is revenue."""
+    accounts = STREAMS[stream]
+    return (Line(accounts.deferred, amount_vnd), Line(accounts.revenue, -amount_vnd))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +98,11 @@ class RefundSplit:
     deferred_vnd: int
     earned_vnd: int
 
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self, stream: str) -> tuple[Line, ...]:
+        accounts = STREAMS[stream]
         sides = [
-            Line(DEFERRED, self.deferred_vnd),
-            Line(REFUNDS, self.earned_vnd),
+            Line(accounts.deferred, self.deferred_vnd),
+            Line(accounts.refunds, self.earned_vnd),
             Line(RECEIVABLE, -(self.deferred_vnd + self.earned_vnd)),
         ]
         return tuple(line for line in sides if line.amount_vnd)
@@ -95,6 +116,27 @@ def split_refund(refund_vnd: int, still_deferred_vnd: int) -> RefundSplit:
     return RefundSplit(deferred, refund_vnd - deferred)
 
 
-def days_bought(first: date, end: date) -> tuple[date, date]:
-    """Calendar days a period stands for: the day it starts on up to, without, the day it ends on; at least one."""
-    return (first, end) if end > first else (first, first + timedelta(days=1))
+def end_of_month(day: date) -> date:
+    """The last day of the month of ``day``."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+class PeriodNotClosableError(ValueError):
+    """A month that cannot be closed now; ``reason`` is ``closed`` or ``not_over``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def check_closable(
+    last: date, *, closed_through: date | None, counted_through: date, today: date
+) -> None:
+    """A month (``last``: its last day) is closed once, when it is over and all its days are recognised.
+
+    Raises :class:`PeriodNotClosableError`.
+    """
+    if closed_through is not None and last <= closed_through:
+        raise PeriodNotClosableError("closed")
+    if last >= today or last > counted_through:
+        raise PeriodNotClosableError("not_over")

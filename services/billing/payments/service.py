@@ -9,7 +9,6 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
-from services.billing.ledger import service as ledger
 from services.billing.payments import repository
 from services.billing.payments.adapters.port import (
     CheckoutCompleted,
@@ -23,6 +22,7 @@ from services.billing.payments.adapters.port import (
 )
 from services.billing.payments.models import Payment, Refund
 from services.billing.plans.service import vat_in
+from services.billing.recognition import service as recognition
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
@@ -131,9 +131,9 @@ class Payments:
         )
         session.add(payment)
         await session.flush()
-        await ledger.post_payment(
+        await recognition.post_payment(
             session,
-            ledger.PaymentFact(
+            recognition.PaymentFact(
                 payment.id,
                 agency,
                 f"{row.provider}:invoice:{invoice.id}",
@@ -196,9 +196,9 @@ class Payments:
         now: datetime,
     ) -> None:
         id_ = new_id()
-        deferred = await ledger.post_refund(
+        deferred = await recognition.post_refund(
             session,
-            ledger.RefundFact(
+            recognition.RefundFact(
                 id_,
                 payment.id,
                 await get_agency(session, payment.agency),

@@ -9,15 +9,18 @@ from fastapi.responses import Response
 
 from services.billing.composition import Billing
 from services.billing.ledger import rules as books
+from services.billing.ledger.repository import Wanted
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff.api import READERS
+from services.billing.staff.query import BEGINNING, LAST_DAY
 from shared.agencies import Agency, get_agency, list_agencies
 from shared.auth.roles import Role
 from shared.web import Pages
 from shared.web.known_first import signed_in_first
 from shared.web.staff import StaffAccess
 
-ENTRIES_SHOWN = 25
+ENTRIES_SHOWN = 10
+SHARES_SHOWN = 100
 
 
 def router(
@@ -50,17 +53,22 @@ def router(
     @routes.get("/staff/{agency}")
     async def overview(request: Request, agency: str, notice: str = "") -> Response:
         found = await allowed(request, agency)
-        balances = await billing.ledger.trial_balance(agency)
-        by_code = {balance.code: balance.balance_vnd for balance in balances}
+        by_code = {
+            balance.code: balance.balance_vnd
+            for balance in await billing.ledger.trial_balance(agency)
+            if balance.currency == "VND"
+        }
+        latest = await billing.ledger.journal(
+            agency, Wanted(BEGINNING, LAST_DAY), limit=ENTRIES_SHOWN
+        )
         return pages.render(
             request,
             "staff.html",
             agency=found,
-            balances=balances,
             deferred=-by_code.get(books.DEFERRED, 0),
             revenue=-by_code.get(books.REVENUE, 0) - by_code.get(books.REFUNDS, 0),
             receivable=by_code.get(books.RECEIVABLE, 0),
-            entries=await billing.ledger.entries(agency, limit=ENTRIES_SHOWN),
+            entries=latest.entries,
             parked=await billing.webhooks.parked_of(agency),
             waiting=(await billing.webhooks.state(agency)).waiting,
             findings=await billing.invariants.check(agency),
@@ -69,16 +77,27 @@ def router(
         )
 
     @routes.get("/staff/{agency}/entries/{entry_id}")
-    async def entry(request: Request, agency: str, entry_id: UUID) -> Response:
+    async def entry(
+        request: Request, agency: str, entry_id: UUID, after: UUID | None = None
+    ) -> Response:
         found = await allowed(request, agency)
         shown = await billing.ledger.entry(agency, entry_id)
-        related = await billing.ledger.entries(agency, limit=100, source_id=shown["source_id"])
+        related = await billing.ledger.entries_of(agency, shown["source_id"])
+        shares = (
+            await billing.recognition.shares(
+                agency, shown["source_id"], limit=SHARES_SHOWN + 1, after=after
+            )
+            if shown["kind"] == "recognition"
+            else []
+        )
         return pages.render(
             request,
             "staff_entry.html",
             agency=found,
             entry=shown,
             related=related,
+            shares=shares[:SHARES_SHOWN],
+            more_after=shares[SHARES_SHOWN - 1]["id"] if len(shares) > SHARES_SHOWN else None,
             zone=found.zone,
         )
 

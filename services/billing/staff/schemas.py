@@ -26,23 +26,28 @@ class SubscriptionOut(BaseModel):
 
 
 class AccountBalance(BaseModel):
-    """Debits are positive: ``balance_vnd`` = ``debit_vnd`` − ``credit_vnd``."""
+    """Debits are positive: ``balance_vnd`` = ``opening_vnd`` + ``debit_vnd`` − ``credit_vnd``."""
 
     code: str
     kind: str
     local_code: str = Field(description="Number in the agency's own chart")
     name_vi: str
     name_en: str
+    currency: str
+    opening_vnd: int = Field(description="Balance before the first day")
     debit_vnd: int
     credit_vnd: int
-    balance_vnd: int
+    balance_vnd: int = Field(description="Balance at the end of the last day")
 
 
 class TrialBalance(BaseModel):
+    """Every account over a period. In each currency the two sides are equal."""
+
     agency: str
+    first: date | None
+    last: date | None
+    closed_through: date | None = Field(description="The last day of the last closed month")
     accounts: list[AccountBalance]
-    total_debit_vnd: int
-    total_credit_vnd: int
 
 
 class JournalLineOut(BaseModel):
@@ -54,7 +59,8 @@ class JournalLineOut(BaseModel):
 
 
 class JournalEntryOut(BaseModel):
-    """An entry, and what stands behind it: drill down by ``payment_id`` and ``subscription_id``."""
+    """An entry, and what stands behind it: drill down by ``payment_id`` and ``subscription_id``, for a day of recognition by its
+    shares."""
 
     id: UUID
     business_key: str
@@ -62,6 +68,9 @@ class JournalEntryOut(BaseModel):
     source_id: UUID
     currency: str
     occurred_on: date
+    booked_on: date = Field(
+        description="The first day of the open period where that of ``occurred_on`` is closed"
+    )
     occurred_at: datetime
     posted_at: datetime
     reverses: UUID | None
@@ -69,3 +78,23 @@ class JournalEntryOut(BaseModel):
     subscription_id: UUID | None
     provider_invoice: str | None
     lines: list[JournalLineOut]
+
+
+class JournalPage(BaseModel):
+    """The newest entries that match; pass ``next`` as ``after`` to have the following ones."""
+
+    total: int
+    entries: list[JournalEntryOut]
+    next: str | None
+
+
+class ShareOut(BaseModel):
+    """What one payment earned on a day of recognition, computed from its schedule."""
+
+    id: UUID = Field(description="The schedule")
+    payment_id: UUID
+    provider_invoice: str
+    starts_on: date
+    ends_on: date = Field(description="The first day after the paid period")
+    total_vnd: int
+    share_vnd: int

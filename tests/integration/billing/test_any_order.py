@@ -88,6 +88,7 @@ async def settle(world: World, billing: Billing) -> None:
         world.clock.advance(timedelta(minutes=6))
     state = await billing.webhooks.state()
     assert (state.waiting, state.parked) == (0, 0)
+    await billing.recognition.run_due()
 
 
 async def picture(billing: Billing) -> dict[str, Any]:
@@ -102,8 +103,7 @@ async def picture(billing: Billing) -> dict[str, Any]:
         "refunds": "SELECT provider_refund, amount_vnd, deferred_vnd FROM refund ORDER BY 1",
         "ledger": """SELECT agency, account, sum(amount_vnd)::bigint FROM journal_line
             GROUP BY 1, 2 ORDER BY 1, 2""",
-        "schedules": """SELECT sum(total_vnd - recognised_vnd - reversed_vnd - carried_vnd)::bigint
-            FROM recognition_schedule""",
+        "schedules": """SELECT sum(total_vnd - reversed_vnd - carried_vnd)::bigint FROM recognition_schedule""",
         "entries": "SELECT count(*) FROM journal_entry WHERE kind <> 'recognition'",
         "mrr": "SELECT sum(amount_vnd)::bigint FROM mrr_movement",
     }

@@ -41,10 +41,19 @@ async def test_every_changing_route_is_on_record(world: World):
             f"/staff/{AGENCY}", f"/staff/{AGENCY}/webhooks/replay", {"event": "evt_broken"}
         )
 
+    async def close():
+        books = f"/staff/{AGENCY}/books"
+        return await staff.submit(
+            books, f"{books}/close", {"month": "2026-10", "confirmed": "true"}
+        )
+
     await every_act_is_on_record(
         world.app,
         world.billing.database,
-        [Act("POST", "/staff/{agency}/webhooks/replay", Action.WEBHOOKS_REPLAYED, replay)],
+        [
+            Act("POST", "/staff/{agency}/books/close", Action.PERIOD_CLOSED, close),
+            Act("POST", "/staff/{agency}/webhooks/replay", Action.WEBHOOKS_REPLAYED, replay),
+        ],
         EXEMPT,
     )
     told = await entries(world.billing.database)

@@ -106,7 +106,7 @@ async def test_a_whole_refund_revokes_and_reverses_what_was_not_earned(world: Wo
         ("stripe_receivable", 0),
     ]
     world.clock.advance(30 * DAY)
-    assert await world.billing.ledger.recognise_due() == 0
+    assert await world.billing.recognition.run_due() == 0
     await world.assert_sound()
 
 
@@ -236,9 +236,9 @@ async def test_days_are_the_agencys_own_from_its_midnight_on(billing_url, tmp_pa
         assert await world.rows("SELECT occurred_on FROM mrr_movement") == [(first,)]
         # Until its next midnight no further day is earned, from then on one is.
         world.clock.advance(timedelta(hours=22, minutes=59))
-        assert await world.billing.ledger.recognise_due() == 0
+        assert await world.billing.recognition.run_due() == 0
         world.clock.advance(timedelta(minutes=1))
-        assert await world.billing.ledger.recognise_due() == 1
+        assert await world.billing.recognition.run_due() == 1
         assert await world.rows(day_of.format("recognition")) == [(first,), (first + DAY,)]
         await world.assert_sound()
 
@@ -291,7 +291,7 @@ async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billin
         "revenue_subscription": -(53_636 // 30),
     }
     world.clock.advance(40 * DAY)
-    await world.billing.ledger.recognise_due()
+    await world.billing.recognition.run_due()
     assert dict(await world.rows(sums)) == {
         "stripe_receivable": 59_000,
         "vat_payable": -5_364,

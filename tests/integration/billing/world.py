@@ -168,6 +168,7 @@ class World:
         """Let the sandbox send what is due, and billing apply it."""
         await self.sandbox.state.deliverer.deliver_due()
         await self.billing.applier.apply_due()
+        await self.billing.recognition.run_due()
 
     async def advance(self, by: timedelta) -> None:
         """Time passes for both; what is due at the provider happens."""

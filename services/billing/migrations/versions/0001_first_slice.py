@@ -15,7 +15,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-PARTS = ("readers", "plans", "subscriptions", "payments", "ledger", "webhooks")
+PARTS = ("readers", "plans", "subscriptions", "ledger", "payments", "recognition", "webhooks")
 #: What has happened stays as it was.
 APPEND_ONLY = (
     "journal_entry",
@@ -26,7 +26,16 @@ APPEND_ONLY = (
     "consent",
 )
 #: What money stands on may change its state, and never goes.
-KEPT = ("plan_price", "payment", "subscription", "entitlement", "recognition_schedule")
+KEPT = (
+    "plan_price",
+    "payment",
+    "subscription",
+    "entitlement",
+    "books",
+    "account_day",
+    "recognition_schedule",
+    "recognition_day",
+)
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""Deferred revenue: what each paid period earns day by day."""

@@ -1,0 +1,176 @@
+"""Every SQL statement of deferred revenue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from services.billing.recognition.models import RecognitionSchedule
+from services.billing.recognition.rules import Term
+from shared.database import ReadSession, Session
+from shared.ids import new_id
+
+#: What a schedule ``s`` earns on ``day``: the difference of two cumulative floors, as :class:`rules.Term` has it.
+_SHARE = """(s.total_vnd * ({day} - s.starts_on + 1) / (s.ends_on - s.starts_on)
+             - s.total_vnd * ({day} - s.starts_on) / (s.ends_on - s.starts_on))"""
+
+_OPEN = text(
+    "UPDATE books SET opened_through = :day WHERE agency = :agency AND opened_through < :day"
+)
+_BEHIND = text(
+    """SELECT b.agency, b.counted_through,
+              (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date AS today
+       FROM books b JOIN agency a ON a.id = b.agency
+       WHERE b.counted_through < (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date
+       ORDER BY 1"""
+)
+#: Of schedules that were made before the day began, whatever has been given back of them since.
+_SUMS = text(
+    f"""SELECT d.day::date, s.stream, s.currency, sum({_SHARE.format(day="d.day::date")})::bigint
+       FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS d(day)
+       JOIN recognition_schedule s ON s.agency = :agency AND s.starts_on <= d.day AND s.ends_on > d.day
+            AND s.counted_from <= d.day AND (s.closed_on IS NULL OR s.closed_on > d.day)
+       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608 - constants of ours
+)
+_DUE = text(
+    """INSERT INTO recognition_due (agency, stream, currency, day, amount_vnd)
+       SELECT :agency, stream, currency, day, amount
+       FROM unnest(CAST(:streams AS text[]), CAST(:currencies AS text[]), CAST(:days AS date[]),
+                   CAST(:amounts AS bigint[])) AS d(stream, currency, day, amount)
+       WHERE amount > 0"""
+)
+#: Takes what is due, adds it to its day, and says under which number the day's next entry goes.
+_TAKE = text(
+    """WITH taken AS (
+         DELETE FROM recognition_due WHERE id IN (
+           SELECT id FROM recognition_due WHERE agency = :agency ORDER BY id LIMIT :limit)
+         RETURNING stream, currency, day, amount_vnd
+       ), sums AS (
+         SELECT stream, currency, day, sum(amount_vnd)::bigint AS amount FROM taken GROUP BY 1, 2, 3
+       ), noted AS (
+         INSERT INTO recognition_day AS d (id, agency, stream, currency, day, amount_vnd, entries)
+         SELECT ids.id, :agency, stream, currency, day, amount, 1
+         FROM (SELECT *, row_number() OVER (ORDER BY day, stream, currency) AS n FROM sums) AS s
+         JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS ids(id, n) USING (n)
+         ON CONFLICT ON CONSTRAINT uq_recognition_day_agency DO UPDATE
+             SET amount_vnd = d.amount_vnd + excluded.amount_vnd, entries = d.entries + 1
+         RETURNING id, stream, currency, day, entries
+       )
+       SELECT noted.id, stream, currency, day, amount, entries FROM noted JOIN sums USING (stream, currency, day)
+       ORDER BY day, stream, currency"""
+)
+_SHARES = text(
+    f"""SELECT s.id, s.payment_id, p.number, p.provider_invoice, reader.email AS reader_email, s.starts_on,
+               s.ends_on, s.ends_on - 1 AS last_on, s.total_vnd, {_SHARE.format(day="d.day")} AS share_vnd
+       FROM recognition_day d
+       JOIN recognition_schedule s ON s.agency = d.agency AND s.stream = d.stream AND s.currency = d.currency
+            AND s.starts_on <= d.day AND s.ends_on > d.day AND (s.closed_on IS NULL OR s.closed_on > d.day)
+       JOIN payment p ON p.id = s.payment_id JOIN reader ON reader.id = p.reader_id
+       WHERE d.agency = :agency AND d.id = :day
+         AND (CAST(:after AS uuid) IS NULL OR s.id > CAST(:after AS uuid))
+       ORDER BY s.id LIMIT :limit"""  # noqa: S608 - constants of ours
+)
+
+
+class DaySum(NamedTuple):
+    """What all schedules of a stream earn on a day."""
+
+    day: date
+    stream: str
+    currency: str
+    amount_vnd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An amount that goes into the journal: the ``number``-th entry of its day."""
+
+    day_id: UUID
+    stream: str
+    currency: str
+    day: date
+    amount_vnd: int
+    number: int
+
+
+async def open_through(session: Session, agency: str, day: date) -> None:
+    """From now on schedules earn the days up to ``day`` by themselves; the sums of these days are taken of the others."""
+    await session.execute(_OPEN, {"agency": agency, "day": day})
+
+
+async def behind(session: ReadSession, now: datetime) -> list[tuple[str, date, date]]:
+    """Agencies with days whose sum was not taken: agency, the last day that was, today."""
+    return [(row[0], row[1], row[2]) for row in await session.execute(_BEHIND, {"now": now})]
+
+
+async def day_sums(session: ReadSession, agency: str, first: date, last: date) -> list[DaySum]:
+    rows = await session.execute(_SUMS, {"agency": agency, "first": first, "last": last})
+    return [DaySum(*row) for row in rows]
+
+
+async def add_due(session: Session, agency: str, sums: Sequence[DaySum]) -> None:
+    if sums:
+        await session.execute(
+            _DUE,
+            {
+                "agency": agency,
+                "streams": [item.stream for item in sums],
+                "currencies": [item.currency for item in sums],
+                "days": [item.day for item in sums],
+                "amounts": [item.amount_vnd for item in sums],
+            },
+        )
+
+
+async def counted(session: Session, agency: str, through: date) -> None:
+    await session.execute(
+        text("UPDATE books SET counted_through = :day WHERE agency = :agency"),
+        {"agency": agency, "day": through},
+    )
+
+
+async def agencies_with_due(session: ReadSession) -> list[str]:
+    rows = await session.execute(text("SELECT DISTINCT agency FROM recognition_due ORDER BY 1"))
+    return [row[0] for row in rows]
+
+
+async def take_due(session: Session, agency: str, limit: int) -> list[Taken]:
+    """Up to ``limit`` rows of what is due, summed by day, stream and currency; the caller posts them."""
+    ids = [new_id() for _ in range(limit)]
+    rows = await session.execute(_TAKE, {"agency": agency, "limit": limit, "ids": ids})
+    return [Taken(*row) for row in rows]
+
+
+async def open_schedules(session: Session, payment_id: UUID) -> list[RecognitionSchedule]:
+    """Of a payment (one, unless a refund has split it), locked."""
+    rows = await session.scalars(
+        select(RecognitionSchedule)
+        .where(
+            col(RecognitionSchedule.payment_id) == payment_id,
+            col(RecognitionSchedule.closed_on).is_(None),
+        )
+        .order_by(col(RecognitionSchedule.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(rows)
+
+
+def term(schedule: RecognitionSchedule) -> Term:
+    return Term(schedule.starts_on, schedule.ends_on, schedule.total_vnd)
+
+
+async def shares(
+    session: ReadSession, agency: str, day_id: UUID, *, limit: int, after: UUID | None
+) -> list[dict[str, Any]]:
+    """What each schedule earned on a day of recognition, by the schedule's id; those behind ``after``."""
+    rows = await session.execute(
+        _SHARES, {"agency": agency, "day": day_id, "limit": limit, "after": after}
+    )
+    return [dict(row) for row in rows.mappings()]

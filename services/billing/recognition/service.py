@@ -1,0 +1,335 @@
+"""Deferred revenue: a payment is earned day by day in the agency's calendar, what is left can be given back.
+
+Meaning: a schedule's days earn what :class:`rules.Term` says, never more, never less, whenever they are booked. What makes it true: a
+day begins once for an agency (``books.opened_through``, under the lock of its books). Schedules made before are in the sum
+of the day, which is taken from their immutable columns at any later time; those made after earn the day by themselves
+(``recognition_due``). A refund cuts a schedule after the last day that has begun. The journal gets one entry a day and stream, and
+another one for each round that found late payments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from services.billing.ledger import repository as books
+from services.billing.ledger import rules as accounts
+from services.billing.ledger.service import Posting, post
+from services.billing.recognition import repository, rules
+from services.billing.recognition.models import RecognitionSchedule
+from services.billing.recognition.repository import DaySum, Taken
+from shared.agencies import Agency
+from shared.clock import Clock, local_date
+from shared.contracts.metrics import Segment, Stream
+from shared.database import Database, Session
+from shared.ids import new_id
+from shared.metrics.record import record_deferred, record_revenue
+from shared.money import Money
+
+SEGMENT: Segment = "online"
+LAW_SOURCE = "sales_and_access_rights"
+#: Days of a backlog whose sums are taken in one statement, and rows of what is due that are taken in one transaction.
+DAYS_A_ROUND = 7
+DUE_A_ROUND = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFact:
+    """A payment as the books see it."""
+
+    payment_id: UUID
+    agency: Agency
+    key: str
+    amount: Money
+    vat_vnd: int
+    paid_at: datetime
+    period_start: datetime
+    period_end: datetime
+    stream: Stream = "subscription"
+
+
+async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A payment: owed by the provider, deferred; the days that have begun are due at once."""
+    agency, zone = fact.agency.id, fact.agency.zone
+    paid_on = local_date(fact.paid_at, zone)
+    posting = Posting(
+        agency,
+        f"{fact.key}:paid",
+        "payment",
+        fact.payment_id,
+        paid_on,
+        fact.paid_at,
+        accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd),
+        fact.amount.currency,
+    )
+    if not await post(session, posting, now):
+        return
+    starts_on, ends_on = rules.days_bought(
+        local_date(fact.period_start, zone), local_date(fact.period_end, zone)
+    )
+    net = fact.amount - Money(fact.vat_vnd, fact.amount.currency)
+    await _begin(
+        session,
+        agency=agency,
+        payment_id=fact.payment_id,
+        stream=fact.stream,
+        currency=net.currency,
+        term=rules.Term(starts_on, ends_on, net.amount),
+        opened_through=await _open_today(session, fact.agency, now),
+    )
+    await record_deferred(
+        session,
+        agency=agency,
+        source_reference=f"billing:payment:{fact.payment_id}",
+        segment=SEGMENT,
+        stream=fact.stream,
+        amount=net,
+        occurred_on=paid_on,
+        now=now,
+    )
+
+
+async def _open_today(session: Session, agency: Agency, now: datetime) -> date:
+    """Begin today for the agency, and hold its books; the last day that has begun."""
+    row = await books.lock_books(session, agency.id)
+    today = local_date(now, agency.zone)
+    if row.opened_through < today:
+        await repository.open_through(session, agency.id, today)
+    return max(row.opened_through, today)
+
+
+async def _begin(
+    session: Session,
+    *,
+    agency: str,
+    payment_id: UUID,
+    stream: str,
+    currency: str,
+    term: rules.Term,
+    opened_through: date,
+) -> None:
+    counted_from = max(term.starts_on, opened_through + timedelta(days=1))
+    session.add(
+        RecognitionSchedule(
+            id=new_id(),
+            agency=agency,
+            payment_id=payment_id,
+            stream=stream,
+            currency=currency,
+            starts_on=term.starts_on,
+            ends_on=term.ends_on,
+            total_vnd=term.total_vnd,
+            counted_from=counted_from,
+        )
+    )
+    days = (term.within(counted_from) - term.starts_on).days
+    begun = [term.starts_on + timedelta(days=n) for n in range(days)]
+    earned = [
+        DaySum(day, stream, currency, term.left_from(day) - term.left_from(day + timedelta(days=1)))
+        for day in begun
+    ]
+    await repository.add_due(session, agency, earned)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    """Money given back, as the books see it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    agency: Agency
+    key: str
+    amount: Money
+    refunded_at: datetime
+    stream: Stream = "subscription"
+
+
+async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
+    """Give back: first what had not been earned by today, then revenue. Returns how much had not been earned.
+
+    What stays deferred after a partial refund is spread over the days that are left, by a new schedule.
+    """
+    opened = await _open_today(session, fact.agency, now)
+    cut = opened + timedelta(days=1)
+    schedules = await repository.open_schedules(session, fact.payment_id)
+    still = sum(repository.term(schedule).left_from(cut) for schedule in schedules)
+    split = accounts.split_refund(fact.amount.amount, still)
+    left = split.deferred_vnd
+    for schedule in schedules:
+        open_amount = repository.term(schedule).left_from(cut)
+        taken = min(left, open_amount)
+        left -= taken
+        if taken:
+            await _cut(session, schedule, cut, taken, open_amount - taken, opened)
+    posting = Posting(
+        fact.agency.id,
+        f"{fact.key}:refunded",
+        "refund",
+        fact.refund_id,
+        local_date(fact.refunded_at, fact.agency.zone),
+        fact.refunded_at,
+        split.lines(fact.stream),
+        fact.amount.currency,
+    )
+    await post(session, posting, now)
+    await _tell_refund(session, fact, split, now)
+    return split.deferred_vnd
+
+
+async def _cut(
+    session: Session,
+    schedule: RecognitionSchedule,
+    day: date,
+    reversed_vnd: int,
+    carried_vnd: int,
+    opened_through: date,
+) -> None:
+    """End a schedule before ``day``; what is carried is earned by a successor over the days that are left."""
+    schedule.closed_on = repository.term(schedule).within(day)
+    schedule.reversed_vnd = reversed_vnd
+    schedule.carried_vnd = carried_vnd
+    await session.flush()
+    if carried_vnd:
+        # With everything earned nothing would be left to carry: there are days ahead.
+        await _begin(
+            session,
+            agency=schedule.agency,
+            payment_id=schedule.payment_id,
+            stream=schedule.stream,
+            currency=schedule.currency,
+            term=rules.Term(schedule.closed_on, schedule.ends_on, carried_vnd),
+            opened_through=opened_through,
+        )
+
+
+async def _tell_refund(
+    session: Session, fact: RefundFact, split: accounts.RefundSplit, now: datetime
+) -> None:
+    reference = f"billing:refund:{fact.refund_id}"
+    day = local_date(fact.refunded_at, fact.agency.zone)
+    if split.deferred_vnd:
+        await record_deferred(
+            session,
+            agency=fact.agency.id,
+            source_reference=reference,
+            segment=SEGMENT,
+            stream=fact.stream,
+            amount=Money(-split.deferred_vnd, fact.amount.currency),
+            occurred_on=day,
+            now=now,
+        )
+    if split.earned_vnd:
+        await record_revenue(
+            session,
+            agency=fact.agency.id,
+            source_reference=reference,
+            segment=SEGMENT,
+            stream=fact.stream,
+            payer="reader",
+            law_source=LAW_SOURCE,
+            account=accounts.STREAMS[fact.stream].refunds,
+            amount=Money(-split.earned_vnd, fact.amount.currency),
+            recognised_on=day,
+            now=now,
+            document=str(fact.payment_id),
+        )
+
+
+class Recognition:
+    """The timer that books what days have earned, and the way down from a day to its payments."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def run_due(self) -> int:
+        """Begin today, take the sums of days that have begun, book what is due. Returns how many entries.
+
+        Every step is a transaction of its own and can be repeated, or be done by another process meanwhile.
+        """
+        async with self._database.read() as reading:
+            behind = await repository.behind(reading, self._clock.now())
+        for agency, counted_through, today in behind:
+            await self._count(agency, counted_through, today)
+        async with self._database.read() as reading:
+            agencies = await repository.agencies_with_due(reading)
+        return sum([await self._book(agency) for agency in agencies])
+
+    async def _count(self, agency: str, counted_through: date, today: date) -> None:
+        async with self._database.transaction() as session:
+            await repository.open_through(session, agency, today)
+        while counted_through < today:
+            last = min(counted_through + timedelta(days=DAYS_A_ROUND), today)
+            # Long, and without a lock: whatever happens meanwhile does not change what these days earn.
+            async with self._database.read() as reading:
+                sums = await repository.day_sums(
+                    reading, agency, counted_through + timedelta(days=1), last
+                )
+            async with self._database.transaction() as session:
+                row = await books.lock_books(session, agency)
+                if row.counted_through != counted_through:
+                    return  # another process was faster
+                await repository.add_due(session, agency, sums)
+                await repository.counted(session, agency, last)
+            counted_through = last
+
+    async def _book(self, agency: str) -> int:
+        entries = 0
+        while True:
+            async with self._database.transaction() as session:
+                await books.lock_books(session, agency)
+                taken = await repository.take_due(session, agency, DUE_A_ROUND)
+                for item in taken:
+                    await _post_day(session, agency, item, self._clock.now())
+            if not taken:
+                return entries
+            entries += len(taken)
+
+    async def shares(
+        self, agency: str, day_id: UUID, *, limit: int, after: UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """What each payment earned on a day of recognition (an entry's ``source_id``), computed from its schedule."""
+        async with self._database.read() as session:
+            return await repository.shares(session, agency, day_id, limit=limit, after=after)
+
+
+async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -> None:
+    reference = f"recognition:{item.stream}:{item.currency}:{item.day}:{item.number}"
+    posting = Posting(
+        agency,
+        reference,
+        "recognition",
+        item.day_id,
+        item.day,
+        now,
+        accounts.earned_lines(item.stream, item.amount_vnd),
+        item.currency,
+    )
+    await post(session, posting, now)
+    stream: Stream = item.stream  # type: ignore[assignment]  # a column of text
+    await record_revenue(
+        session,
+        agency=agency,
+        source_reference=f"billing:{reference}",
+        segment=SEGMENT,
+        stream=stream,
+        payer="reader",
+        law_source=LAW_SOURCE,
+        account=accounts.STREAMS[stream].revenue,
+        amount=Money(item.amount_vnd, item.currency),
+        recognised_on=item.day,
+        now=now,
+        document=str(item.day_id),
+    )
+    await record_deferred(
+        session,
+        agency=agency,
+        source_reference=f"billing:{reference}",
+        segment=SEGMENT,
+        stream=stream,
+        amount=Money(-item.amount_vnd, item.currency),
+        occurred_on=item.day,
+        now=now,
+    )

@@ -1,0 +1,64 @@
+"""How the journal is asked for, by pages and by programs alike."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from services.billing.ledger.repository import Wanted
+from shared.web.params import EARLIEST, LATEST, Day
+
+BEGINNING, LAST_DAY = EARLIEST, LATEST
+KINDS = ("payment", "recognition", "refund")
+
+
+def cursor_of(entry: dict[str, Any]) -> str:
+    """Where the page after this entry begins: the day it is booked on and its id."""
+    return f"{entry['booked_on']}_{entry['id']}"
+
+
+def parse_cursor(value: str) -> tuple[date, UUID]:
+    """Raises ``ValueError``."""
+    day, _, id_ = value.partition("_")
+    return date.fromisoformat(day), UUID(id_)
+
+
+def _cursor(value: str) -> str:
+    try:
+        parse_cursor(value)
+    except ValueError:
+        raise ValueError("the value of `next` of the page before") from None
+    return value
+
+
+def _plain(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("words without a NUL")
+    return value.strip()
+
+
+class JournalQuery(BaseModel):
+    """Days are those on which entries are booked, both included."""
+
+    first: Day = BEGINNING
+    last: Day = LAST_DAY
+    account: Annotated[str | None, Field(pattern="^[a-z_]{1,64}$")] = None
+    kind: Literal["payment", "recognition", "refund"] | None = None
+    words: Annotated[
+        str,
+        Field(
+            max_length=200, description="Part of a key, a number of a document, a reader's email"
+        ),
+        AfterValidator(_plain),
+    ] = ""
+    after: Annotated[str | None, Field(max_length=60), AfterValidator(_cursor)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+    def wanted(self) -> Wanted:
+        return Wanted(self.first, self.last, self.account, self.kind, self.words)
+
+    def cursor(self) -> tuple[date, UUID] | None:
+        return parse_cursor(self.after) if self.after else None

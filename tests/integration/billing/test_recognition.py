@@ -1,0 +1,294 @@
+"""Deferred revenue is earned day by day, exactly, however late, in whatever order, by however many processes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from services.billing.ledger import rules as accounts
+from services.billing.ledger.repository import Wanted
+from services.billing.recognition import service
+from services.billing.recognition.service import PaymentFact, RefundFact
+from shared.agencies import get_agency
+from shared.audit import Actor, acting
+from shared.money import Money
+from tests.fixtures.roles import as_superuser, assert_never
+from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
+
+DAY = timedelta(days=1)
+HANOI = timedelta(hours=7)
+EVER = Wanted(date(2020, 1, 1), date(2030, 12, 31))
+
+
+class Account:
+    """An account of our own: what each day of a payment earns, kept as a list, cut and spread anew by a refund."""
+
+    def __init__(self, starts_on: date, days: int, net: int) -> None:
+        self.by_day = {
+            starts_on + n * DAY: net * (n + 1) // days - net * n // days for n in range(days)
+        }
+        self.paid, self.given_back, self.taken_back = net, 0, 0
+
+    def refund(self, amount: int, today: date) -> None:
+        ahead = sorted(day for day in self.by_day if day > today)
+        deferred = sum(self.by_day[day] for day in ahead)
+        left = max(deferred - amount, 0)
+        if amount:
+            for number, day in enumerate(ahead):
+                self.by_day[day] = left * (number + 1) // len(ahead) - left * number // len(ahead)
+        self.taken_back += max(amount - deferred, 0)
+        self.given_back += amount
+
+
+async def with_payments(world: World, count: int) -> list[UUID]:
+    """Rows that the schedules' foreign key finds; what stands behind them is not looked at here."""
+    ids = [uuid4() for _ in range(count)]
+    intruder = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
+    try:
+        await intruder.execute("SET session_replication_role = replica")
+        await intruder.executemany(
+            """INSERT INTO reader (id, agency, email, name, created_at) VALUES ($1, $2, $1::uuid || '@example.vn', '', now())""",
+            [(id_, AGENCY) for id_ in ids],
+        )
+        await intruder.executemany(
+            """INSERT INTO payment (id, agency, subscription_id, reader_id, provider, provider_invoice, amount_vnd,
+                                    period_start, period_end, paid_at)
+               VALUES ($1::uuid, $2, $1, $1, 'stripe', $1::uuid::text, 1000000000000, now(), now() + interval '1 day', now())""",
+            [(id_, AGENCY) for id_ in ids],
+        )
+    finally:
+        await intruder.close()
+    return ids
+
+
+async def pay(world: World, id_: UUID, starts_on: date, days: int, net: int) -> None:
+    begin = datetime(starts_on.year, starts_on.month, starts_on.day, tzinfo=UTC) - HANOI
+    async with world.billing.database.transaction() as session:
+        agency, now = await get_agency(session, AGENCY), world.clock.now()
+        fact = PaymentFact(
+            id_, agency, f"test:{id_}", Money(net), 0, now, begin, begin + days * DAY
+        )
+        await service.post_payment(session, fact, now)
+
+
+async def give_back(world: World, id_: UUID, amount: int) -> None:
+    async with world.billing.database.transaction() as session:
+        agency, now = await get_agency(session, AGENCY), world.clock.now()
+        refund = uuid4()
+        await service.post_refund(
+            session, RefundFact(refund, id_, agency, f"test:{refund}", Money(amount), now), now
+        )
+
+
+async def earned_by_day(world: World) -> Counter[date]:
+    found: Counter[date] = Counter()
+    for day, amount in await world.rows(
+        """SELECT e.occurred_on, -l.amount_vnd FROM journal_entry e JOIN journal_line l ON l.entry_id = e.id
+           WHERE e.kind = 'recognition' AND l.account = 'revenue_subscription'"""
+    ):
+        found[day] += amount
+    return found
+
+
+async def sums(world: World) -> dict[str, int]:
+    rows = await world.rows("SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1")
+    return {account: amount for account, amount in rows if amount}
+
+
+async def test_a_year_of_payments_and_refunds_is_earned_as_an_account_of_our_own_says(world: World):
+    """A hundred and twenty payments, some late and some ahead, refunds at any moment, two workers, rounds left out for weeks."""
+    draw = random.Random(20261126)
+    ids = await with_payments(world, 120)
+    waiting, ours = list(ids), {}
+    run = world.billing.recognition.run_due
+
+    async def act(today: date) -> None:
+        if waiting and draw.random() < 0.6:
+            id_ = waiting.pop()
+            starts_on = today + draw.randrange(-40, 40) * DAY
+            days = draw.choice((1, 7, 30, 31, 91, 365, draw.randrange(1, 400)))
+            net = draw.choice((1, 19_000, 59_000, 590_000, draw.randrange(1, 10**12)))
+            ours[id_] = Account(starts_on, days, net)
+            await pay(world, id_, starts_on, days, net)
+        elif ours:
+            id_ = draw.choice(list(ours))
+            account = ours[id_]
+            left = account.paid - account.given_back
+            if left:
+                amount = left if draw.random() < 0.3 else draw.randrange(1, left + 1)
+                account.refund(amount, today)
+                await give_back(world, id_, amount)
+
+    while waiting or world.clock.now() < datetime(2028, 6, 1, tzinfo=UTC):
+        today = (world.clock.now() + HANOI).date()
+        for _ in range(draw.randrange(0, 8)):
+            # What is independent happens at the same time as a round of each worker.
+            await asyncio.gather(act(today), *(run() for _ in range(draw.randrange(0, 3))))
+        if draw.random() < 0.5:
+            await asyncio.gather(run(), run())
+        world.clock.advance(draw.choice((timedelta(hours=3), DAY, DAY, 3 * DAY, 40 * DAY)))
+        if draw.random() < 0.2:
+            today = (world.clock.now() + HANOI).date()
+            await run()
+            wanted = Counter[date]()
+            for account in ours.values():
+                wanted.update({d: n for d, n in account.by_day.items() if d <= today})
+            assert +(await earned_by_day(world)) == +wanted
+            deferred = sum(n for a in ours.values() for d, n in a.by_day.items() if d > today)
+            assert (await sums(world)).get(accounts.DEFERRED, 0) == -deferred
+            await books_are_sound(world)
+    world.clock.advance(500 * DAY)  # a backlog; by then every day has passed
+    await asyncio.gather(run(), run())
+    totals = await sums(world)
+    assert totals.get(accounts.REFUNDS, 0) == sum(account.taken_back for account in ours.values())
+    earned = {id_: sum(account.by_day.values()) for id_, account in ours.items()}
+    assert totals[accounts.REVENUE] == -sum(earned.values())
+    for id_, account in ours.items():
+        assert earned[id_] == account.paid - account.given_back + account.taken_back
+    wrong = [one for one in await world.billing.invariants.check() if one.violations]
+    assert [
+        one.name
+        for one in wrong
+        if "deferred" in one.name or "ledger" in one.name or "journal" in one.name
+    ] == []
+    await days_are_the_sums_of_their_shares(world, ours)
+
+
+async def books_are_sound(world: World) -> None:
+    found = {one.name: one.violations for one in await world.billing.invariants.check()}
+    ours = ("ledger_balances", "balances_follow_the_journal", "deferred_rolls_forward")
+    assert {name: found[name] for name in ours} == dict.fromkeys(ours, 0)
+
+
+async def days_are_the_sums_of_their_shares(world: World, ours: dict[UUID, Account]) -> None:
+    days = await world.rows("SELECT id, day, amount_vnd, entries FROM recognition_day ORDER BY day")
+    in_journal = await earned_by_day(world)
+    for id_, day, amount, entries in days[:: max(1, len(days) // 40)]:
+        shares, after = [], None
+        while found := await world.billing.recognition.shares(AGENCY, id_, limit=7, after=after):
+            shares += found
+            after = found[-1]["id"]
+        of_payments: Counter[UUID] = Counter()
+        for share in shares:
+            of_payments[share["payment_id"]] += share["share_vnd"]
+        wanted = Counter({key: account.by_day.get(day, 0) for key, account in ours.items()})
+        assert +of_payments == +wanted
+        assert sum(of_payments.values()) == amount == in_journal[day]
+        assert len(await world.billing.ledger.entries_of(AGENCY, id_)) == min(entries, 100)
+
+
+async def test_a_day_is_one_entry_and_one_more_for_a_round_of_late_payments(world: World):
+    first, second, third = await with_payments(world, 3)
+    today, run = date(2026, 11, 23), world.billing.recognition.run_due
+    await pay(world, first, today, 30, 59_000)
+    await pay(world, second, today, 30, 59_000)
+    assert await run() == 1 and await run() == 0
+    await pay(world, third, today - DAY, 30, 30_000)
+    assert await run() == 2, "yesterday, and today once more"
+    world.clock.advance(3 * DAY)
+    assert await run() == 3
+    assert await earned_by_day(world) == Counter(
+        {
+            today - DAY: 1_000,
+            today: 2 * 1_966 + 1_000,
+            today + DAY: 2 * 1_967 + 1_000,
+            today + 2 * DAY: 2 * 1_967 + 1_000,
+            today + 3 * DAY: 2 * 1_966 + 1_000,
+        }
+    )
+    told = [e["data"] for e in await world.events() if "revenue.recorded" in e["type"]]
+    assert Counter({d["recognised_on"]: 0 for d in told}).keys() == {
+        str(today + n * DAY) for n in range(-1, 4)
+    }
+    assert sum(d["amount"] for d in told) == sum((await earned_by_day(world)).values())
+
+
+async def test_a_worker_that_stops_between_two_steps_is_followed_exactly(world: World, monkeypatch):
+    """Ended after each statement of a round in turn; the next round ends it."""
+    (id_,) = await with_payments(world, 1)
+    await pay(world, id_, date(2026, 11, 23), 30, 59_000)
+    run = world.billing.recognition.run_due
+    await run()
+    steps = ("open_through", "day_sums", "add_due", "counted", "take_due", "agencies_with_due")
+    for number, step in enumerate(steps, start=1):
+        world.clock.advance(DAY)
+        really = getattr(service.repository, step)
+
+        async def killed(*args, really=really, **kwargs):
+            await really(*args, **kwargs)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(service.repository, step, killed)
+            await run()
+        await asyncio.gather(run(), run(), run())
+        assert sum((await earned_by_day(world)).values()) == 59_000 * (number + 1) // 30
+    await books_are_sound(world)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "total_vnd = total_vnd + 1",
+        "ends_on = ends_on + 1",
+        "counted_from = counted_from + 1",
+        "closed_on = ends_on, reversed_vnd = 1",
+        "closed_on = starts_on, reversed_vnd = total_vnd + 1",
+    ],
+)
+async def test_a_schedule_is_closed_with_all_of_it_told_and_nothing_else_of_it_changes(
+    world: World, change: str
+):
+    (id_,) = await with_payments(world, 1)
+    await pay(world, id_, date(2026, 11, 23), 30, 59_000)
+    with pytest.raises(DBAPIError, match=r"closed once|ck_recognition_schedule_closed"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text(f"UPDATE recognition_schedule SET {change}"))
+    for table in ("recognition_schedule", "recognition_day", "books"):
+        await assert_never(world.billing.settings.database_url, f"DELETE FROM {table}")
+    closing = "UPDATE recognition_schedule SET closed_on = starts_on, reversed_vnd = total_vnd"
+    async with world.billing.database.transaction() as session:
+        await session.execute(text(closing))
+    with pytest.raises(DBAPIError, match="closed once"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text(closing))
+
+
+async def test_days_of_a_closed_month_that_are_earned_late_are_booked_in_the_open_one(world: World):
+    first, late = await with_payments(world, 2)
+    await pay(world, first, date(2026, 11, 23), 30, 30_000)
+    world.clock.advance(9 * DAY)
+    await world.billing.recognition.run_due()
+    with acting(Actor.command("test")):
+        await world.billing.ledger.close_month(AGENCY, date(2026, 11, 1))
+    await pay(world, late, date(2026, 11, 29), 4, 4_000)
+    await world.billing.recognition.run_due()
+    page = await world.billing.ledger.journal(AGENCY, EVER, limit=100)
+    assert [
+        (entry["occurred_on"].day, entry["booked_on"])
+        for entry in page.entries
+        if entry["kind"] == "recognition" and entry["booked_on"] != entry["occurred_on"]
+    ] == [(30, date(2026, 12, 1)), (29, date(2026, 12, 1))]
+    assert sum(row.balance_vnd for row in await world.billing.ledger.trial_balance(AGENCY)) == 0
+
+
+async def test_each_agency_begins_its_day_at_its_own_midnight(world: World):
+    async with world.billing.database.transaction() as session:
+        await session.execute(
+            text("UPDATE agency SET time_zone = 'Asia/Tokyo' WHERE id = :id"), {"id": OTHER_AGENCY}
+        )
+    world.clock.set(
+        datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
+    )  # 22:30 in Hà Nội, 00:30 of the 24th in Tokyo
+    await world.billing.recognition.run_due()
+    opened = dict(await world.rows("SELECT agency, opened_through FROM books"))
+    assert opened.pop(OTHER_AGENCY) == date(2026, 11, 24)
+    assert opened.pop(AGENCY) == date(2026, 11, 23)
