@@ -43,6 +43,10 @@ GOALS = (
         "per_second",
         1_000,
     ),
+    Goal("recognition of a day, 1,000,000 open schedules", "one day, booked", "p50_ms", 60_000),
+    Goal("recognition of a day, 1,000,000 open schedules", "one day, booked", "peak_mib", 512),
+    Goal("trial balance, journal of 10,000,000 lines", "a month", "p99_ms", 50),
+    Goal("trial balance, journal of 10,000,000 lines", "from the beginning", "p99_ms", 50),
     Goal(
         "event: outbox commit → effect committed elsewhere",
         "sustained; p50/p99 when idle",
