@@ -198,8 +198,11 @@ def finance(camera: Camera) -> None:
     camera.take(page, "finance-imports")
     page.goto(f"{pages}/baseline")
     camera.take(page, "finance-baseline")
-    page.goto(f"{camera.url('BILLING_URL')}/staff/{AGENCY}")
+    books = f"{camera.url('BILLING_URL')}/staff/{AGENCY}"
+    page.goto(f"{books}/books")
     camera.take(page, "finance-books")
+    page.goto(f"{books}/journal")
+    camera.take(page, "finance-journal")
     context.close()
     phone = camera.phone()
     page = camera.staff("finance", pages, phone)

@@ -83,6 +83,8 @@ class Supervisor:
 
 
 _PLAIN_LEVEL = re.compile(r"\b(WARN|WARNING|ERROR|ERR|WRN|FTL|FATAL|PANIC|CRITICAL)\b")
+#: PostgreSQL calls it fatal; it is what our own setting does (``shared.database.core.IDLE_ENDS``).
+_WANTED = "terminating connection due to idle-session timeout"
 _SERIOUS = {"warning", "error", "critical"}
 
 
@@ -100,7 +102,7 @@ def serious(line: str) -> str | None:
         first = str(event.get("exception", "")).strip().splitlines()
         cause = f" ({first[-1]})" if first else ""
         return f"{event['level']}: {event.get('event')} {details}".rstrip() + cause
-    return line if _PLAIN_LEVEL.search(line) else None
+    return line if _PLAIN_LEVEL.search(line) and _WANTED not in line else None
 
 
 class Repetitions:

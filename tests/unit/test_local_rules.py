@@ -52,6 +52,8 @@ def test_a_circle_or_an_unknown_predecessor_is_refused(circle):
         ("2026-01-01 UTC [7] ERROR:  duplicate key", "2026-01-01 UTC [7] ERROR:  duplicate key"),
         ("[12] [WRN] Slow consumer", "[12] [WRN] Slow consumer"),
         ("INFO: no errors to speak of", None),
+        ("FATAL:  terminating connection due to idle-session timeout", None),
+        ("FATAL:  terminating connection due to administrator command",) * 2,
     ],
 )
 def test_only_warnings_and_errors_reach_the_console(line, shown):

@@ -147,7 +147,8 @@ async def trial_balance(
                LEFT JOIN account_day d ON d.agency = a.agency AND d.account = a.code
                                        AND d.booked_on <= :last
                WHERE a.agency = :agency
-               GROUP BY a.agency, a.code, d.currency ORDER BY d.currency NULLS LAST, a.position"""
+               GROUP BY a.agency, a.code, coalesce(d.currency, 'VND')
+               ORDER BY coalesce(d.currency, 'VND'), a.position"""
         ),
         {"agency": agency, "first": first, "last": last},
     )

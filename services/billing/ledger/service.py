@@ -41,6 +41,11 @@ async def open_books(session: Session, agency: str, now: datetime) -> None:
     await repository.save_chart(session, agency, now)
 
 
+async def hold_books(session: Session, agency: str) -> repository.BooksRow:
+    """How far the agency's books have come; nobody else posts to them until COMMIT."""
+    return await repository.lock_books(session, agency)
+
+
 async def post(session: Session, posting: Posting, now: datetime) -> bool:
     """Post a fact; False when it was posted before. Raises :class:`rules.UnbalancedEntryError`.
 

@@ -14,9 +14,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.billing.ledger import repository as books
 from services.billing.ledger import rules as accounts
-from services.billing.ledger.service import Posting, post
+from services.billing.ledger.service import Posting, hold_books, post
 from services.billing.recognition import repository, rules
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.repository import DaySum, Taken
@@ -93,7 +92,7 @@ async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> No
 
 async def _open_today(session: Session, agency: Agency, now: datetime) -> date:
     """Begin today for the agency, and hold its books; the last day that has begun."""
-    row = await books.lock_books(session, agency.id)
+    row = await hold_books(session, agency.id)
     today = local_date(now, agency.zone)
     if row.opened_through < today:
         await repository.open_through(session, agency.id, today)
@@ -268,7 +267,7 @@ class Recognition:
                     reading, agency, counted_through + timedelta(days=1), last
                 )
             async with self._database.transaction() as session:
-                row = await books.lock_books(session, agency)
+                row = await hold_books(session, agency)
                 if row.counted_through != counted_through:
                     return  # another process was faster
                 await repository.add_due(session, agency, sums)
@@ -279,7 +278,7 @@ class Recognition:
         entries = 0
         while True:
             async with self._database.transaction() as session:
-                await books.lock_books(session, agency)
+                await hold_books(session, agency)
                 taken = await repository.take_due(session, agency, DUE_A_ROUND)
                 for item in taken:
                     await _post_day(session, agency, item, self._clock.now())

@@ -183,6 +183,27 @@ async def test_nothing_is_booked_in_a_closed_period_and_it_is_not_opened_again(w
                 )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "closed_through = DATE '2026-10-15'",
+        "closed_through = DATE '2026-11-30'",
+        "opened_through = opened_through - 1, counted_through = counted_through - 1",
+        "counted_through = counted_through - 1",
+        "counted_through = counted_through + 1",
+        "agency = 'dai-song-hong'",
+    ],
+)
+async def test_books_close_whole_months_that_are_counted_and_take_no_day_back(
+    world: World, change: str
+):
+    with pytest.raises(DBAPIError, match=r"go forward only|ck_books_"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(
+                text(f"UPDATE books SET {change} WHERE agency = :a"), {"a": AGENCY}
+            )
+
+
 async def test_a_late_fact_lands_in_the_open_period_and_names_its_own_day(world: World):
     await close(world, OCTOBER)
     now = world.clock.now()
