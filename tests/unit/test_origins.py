@@ -25,6 +25,8 @@ BAO = "https://bao.example"
         ("javascript:alert(1)", ""),
         ("null", ""),
         ("", ""),
+        ("https://", ""),
+        ("http:///bai/1", ""),
     ],
 )
 def test_an_address_has_the_origin_browsers_send(url, origin):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -30,23 +30,41 @@ from shared.web.spreadsheet import (
     download_headers,
 )
 from shared.web.staff import StaffAccess
+from shared.web.workbook import MAX_ROWS, Column, Workbooks
 
 ENTRIES_A_PAGE = 50
-CSV_CHUNK = 500
-#: Translated into the reader's language.
-JOURNAL_HEADING = (
-    *("Booked on", "Date of the fact", "Kind", "Key", "Document", "Account", "Name of the account"),
-    *("Debit", "Credit", "Currency", "Entry"),
+CHUNK = 500
+#: Titles are translated into the reader's language.
+JOURNAL_COLUMNS = (
+    Column("Booked on", "day"),
+    Column("Date of the fact", "day"),
+    Column("Kind", "text"),
+    Column("Key", "text", 40),
+    Column("Document", "text", 18),
+    Column("Account", "text", 10),
+    Column("Name of the account", "text", 40),
+    Column("Debit", "amount"),
+    Column("Credit", "amount"),
+    Column("Currency", "text", 10),
+    Column("Entry", "text", 38),
 )
-BALANCE_HEADING = (
-    *("Account", "Name of the account", "Currency"),
-    *("Opening balance", "Debit", "Credit", "Closing balance"),
+BALANCE_COLUMNS = (
+    Column("Account", "text", 10),
+    Column("Name of the account", "text", 40),
+    Column("Currency", "text", 10),
+    Column("Opening balance", "amount", 18),
+    Column("Debit", "amount", 18),
+    Column("Credit", "amount", 18),
+    Column("Closing balance", "amount", 18),
 )
+#: An entry has two lines or more.
+MOST_ENTRIES_IN_A_WORKBOOK = MAX_ROWS // 2
 
 
 def router(
     billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
 ) -> APIRouter:
+    workbooks = Workbooks()
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
@@ -65,8 +83,8 @@ def router(
         except ValueError:
             raise NotFoundError from None
 
-    def heading(request: Request, names: Sequence[str]) -> list[str]:
-        return [pages.translate(request, name) for name in names]
+    def translated(request: Request, columns: Sequence[Column]) -> list[Column]:
+        return [column._replace(title=pages.translate(request, column.title)) for column in columns]
 
     async def books_page(
         request: Request, found: Agency, name: str, *, status: int = 200, **more: Any
@@ -90,10 +108,13 @@ def router(
     async def show(request: Request, agency: str, period: str = "", notice: str = "") -> Response:
         return await books_page(request, await allowed(request, agency), period, notice=notice)
 
-    @routes.get("/staff/{agency}/books.csv")
-    async def balances_csv(request: Request, agency: str, period: str = "") -> Response:
+    @routes.get("/staff/{agency}/books.{form}")
+    async def balances_file(
+        request: Request, agency: str, form: Literal["csv", "xlsx"], period: str = ""
+    ) -> Response:
         found = await allowed(request, agency)
         chosen, vietnamese = period_of(period, found), request_language(request) == "vi"
+        columns, name = translated(request, BALANCE_COLUMNS), f"{agency}-balances-{chosen.name}"
         rows = [
             (
                 row.local_code,
@@ -102,9 +123,9 @@ def router(
             )
             for row in await billing.ledger.trial_balance(agency, chosen.first, chosen.last)
         ]
-        return csv_answer(
-            f"{agency}-balances-{chosen.name}.csv", [heading(request, BALANCE_HEADING), *rows]
-        )
+        if form == "xlsx":
+            return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
+        return csv_answer(f"{name}.csv", [[column.title for column in columns], *rows])
 
     @routes.post("/staff/{agency}/books/close")
     async def close(
@@ -126,6 +147,36 @@ def router(
             return await books_page(request, found, month, status=409, refused=error.slug)
         return see_other(f"/staff/{agency}/books?period={chosen.name}&notice=closed")
 
+    async def journal_page(
+        request: Request,
+        found: Agency,
+        chosen: rules.Period,
+        asked: JournalQuery,
+        status: int = 200,
+        **more: Any,
+    ) -> Response:
+        wanted = wanted_of(chosen, asked)
+        page = await billing.ledger.journal(
+            found.id, wanted, limit=ENTRIES_A_PAGE, after=asked.cursor()
+        )
+        accounts = await billing.ledger.trial_balance(found.id, chosen.first, chosen.last)
+        return pages.render(
+            request,
+            "staff_journal.html",
+            status,
+            agency=found,
+            period=chosen,
+            offered=rules.offered(today_of(found)),
+            asked=asked,
+            page=page,
+            total=await billing.ledger.count(found.id, wanted),
+            next=cursor_of(page.entries[-1]) if page.more else None,
+            accounts={row.code: row for row in accounts},
+            kinds=KINDS,
+            most=MOST_ENTRIES_IN_A_WORKBOOK,
+            **more,
+        )
+
     @routes.get("/staff/{agency}/journal")
     async def journal(
         request: Request,
@@ -134,49 +185,38 @@ def router(
         period: str = "",
     ) -> Response:
         found = await allowed(request, agency)
-        chosen = period_of(period, found)
-        wanted = Wanted(chosen.first, chosen.last, asked.account, asked.kind, asked.words)
-        page = await billing.ledger.journal(
-            agency, wanted, limit=ENTRIES_A_PAGE, after=asked.cursor()
-        )
-        accounts = await billing.ledger.trial_balance(agency, chosen.first, chosen.last)
-        return pages.render(
-            request,
-            "staff_journal.html",
-            agency=found,
-            period=chosen,
-            offered=rules.offered(today_of(found)),
-            asked=asked,
-            page=page,
-            total=await billing.ledger.count(agency, wanted),
-            next=cursor_of(page.entries[-1]) if page.more else None,
-            accounts={row.code: row for row in accounts},
-            kinds=KINDS,
-        )
+        return await journal_page(request, found, period_of(period, found), asked)
 
-    @routes.get("/staff/{agency}/journal.csv")
-    async def journal_csv(
+    @routes.get("/staff/{agency}/journal.{form}")
+    async def journal_file(
         request: Request,
         agency: str,
+        form: Literal["csv", "xlsx"],
         asked: Annotated[JournalQuery, Query()],
         period: str = "",
     ) -> Response:
         found = await allowed(request, agency)
-        chosen = period_of(period, found)
-        wanted = Wanted(chosen.first, chosen.last, asked.account, asked.kind, asked.words)
-        return StreamingResponse(
-            _journal_csv(
-                billing,
-                agency,
-                wanted,
-                heading(request, JOURNAL_HEADING),
-                vietnamese=request_language(request) == "vi",
-            ),
-            media_type=MEDIA_TYPE,
-            headers=download_headers(f"{agency}-journal-{chosen.name}.csv"),
+        chosen, columns = period_of(period, found), translated(request, JOURNAL_COLUMNS)
+        name, wanted = f"{agency}-journal-{chosen.name}", wanted_of(chosen, asked)
+        lines = _journal_lines(
+            billing, agency, wanted, vietnamese=request_language(request) == "vi"
         )
+        if form == "csv":
+            return StreamingResponse(
+                _as_csv(columns, lines),
+                media_type=MEDIA_TYPE,
+                headers=download_headers(f"{name}.csv"),
+            )
+        if await billing.ledger.count(agency, wanted) > MOST_ENTRIES_IN_A_WORKBOOK:
+            return await journal_page(request, found, chosen, asked, 422, refused="workbook")
+        rows = [row async for chunk in lines for row in chunk][:MAX_ROWS]
+        return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
 
     return routes
+
+
+def wanted_of(period: rules.Period, asked: JournalQuery) -> Wanted:
+    return Wanted(period.first, period.last, asked.account, asked.kind, asked.words)
 
 
 def _closable(closed_through: date | None, today: date) -> rules.Period | None:
@@ -185,25 +225,25 @@ def _closable(closed_through: date | None, today: date) -> rules.Period | None:
     return None if closed_through is not None and before.last <= closed_through else before
 
 
-async def _journal_csv(
-    billing: Billing,
-    agency: str,
-    wanted: Wanted,
-    heading: Sequence[str],
-    *,
-    vietnamese: bool,
-) -> AsyncIterator[str]:
+async def _journal_lines(
+    billing: Billing, agency: str, wanted: Wanted, *, vietnamese: bool
+) -> AsyncIterator[list[Sequence[object]]]:
     """Every line of every entry that is wanted, newest first, a chunk at a time."""
-    yield BYTE_ORDER_MARK + csv_lines([heading])
     after = None
     while True:
-        page = await billing.ledger.journal(agency, wanted, limit=CSV_CHUNK, after=after)
-        yield csv_lines(
-            row for entry in page.entries for row in _rows(entry, vietnamese=vietnamese)
-        )
+        page = await billing.ledger.journal(agency, wanted, limit=CHUNK, after=after)
+        yield [row for entry in page.entries for row in _rows(entry, vietnamese=vietnamese)]
         if not page.more:
             return
         after = parse_cursor(cursor_of(page.entries[-1]))
+
+
+async def _as_csv(
+    columns: Sequence[Column], chunks: AsyncIterator[list[Sequence[object]]]
+) -> AsyncIterator[str]:
+    yield BYTE_ORDER_MARK + csv_lines([[column.title for column in columns]])
+    async for chunk in chunks:
+        yield csv_lines(chunk)
 
 
 def _rows(entry: dict[str, Any], *, vietnamese: bool) -> list[Sequence[object]]:

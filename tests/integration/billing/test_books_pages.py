@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import httpx
+import openpyxl
 import pytest
 
 from tests.integration.billing.test_ledger import PAIR, raw_entry
@@ -75,6 +76,32 @@ async def test_the_journal_shows_every_row_and_its_file_has_them_all(world: Worl
     assert sum(int(row[7]) for row in rows[1:]) == sum(int(row[8]) for row in rows[1:]) == 600
     narrowed = rows_of(await staff.get(f"{JOURNAL}.csv?period=2026-11&words=fact:11"))
     assert len(narrowed) == 1 + 2 * 11, "11 and 110 to 119"
+
+
+def workbook_of(answer: httpx.Response) -> list[tuple[object, ...]]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].endswith('.xlsx"')
+    return list(
+        openpyxl.load_workbook(io.BytesIO(answer.content)).active.iter_rows(values_only=True)
+    )
+
+
+async def test_the_workbooks_say_what_the_csv_files_say(world: World, monkeypatch):
+    await world.subscribed()
+    await world.deliver()
+    staff = finance(world)
+    for path in (BOOKS, JOURNAL):
+        rows = rows_of(await staff.get(f"{path}.csv?period=2026-11"))
+        found = workbook_of(await staff.get(f"{path}.xlsx?period=2026-11"))
+        shown = [
+            ["" if c is None else str(c.date()) if isinstance(c, datetime) else str(c) for c in row]
+            for row in found
+        ]
+        assert shown == rows and len(rows) > 4
+    monkeypatch.setattr("services.billing.staff.books_pages.MOST_ENTRIES_IN_A_WORKBOOK", 1)
+    refused = await staff.get(f"{JOURNAL}.xlsx?period=2026-11")
+    assert refused.status_code == 422 and "Có 2 bút toán" in refused.text
+    assert (await staff.get(f"{JOURNAL}.pdf?period=2026-11")).status_code in (404, 422)
 
 
 async def test_closing_a_month_says_its_consequences_and_is_done_by_the_second_press(world: World):

@@ -280,6 +280,36 @@ async def test_days_of_a_closed_month_that_are_earned_late_are_booked_in_the_ope
     assert sum(row.balance_vnd for row in await world.billing.ledger.trial_balance(AGENCY)) == 0
 
 
+async def test_processes_whose_clocks_differ_over_midnight_agree_on_the_day(world: World):
+    """The payment is made by a clock one minute past midnight, the refund by one that is two minutes behind."""
+    refunded, kept = await with_payments(world, 2)
+    midnight = datetime(2026, 11, 23, 17, tzinfo=UTC)  # in Hà Nội
+    world.clock.set(midnight + timedelta(minutes=1))
+    for id_ in (refunded, kept):
+        await pay(world, id_, date(2026, 11, 24), 30, 30_000)
+    world.clock.set(midnight - timedelta(minutes=1))
+    await give_back(world, refunded, 30_000)
+    await world.billing.recognition.run_due()
+    await books_are_sound(world)
+    world.clock.advance(60 * DAY)
+    await world.billing.recognition.run_due()
+    await books_are_sound(world)
+    assert (await earned_by_day(world))[date(2026, 11, 24)] == 2_000
+    assert (await sums(world)).get(accounts.DEFERRED, 0) == 0
+    opened = "SELECT opened_through FROM books WHERE agency = :a"
+    assert await world.value(opened, a=AGENCY) == date(2027, 1, 22)
+    with pytest.raises(DBAPIError, match="go forward only"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(
+                text("UPDATE books SET opened_through = opened_through + 1 WHERE agency = :a"),
+                {"a": AGENCY},
+            )
+            await session.execute(
+                text("UPDATE books SET opened_through = opened_through - 1 WHERE agency = :a"),
+                {"a": AGENCY},
+            )
+
+
 async def test_each_agency_begins_its_day_at_its_own_midnight(world: World):
     async with world.billing.database.transaction() as session:
         await session.execute(

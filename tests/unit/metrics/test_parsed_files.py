@@ -111,13 +111,16 @@ def test_a_key_is_there_once_and_the_parts_of_a_month_have_theirs():
         "2026-04-01,tv,events,9,d,,,,",
         "2026-04-01,tv,events,9,d:2026-04-01,,,,",
         "2026-05,tv,events,9,m:2026-06-02,,,,",
+        "2026-06,tv,events,5,a:b,,,,",
+        "2026-06-01,tv,events,7,a:b:2026-06-01,,,,",
     )
     assert told(found.problems) == [
         (3, "key", "m", taken.format(2)),
         (4, "key", "m:2026-06-01", taken.format(2)),
         (5, "key", "m:2026-06-30", taken.format(2)),
+        (14, "key", "a:b:2026-06-01", taken.format(13)),
     ]
-    assert [row.number for row in found.rows] == [2, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert [row.number for row in found.rows] == [2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 
 
 def test_days_to_come_and_months_that_run_are_refused_unless_they_are_wanted():
@@ -205,6 +208,7 @@ def test_every_bad_row_of_a_baseline_is_named_and_the_others_are_read():
     ]
     assert (found.year, [row.month for row in found.rows]) == (2024, [1, 3, 4])
     assert months().year == 0
+    assert months("2101,print,circulation,1,5").problems[0].column == "year"
     assert len(months(*["x,print,circulation,1,5"] * 300).problems) == revenue.MAX_PROBLEMS
 
 

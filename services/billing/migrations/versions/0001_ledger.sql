@@ -120,15 +120,14 @@ END $$;
 CREATE TRIGGER journal_entry_in_open_period AFTER INSERT ON journal_entry
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION journal_entry_in_open_period();
 
--- At COMMIT: an entry has two lines or more, and one that reverses another is its exact opposite. (The plans of these functions are
+-- At COMMIT: an entry has lines (two or more, for none is zero and they sum to it), and one that reverses another is its exact opposite. (The plans of these functions are
 -- kept: without the settings one that was made for a small journal would read the whole of a large one.)
 CREATE FUNCTION journal_entry_complete() RETURNS trigger LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE lines integer; opposite boolean;
+DECLARE opposite boolean;
 BEGIN
-    SELECT count(*) INTO lines FROM journal_line WHERE entry_id = NEW.id;
-    IF lines < 2 THEN
-        RAISE EXCEPTION 'journal entry % is refused: it has % lines', NEW.business_key, lines
+    IF NOT EXISTS (SELECT FROM journal_line WHERE entry_id = NEW.id) THEN
+        RAISE EXCEPTION 'journal entry % is refused: it has no lines', NEW.business_key
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_entry_complete';
     END IF;
     IF NEW.reverses IS NOT NULL THEN
