@@ -60,6 +60,15 @@ _BALANCES = """INSERT INTO account_day
            coalesce(-sum(amount_vnd) FILTER (WHERE amount_vnd < 0), 0)
     FROM journal_line GROUP BY 1, 2, 4"""
 PARTS = 10
+#: Filling is quicker without them.
+_WITHOUT_INDEXES = (
+    "ALTER TABLE journal_line DROP CONSTRAINT pk_journal_line",
+    "DROP INDEX ix_journal_line_agency_account",
+)
+_WITH_INDEXES = (
+    "ALTER TABLE journal_line ADD CONSTRAINT pk_journal_line PRIMARY KEY (entry_id, line_no)",
+    "CREATE INDEX ix_journal_line_agency_account ON journal_line (agency, account, booked_on, entry_id) INCLUDE (amount_vnd)",
+)
 
 
 def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Result]:
@@ -148,7 +157,7 @@ def _balance(postgres: Postgres, say: Callable[[str], None]) -> list[Result]:
     say(f"books: {2 * ENTRIES:,} lines")
     size = ENTRIES // PARTS
     parts = [_LINES.format(first=n * size + 1, last=(n + 1) * size) for n in range(PARTS)]
-    _fill(postgres, "balances", *parts, _BALANCES)
+    _fill(postgres, "balances", *_WITHOUT_INDEXES, *parts, *_WITH_INDEXES, _BALANCES)
     times = asyncio.run(_ask(url, say))
     sides = postgres.execute(
         "SELECT sum(amount_vnd) FILTER (WHERE amount_vnd > 0), -sum(amount_vnd) FILTER (WHERE amount_vnd < 0) FROM journal_line",

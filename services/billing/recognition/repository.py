@@ -14,7 +14,6 @@ from sqlmodel import col
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.rules import Term
 from shared.database import ReadSession, Session
-from shared.ids import new_id
 
 #: What a schedule ``s`` earns on ``day``: the difference of two cumulative floors, as :class:`rules.Term` has it.
 _SHARE = """(s.total_vnd * ({day} - s.starts_on + 1) / (s.ends_on - s.starts_on)
@@ -55,9 +54,7 @@ _TAKE = text(
          SELECT stream, currency, day, sum(amount_vnd)::bigint AS amount FROM taken GROUP BY 1, 2, 3
        ), noted AS (
          INSERT INTO recognition_day AS d (id, agency, stream, currency, day, amount_vnd, entries)
-         SELECT ids.id, :agency, stream, currency, day, amount, 1
-         FROM (SELECT *, row_number() OVER (ORDER BY day, stream, currency) AS n FROM sums) AS s
-         JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS ids(id, n) USING (n)
+         SELECT gen_random_uuid(), :agency, stream, currency, day, amount, 1 FROM sums
          ON CONFLICT ON CONSTRAINT uq_recognition_day_agency DO UPDATE
              SET amount_vnd = d.amount_vnd + excluded.amount_vnd, entries = d.entries + 1
          RETURNING id, stream, currency, day, entries
@@ -142,8 +139,7 @@ async def agencies_with_due(session: ReadSession) -> list[str]:
 
 async def take_due(session: Session, agency: str, limit: int) -> list[Taken]:
     """Up to ``limit`` rows of what is due, summed by day, stream and currency; the caller posts them."""
-    ids = [new_id() for _ in range(limit)]
-    rows = await session.execute(_TAKE, {"agency": agency, "limit": limit, "ids": ids})
+    rows = await session.execute(_TAKE, {"agency": agency, "limit": limit})
     return [Taken(*row) for row in rows]
 
 

@@ -278,7 +278,6 @@ class Recognition:
         entries = 0
         while True:
             async with self._database.transaction() as session:
-                await hold_books(session, agency)
                 taken = await repository.take_due(session, agency, DUE_A_ROUND)
                 for item in taken:
                     await _post_day(session, agency, item, self._clock.now())
