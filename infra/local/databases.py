@@ -9,6 +9,9 @@ from shared.runtime_role import RUNTIME_ROLE
 
 REPORTING_ROLE = "press_reporting"
 
+#: Whoever may make temporary tables may put one before a table that a trigger reads: only the rebuild of rights to read needs some.
+WITH_TEMPORARY_TABLES = frozenset({"paywall"})
+
 
 def owner_of(database: str) -> str:
     """The role that runs the database's migrations."""
@@ -43,8 +46,9 @@ def ensure_databases(
             statements.append(f"{verb} ROLE \"{role}\" LOGIN PASSWORD '{passwords[role]}';")
         if name not in existing:
             statements.append(f'CREATE DATABASE "{name}" OWNER "{owner_of(name)}";')
-        statements.append(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC;')
-        statements.append(f'GRANT CONNECT, TEMPORARY ON DATABASE "{name}" TO "{name}";')
+        statements.append(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC, "{name}";')
+        temporary = ", TEMPORARY" if name in WITH_TEMPORARY_TABLES else ""
+        statements.append(f'GRANT CONNECT{temporary} ON DATABASE "{name}" TO "{name}";')
         statements.append(f'GRANT {RUNTIME_ROLE} TO "{name}";')
     server.execute("\n".join(statements))
 

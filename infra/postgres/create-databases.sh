@@ -13,11 +13,13 @@ for service in billing paywall ads metrics identity; do
 CREATE ROLE :"service" LOGIN PASSWORD :'password';
 CREATE ROLE :"owner" LOGIN PASSWORD :'owner_password';
 CREATE DATABASE :"service" OWNER :"owner";
-REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
-GRANT CONNECT, TEMPORARY ON DATABASE :"service" TO :"service";
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC, :"service";
+GRANT CONNECT ON DATABASE :"service" TO :"service";
 GRANT press_runtime TO :"service";
 SQL
 done
+# Only the paywall's rebuild needs temporary tables; whoever may make some may put one before a table that a trigger reads.
+psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres -c 'GRANT TEMPORARY ON DATABASE paywall TO paywall'
 # Grafana reads the reporting views of the metrics layer and nothing else; the layer's migrations grant them.
 psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname metrics \
   -v password="$GRAFANA_DATABASE_PASSWORD" <<'SQL'

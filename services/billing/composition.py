@@ -94,7 +94,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
             subscriptions,
             public_url=settings.billing_url,
         ),
-        ledger=Ledger(database, clock),
+        ledger=Ledger(database),
         recognition=Recognition(database, clock),
         inbox=Inbox(database, clock, provider.name),
         applier=Applier(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from sqlalchemy import text
@@ -30,8 +30,11 @@ class Invariant:
     statement: ClassVar[str]
     sql: ClassVar[str]
 
-    async def violations(self, session: ReadSession, now: datetime, agency: str | None) -> int:
-        parameters = {"agency": agency} | ({"now": now} if ":now" in self.sql else {})
+    async def violations(
+        self, session: ReadSession, now: datetime, agency: str | None, since: date
+    ) -> int:
+        given = {"agency": agency, "now": now, "since": since}
+        parameters = {name: value for name, value in given.items() if f":{name}" in self.sql}
         return int(await session.scalar(text(self.sql), parameters) or 0)
 
 
@@ -39,7 +42,7 @@ class LedgerBalances(Invariant):
     name = "ledger_balances"
     statement = "Every journal entry sums to zero"
     sql = f"""SELECT count(*) FROM (SELECT entry_id FROM journal_line
-             WHERE {_of("agency")} GROUP BY entry_id
+             WHERE {_of("agency")} AND booked_on >= :since GROUP BY entry_id
              HAVING sum(amount_vnd) <> 0 OR count(*) < 2) AS wrong"""  # noqa: S608 - a constant of ours
 
 
@@ -51,8 +54,8 @@ class BalancesFollowTheJournal(Invariant):
                 coalesce(sum(l.amount_vnd) FILTER (WHERE l.amount_vnd > 0), 0) AS debit_vnd,
                 coalesce(-sum(l.amount_vnd) FILTER (WHERE l.amount_vnd < 0), 0) AS credit_vnd
          FROM journal_line l JOIN journal_entry e ON e.id = l.entry_id
-         WHERE {_of("l.agency")} GROUP BY 1, 2, 3, 4) AS lines
-        FULL JOIN (SELECT * FROM account_day WHERE {_of("agency")}) AS days
+         WHERE {_of("l.agency")} AND l.booked_on >= :since GROUP BY 1, 2, 3, 4) AS lines
+        FULL JOIN (SELECT * FROM account_day WHERE {_of("agency")} AND booked_on >= :since) AS days
         USING (agency, account, currency, booked_on)
         WHERE (lines.debit_vnd, lines.credit_vnd) IS DISTINCT FROM (days.debit_vnd, days.credit_vnd)"""  # noqa: S608
 
@@ -77,6 +80,14 @@ class DeferredRollsForward(Invariant):
                      + coalesce((SELECT sum(d.amount_vnd) FROM recognition_due d
                                  WHERE d.agency = b.agency), 0) AS amount
               FROM books b WHERE {_of("b.agency")}) AS plan ON plan.id = books.id"""  # noqa: S608 - constants of ours
+
+
+class BooksKeepTheCalendar(Invariant):
+    name = "books_keep_the_calendar"
+    statement = "No agency's books have begun a day that is still to come"
+    sql = f"""SELECT count(*) FROM books b JOIN agency a ON a.id = b.agency
+        WHERE {_of("b.agency")}
+              AND b.opened_through > (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date"""  # noqa: S608
 
 
 class PaymentsArePosted(Invariant):
@@ -145,6 +156,7 @@ ALL: tuple[Invariant, ...] = (
     LedgerBalances(),
     BalancesFollowTheJournal(),
     DeferredRollsForward(),
+    BooksKeepTheCalendar(),
     PaymentsArePosted(),
     PaidInvoicesHaveEntitlements(),
     InboxIsHandled(),
@@ -152,6 +164,12 @@ ALL: tuple[Invariant, ...] = (
     MrrMovementsSum(),
     PeriodsDoNotOverlap(),
 )
+
+
+#: Those that read the journal itself, and how far back they do between two readings of all of it.
+OF_THE_JOURNAL = frozenset({LedgerBalances.name, BalancesFollowTheJournal.name})
+LATELY = timedelta(days=40)
+BEGINNING = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,29 +187,42 @@ class Invariants:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._whole: dict[str, int] = {}
+        self._whole_on: date | None = None
 
-    async def check(self, agency: str | None = None) -> list[Finding]:
-        """Over one agency's rows, or over everything."""
+    async def check(self, agency: str | None = None, *, whole: bool = True) -> list[Finding]:
+        """Over one agency's rows, or over everything; of the journal all of it, or what was booked lately."""
+        now = self._clock.now()
+        since = BEGINNING if whole else now.date() - LATELY
         async with self._database.read() as session:
-            now = self._clock.now()
             return [
-                Finding(one.name, one.statement, await one.violations(session, now, agency))
+                Finding(one.name, one.statement, await one.violations(session, now, agency, since))
                 for one in ALL
             ]
 
     async def export(self) -> None:
-        """Set the gauges."""
-        for finding in await self.check():
-            INVARIANT_VIOLATIONS.labels("billing", finding.name).set(finding.violations)
+        """Set the gauges. The whole journal is read once a day; what it said stands until it is read again."""
+        today = self._clock.now().date()
+        if self._whole_on != today:
+            self._whole = {one.name: one.violations for one in await self.check()}
+            self._whole_on = today
+        for finding in await self.check(whole=False):
+            most = max(
+                finding.violations,
+                self._whole[finding.name] if finding.name in OF_THE_JOURNAL else 0,
+            )
+            INVARIANT_VIOLATIONS.labels("billing", finding.name).set(most)
         async with self._database.read() as session:
             rows = await session.execute(
                 text(
                     """SELECT a.id, coalesce(sum(abs(e.off)), 0) FROM agency a
                        LEFT JOIN (SELECT agency, sum(amount_vnd) AS off FROM journal_line
+                                  WHERE booked_on >= :since
                                   GROUP BY agency, entry_id HAVING sum(amount_vnd) <> 0) AS e
                          ON e.agency = a.id
                        GROUP BY a.id"""
-                )
+                ),
+                {"since": today - LATELY},
             )
             for agency, amount in rows:
                 metrics.LEDGER_IMBALANCE.labels(agency).set(int(amount))

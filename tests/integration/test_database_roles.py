@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import asyncpg
@@ -190,3 +191,6 @@ def test_compose_makes_the_roles_of_the_local_start():
     }.items():
         said = said.replace(variable, value)
     assert {line.strip().rstrip(";") for line in said.splitlines()} >= set(server.said)
+    assert re.findall(r"TEMPORARY ON DATABASE \S+ TO \S+?'", script) == [
+        "TEMPORARY ON DATABASE paywall TO paywall'"
+    ]

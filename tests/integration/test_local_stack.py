@@ -78,11 +78,17 @@ async def test_a_service_cannot_enter_the_database_of_another(stack):
         await asyncpg.connect(trespass)
 
 
-async def test_a_service_is_no_superuser(stack):
+async def test_a_service_is_no_superuser_and_puts_nothing_before_its_own_tables(stack):
+    """A trigger reads the tables that are found first: a temporary one would be."""
     connection = await asyncpg.connect(stack.database_url("ads"))
     try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute("CREATE ROLE thief")
+        for statement in (
+            "CREATE ROLE thief",
+            "CREATE TEMPORARY TABLE books (agency text)",
+            "CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
     finally:
         await connection.close()
 

@@ -17,9 +17,10 @@ from shared.database import ReadSession, Session
 _ENTRY = text(
     """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on, booked_on,
                                   occurred_at, posted_at, reverses)
-       SELECT :id, b.agency, :currency, :business_key, :kind, :source_id, CAST(:occurred_on AS date),
-              greatest(CAST(:occurred_on AS date), b.closed_through + 1), :occurred_at, :posted_at, :reverses
-       FROM (SELECT agency, closed_through FROM books WHERE agency = :agency FOR NO KEY UPDATE) AS b
+       VALUES (:id, :agency, :currency, :business_key, :kind, :source_id, CAST(:occurred_on AS date),
+               greatest(CAST(:occurred_on AS date), (SELECT closed_through + 1 FROM books WHERE agency = :agency
+                                                     FOR NO KEY UPDATE)),
+               :occurred_at, :posted_at, NULL)
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING booked_on"""
 )
 _LINES = text(

@@ -93,24 +93,25 @@ def earned_lines(stream: str, amount_vnd: int) -> tuple[Line, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RefundSplit:
-    """A refund: what had not been earned yet goes first, the rest takes back revenue."""
+    """The net of a refund: what had not been earned yet goes first, the rest takes back revenue."""
 
     deferred_vnd: int
     earned_vnd: int
 
-    def lines(self, stream: str) -> tuple[Line, ...]:
+    def lines(self, stream: str, vat_vnd: int) -> tuple[Line, ...]:
         accounts = STREAMS[stream]
         sides = [
             Line(accounts.deferred, self.deferred_vnd),
             Line(accounts.refunds, self.earned_vnd),
-            Line(RECEIVABLE, -(self.deferred_vnd + self.earned_vnd)),
+            Line(VAT_PAYABLE, vat_vnd),
+            Line(RECEIVABLE, -(self.deferred_vnd + self.earned_vnd + vat_vnd)),
         ]
         return tuple(line for line in sides if line.amount_vnd)
 
 
 def split_refund(refund_vnd: int, still_deferred_vnd: int) -> RefundSplit:
     """Raises ``ValueError`` for amounts that cannot be."""
-    if refund_vnd <= 0 or still_deferred_vnd < 0:
+    if refund_vnd < 0 or still_deferred_vnd < 0:
         raise ValueError(f"a refund of {refund_vnd} with {still_deferred_vnd} deferred cannot be")
     deferred = min(refund_vnd, still_deferred_vnd)
     return RefundSplit(deferred, refund_vnd - deferred)

@@ -12,7 +12,7 @@ from services.billing.ledger import repository, rules
 from services.billing.ledger.repository import Wanted
 from shared import audit
 from shared.agencies import get_agency
-from shared.clock import Clock, local_date
+from shared.clock import local_date
 from shared.database import Database, Session
 from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_id
@@ -64,13 +64,52 @@ async def post(session: Session, posting: Posting, now: datetime) -> bool:
             "occurred_on": posting.occurred_on,
             "occurred_at": posting.occurred_at,
             "posted_at": now,
-            "reverses": None,
         },
         posting.lines,
     )
     if booked_on is not None:
         metrics.JOURNAL_ENTRIES.labels(posting.kind).inc()
     return booked_on is not None
+
+
+class PostedBeforeError(Exception):
+    """The fact is in the books already, and what was done besides in this transaction would be done twice."""
+
+
+async def post_new(session: Session, posting: Posting, now: datetime) -> None:
+    """Post a fact that cannot have been posted before. Raises :class:`PostedBeforeError`, and nothing of it stays."""
+    if not await post(session, posting, now):
+        raise PostedBeforeError(posting.business_key)
+
+
+async def close_month(session: Session, agency: str, month: date, now: datetime) -> date:
+    """Close the books through the month of ``month``; its last day. From here to COMMIT nobody posts.
+
+    Raises :class:`ConflictError` when it is closed already, not over, or its days are not counted yet.
+    """
+    found, row = await get_agency(session, agency), await hold_books(session, agency)
+    last = rules.end_of_month(month)
+    try:
+        rules.check_closable(
+            last,
+            closed_through=row.closed_through,
+            counted_through=row.counted_through,
+            today=local_date(now, found.zone),
+        )
+    except rules.PeriodNotClosableError as error:
+        raise ConflictError(slug=f"period-{error.reason.replace('_', '-')}") from None
+    await repository.close_through(session, agency, last)
+    await audit.record(
+        session,
+        audit.Action.PERIOD_CLOSED,
+        agency=agency,
+        at=now,
+        subject=f"books/{last:%Y-%m}",
+        label=f"{last:%m/%Y}",
+        before={"closed_through": row.closed_through and row.closed_through.isoformat()},
+        after={"closed_through": last.isoformat()},
+    )
+    return last
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +121,10 @@ class Page:
 
 
 class Ledger:
-    """Reading the books, and closing their months."""
+    """Reading the books."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
 
     async def trial_balance(
         self, agency: str, first: date = date.min, last: date = date.max
@@ -128,34 +166,3 @@ class Ledger:
         async with self._database.read() as session:
             await get_agency(session, agency)
             return await repository.books(session, agency)
-
-    async def close_month(self, agency: str, month: date) -> date:
-        """Close the books through the month of ``month``; its last day.
-
-        Raises :class:`ConflictError` when it is closed already, not over, or not wholly recognised.
-        """
-        async with self._database.transaction() as session:
-            found, now = await get_agency(session, agency), self._clock.now()
-            row = await repository.lock_books(session, agency)
-            last = rules.end_of_month(month)
-            try:
-                rules.check_closable(
-                    last,
-                    closed_through=row.closed_through,
-                    counted_through=row.counted_through,
-                    today=local_date(now, found.zone),
-                )
-            except rules.PeriodNotClosableError as error:
-                raise ConflictError(slug=f"period-{error.reason.replace('_', '-')}") from None
-            await repository.close_through(session, agency, last)
-            await audit.record(
-                session,
-                audit.Action.PERIOD_CLOSED,
-                agency=agency,
-                at=now,
-                subject=f"books/{last:%Y-%m}",
-                label=f"{last:%m/%Y}",
-                before={"closed_through": row.closed_through and row.closed_through.isoformat()},
-                after={"closed_through": last.isoformat()},
-            )
-        return last

@@ -31,7 +31,7 @@ from shared.agencies import get_agency
 from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.ids import new_id
-from shared.money import Money
+from shared.money import Money, accrued
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +153,8 @@ class Payments:
         invoice_id = await self._provider.invoice_of_payment(reference)
         if invoice_id is None:
             return False
+        # Asked before anything is posted: from then on the agency's books wait for this transaction.
+        refunds = await self._provider.refunds_of(reference)
         known = await self._known_payment(session, invoice_id)
         if known is None:
             return False
@@ -162,7 +164,7 @@ class Payments:
         row = await subscriptions_repository.by_provider_id(session, name, subscription.provider_id)
         payment = await repository.payment_by_invoice(session, name, invoice_id)
         assert row is not None and payment is not None
-        for refund in await self._provider.refunds_of(reference):
+        for refund in refunds:
             if not await repository.refund_exists(session, name, refund.id):
                 await self._record_refund(
                     session, payment, refund.id, refund.amount_vnd, refund.refunded_at, now
@@ -195,15 +197,22 @@ class Payments:
         refunded_at: datetime,
         now: datetime,
     ) -> None:
-        id_ = new_id()
+        id_, agency = new_id(), await get_agency(session, payment.agency)
+        vat_vnd = await vat_in(
+            session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)
+        )
+        given_back = payment.refunded_vnd + amount_vnd
         deferred = await recognition.post_refund(
             session,
             recognition.RefundFact(
                 id_,
                 payment.id,
-                await get_agency(session, payment.agency),
+                agency,
                 f"{payment.provider}:refund:{refund_id}",
                 Money(amount_vnd),
+                # Of the payment's tax what its refunds' share of the price is: all of it with the last đồng.
+                accrued(vat_vnd, given_back, payment.amount_vnd)
+                - accrued(vat_vnd, payment.refunded_vnd, payment.amount_vnd),
                 refunded_at,
             ),
             now,

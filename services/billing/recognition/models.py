@@ -47,6 +47,7 @@ class RecognitionDue(Row, table=True):
     """Earned and not yet in the journal."""
 
     __tablename__ = "recognition_due"
+    __table_args__: Any = (Index("ix_recognition_due_agency_day", "agency", "day"),)
     id: int | None = Field(
         default=None, sa_type=BigInteger, sa_column_args=(Identity(always=True),), primary_key=True
     )

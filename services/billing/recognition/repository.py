@@ -31,11 +31,11 @@ _BEHIND = text(
 )
 #: Of schedules that were made before the day began, whatever has been given back of them since.
 _SUMS = text(
-    f"""SELECT d.day::date, s.stream, s.currency, sum({_SHARE.format(day="d.day::date")})::bigint
-       FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS d(day)
-       JOIN recognition_schedule s ON s.agency = :agency AND s.starts_on <= d.day AND s.ends_on > d.day
-            AND s.counted_from <= d.day AND (s.closed_on IS NULL OR s.closed_on > d.day)
-       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""  # noqa: S608 - constants of ours
+    f"""SELECT s.stream, s.currency, sum({_SHARE.format(day="CAST(:day AS date)")})::bigint
+       FROM recognition_schedule s
+       WHERE s.agency = :agency AND s.starts_on <= :day AND s.ends_on > :day AND s.counted_from <= :day
+             AND (s.closed_on IS NULL OR s.closed_on > :day)
+       GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - constants of ours
 )
 _DUE = text(
     """INSERT INTO recognition_due (agency, stream, currency, day, amount_vnd)
@@ -44,11 +44,11 @@ _DUE = text(
                    CAST(:amounts AS bigint[])) AS d(stream, currency, day, amount)
        WHERE amount > 0"""
 )
-#: Takes what is due, adds it to its day, and says under which number the day's next entry goes.
+#: Takes what is due of the first days, adds it to its day, and says under which number the day's next entry goes.
 _TAKE = text(
     """WITH taken AS (
-         DELETE FROM recognition_due WHERE id IN (
-           SELECT id FROM recognition_due WHERE agency = :agency ORDER BY id LIMIT :limit)
+         DELETE FROM recognition_due WHERE agency = :agency AND day IN (
+           SELECT DISTINCT day FROM recognition_due WHERE agency = :agency ORDER BY day LIMIT :days)
          RETURNING stream, currency, day, amount_vnd
        ), sums AS (
          SELECT stream, currency, day, sum(amount_vnd)::bigint AS amount FROM taken GROUP BY 1, 2, 3
@@ -101,14 +101,15 @@ async def open_through(session: Session, agency: str, day: date) -> None:
     await session.execute(_OPEN, {"agency": agency, "day": day})
 
 
-async def behind(session: ReadSession, now: datetime) -> list[tuple[str, date, date]]:
-    """Agencies with days whose sum was not taken: agency, the last day that was, today."""
-    return [(row[0], row[1], row[2]) for row in await session.execute(_BEHIND, {"now": now})]
+async def behind(session: ReadSession, now: datetime) -> dict[str, tuple[date, date]]:
+    """Agencies with days whose sum was not taken: the last day that was, and today."""
+    return {row[0]: (row[1], row[2]) for row in await session.execute(_BEHIND, {"now": now})}
 
 
-async def day_sums(session: ReadSession, agency: str, first: date, last: date) -> list[DaySum]:
-    rows = await session.execute(_SUMS, {"agency": agency, "first": first, "last": last})
-    return [DaySum(*row) for row in rows]
+async def day_sums(session: ReadSession, agency: str, day: date) -> list[DaySum]:
+    """What a day earns by stream and currency."""
+    rows = await session.execute(_SUMS, {"agency": agency, "day": day})
+    return [DaySum(day, *row) for row in rows]
 
 
 async def add_due(session: Session, agency: str, sums: Sequence[DaySum]) -> None:
@@ -137,9 +138,9 @@ async def agencies_with_due(session: ReadSession) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def take_due(session: Session, agency: str, limit: int) -> list[Taken]:
-    """Up to ``limit`` rows of what is due, summed by day, stream and currency; the caller posts them."""
-    rows = await session.execute(_TAKE, {"agency": agency, "limit": limit})
+async def take_due(session: Session, agency: str, days: int) -> list[Taken]:
+    """What is due of the first ``days`` days, summed by day, stream and currency; the caller posts it."""
+    rows = await session.execute(_TAKE, {"agency": agency, "days": days})
     return [Taken(*row) for row in rows]
 
 

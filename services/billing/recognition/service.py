@@ -14,8 +14,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from services.billing.ledger import rules as accounts
-from services.billing.ledger.service import Posting, hold_books, post
+from services.billing.ledger.service import Posting, close_month, hold_books, post, post_new
 from services.billing.recognition import repository, rules
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.repository import DaySum, Taken
@@ -27,11 +29,12 @@ from shared.ids import new_id
 from shared.metrics.record import record_deferred, record_revenue
 from shared.money import Money
 
+log = structlog.get_logger(__name__)
+
 SEGMENT: Segment = "online"
 LAW_SOURCE = "sales_and_access_rights"
-#: Days of a backlog whose sums are taken in one statement, and rows of what is due that are taken in one transaction.
-DAYS_A_ROUND = 7
-DUE_A_ROUND = 10_000
+#: Days that are booked in one transaction: nobody else posts to the agency's books meanwhile.
+DAYS_A_TRANSACTION = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +144,13 @@ class RefundFact:
     agency: Agency
     key: str
     amount: Money
+    vat_vnd: int
     refunded_at: datetime
     stream: Stream = "subscription"
 
 
 async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
-    """Give back: first what had not been earned by today, then revenue. Returns how much had not been earned.
+    """Give back net and VAT: of the net first what had not been earned by today, then revenue. Returns how much had not been earned.
 
     What stays deferred after a partial refund is spread over the days that are left, by a new schedule.
     """
@@ -154,7 +158,7 @@ async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
     cut = opened + timedelta(days=1)
     schedules = await repository.open_schedules(session, fact.payment_id)
     still = sum(repository.term(schedule).left_from(cut) for schedule in schedules)
-    split = accounts.split_refund(fact.amount.amount, still)
+    split = accounts.split_refund(fact.amount.amount - fact.vat_vnd, still)
     left = split.deferred_vnd
     for schedule in schedules:
         open_amount = repository.term(schedule).left_from(cut)
@@ -169,10 +173,10 @@ async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
         fact.refund_id,
         local_date(fact.refunded_at, fact.agency.zone),
         fact.refunded_at,
-        split.lines(fact.stream),
+        split.lines(fact.stream, fact.vat_vnd),
         fact.amount.currency,
     )
-    await post(session, posting, now)
+    await post_new(session, posting, now)
     await _tell_refund(session, fact, split, now)
     return split.deferred_vnd
 
@@ -237,7 +241,7 @@ async def _tell_refund(
 
 
 class Recognition:
-    """The timer that books what days have earned, and the way down from a day to its payments."""
+    """The timer that books what days have earned, closing a month, and the way down from a day to its payments."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -246,44 +250,63 @@ class Recognition:
     async def run_due(self) -> int:
         """Begin today, take the sums of days that have begun, book what is due. Returns how many entries.
 
-        Every step is a transaction of its own and can be repeated, or be done by another process meanwhile.
+        Every step is a transaction of its own and can be repeated, or be done by another process meanwhile. What fails for one
+        agency is logged and raised when all others have had their turn.
         """
         async with self._database.read() as reading:
             behind = await repository.behind(reading, self._clock.now())
-        for agency, counted_through, today in behind:
-            await self._count(agency, counted_through, today)
-        async with self._database.read() as reading:
-            agencies = await repository.agencies_with_due(reading)
-        return sum([await self._book(agency) for agency in agencies])
+            due = await repository.agencies_with_due(reading)
+        entries, failed = 0, []
+        for agency in sorted({*behind, *due}):
+            try:
+                if agency in behind:
+                    await self._count(agency, *behind[agency])
+                entries += await self._book(agency)
+            except (
+                Exception
+            ) as error:  # whatever it is: the other agencies' days are not to wait for it
+                log.exception("recognition_failed", agency=agency)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return entries
 
     async def _count(self, agency: str, counted_through: date, today: date) -> None:
         async with self._database.transaction() as session:
             await repository.open_through(session, agency, today)
-        while counted_through < today:
-            last = min(counted_through + timedelta(days=DAYS_A_ROUND), today)
-            # Long, and without a lock: whatever happens meanwhile does not change what these days earn.
+        for number in range(1, (today - counted_through).days + 1):
+            day = counted_through + timedelta(days=number)
+            # Long, and without a lock: whatever happens meanwhile does not change what the day earns.
             async with self._database.read() as reading:
-                sums = await repository.day_sums(
-                    reading, agency, counted_through + timedelta(days=1), last
-                )
+                sums = await repository.day_sums(reading, agency, day)
             async with self._database.transaction() as session:
                 row = await hold_books(session, agency)
-                if row.counted_through != counted_through:
+                if row.counted_through != day - timedelta(days=1):
                     return  # another process was faster
                 await repository.add_due(session, agency, sums)
-                await repository.counted(session, agency, last)
-            counted_through = last
+                await repository.counted(session, agency, day)
 
     async def _book(self, agency: str) -> int:
         entries = 0
         while True:
             async with self._database.transaction() as session:
-                taken = await repository.take_due(session, agency, DUE_A_ROUND)
-                for item in taken:
-                    await _post_day(session, agency, item, self._clock.now())
+                taken = await _book_due(session, agency, self._clock.now())
             if not taken:
                 return entries
-            entries += len(taken)
+            entries += taken
+
+    async def close_month(self, agency: str, month: date) -> date:
+        """Book what the month has earned and close the books through it; its last day.
+
+        Raises :class:`ConflictError` when it is closed already, not over, or its days are not counted yet.
+        """
+        await self._book(agency)
+        async with self._database.transaction() as session:
+            await hold_books(session, agency)
+            now = self._clock.now()
+            while await _book_due(session, agency, now):
+                pass  # what has come since; from here to COMMIT nothing more comes
+            return await close_month(session, agency, month, now)
 
     async def shares(
         self, agency: str, day_id: UUID, *, limit: int, after: UUID | None = None
@@ -291,6 +314,14 @@ class Recognition:
         """What each payment earned on a day of recognition (an entry's ``source_id``), computed from its schedule."""
         async with self._database.read() as session:
             return await repository.shares(session, agency, day_id, limit=limit, after=after)
+
+
+async def _book_due(session: Session, agency: str, now: datetime) -> int:
+    """Post what is due of the first days. Returns how many entries."""
+    taken = await repository.take_due(session, agency, DAYS_A_TRANSACTION)
+    for item in taken:
+        await _post_day(session, agency, item, now)
+    return len(taken)
 
 
 async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -> None:
@@ -305,7 +336,7 @@ async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -
         accounts.earned_lines(item.stream, item.amount_vnd),
         item.currency,
     )
-    await post(session, posting, now)
+    await post_new(session, posting, now)
     stream: Stream = item.stream  # type: ignore[assignment]  # a column of text
     await record_revenue(
         session,

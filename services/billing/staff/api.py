@@ -86,7 +86,7 @@ def router(billing: Billing, access: StaffAccess) -> APIRouter:
             agency, asked.wanted(), limit=asked.limit, after=asked.cursor()
         )
         return JournalPage(
-            total=await billing.ledger.count(agency, asked.wanted()),
+            total=None if asked.after else await billing.ledger.count(agency, asked.wanted()),
             entries=[JournalEntryOut(**row) for row in page.entries],
             next=cursor_of(page.entries[-1]) if page.more else None,
         )

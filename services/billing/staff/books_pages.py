@@ -57,12 +57,15 @@ BALANCE_COLUMNS = (
     Column("Credit", "amount", 18),
     Column("Closing balance", "amount", 18),
 )
-#: An entry has two lines or more.
-MOST_ENTRIES_IN_A_WORKBOOK = MAX_ROWS // 2
 
 
 def router(
-    billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
+    billing: Billing,
+    pages: Pages,
+    access: StaffAccess,
+    forms: BillingFormTokens,
+    *,
+    most_rows: int = MAX_ROWS,
 ) -> APIRouter:
     workbooks = Workbooks()
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
@@ -131,7 +134,7 @@ def router(
     async def close(
         request: Request,
         agency: str,
-        month: Annotated[str, Form(max_length=7)],
+        month: Annotated[str, Form(pattern=r"^[0-9]{4}-[0-9]{2}$")],
         confirmed: Confirmed = False,
     ) -> Response:
         found = await allowed(request, agency)
@@ -140,9 +143,8 @@ def router(
         chosen = period_of(month, found)
         if not confirmed:
             return await books_page(request, found, month, asked=request.url.path)
-        await billing.recognition.run_due()  # what its days have earned is booked in it
         try:
-            await billing.ledger.close_month(agency, chosen.first)
+            await billing.recognition.close_month(agency, chosen.first)
         except ConflictError as error:
             return await books_page(request, found, month, status=409, refused=error.slug)
         return see_other(f"/staff/{agency}/books?period={chosen.name}&notice=closed")
@@ -169,11 +171,11 @@ def router(
             offered=rules.offered(today_of(found)),
             asked=asked,
             page=page,
-            total=await billing.ledger.count(found.id, wanted),
+            total=None if asked.after else await billing.ledger.count(found.id, wanted),
             next=cursor_of(page.entries[-1]) if page.more else None,
             accounts={row.code: row for row in accounts},
             kinds=KINDS,
-            most=MOST_ENTRIES_IN_A_WORKBOOK,
+            most=most_rows,
             **more,
         )
 
@@ -207,9 +209,11 @@ def router(
                 media_type=MEDIA_TYPE,
                 headers=download_headers(f"{name}.csv"),
             )
-        if await billing.ledger.count(agency, wanted) > MOST_ENTRIES_IN_A_WORKBOOK:
-            return await journal_page(request, found, chosen, asked, 422, refused="workbook")
-        rows = [row async for chunk in lines for row in chunk][:MAX_ROWS]
+        rows: list[Sequence[object]] = []
+        async for chunk in lines:
+            rows += chunk
+            if len(rows) > most_rows:
+                return await journal_page(request, found, chosen, asked, 422, refused="workbook")
         return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
 
     return routes

@@ -71,7 +71,7 @@ def router(
             entries=latest.entries,
             parked=await billing.webhooks.parked_of(agency),
             waiting=(await billing.webhooks.state(agency)).waiting,
-            findings=await billing.invariants.check(agency),
+            findings=await billing.invariants.check(agency, whole=False),
             notice=notice,
             zone=found.zone,
         )

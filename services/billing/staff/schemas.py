@@ -83,7 +83,7 @@ class JournalEntryOut(BaseModel):
 class JournalPage(BaseModel):
     """The newest entries that match; pass ``next`` as ``after`` to have the following ones."""
 
-    total: int
+    total: int | None = Field(description="How many match; counted for the first page only")
     entries: list[JournalEntryOut]
     next: str | None
 

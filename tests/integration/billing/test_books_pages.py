@@ -11,6 +11,7 @@ import httpx
 import openpyxl
 import pytest
 
+from services.billing.staff import books_pages
 from tests.integration.billing.test_ledger import PAIR, raw_entry
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, World, form_token
 
@@ -65,12 +66,13 @@ async def test_the_journal_shows_every_row_and_its_file_has_them_all(world: Worl
         await raw_entry(world, *PAIR, day=date(2026, 11, 1 + number % 9), key=f"fact:{number}")
     await raw_entry(world, *PAIR, day=date(2026, 10, 31), key="of October")
     staff, path, seen = finance(world), f"{JOURNAL}?period=2026-11", []
+    assert "120 bút toán" in (await staff.get(path)).text
     while path:
         page = (await staff.get(path)).text
         seen += re.findall(rf'href="/staff/{AGENCY}/entries/([0-9a-f-]+)"', page)
         older = re.search(r'href="(\?[^"]*after=[^"]*)"', page)
         path = f"{JOURNAL}{older[1].replace('&amp;', '&')}" if older else ""
-    assert len(seen) == len(set(seen)) == 120 and "120 bút toán" in page
+    assert len(seen) == len(set(seen)) == 120
     rows = rows_of(await staff.get(f"{JOURNAL}.csv?period=2026-11"))
     assert len(rows) == 1 + 2 * 120 and {row[-1] for row in rows[1:]} == set(seen)
     assert sum(int(row[7]) for row in rows[1:]) == sum(int(row[8]) for row in rows[1:]) == 600
@@ -98,9 +100,13 @@ async def test_the_workbooks_say_what_the_csv_files_say(world: World, monkeypatc
             for row in found
         ]
         assert shown == rows and len(rows) > 4
-    monkeypatch.setattr("services.billing.staff.books_pages.MOST_ENTRIES_IN_A_WORKBOOK", 1)
+    monkeypatch.setitem(books_pages.router.__kwdefaults__, "most_rows", 3)
+    world.app = world.with_settings()
+    staff = finance(world)
     refused = await staff.get(f"{JOURNAL}.xlsx?period=2026-11")
-    assert refused.status_code == 422 and "Có 2 bút toán" in refused.text
+    assert refused.status_code == 422 and "tối đa 3 dòng" in refused.text, (
+        "two entries of two lines"
+    )
     assert (await staff.get(f"{JOURNAL}.pdf?period=2026-11")).status_code in (404, 422)
 
 
@@ -136,21 +142,43 @@ async def test_closing_a_month_says_its_consequences_and_is_done_by_the_second_p
 
 
 @pytest.mark.parametrize(
-    "token", ["support-token", "seller-token", "other-token", "tired-token", ""]
+    ("token", "page", "status"),
+    [
+        ("tired-token", BOOKS, 403),  # to prove who he is
+        ("support-token", f"/r/{AGENCY}/sign-in", 403),
+        ("other-token", f"/r/{AGENCY}/sign-in", 404),
+    ],
 )
 async def test_who_may_not_close_a_month_or_has_not_just_proved_to_be_himself_closes_nothing(
-    world: World, token: str
+    world: World, token: str, page: str, status: int
 ):
-    proved = finance(world)
-    form = form_token((await proved.get(BOOKS)).text)
-    proved.cookies.set("press_staff", token)
-    answer = await proved.post(
-        f"{BOOKS}/close",
-        data={"csrf_token": form, "month": "2026-10", "confirmed": "true"},
-        headers={"Origin": OWN},
-    )
-    assert answer.status_code in (303, 403, 404)
+    """With a form of his own, so that nothing but his role or his proof is missing."""
+    staff = world.browser(press_staff=token)
+    answer = await staff.submit(page, f"{BOOKS}/close", {"month": "2026-10", "confirmed": "true"})
+    assert answer.status_code == status, answer.text
     assert await world.value("SELECT count(closed_through) FROM books") == 0
+
+
+@pytest.mark.parametrize("month", ["2026", "2026-Q4", "", "2026-13", "x"])
+async def test_a_month_is_closed_and_nothing_else(world: World, month: str):
+    staff = world.browser(press_staff="finance-token")
+    answer = await staff.submit(BOOKS, f"{BOOKS}/close", {"month": month, "confirmed": "true"})
+    assert answer.status_code in (404, 422)
+    assert await world.value("SELECT count(closed_through) FROM books") == 0
+
+
+@pytest.mark.parametrize("token", ["support-token", "seller-token"])
+async def test_the_books_are_finances(world: World, token: str):
+    staff = world.browser(press_staff=token).client
+    for path in (
+        BOOKS,
+        f"{BOOKS}.csv",
+        f"{BOOKS}.xlsx",
+        JOURNAL,
+        f"{JOURNAL}.csv",
+        f"{JOURNAL}.xlsx",
+    ):
+        assert (await staff.get(path)).status_code == 403, path
 
 
 @pytest.mark.parametrize(

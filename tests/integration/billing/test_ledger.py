@@ -18,6 +18,7 @@ from services.billing.ledger.service import Posting
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
 from tests.fixtures.roles import assert_never
+from tests.fixtures.waiting import eventually
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
 
 DAY = date(2026, 11, 23)
@@ -66,7 +67,7 @@ async def raw_entry(
 
 async def close(world: World, month: date, agency: str = AGENCY) -> date:
     with acting(Actor.command("test")):
-        return await world.billing.ledger.close_month(agency, month)
+        return await world.billing.recognition.close_month(agency, month)
 
 
 async def nothing_is_booked(world: World) -> bool:
@@ -92,7 +93,7 @@ async def test_an_entry_without_lines_or_balance_is_refused(world: World, lines)
 
 async def test_a_line_after_an_early_check_of_the_entry_is_checked_as_well(world: World):
     id_ = uuid4()
-    with pytest.raises(DBAPIError, match="1 of them sum to 1"):
+    with pytest.raises(DBAPIError, match="1 of them sum to 1, or"):
         async with world.billing.database.transaction() as session:
             values = {"id": id_, "agency": AGENCY, "currency": "VND", "key": "one", "day": DAY}
             await session.execute(text(ENTRY), {**values, "reverses": None})
@@ -101,19 +102,47 @@ async def test_a_line_after_an_early_check_of_the_entry_is_checked_as_well(world
             await session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
             await add_lines(session, id_, (rules.BANK, 1), first=2)
     assert await nothing_is_booked(world)
+    with pytest.raises(DBAPIError, match="2 of them sum to 0, or are not all of it"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text(ENTRY), {**values, "reverses": None})
+            await add_lines(session, id_, *PAIR)
+            await add_lines(session, id_, *PAIR, first=2)
+    assert await nothing_is_booked(world)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"lines_of": OTHER_AGENCY}, {"lines_on": DAY + timedelta(days=1)}], ids=str
 )
 async def test_lines_of_another_agency_or_day_than_the_entrys_are_refused(world: World, wrong):
-    with pytest.raises(DBAPIError, match="agency, day and transaction of the entry"):
+    with pytest.raises(DBAPIError, match="its agency, day and transaction"):
         await raw_entry(world, *PAIR, **wrong)
 
 
 async def test_an_account_outside_the_chart_is_refused(world: World):
     with pytest.raises(IntegrityError):
         await raw_entry(world, ("petty_cash", 5), (rules.DEFERRED, -5))
+
+
+async def test_a_fact_of_an_agency_without_books_is_an_error_and_not_posted_before(world: World):
+    now = world.clock.now()
+    lines = rules.payment_lines("subscription", 59_000, 0)
+    with pytest.raises(IntegrityError, match="fk_journal_entry_agency_books"):
+        async with world.billing.database.transaction() as session:
+            await service.post(
+                session, Posting("nobody", "fact:1", "payment", uuid4(), DAY, now, lines), now
+            )
+
+
+async def test_what_cannot_have_been_posted_before_is_rolled_back_when_it_was(world: World):
+    now = world.clock.now()
+    lines = rules.payment_lines("subscription", 59_000, 0)
+    posting = Posting(AGENCY, "fact:1", "refund", uuid4(), DAY, now, lines)
+    async with world.billing.database.transaction() as session:
+        await service.post_new(session, posting, now)
+    with pytest.raises(service.PostedBeforeError, match="fact:1"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text("UPDATE payment SET refunded_vnd = 0"))
+            await service.post_new(session, posting, now)
 
 
 async def test_a_business_key_is_there_once_an_agency(world: World):
@@ -142,7 +171,7 @@ async def test_posted_entries_cannot_be_changed_or_removed(world: World, change:
 
 async def test_a_posted_entry_takes_no_further_lines_even_balanced_ones(world: World):
     entry = await raw_entry(world, *PAIR)
-    with pytest.raises(DBAPIError, match="transaction of the entry"):
+    with pytest.raises(DBAPIError, match="its agency, day and transaction"):
         async with world.billing.database.transaction() as session:
             await add_lines(session, entry, (rules.BANK, 3), (rules.BANK, -3), first=7)
 
@@ -241,20 +270,32 @@ async def test_a_month_is_closed_once_and_when_it_is_over_and_recognised(world: 
     assert acts == [(AGENCY, "period-closed", "books/2026-11")]
 
 
-async def test_who_posts_while_a_month_is_closed_is_before_or_after_and_never_inside(world: World):
-    """Sixty facts of October beside the closing: each is booked in October before it, or in November after it."""
+async def test_who_posts_while_a_month_is_closed_is_wholly_before_or_after_it(world: World):
+    """Who was first to post is booked in October although it commits late; who comes when the closing waits, in November."""
     now = world.clock.now()
+    waiting = """SELECT count(*) = :count FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
 
-    async def fact(number: int) -> None:
+    def fact(number: int) -> Posting:
         lines = (rules.Line(rules.BANK, 9), rules.Line(rules.DEFERRED, -9))
-        posting = Posting(AGENCY, f"f{number}", "payment", uuid4(), date(2026, 10, 5), now, lines)
-        async with world.billing.database.transaction() as session:
-            await service.post(session, posting, now)
+        return Posting(AGENCY, f"f{number}", "payment", uuid4(), date(2026, 10, 5), now, lines)
 
-    facts = [fact(number) for number in range(60)]
-    await asyncio.gather(*facts[:20], close(world, OCTOBER), *facts[20:])
-    days = dict(await world.rows("SELECT booked_on, count(*) FROM journal_entry GROUP BY 1"))
-    assert set(days) == {date(2026, 10, 5), date(2026, 11, 1)} and sum(days.values()) == 60
+    async def post(number: int) -> None:
+        async with world.billing.database.transaction() as session:
+            await service.post(session, fact(number), now)
+
+    async def are_waiting(count: int) -> None:
+        await eventually(lambda: world.value(waiting, count=count))
+
+    async with world.billing.database.transaction() as session:
+        await service.post(session, fact(1), now)
+        closing = asyncio.ensure_future(close(world, OCTOBER))
+        await are_waiting(1)
+        late = asyncio.ensure_future(post(2))
+        await are_waiting(2)
+    await asyncio.gather(closing, late)
+    days = "SELECT business_key, booked_on FROM journal_entry ORDER BY 1"
+    assert await world.rows(days) == [("f1", date(2026, 10, 5)), ("f2", date(2026, 11, 1))]
 
 
 # Running balances

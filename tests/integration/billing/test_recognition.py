@@ -84,7 +84,7 @@ async def give_back(world: World, id_: UUID, amount: int) -> None:
         agency, now = await get_agency(session, AGENCY), world.clock.now()
         refund = uuid4()
         await service.post_refund(
-            session, RefundFact(refund, id_, agency, f"test:{refund}", Money(amount), now), now
+            session, RefundFact(refund, id_, agency, f"test:{refund}", Money(amount), 0, now), now
         )
 
 
@@ -268,7 +268,7 @@ async def test_days_of_a_closed_month_that_are_earned_late_are_booked_in_the_ope
     world.clock.advance(9 * DAY)
     await world.billing.recognition.run_due()
     with acting(Actor.command("test")):
-        await world.billing.ledger.close_month(AGENCY, date(2026, 11, 1))
+        await world.billing.recognition.close_month(AGENCY, date(2026, 11, 1))
     await pay(world, late, date(2026, 11, 29), 4, 4_000)
     await world.billing.recognition.run_due()
     page = await world.billing.ledger.journal(AGENCY, EVER, limit=100)
@@ -278,6 +278,56 @@ async def test_days_of_a_closed_month_that_are_earned_late_are_booked_in_the_ope
         if entry["kind"] == "recognition" and entry["booked_on"] != entry["occurred_on"]
     ] == [(30, date(2026, 12, 1)), (29, date(2026, 12, 1))]
     assert sum(row.balance_vnd for row in await world.billing.ledger.trial_balance(AGENCY)) == 0
+
+
+async def test_a_month_closes_with_all_its_days_whatever_another_worker_has_done_of_them(
+    world: World,
+):
+    """Counted and not yet booked, and late payments that are due: what is earned by the closing is booked in its month."""
+    first, late = await with_payments(world, 2)
+    await pay(world, first, date(2026, 11, 23), 30, 30_000)
+    world.clock.advance(9 * DAY)
+    recognition = world.billing.recognition
+    await recognition._count(AGENCY, date(2026, 11, 22), date(2026, 12, 2))
+    await pay(world, late, date(2026, 11, 29), 4, 4_000)
+    with acting(Actor.command("test")):
+        await recognition.close_month(AGENCY, date(2026, 11, 1))
+    await recognition.run_due()
+    page = await world.billing.ledger.journal(AGENCY, EVER, limit=100)
+    assert {e["id"] for e in page.entries if e["booked_on"] != e["occurred_on"]} == set()
+    assert sum((await earned_by_day(world)).values()) == 14_000
+    await books_are_sound(world)
+
+
+async def test_what_fails_for_one_agency_keeps_no_other_waiting(world: World, monkeypatch):
+    (id_,) = await with_payments(world, 1)
+    await pay(world, id_, date(2026, 11, 23), 30, 30_000)
+    really = service.repository.day_sums
+
+    async def failing(session, agency, day):
+        if agency == AGENCY:
+            raise RuntimeError("its schedules cannot be read")
+        return await really(session, agency, day)
+
+    world.clock.advance(DAY)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(service.repository, "day_sums", failing)
+        await world.billing.recognition.run_due()
+    counted = dict(await world.rows("SELECT agency, counted_through FROM books"))
+    assert counted.pop(AGENCY) == date(2026, 11, 22)
+    assert set(counted.values()) == {date(2026, 11, 24)}
+    await world.billing.recognition.run_due()
+    assert sum((await earned_by_day(world)).values()) == 2_000
+
+
+async def test_a_clock_that_ran_ahead_is_told(world: World):
+    (id_,) = await with_payments(world, 1)
+    right = world.clock.now()
+    world.clock.advance(40 * DAY)
+    await pay(world, id_, date(2027, 1, 2), 30, 30_000)
+    world.clock.set(right)
+    found = {one.name: one.violations for one in await world.billing.invariants.check()}
+    assert found["books_keep_the_calendar"] == 1
 
 
 async def test_processes_whose_clocks_differ_over_midnight_agree_on_the_day(world: World):

@@ -305,6 +305,22 @@ async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billin
     )
     assert earned == 53_636, "finance is told of revenue without tax"
     await world.assert_sound()
+    # Given back in three parts, the tax goes back with its share of the price, and all of it with the last đồng.
+    charge = (await world.payer.get("/v1/charges", headers=API)).json()["data"][0]["id"]
+    for amount, tax_left in (("20000", 5_364 - 1_818), ("1", 5_364 - 1_818), ("38999", 0)):
+        await world.payer.post(
+            "/v1/refunds", data={"charge": charge, "amount": amount}, headers=API
+        )
+        await world.deliver()
+        assert dict(await world.rows(sums))["vat_payable"] == -tax_left
+    assert dict(await world.rows(sums)) == {
+        "stripe_receivable": 0,
+        "vat_payable": 0,
+        "deferred_subscription": 0,
+        "revenue_subscription": -53_636,
+        "refunds_subscription": 53_636,
+    }
+    await world.assert_sound()
 
 
 async def test_what_is_told_of_one_subscription_at_once_is_applied_one_after_the_other(

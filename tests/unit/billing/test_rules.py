@@ -195,23 +195,33 @@ def test_a_refund_takes_first_what_was_not_earned_and_balances(refund, deferred)
     split = ledger.split_refund(refund, deferred)
     assert split.deferred_vnd + split.earned_vnd == refund
     assert split.deferred_vnd == min(refund, deferred)
-    ledger.check_lines(split.lines("subscription"))
+    ledger.check_lines(split.lines("subscription", 0))
 
 
 def test_a_refund_and_a_payment_go_to_the_accounts_of_the_book():
     line = ledger.Line
-    assert ledger.split_refund(100, 30).lines("subscription") == (
+    assert ledger.split_refund(100, 30).lines("subscription", 0) == (
         line("deferred_subscription", 30),
         line("refunds_subscription", 70),
         line("stripe_receivable", -100),
     )
-    assert ledger.split_refund(1, 30).lines("subscription") == (
+    assert ledger.split_refund(1, 30).lines("subscription", 0) == (
         line("deferred_subscription", 1),
         line("stripe_receivable", -1),
     )
-    assert ledger.split_refund(5, 0).lines("subscription") == (
+    assert ledger.split_refund(5, 0).lines("subscription", 0) == (
         line("refunds_subscription", 5),
         line("stripe_receivable", -5),
+    )
+    assert ledger.split_refund(0, 30).lines("subscription", 3) == (
+        line("vat_payable", 3),
+        line("stripe_receivable", -3),
+    )
+    assert ledger.split_refund(40, 30).lines("subscription", 3) == (
+        line("deferred_subscription", 30),
+        line("refunds_subscription", 10),
+        line("vat_payable", 3),
+        line("stripe_receivable", -43),
     )
     assert ledger.payment_lines("subscription", 108, 8) == (
         line("stripe_receivable", 108),
@@ -224,7 +234,7 @@ def test_a_refund_and_a_payment_go_to_the_accounts_of_the_book():
     )
 
 
-@pytest.mark.parametrize(("refund", "deferred"), [(0, 5), (-1, 5), (5, -1)])
+@pytest.mark.parametrize(("refund", "deferred"), [(-1, 5), (5, -1)])
 def test_amounts_that_cannot_be_refunded_are_refused(refund, deferred):
     with pytest.raises(ValueError, match=f"a refund of {refund} with {deferred} deferred"):
         ledger.split_refund(refund, deferred)

@@ -24,7 +24,7 @@ CREATE TABLE books (
     CONSTRAINT ck_books_closed_through CHECK
         (closed_through <= counted_through AND extract(day FROM closed_through + 1) = 1)
 );
-CREATE FUNCTION books_go_forward() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION books_go_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF NEW.agency <> OLD.agency OR NEW.opened_through < OLD.opened_through
        OR NEW.counted_through < OLD.counted_through
@@ -84,8 +84,9 @@ CREATE TABLE account_day (
     CONSTRAINT pk_account_day PRIMARY KEY (agency, account, currency, booked_on),
     CONSTRAINT ck_account_day_sides CHECK (debit_vnd >= 0 AND credit_vnd >= 0)
 );
--- A trigger's own statement runs at depth 1, what it does at depth 2; the service's role can make no trigger.
-CREATE FUNCTION account_day_by_posting_only() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A trigger's own statement runs at depth 1, what it does at depth 2; the service's role can make no trigger, and no temporary table
+-- to hang one on.
+CREATE FUNCTION account_day_by_posting_only() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF pg_trigger_depth() < 2 THEN
         RAISE EXCEPTION 'running balances follow the journal: post an entry' USING ERRCODE = 'restrict_violation';
@@ -96,7 +97,7 @@ CREATE TRIGGER account_day_by_posting_only BEFORE INSERT OR UPDATE OR DELETE ON 
     FOR EACH STATEMENT EXECUTE FUNCTION account_day_by_posting_only();
 
 -- The transaction's number is set here, so that nobody can pretend.
-CREATE FUNCTION journal_entry_stamp() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION journal_entry_stamp() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     NEW.created_xid := pg_current_xact_id()::text::bigint;
     RETURN NEW;
@@ -104,7 +105,7 @@ END $$;
 CREATE TRIGGER journal_entry_stamp BEFORE INSERT ON journal_entry
     FOR EACH ROW EXECUTE FUNCTION journal_entry_stamp();
 
-CREATE FUNCTION journal_entry_in_open_period() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION journal_entry_in_open_period() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE refused record;
 BEGIN
     PERFORM FROM books WHERE agency IN (SELECT agency FROM added) ORDER BY agency FOR NO KEY UPDATE;
@@ -122,7 +123,7 @@ CREATE TRIGGER journal_entry_in_open_period AFTER INSERT ON journal_entry
 
 -- At COMMIT: an entry has lines (two or more, for none is zero and they sum to it), and one that reverses another is its exact opposite. (The plans of these functions are
 -- kept: without the settings one that was made for a small journal would read the whole of a large one.)
-CREATE FUNCTION journal_entry_complete() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION journal_entry_complete() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE opposite boolean;
 BEGIN
@@ -146,7 +147,7 @@ CREATE CONSTRAINT TRIGGER journal_entry_complete AFTER INSERT ON journal_entry
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION journal_entry_complete();
 
 -- All lines of an entry come in one statement, in its transaction, and sum to zero; then the running balances follow.
-CREATE FUNCTION journal_line_complete() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION journal_line_complete() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE refused record;
 BEGIN
@@ -154,9 +155,10 @@ BEGIN
     FROM added l LEFT JOIN journal_entry e ON e.id = l.entry_id
         AND e.agency = l.agency AND e.booked_on = l.booked_on
         AND e.created_xid = pg_current_xact_id()::text::bigint
-    GROUP BY l.entry_id HAVING sum(l.amount_vnd) <> 0 OR count(e.id) < count(*) LIMIT 1;
+    GROUP BY l.entry_id HAVING sum(l.amount_vnd) <> 0 OR count(e.id) < count(*)
+        OR count(*) <> (SELECT count(*) FROM journal_line AS all_lines WHERE all_lines.entry_id = l.entry_id) LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'lines of journal entry % are refused: % of them sum to %, or they are not of the agency, day and transaction of the entry',
+        RAISE EXCEPTION 'lines of journal entry % are refused: % of them sum to %, or are not all of it, or not of its agency, day and transaction',
             refused.entry_id, refused.lines, refused.total
             USING ERRCODE = 'check_violation', CONSTRAINT = 'journal_line_complete';
     END IF;

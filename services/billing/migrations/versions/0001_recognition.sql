@@ -28,7 +28,7 @@ CREATE TABLE recognition_schedule (
 );
 CREATE INDEX ix_recognition_schedule_payment_id ON recognition_schedule (payment_id);
 CREATE INDEX ix_recognition_schedule_agency_ends_on ON recognition_schedule (agency, ends_on);
-CREATE FUNCTION recognition_schedule_closes_once() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION recognition_schedule_closes_once() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF OLD.closed_on IS NOT NULL OR NEW.closed_on IS NULL
        OR (NEW.id, NEW.agency, NEW.payment_id, NEW.stream, NEW.currency, NEW.starts_on, NEW.ends_on, NEW.total_vnd, NEW.counted_from)
@@ -52,6 +52,7 @@ CREATE TABLE recognition_due (
     day date NOT NULL,
     amount_vnd bigint NOT NULL CONSTRAINT ck_recognition_due_amount_vnd CHECK (amount_vnd > 0)
 );
+CREATE INDEX ix_recognition_due_agency_day ON recognition_due (agency, day);
 
 -- What the journal has of a day of a stream, and in how many entries: one, and one more for each round that found late payments.
 CREATE TABLE recognition_day (
