@@ -134,13 +134,15 @@ def router(
     async def close(
         request: Request,
         agency: str,
-        month: Annotated[str, Form(pattern=r"^[0-9]{4}-[0-9]{2}$")],
+        month: Annotated[str, Form(max_length=200)] = "",
         confirmed: Confirmed = False,
     ) -> Response:
         found = await allowed(request, agency)
         await forms.verify(request)
         await access.require_fresh(request)
-        chosen = period_of(month, found)
+        chosen = period_of(month or "none", found)
+        if chosen != rules.month_of(chosen.first):
+            raise NotFoundError  # a quarter or a year: no form of ours
         if not confirmed:
             return await books_page(request, found, month, asked=request.url.path)
         try:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from services.ads.availability import service as availability
 from services.ads.bookings import service
@@ -45,6 +46,13 @@ async def test_of_fifty_parallel_bookings_of_the_last_hundred_units_exactly_one_
     others = [
         Database(ads_url, application_name=f"seller-{n}", pool_size=17) for n in range(3)
     ]  # everyone gets as far as the lock
+
+    async def connect(other: Database) -> None:
+        async with other.read() as session:
+            await session.execute(text("SELECT pg_sleep(0.2)"))
+
+    for other in others:  # fifty at once are more than a busy machine opens in time
+        await asyncio.gather(*(connect(other) for _ in range(17)))
 
     async def attempt(number: int):
         try:

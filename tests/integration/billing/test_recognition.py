@@ -104,9 +104,9 @@ async def sums(world: World) -> dict[str, int]:
 
 
 async def test_a_year_of_payments_and_refunds_is_earned_as_an_account_of_our_own_says(world: World):
-    """A hundred and twenty payments, some late and some ahead, refunds at any moment, two workers, rounds left out for weeks."""
+    """Sixty payments, some late and some ahead, refunds at any moment, two workers, rounds left out for weeks."""
     draw = random.Random(20261126)
-    ids = await with_payments(world, 120)
+    ids = await with_payments(world, 60)
     waiting, ours = list(ids), {}
     run = world.billing.recognition.run_due
 
@@ -134,7 +134,7 @@ async def test_a_year_of_payments_and_refunds_is_earned_as_an_account_of_our_own
             await asyncio.gather(act(today), *(run() for _ in range(draw.randrange(0, 3))))
         if draw.random() < 0.5:
             await asyncio.gather(run(), run())
-        world.clock.advance(draw.choice((timedelta(hours=3), DAY, DAY, 3 * DAY, 40 * DAY)))
+        world.clock.advance(draw.choice((timedelta(hours=3), DAY, 3 * DAY, 40 * DAY, 40 * DAY)))
         if draw.random() < 0.2:
             today = (world.clock.now() + HANOI).date()
             await run()
