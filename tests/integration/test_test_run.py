@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.distribution import TIERS_BY_TURN, OneStackScheduling, turn_of
-from tests.fixtures.tiers import TIERS
+from tests.fixtures.distribution import OneStackScheduling
 from tests.fixtures.waiting import sync_eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,12 +66,6 @@ def scratch_test():
 )
 def test_end_to_end_tests_share_a_worker_and_elsewhere_a_file_does(nodeid, scope):
     assert OneStackScheduling._split_scope(None, nodeid) == scope
-
-
-def test_the_slow_tiers_come_first_and_each_has_its_turn():
-    scopes = ["x/test_other.py", "tests/unit/test_a.py", "tests/integration/test_b.py", "e2e"]
-    assert sorted(scopes, key=turn_of) == scopes[::-1]
-    assert sorted(TIERS_BY_TURN) == sorted(TIERS)
 
 
 def test_a_run_on_two_workers_prints_its_tiers_and_leaves_nothing(tmp_path):

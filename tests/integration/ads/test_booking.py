@@ -346,7 +346,7 @@ async def test_an_agencys_order_numbers_count_its_own_orders_and_tell_nothing_of
     ads_url, database
 ):
     await stock(database, OTHER)
-    sellers = [Database(ads_url, application_name=f"seller-{n}", pool_size=4) for n in range(2)]
+    sellers = [Database(ads_url, application_name=f"seller-{n}", pool_size=6) for n in range(2)]
     await asyncio.gather(
         *(
             book(seller, quantity=1, agency=agency, action=Action.RESERVE, creative=False)
