@@ -106,6 +106,7 @@ def test_a_month_closes_once_when_it_is_over_and_recognised(closed, counted, tod
         ("2026-Q1", date(2026, 1, 1), date(2026, 3, 31)),
         ("2026-Q4", date(2026, 10, 1), date(2026, 12, 31)),
         ("2026", date(2026, 1, 1), date(2026, 12, 31)),
+        ("2000", date(2000, 1, 1), date(2000, 12, 31)),
         ("9000", date(9000, 1, 1), date(9000, 12, 31)),
     ],
 )
@@ -129,6 +130,14 @@ def test_the_present_periods_are_offered_first_and_go_back_over_the_years_end():
     assert [one.name for one in quarters] == ["2026-Q1", "2025-Q4", "2025-Q3", "2025-Q2", "2025-Q1"]
     assert [one.name for one in years] == ["2026", "2025", "2024"]
     assert periods.month_of(date(2026, 2, 14)) == months[0]
+    for month, quarter in (
+        (3, "2026-Q1"),
+        (4, "2026-Q2"),
+        (9, "2026-Q3"),
+        (10, "2026-Q4"),
+        (12, "2026-Q4"),
+    ):
+        assert periods.offered(date(2026, month, 14))[1][0].name == quarter
 
 
 def test_a_place_in_the_journal_is_a_day_and_an_entry():
