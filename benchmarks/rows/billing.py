@@ -223,7 +223,7 @@ def _measure_applied(
 def _incoming(subscription: str, start: datetime, end: datetime) -> inbox.Incoming:
     id_ = uuid4().hex
     payload = invoice_paid(id_, subscription, start, end)
-    return inbox.Incoming(f"evt_{id_}", "invoice.paid", datetime.now(UTC), payload, None)
+    return inbox.Incoming("stripe", f"evt_{id_}", "invoice.paid", datetime.now(UTC), payload, None)
 
 
 async def _drain(database: str, events: list[inbox.Incoming], handled: int) -> float:
@@ -231,7 +231,7 @@ async def _drain(database: str, events: list[inbox.Incoming], handled: int) -> f
     connection = await asyncpg.connect(database)
     try:
         started = time.perf_counter()
-        await inbox.store(connection, "stripe", "webhook", datetime.now(UTC), events)
+        await inbox.store(connection, "webhook", datetime.now(UTC), events)
         done = 0
         while done < handled:
             if time.perf_counter() > started + DEADLINE_SECONDS:

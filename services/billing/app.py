@@ -11,6 +11,7 @@ from fastapi import Request
 
 from services.billing.checkouts import pages as checkout_pages
 from services.billing.composition import Billing, build, signing_keys
+from services.billing.orders import pages as order_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
@@ -18,6 +19,7 @@ from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
 from services.billing.staff import books_pages
 from services.billing.staff import pages as staff_pages
+from services.billing.transfers import front as transfer_front
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
 from shared.audit.pages import AuditDesk, audit_router
@@ -63,6 +65,8 @@ def routed(billing: Billing) -> WebParts:
             staff_api.router(billing, access),
             sign_in_pages.router(front),
             checkout_pages.router(front),
+            order_pages.router(front),
+            transfer_front.router(billing),
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
             audit_router(

@@ -10,6 +10,7 @@ from services.billing import models as _models  # noqa: F401 - foreign keys need
 from services.billing.checkouts.service import Checkouts
 from services.billing.invariants import Invariants
 from services.billing.ledger.service import Ledger
+from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.service import Payments
@@ -19,11 +20,14 @@ from services.billing.recognition.service import Recognition
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
 from services.billing.subscriptions.service import Subscriptions
+from services.billing.transfers.notified import handlers
+from services.billing.transfers.service import Transfers
+from services.billing.webhooks.repository import Claimed
 from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
 from shared.auth.key_files import make_key_file
 from shared.clock import Clock
-from shared.database import Database
+from shared.database import Database, Session
 from shared.mail import mail_sender
 from shared.process import Process
 
@@ -43,6 +47,8 @@ class Billing:
     subscriptions: Subscriptions
     payments: Payments
     checkouts: Checkouts
+    orders: Orders
+    transfers: Transfers
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -77,6 +83,11 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
     payments = Payments(database, clock, provider, grace=grace)
+    transfers = Transfers(database, clock)
+
+    async def from_provider(session: Session, event: Claimed) -> bool:
+        return await payments.apply(session, provider.interpret(event.payload))
+
     return Billing(
         process=process,
         provider=provider,
@@ -96,9 +107,14 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         ),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
-        inbox=Inbox(database, clock, provider.name),
+        orders=Orders(database, clock, plans, subscriptions),
+        transfers=transfers,
+        inbox=Inbox(database, clock),
         applier=Applier(
-            database, clock, provider, payments, max_attempts=settings.webhook_max_attempts
+            database,
+            clock,
+            {provider.name: from_provider, **handlers(transfers)},
+            max_attempts=settings.webhook_max_attempts,
         ),
         webhooks=Webhooks(database, clock, provider),
         invariants=Invariants(database, clock),

@@ -100,8 +100,41 @@ class PaymentsArePosted(Invariant):
          LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.RECEIVABLE}'
          GROUP BY a.id) AS books
         JOIN (SELECT a.id, coalesce(sum(p.amount_vnd - p.refunded_vnd), 0) AS amount
-              FROM agency a LEFT JOIN payment p ON p.agency = a.id GROUP BY a.id) AS facts
+              FROM agency a LEFT JOIN payment p ON p.agency = a.id AND p.order_id IS NULL
+              GROUP BY a.id) AS facts
         ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
+
+
+class TransfersAreBooked(Invariant):
+    name = "transfers_are_booked"
+    statement = "What came into the bank and did not go back is there in the books, and so is what is left of it"
+    sql = f"""SELECT coalesce(sum(abs(books.bank - facts.kept) + abs(books.unallocated - facts.left_over)), 0) FROM
+        (SELECT a.id,
+                coalesce(sum(d.debit_vnd - d.credit_vnd) FILTER (WHERE d.account = '{books.BANK}'), 0) AS bank,
+                coalesce(sum(d.credit_vnd - d.debit_vnd) FILTER (WHERE d.account = '{books.UNALLOCATED}'), 0)
+                    AS unallocated
+         FROM agency a LEFT JOIN account_day d ON d.agency = a.id GROUP BY a.id) AS books
+        JOIN (SELECT a.id,
+                     coalesce((SELECT sum(amount_vnd) FROM bank_credit WHERE agency = a.id), 0)
+                     - coalesce((SELECT sum(amount_vnd) FROM credit_use
+                                 WHERE agency = a.id AND order_id IS NULL), 0) AS kept,
+                     coalesce((SELECT sum(left_vnd) FROM bank_credit WHERE agency = a.id AND left_vnd > 0), 0)
+                         AS left_over
+              FROM agency a) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
+
+
+class OrdersArePaidOnce(Invariant):
+    name = "orders_are_paid_once"
+    statement = (
+        "A paid order has one payment of its amount, made of its transfers; an unpaid one has none"
+    )
+    sql = f"""SELECT count(*) FROM sales_order o
+        LEFT JOIN payment p ON p.order_id = o.id
+        LEFT JOIN (SELECT order_id, sum(amount_vnd) AS amount FROM credit_use GROUP BY order_id) u
+        ON u.order_id = o.id
+        CROSS JOIN LATERAL (SELECT CASE WHEN o.state = 'paid' THEN o.amount_vnd ELSE 0 END AS vnd) AS right_
+        WHERE {_of("o.agency")}
+              AND (coalesce(p.amount_vnd, 0) <> right_.vnd OR coalesce(u.amount, 0) <> right_.vnd)"""  # noqa: S608
 
 
 class PaidInvoicesHaveEntitlements(Invariant):
@@ -158,6 +191,8 @@ ALL: tuple[Invariant, ...] = (
     DeferredRollsForward(),
     BooksKeepTheCalendar(),
     PaymentsArePosted(),
+    TransfersAreBooked(),
+    OrdersArePaidOnce(),
     PaidInvoicesHaveEntitlements(),
     InboxIsHandled(),
     RefundsWithinCaptured(),

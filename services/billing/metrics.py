@@ -25,3 +25,13 @@ LEDGER_IMBALANCE = Measured(
     "Sum of the absolute imbalances of entries; anything but 0 is an alarm",
     ["agency"],
 )
+CREDITS_WAITING = Measured(
+    "press_billing_bank_credits_waiting_vnd",
+    "Bank transfers that are no order's yet: their sum in đồng",
+    ["agency"],
+)
+CREDITS_AGE = Measured(
+    "press_billing_bank_credits_waiting_seconds",
+    "Age of the oldest bank transfer that is no order's yet",
+    ["agency"],
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.billing.ledger import models as ledger
+from services.billing.orders import models as orders
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
@@ -10,16 +11,19 @@ from services.billing.recognition import models as recognition
 from services.billing.sign_in import models as sign_in
 from services.billing.subscriptions import models as subscriptions
 from services.billing.tables import METADATA
+from services.billing.transfers import models as transfers
 from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
     "ledger",
+    "orders",
     "payments",
     "plans",
     "readers",
     "recognition",
     "sign_in",
     "subscriptions",
+    "transfers",
     "webhooks",
 ]

@@ -36,6 +36,9 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         if entries:
             log.info("revenue_recognised", entries=entries)
 
+    async def close_orders() -> None:
+        await billing.orders.close_expired()
+
     async def review() -> None:
         await billing.subscriptions.review_due()
 
@@ -69,6 +72,16 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 "webhook-gauges",
                 every(MEASURE_SECONDS, billing.webhooks.measure),
                 gauges=(metrics.INBOX_WAITING, metrics.INBOX_AGE, metrics.INBOX_PARKED),
+            ),
+            Loop(
+                "credit-gauges",
+                every(MEASURE_SECONDS, billing.transfers.measure),
+                gauges=(metrics.CREDITS_WAITING, metrics.CREDITS_AGE),
+            ),
+            Loop(
+                "orders",
+                every(settings.review_seconds, close_orders),
+                settings.review_seconds + 60,
             ),
             audit_loop(process.database, process.clock, "billing"),
             Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),

@@ -48,6 +48,10 @@ class Action(StrEnum):
     PLAN_SAVED = "plan-saved"
     WEBHOOKS_REPLAYED = "webhooks-replayed"
     PERIOD_CLOSED = "period-closed"
+    BANK_ACCOUNT_SAVED = "bank-account-saved"
+    CREDIT_ASSIGNED = "credit-assigned"
+    CREDIT_RETURNED = "credit-returned"
+    STATEMENT_IMPORTED = "statement-imported"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -114,6 +118,10 @@ WORDS: dict[Action, str] = {
     Action.PRODUCT_SAVED: "Reading product saved",
     Action.PLAN_SAVED: "Plan saved",
     Action.PERIOD_CLOSED: "Month of the books closed",
+    Action.BANK_ACCOUNT_SAVED: "Account for transfers entered",
+    Action.CREDIT_ASSIGNED: "Transfer given to an order",
+    Action.CREDIT_RETURNED: "Transfer sent back",
+    Action.STATEMENT_IMPORTED: "Bank statement taken in",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.ADVERTISER_CREATED: "Advertiser created",
     Action.PLACEMENT_SAVED: "Placement saved",
@@ -187,7 +195,16 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         *_EVERYWHERE,
     ),
     "paywall": (Action.POLICY_CREATED, Action.POLICY_CHANGED, *_EVERYWHERE),
-    "billing": (Action.PLAN_SAVED, Action.WEBHOOKS_REPLAYED, Action.PERIOD_CLOSED, *_EVERYWHERE),
+    "billing": (
+        Action.PLAN_SAVED,
+        Action.WEBHOOKS_REPLAYED,
+        Action.PERIOD_CLOSED,
+        Action.BANK_ACCOUNT_SAVED,
+        Action.CREDIT_ASSIGNED,
+        Action.CREDIT_RETURNED,
+        Action.STATEMENT_IMPORTED,
+        *_EVERYWHERE,
+    ),
     "ads": (
         Action.ADVERTISER_CREATED,
         Action.PLACEMENT_SAVED,

@@ -26,6 +26,8 @@ from shared.web.i18n import request_language
 from shared.web.params import PlainText
 
 BACK_SECONDS = 20  # time to read the receipt
+#: Ways to pay.
+TRANSFER, CARD = "transfer", "card"
 
 
 class ReaderPages:
@@ -54,7 +56,9 @@ class ReaderPages:
         agency_id = place.agency.id
         found = await self._front.reader(request, agency_id)
         reader = found[1] if found else None
-        current = await self._billing.subscriptions.live_of_reader(reader.id) if reader else None
+        subscriptions = self._billing.subscriptions
+        current = await subscriptions.live_of_reader(reader.id) if reader else None
+        term_until = await subscriptions.term_until(reader.id) if reader else None
         language = request_language(request)
         offers = await self._billing.plans.offers(agency_id)
         own = await self._billing.plans.offer(agency_id, current.price_id) if current else None
@@ -66,6 +70,10 @@ class ReaderPages:
             status,
             reader=reader,
             current=current,
+            term_until=term_until,
+            # Beside a term that runs a card would pay for the same days again.
+            ways=[way for way in await self._ways(agency_id) if way != CARD or term_until is None],
+            zone=place.agency.zone,
             canceled=canceled,
             problem=problem,
             return_to=back,
@@ -85,24 +93,37 @@ class ReaderPages:
             ],
         )
 
+    async def _ways(self, agency_id: str) -> list[str]:
+        """How an agency's readers may pay, the usual way first."""
+        by_transfer = bool(await self._billing.transfers.accounts(agency_id))
+        by_card = bool(self._billing.settings.stripe_secret_key)
+        return [TRANSFER] * by_transfer + [CARD] * by_card
+
     async def checkout(
-        self, request: Request, agency_id: str, price: str, return_to: str
+        self, request: Request, agency_id: str, price: str, way: str, return_to: str
     ) -> Response:
-        """A plan was chosen: to its payment page, by way of signing in where that is needed."""
+        """A plan and a way to pay were chosen: to the payment page, by way of signing in where that is needed."""
         place = await self._front.enter(request, agency_id)
         await self._front.forms.verify(request)
         found = await self._front.reader(request, agency_id)
         if found is None:
             choice = {
                 "price": price[:50],
+                "way": way,
                 "choice": self._front.forms.choice(request, agency_id, price[:50]),
                 "return_to": place.back(return_to),
             }
             return self._front.to_sign_in(agency_id, f"/r/{agency_id}/checkout?{urlencode(choice)}")
-        return await self._start(request, place, found[1], price, return_to)
+        return await self._start(request, place, found[1], price, way, return_to)
 
     async def chosen(
-        self, request: Request, agency_id: str, price: str, choice: str, return_to: str
+        self,
+        request: Request,
+        agency_id: str,
+        price: str,
+        way: str,
+        choice: str,
+        return_to: str,
     ) -> Response:
         """Back from signing in: straight to the payment of the plan that this browser chose before.
 
@@ -113,20 +134,30 @@ class ReaderPages:
         proof = self._front.forms.choice(request, agency_id, price)
         if found is None or not compare_digest(choice.encode(), proof.encode()):
             return see_other(f"/r/{agency_id}/plans?{with_return(place.back(return_to))}")
-        return await self._start(request, place, found[1], price, return_to)
+        return await self._start(request, place, found[1], price, way, return_to)
 
     async def _start(
-        self, request: Request, place: Place, reader: Reader, price: str, return_to: str
+        self,
+        request: Request,
+        place: Place,
+        reader: Reader,
+        price: str,
+        way: str,
+        return_to: str,
     ) -> Response:
         back = place.back(return_to)
+        if way not in (ways := await self._ways(place.agency.id)):
+            way = ways[0] if ways else CARD
         try:
             price_id = UUID(price)
         except ValueError:
             raise NotFoundError from None
+        language = request_language(request)
         try:
-            url = await self._billing.checkouts.start(
-                reader, price_id, back, request_language(request)
-            )
+            if way == TRANSFER:
+                url = await self._order(reader, price_id, back, language)
+            else:
+                url = await self._billing.checkouts.start(reader, price_id, back, language)
         except ConflictError as error:
             if error.slug == "already-subscribed":
                 account = f"/r/{place.agency.id}/account?notice=subscribed"
@@ -139,6 +170,11 @@ class ReaderPages:
             answer.headers["Retry-After"] = "5"
             return answer
         return see_other(url)
+
+    async def _order(self, reader: Reader, price_id: UUID, back: str, language: str) -> str:
+        await self._billing.checkouts.leave(reader)
+        order = await self._billing.orders.start(reader, price_id, back, language)
+        return f"/r/{reader.agency}/orders/{order.code}"
 
     async def done(self, request: Request, agency_id: str, session_id: str) -> Response:
         place = await self._front.enter(request, agency_id)
@@ -189,6 +225,7 @@ class ReaderPages:
                     "period": offer.period,
                     "amount": offer.amount_vnd,
                     "live": State(row.state) in LIVE,
+                    "price": str(row.price_id) if offer.current else "",
                     "ends_on": local_date(row.period_end, agency.zone),
                 }
             )
@@ -201,6 +238,7 @@ class ReaderPages:
             reader=reader,
             subscriptions=subscriptions,
             payments=await self._billing.payments.of_reader(reader.id),
+            order=await self._billing.orders.open_of_reader(reader),
             sessions=[
                 {
                     "row": row,
@@ -291,15 +329,24 @@ def router(front: ReaderFront) -> APIRouter:
 
     @routes.post("/r/{agency}/checkout")
     async def checkout(
-        request: Request, agency: str, price: str = Form(""), return_to: str = Form("")
+        request: Request,
+        agency: str,
+        price: str = Form(""),
+        way: str = Form(""),
+        return_to: str = Form(""),
     ) -> Response:
-        return await reader_pages.checkout(request, agency, price, return_to)
+        return await reader_pages.checkout(request, agency, price, way[:20], return_to)
 
     @routes.get("/r/{agency}/checkout")
     async def chosen(
-        request: Request, agency: str, price: str = "", choice: str = "", return_to: str = ""
+        request: Request,
+        agency: str,
+        price: str = "",
+        way: str = "",
+        choice: str = "",
+        return_to: str = "",
     ) -> Response:
-        return await reader_pages.chosen(request, agency, price, choice, return_to)
+        return await reader_pages.chosen(request, agency, price, way, choice, return_to)
 
     @routes.get("/r/{agency}/checkout/done")
     async def done(request: Request, agency: str, session_id: PlainText = "") -> Response:

@@ -6,10 +6,13 @@ after a refusal a new row, and so a new key, is made.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 from uuid import UUID
+
+import structlog
 
 from services.billing.payments import repository
 from services.billing.payments.adapters.port import (
@@ -34,6 +37,10 @@ from shared.ids import new_id
 REUSE_FOR = timedelta(hours=20)  # the provider keeps keys and open payment pages for a day
 CLOSE_FOR = REUSE_FOR + timedelta(hours=25)  # after that no page of a checkout can be open
 CLOSING_ROUNDS = 3
+LEAVE_SECONDS = 3.0
+NOBODY = UUID(int=0)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,10 @@ class Checkouts:
         offer = await self._plans.offer(reader.agency, price_id)
         if not offer.current:
             raise ConflictError("This price is no longer sold", slug="price-superseded")
-        if await self._subscriptions.live_of_reader(reader.id) is not None:
+        if (
+            await self._subscriptions.live_of_reader(reader.id) is not None
+            or await self._subscriptions.term_until(reader.id) is not None
+        ):
             raise ConflictError("You have a subscription already", slug="already-subscribed")
         try:
             checkout = await self._open_row(reader, offer, return_to, language)
@@ -93,6 +103,21 @@ class Checkouts:
                 slug="payments-unavailable",
                 headers={"Retry-After": "5"},
             ) from error
+
+    async def leave(self, reader: Reader) -> None:
+        """Another way to pay was chosen: nobody should be able to pay on a page of the provider's any more.
+
+        A provider that does not answer keeps nobody from the other way. Raises :class:`ConflictError` when a page has been paid.
+        """
+        since = self._clock.now() - CLOSE_FOR
+        async with self._database.read() as reading:
+            others = await repository.other_open_checkouts(reading, reader.id, NOBODY, since)
+        for other in others:
+            try:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._close(other)
+            except (ProviderUnavailableError, ProviderRefusedError, TimeoutError) as error:
+                log.warning("payment_page_left_open", checkout=str(other.id), error=repr(error))
 
     async def _open_row(
         self, reader: Reader, offer: Offer, return_to: str, language: str

@@ -26,6 +26,7 @@ class AccountSpec(NamedTuple):
 
 BANK = "bank"
 RECEIVABLE = "stripe_receivable"
+UNALLOCATED = "unallocated_receipts"
 DEFERRED = "deferred_subscription"
 VAT_PAYABLE = "vat_payable"
 REVENUE = "revenue_subscription"
@@ -37,6 +38,13 @@ CHART = (
     AccountSpec(BANK, "asset", "112", "Tiền gửi ngân hàng", "Bank"),
     AccountSpec(
         RECEIVABLE, "asset", "1311", "Phải thu cổng thanh toán Stripe", "Receivable from Stripe"
+    ),
+    AccountSpec(
+        UNALLOCATED,
+        "liability",
+        "3388",
+        "Tiền chuyển khoản chưa phân bổ",
+        "Bank transfers not yet allocated",
     ),
     AccountSpec(
         DEFERRED,
@@ -76,13 +84,25 @@ def check_lines(lines: tuple[Line, ...]) -> None:
         raise UnbalancedEntryError(f"{len(lines)} lines that sum to {total}")
 
 
-def payment_lines(stream: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
-    """A payment for days to come: owed by the provider, not yet earned."""
+def payment_lines(
+    stream: str, gross_vnd: int, vat_vnd: int, debit: str = RECEIVABLE
+) -> tuple[Line, ...]:
+    """A payment for days to come: owed by the provider (or taken from ``debit``), not yet earned."""
     deferred = STREAMS[stream].deferred
-    lines = [Line(RECEIVABLE, gross_vnd), Line(deferred, -(gross_vnd - vat_vnd))]
+    lines = [Line(debit, gross_vnd), Line(deferred, -(gross_vnd - vat_vnd))]
     if vat_vnd:
         lines.append(Line(VAT_PAYABLE, -vat_vnd))
     return tuple(lines)
+
+
+def credit_lines(amount_vnd: int) -> tuple[Line, ...]:
+    """Money came into the bank; whose it is is not decided yet."""
+    return (Line(BANK, amount_vnd), Line(UNALLOCATED, -amount_vnd))
+
+
+def return_lines(amount_vnd: int) -> tuple[Line, ...]:
+    """Money that was nobody's order went back to its payer."""
+    return (Line(UNALLOCATED, amount_vnd), Line(BANK, -amount_vnd))
 
 
 def earned_lines(stream: str, amount_vnd: int) -> tuple[Line, ...]:

@@ -52,6 +52,7 @@ class Payment(Row, table=True):
         ForeignKeyConstraint(
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
+        ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         UniqueConstraint("provider", "provider_invoice", name="uq_payment_provider_invoice"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
         Index("ix_payment_subscription_id", "subscription_id"),
@@ -60,6 +61,7 @@ class Payment(Row, table=True):
     agency: str = Field(sa_type=Text)
     subscription_id: UUID
     reader_id: UUID = Field(foreign_key="reader.id")
+    order_id: UUID | None = Field(default=None, unique=True)
     provider: str = Field(sa_type=Text)
     provider_invoice: str = Field(sa_type=Text)
     number: str = Field(sa_type=Text, default="")

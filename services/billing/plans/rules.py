@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 #: How many of a period make a year, as a ratio: months are what MRR is normalised to.
 PERIODS_A_YEAR = {"week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
+_MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 
 
 def monthly(amount_vnd: int, period: str) -> int:
     """A price normalised to a month, rounded down to the đồng. Raises ``KeyError`` for an unknown period."""
     return amount_vnd * PERIODS_A_YEAR[period] // 12
+
+
+def end_of_period(start: datetime, period: str, zone: ZoneInfo, anchor_day: int) -> datetime:
+    """When a period that begins at ``start`` ends, at the same time of day in ``zone``.
+
+    ``anchor_day`` is the day of the month on which the first period began: 31 January → 28 February → 31 March.
+    Raises ``KeyError`` for an unknown period.
+    """
+    local = start.astimezone(zone)
+    if period == "week":
+        end = local.replace(tzinfo=None) + timedelta(weeks=1)
+    else:
+        months = local.year * 12 + local.month - 1 + _MONTHS[period]
+        year, month = divmod(months, 12)
+        last = monthrange(year, month + 1)[1]
+        end = local.replace(tzinfo=None, year=year, month=month + 1, day=min(anchor_day, last))
+    return end.replace(tzinfo=zone).astimezone(start.tzinfo)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One period, from ``start`` up to, without, ``end``."""
+
+    start: datetime
+    end: datetime
+    anchor_day: int
+
+
+def next_term(
+    now: datetime,
+    period: str,
+    zone: ZoneInfo,
+    *,
+    paid_until: datetime | None = None,
+    anchor_day: int = 0,
+    others_until: datetime | None = None,
+) -> Term:
+    """The term that is paid for at ``now``: after what the reader has paid for already, so that no day is paid for twice.
+
+    ``paid_until`` and ``anchor_day`` are of the terms before; ``others_until`` is the end of what else they may read.
+    """
+    start = max(now, paid_until or now, others_until or now)
+    anchor = anchor_day if start == paid_until else start.astimezone(zone).day
+    return Term(start, end_of_period(start, period, zone, anchor), anchor)
 
 
 @dataclass(frozen=True, slots=True)

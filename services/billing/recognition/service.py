@@ -50,6 +50,7 @@ class PaymentFact:
     period_start: datetime
     period_end: datetime
     stream: Stream = "subscription"
+    debit: str = accounts.RECEIVABLE
 
 
 async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
@@ -63,7 +64,7 @@ async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> No
         fact.payment_id,
         paid_on,
         fact.paid_at,
-        accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd),
+        accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit),
         fact.amount.currency,
     )
     if not await post(session, posting, now):

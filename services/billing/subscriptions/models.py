@@ -31,6 +31,12 @@ class Subscription(Row, table=True):
         UniqueConstraint("id", "agency", name="uq_subscription_id_agency"),
         UniqueConstraint("provider", "provider_id", name="uq_subscription_provider_id"),
         Index("ix_subscription_reader_id", "reader_id"),
+        Index(
+            "uq_subscription_term",
+            "reader_id",
+            unique=True,
+            postgresql_where=text("collection = 'term'"),
+        ),
         Index("ix_subscription_agency_created_at", "agency", "created_at"),
         Index(
             "ix_subscription_review_at",
@@ -45,6 +51,8 @@ class Subscription(Row, table=True):
     provider: str = Field(sa_type=Text)
     provider_id: str = Field(sa_type=Text)
     provider_status: str = Field(sa_type=Text)
+    collection: str = Field(sa_type=Text, default="renewal")
+    anchor_day: int | None = None
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
     period_start: datetime = Field(sa_type=UTCDateTime)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
 
 from services.billing.subscriptions.models import EntitlementRow, Subscription
+from services.billing.subscriptions.rules import CLOCK_SKEW
 from shared.database import ReadSession, Session
 
-CLOCK_SKEW = timedelta(minutes=5)
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7))")
 
 
@@ -32,6 +32,22 @@ async def by_provider_id(session: Session, provider: str, provider_id: str) -> S
         .execution_options(populate_existing=True)
     )
     return found
+
+
+async def term_of_reader(session: Session, reader_id: UUID) -> Subscription | None:
+    """The reader's subscription that is paid for one period at a time, locked (the caller holds :func:`lock_terms`)."""
+    found: Subscription | None = await session.scalar(
+        select(Subscription)
+        .where(Subscription.reader_id == reader_id, Subscription.collection == "term")  # type: ignore[arg-type]
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def lock_terms(session: Session, reader_id: UUID) -> None:
+    """One at a time pays for a reader's terms, also before there is one."""
+    await lock(session, "term", str(reader_id))
 
 
 async def by_id(session: Session | ReadSession, agency: str, id_: UUID) -> Subscription | None:
@@ -76,6 +92,30 @@ async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[An
         {"id": subscription_id},
     )
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def paid_until(session: Session, subscription_id: UUID) -> datetime | None:
+    """The end of the last period that was paid for and not given back."""
+    found: datetime | None = await session.scalar(
+        text(
+            """SELECT max(period_end) FROM payment
+               WHERE subscription_id = :id AND refunded_vnd < amount_vnd"""
+        ),
+        {"id": subscription_id},
+    )
+    return found
+
+
+async def others_until(session: Session, row: Subscription) -> datetime | None:
+    """Until when the reader may read by their other subscriptions to the same agency."""
+    found: datetime | None = await session.scalar(
+        text(
+            """SELECT max(valid_until) FROM entitlement
+               WHERE reader_id = :reader AND agency = :agency AND subscription_id <> :id AND NOT revoked"""
+        ),
+        {"reader": row.reader_id, "agency": row.agency, "id": row.id},
+    )
+    return found
 
 
 async def entitlement(session: Session, subscription_id: UUID) -> EntitlementRow | None:

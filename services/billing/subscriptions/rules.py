@@ -42,9 +42,22 @@ PAYING = frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE})
 LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED})
 
 
+def renews(state: str, collection: str, *, cancels: bool) -> bool:
+    """Whether it goes on collecting by itself: a second one beside it would be a mistake."""
+    return State(state) in LIVE and collection == RENEWAL and not cancels
+
+
 def may_become(before: State, after: State) -> bool:
     """Whether the table allows it (staying is always allowed)."""
     return before == after or after in TRANSITIONS[before]
+
+
+#: Who collects: a provider, again and again; or the reader pays for one period at a time.
+RENEWAL, TERM = "renewal", "term"
+#: The ``provider`` of a subscription that no provider knows.
+OWN = "own"
+#: How far ahead of ours a provider's clock may be.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,12 @@ class Facts:
     @property
     def paid_until(self) -> datetime | None:
         return max((period.ends_at for period in self.paid), default=None)
+
+    def begins_at(self, now: datetime) -> datetime | None:
+        """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
+        ahead = [period.starts_at for period in self.paid if period.ends_at > now]
+        begins = min(ahead, default=None)
+        return begins if begins is not None and begins > now + CLOCK_SKEW else None
 
     @property
     def readable_until(self) -> datetime | None:
@@ -122,8 +141,8 @@ def review_at(facts: Facts, now: datetime) -> datetime | None:
     until = facts.paid_until
     if until is None or facts.provider_status in _PLAIN:
         return None
-    moments = [until, until + facts.slack]
-    return min((moment for moment in moments if moment > now), default=None)
+    moments = [facts.begins_at(now), until, until + facts.slack]
+    return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
 @dataclass(frozen=True, slots=True)

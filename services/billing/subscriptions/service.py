@@ -77,7 +77,7 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
         row.cancel_at_period_end,
         row.ended_at,
         tuple(rules.Paid(start, end) for start, end, returned in periods if not returned),
-        grace,
+        grace if row.collection == rules.RENEWAL else timedelta(0),
         refunded=bool(periods) and max(periods, key=lambda period: period[1])[2],
     )
     before, after = rules.State(row.state), rules.derive_state(facts, now)
@@ -92,7 +92,8 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
     await _announce(session, row, facts, offer.plan_code, offer.scope, now)
-    await _move_mrr(session, row, monthly(offer.amount_vnd, offer.period), now)
+    begun = facts.begins_at(now) is None
+    await _move_mrr(session, row, monthly(offer.amount_vnd, offer.period) if begun else 0, now)
     await session.flush()
 
 
@@ -195,6 +196,36 @@ async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: dat
     )
 
 
+async def term_for(
+    session: Session, agency: str, reader_id: UUID, price_id: UUID, now: datetime
+) -> Subscription:
+    """The reader's term, locked; a new one, which nothing is paid for yet, where there is none."""
+    await repository.lock_terms(session, reader_id)
+    row = await repository.term_of_reader(session, reader_id)
+    if row is None:
+        id_ = new_id()
+        row = Subscription(
+            id=id_,
+            agency=agency,
+            reader_id=reader_id,
+            price_id=price_id,
+            provider=rules.OWN,
+            provider_id=str(id_),
+            provider_status="active",
+            collection=rules.TERM,
+            anchor_day=1,
+            state=rules.State.INCOMPLETE,
+            period_start=now,
+            period_end=now + timedelta(days=1),
+            created_at=now,
+            updated_at=now,
+        )
+        session.add(row)
+        await session.flush()
+        await repository.add_transition(session, row.id, None, row.state, now)
+    return row
+
+
 class Subscriptions:
     """Use cases of readers, staff and the clock."""
 
@@ -217,11 +248,19 @@ class Subscriptions:
         live = [
             row
             for row in await self.of_reader(reader_id)
-            if rules.State(row.state) in rules.LIVE
-            and not row.cancel_at_period_end
+            if rules.renews(row.state, row.collection, cancels=row.cancel_at_period_end)
             and row.id != besides
         ]
         return live[0] if live else None
+
+    async def term_until(self, reader_id: UUID) -> datetime | None:
+        """Until when the reader has paid for a term that is running; None when there is none."""
+        ends = [
+            row.period_end
+            for row in await self.of_reader(reader_id)
+            if row.collection == rules.TERM and rules.State(row.state) in rules.LIVE
+        ]
+        return max(ends, default=None)
 
     async def rights(self, reader_id: UUID) -> list[tuple[str, datetime]]:
         """(scope, until) of what a reader may read now."""
@@ -240,6 +279,8 @@ class Subscriptions:
             row = await repository.by_id(reading, agency, subscription_id)
         if row is None or row.reader_id != reader_id:
             raise NotFoundError
+        if row.collection == rules.TERM:
+            raise ConflictError("This subscription ends by itself", slug="subscription-ended")
         if rules.State(row.state) not in rules.LIVE:
             raise ConflictError("This subscription has ended", slug="subscription-ended")
         # A reader belongs to one agency, and so do all of their subscriptions.

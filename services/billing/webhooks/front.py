@@ -24,6 +24,7 @@ from shared.web.middleware import send_problem
 log = structlog.get_logger(__name__)
 
 PATH = "/v1/webhooks/stripe"
+SOURCE = "stripe"
 MAX_BODY_BYTES = 512 * 1024
 LATEST = 253_402_300_799  # the last second a timestamp can show
 
@@ -100,7 +101,7 @@ def _parse(body: bytes) -> Incoming | None:
     if not sane or "\x00" in head.id or not head.id.isprintable():
         return None
     created_at = datetime.fromtimestamp(head.created, UTC)
-    return Incoming(head.id, head.type, created_at, body, rules.agency_named(body))
+    return Incoming(SOURCE, head.id, head.type, created_at, body, rules.agency_named(body))
 
 
 async def _answer(send: Send, body: dict[str, bool]) -> None:

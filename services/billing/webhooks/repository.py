@@ -17,13 +17,13 @@ CHANNEL = "webhook"
 
 _STORE = """INSERT INTO webhook_event (source, event_id, type, payload, agency, via, created_at, received_at,
                                        next_attempt_at)
-    SELECT $1, e.id, e.type, e.payload, e.agency, $2, e.created_at, $3, $3
-    FROM unnest($4::text[], $5::text[], $6::bytea[], $7::text[], $8::timestamptz[])
-         AS e(id, type, payload, agency, created_at)
-    ON CONFLICT (source, event_id) DO NOTHING RETURNING event_id"""
+    SELECT e.source, e.id, e.type, e.payload, e.agency, $1, e.created_at, $2, $2
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::timestamptz[])
+         AS e(source, id, type, payload, agency, created_at)
+    ON CONFLICT (source, event_id) DO NOTHING RETURNING source, event_id"""
 
 _CLAIM = text(
-    """SELECT source, event_id, type, payload, attempts FROM webhook_event
+    """SELECT source, event_id, type, payload, attempts, agency FROM webhook_event
        WHERE state = 'waiting' AND next_attempt_at <= :now
        ORDER BY next_attempt_at, created_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED"""
 )
@@ -31,13 +31,19 @@ _CLAIM = text(
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A notification on its way in, and the agency that it names."""
+    """A notification on its way in, who sent it, and the agency that it names."""
 
+    source: str
     id: str
     type: str
     created_at: datetime
     payload: bytes
     agency: str | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it the same notification when it comes again."""
+        return (self.source, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Claimed:
     type: str
     payload: bytes
     attempts: int
+    agency: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +68,24 @@ class InboxState:
 
 
 async def store(
-    connection: asyncpg.Connection, source: str, via: str, now: datetime, events: Sequence[Incoming]
-) -> set[str]:
-    """Keep them; returns the ids that were new. One statement, so one commit."""
-    # The same id twice in one statement is one row too; in one order everywhere, so that what two take in at once (a
+    connection: asyncpg.Connection, via: str, now: datetime, events: Sequence[Incoming]
+) -> set[tuple[str, str]]:
+    """Keep them; returns the keys that were new. One statement, so one commit."""
+    # The same one twice in one statement is one row too; in one order everywhere, so that what two take in at once (a
     # notice, and the sweep's list with it) ends in no deadlock.
-    unique = sorted({event.id: event for event in events}.values(), key=lambda event: event.id)
+    unique = sorted({event.key: event for event in events}.values(), key=lambda event: event.key)
     rows = await connection.fetch(
         _STORE,
-        source,
         via,
         now,
+        [event.source for event in unique],
         [event.id for event in unique],
         [event.type for event in unique],
         [event.payload for event in unique],
         [event.agency for event in unique],
         [event.created_at for event in unique],
     )
-    return {row["event_id"] for row in rows}
+    return {(row["source"], row["event_id"]) for row in rows}
 
 
 async def claim(session: Session, now: datetime) -> Claimed | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -15,13 +15,12 @@ from services.billing.payments.adapters.port import (
     PaymentProvider,
     ProviderUnavailableError,
 )
-from services.billing.payments.service import Payments
 from services.billing.webhooks import repository, rules
 from services.billing.webhooks.models import WebhookEvent
 from services.billing.webhooks.repository import Claimed, InboxState, Incoming
 from shared import audit
 from shared.clock import Clock
-from shared.database import Database, GroupCommit
+from shared.database import Database, GroupCommit, Session
 from shared.faults import fault_point
 from shared.loops import Heartbeat
 
@@ -34,10 +33,9 @@ SWEEP_CHUNK = 200
 class Inbox:
     """Takes notifications in: many a commit, each answered after its own is safe."""
 
-    def __init__(self, database: Database, clock: Clock, source: str) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._source = source
         self._group: GroupCommit[Incoming, bool] = GroupCommit(
             self._store, max_batch=500, max_queue=20_000, writers=2
         )
@@ -52,17 +50,19 @@ class Inbox:
     async def _store(self, events: Sequence[Incoming]) -> list[bool]:
         pool = await self._database.pool()
         async with pool.acquire() as connection:
-            fresh = await repository.store(
-                connection, self._source, "webhook", self._clock.now(), events
-            )
+            fresh = await repository.store(connection, "webhook", self._clock.now(), events)
         results = []
         for event in events:
-            results.append(event.id in fresh)
-            fresh.discard(event.id)
+            results.append(event.key in fresh)
+            fresh.discard(event.key)
         return results
 
     async def close(self) -> None:
         await self._group.drain()
+
+
+#: Applies a notification of one source in the caller's transaction; False when billing has no part in it.
+Handler = Callable[[Session, Claimed], Awaitable[bool]]
 
 
 class Applier:
@@ -72,15 +72,14 @@ class Applier:
         self,
         database: Database,
         clock: Clock,
-        provider: PaymentProvider,
-        payments: Payments,
+        handlers: Mapping[str, Handler],
         *,
         max_attempts: int,
     ) -> None:
+        """``handlers``: by the source of the notification."""
         self._database = database
         self._clock = clock
-        self._provider = provider
-        self._payments = payments
+        self._handlers = handlers
         self._max_attempts = max_attempts
         self._wake = asyncio.Event()
 
@@ -93,8 +92,7 @@ class Applier:
                 if event is None:
                     return False
                 await fault_point("inbox.claimed")
-                fact = self._provider.interpret(event.payload)
-                applied = await self._payments.apply(session, fact)
+                applied = await self._handlers[event.source](session, event)
                 await repository.mark_handled(session, event, self._clock.now())
                 await fault_point("payment.before_commit")
             await fault_point("payment.after_commit")
@@ -191,7 +189,9 @@ class Webhooks:
         async for event in self._provider.notifications_since(since, types):
             newest = max(newest, event.created_at)
             agency = rules.agency_named(event.payload)
-            chunk.append(Incoming(event.id, event.type, event.created_at, event.payload, agency))
+            chunk.append(
+                Incoming(source, event.id, event.type, event.created_at, event.payload, agency)
+            )
             if len(chunk) >= SWEEP_CHUNK:
                 missed += await self._take_in(chunk)
                 chunk = []
@@ -206,11 +206,9 @@ class Webhooks:
             return 0
         pool = await self._database.pool()
         async with pool.acquire() as connection:
-            fresh = await repository.store(
-                connection, self._provider.name, "sweep", self._clock.now(), chunk
-            )
+            fresh = await repository.store(connection, "sweep", self._clock.now(), chunk)
         for event in chunk:
-            if event.id in fresh:
+            if event.key in fresh:
                 metrics.WEBHOOKS.labels(event.type, "swept").inc()
         return len(fresh)
 

@@ -63,7 +63,7 @@ async def history(world: World) -> list[Incoming]:
     assert answer.status_code == 200, answer.text
     since = world.clock.now() - timedelta(days=60)
     found = [
-        Incoming(event.id, event.type, event.created_at, event.payload, None)
+        Incoming("stripe", event.id, event.type, event.created_at, event.payload, None)
         async for event in world.billing.provider.notifications_since(since, sorted(ALLOWED_TYPES))
     ]
     return found[::-1]
@@ -73,7 +73,7 @@ async def arrive(billing: Billing, event: Incoming) -> None:
     """One webhook comes in and is applied as far as that is possible now."""
     pool = await billing.database.pool()
     async with pool.acquire() as connection:
-        await repository.store(connection, "stripe", "webhook", billing.clock.now(), [event])
+        await repository.store(connection, "webhook", billing.clock.now(), [event])
     await billing.applier.apply_due()
 
 

@@ -15,12 +15,13 @@ NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 async def test_notices_and_the_sweeps_list_of_them_in_the_other_order_are_kept_once(billing_url):
     database = Database(billing_url, application_name="test")
     notices = [
-        Incoming(f"evt_{number:05}", "invoice.paid", NOW, b"{}", None) for number in range(3_000)
+        Incoming("stripe", f"evt_{number:05}", "invoice.paid", NOW, b"{}", None)
+        for number in range(3_000)
     ]
 
     async def taken_in(via: str, events: list[Incoming]) -> set[str]:
         async with (await database.pool()).acquire() as connection:
-            return await repository.store(connection, "stripe", via, NOW, events)
+            return await repository.store(connection, via, NOW, events)
 
     try:
         await (await database.pool()).execute("SELECT 1")

@@ -15,7 +15,17 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-PARTS = ("readers", "plans", "subscriptions", "ledger", "payments", "recognition", "webhooks")
+PARTS = (
+    "readers",
+    "plans",
+    "orders",
+    "subscriptions",
+    "ledger",
+    "payments",
+    "recognition",
+    "transfers",
+    "webhooks",
+)
 #: What has happened stays as it was.
 APPEND_ONLY = (
     "journal_entry",
@@ -24,10 +34,15 @@ APPEND_ONLY = (
     "subscription_transition",
     "mrr_movement",
     "consent",
+    "bank_notice",
+    "credit_use",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
     "plan_price",
+    "sales_order",
+    "bank_account",
+    "bank_credit",
     "payment",
     "subscription",
     "entitlement",

@@ -32,6 +32,7 @@ CREATE TABLE payment (
     agency text NOT NULL,
     subscription_id uuid NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
+    order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
     provider text NOT NULL,
     provider_invoice text NOT NULL,
     number text NOT NULL DEFAULT '',
@@ -44,6 +45,8 @@ CREATE TABLE payment (
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
     CONSTRAINT fk_payment_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
         REFERENCES subscription (id, agency),
+    CONSTRAINT fk_payment_order_id_sales_order FOREIGN KEY (order_id, agency)
+        REFERENCES sales_order (id, agency),
     CONSTRAINT uq_payment_provider_invoice UNIQUE (provider, provider_invoice),
     CONSTRAINT uq_payment_id_agency UNIQUE (id, agency)
 );

@@ -6,6 +6,10 @@ CREATE TABLE subscription (
     provider text NOT NULL,
     provider_id text NOT NULL,
     provider_status text NOT NULL,
+    -- renewal: the provider collects again and again; term: the reader pays for one period at a time, and it ends by itself.
+    collection text NOT NULL CONSTRAINT ck_subscription_collection CHECK (collection IN ('renewal', 'term')),
+    -- The day of the month on which periods end where the month has it (31 → 28 → 31); of a term only.
+    anchor_day integer CONSTRAINT ck_subscription_anchor_day CHECK (anchor_day BETWEEN 1 AND 31),
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
@@ -23,9 +27,11 @@ CREATE TABLE subscription (
     CONSTRAINT fk_subscription_price_id_plan_price FOREIGN KEY (price_id, agency)
         REFERENCES plan_price (id, agency),
     CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency),
+    CONSTRAINT ck_subscription_anchor CHECK ((collection = 'term') = (anchor_day IS NOT NULL)),
     CONSTRAINT uq_subscription_provider_id UNIQUE (provider, provider_id)
 );
 CREATE INDEX ix_subscription_reader_id ON subscription (reader_id);
+CREATE UNIQUE INDEX uq_subscription_term ON subscription (reader_id) WHERE collection = 'term';
 CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
 CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
 

@@ -1,0 +1,41 @@
+-- What a reader asked for, until it is paid. A reader has one open order at a time, so one amount and one note to transfer with.
+CREATE TABLE sales_order (
+    id uuid NOT NULL CONSTRAINT pk_sales_order PRIMARY KEY,
+    agency text NOT NULL,
+    code text NOT NULL CONSTRAINT uq_sales_order_code UNIQUE,
+    reader_id uuid NOT NULL,
+    price_id uuid NOT NULL,
+    amount_vnd bigint NOT NULL CONSTRAINT ck_sales_order_amount_vnd CHECK (amount_vnd > 0),
+    state text NOT NULL DEFAULT 'open' CONSTRAINT ck_sales_order_state
+        CHECK (state IN ('open', 'paid', 'closed')),
+    language text NOT NULL,
+    return_to text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    paid_at timestamptz,
+    CONSTRAINT ck_sales_order_expires_at CHECK (expires_at > created_at),
+    CONSTRAINT ck_sales_order_paid_at CHECK ((state = 'paid') = (paid_at IS NOT NULL)),
+    CONSTRAINT uq_sales_order_id_agency UNIQUE (id, agency),
+    CONSTRAINT fk_sales_order_reader_id_reader FOREIGN KEY (reader_id, agency)
+        REFERENCES reader (id, agency),
+    CONSTRAINT fk_sales_order_price_id_plan_price FOREIGN KEY (price_id, agency)
+        REFERENCES plan_price (id, agency)
+);
+CREATE UNIQUE INDEX uq_sales_order_open ON sales_order (reader_id) WHERE state = 'open';
+CREATE INDEX ix_sales_order_reader_id ON sales_order (reader_id, created_at);
+CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state = 'open';
+
+-- What was ordered stays as it was; a paid order stays paid.
+CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.amount_vnd, NEW.created_at, NEW.expires_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.amount_vnd, OLD.created_at, OLD.expires_at)
+       OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
+        RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER sales_order_goes_forward BEFORE UPDATE ON sales_order
+    FOR EACH ROW EXECUTE FUNCTION sales_order_goes_forward();

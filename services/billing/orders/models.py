@@ -1,0 +1,45 @@
+"""Tables of orders; their guards stand in ``migrations/versions/0001_orders.sql``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlmodel import Field
+
+from services.billing.tables import Row
+from shared.database import UTCDateTime
+
+
+class SalesOrder(Row, table=True):
+    """One period of a plan that a reader wants to pay for; ``state`` is open, paid or closed."""
+
+    __tablename__ = "sales_order"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        UniqueConstraint("id", "agency", name="uq_sales_order_id_agency"),
+        UniqueConstraint("code", name="uq_sales_order_code"),
+        Index(
+            "uq_sales_order_open",
+            "reader_id",
+            unique=True,
+            postgresql_where=text("state = 'open'"),
+        ),
+        Index("ix_sales_order_reader_id", "reader_id", "created_at"),
+        Index("ix_sales_order_expires_at", "expires_at", postgresql_where=text("state = 'open'")),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    code: str = Field(sa_type=Text)
+    reader_id: UUID
+    price_id: UUID
+    amount_vnd: int = Field(sa_type=BigInteger)
+    state: str = Field(sa_type=Text, default="open")
+    language: str = Field(sa_type=Text)
+    return_to: str = Field(sa_type=Text, default="")
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    paid_at: datetime | None = Field(sa_type=UTCDateTime, default=None)

@@ -1,0 +1,89 @@
+"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import segno
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from services.billing.orders.codes import is_code
+from services.billing.orders.service import OrderView
+from services.billing.readers.web import Place, ReaderFront
+from services.billing.transfers.models import BankAccount
+from services.billing.transfers.vietqr import BANKS, vietqr
+from shared.errors import NotFoundError
+from shared.web.i18n import request_language
+
+#: Without script the page looks again by itself.
+LOOK_AGAIN_SECONDS = 5
+
+
+def router(front: ReaderFront) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    billing = front.billing
+
+    async def found(request: Request, agency: str, code: str) -> tuple[Place, OrderView] | Response:
+        place = await front.enter(request, agency)
+        reader = await front.reader(request, agency)
+        if reader is None:
+            return front.to_sign_in(agency, f"/r/{agency}/orders/{quote(code, safe='')}")
+        if not is_code(code):
+            raise NotFoundError
+        return place, await billing.orders.view(reader[1], code)
+
+    @routes.get("/r/{agency}/orders/{code}")
+    async def show(request: Request, agency: str, code: str) -> Response:
+        answer = await found(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        place, view = answer
+        accounts = await billing.transfers.accounts(agency)
+        back = place.back(view.order.return_to)
+        page = front.render(
+            request,
+            "order.html",
+            place,
+            view=view,
+            plan_name=view.offer.name(request_language(request)),
+            transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
+            if accounts and view.order.state == "open"
+            else None,
+            back=back or place.agency.website or f"/r/{agency}/account",
+            sent_back=bool(back),
+            zone=place.agency.zone,
+            look_again=LOOK_AGAIN_SECONDS,
+        )
+        page.headers["Cache-Control"] = "no-store"
+        return page
+
+    @routes.get("/r/{agency}/orders/{code}/state")
+    async def state(request: Request, agency: str, code: str) -> Response:
+        """What the page's script asks for again and again: whether there is something new to show."""
+        answer = await found(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        _, view = answer
+        return JSONResponse(
+            {"state": view.order.state, "received_vnd": view.received_vnd},
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return routes
+
+
+def _transfer(view: OrderView, account: BankAccount, sandbox_url: str) -> dict[str, Any]:
+    """What is to be transferred: what is still missing of the order, by QR or by hand."""
+    payload = vietqr(
+        account.bank_bin, account.number, amount_vnd=view.missing_vnd, note=view.order.code
+    )
+    return {
+        "account": account,
+        "bank": BANKS.get(account.bank_bin, account.bank_bin),
+        "picture": segno.make(payload, error="m").svg_data_uri(
+            scale=6, border=3, dark="#111", light="#fff"
+        ),
+        "demo": f"{sandbox_url}/transfer?qr={quote(payload, safe='')}" if sandbox_url else "",
+    }

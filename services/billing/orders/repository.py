@@ -1,0 +1,87 @@
+"""Every SQL statement about orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from services.billing.orders.models import SalesOrder
+from services.billing.payments.models import Payment
+from shared.database import ReadSession, Session
+
+
+async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
+    """The order this reader has not paid yet, locked."""
+    found: SalesOrder | None = await session.scalar(
+        select(SalesOrder)
+        .where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open")  # type: ignore[arg-type]
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def shown_order(session: ReadSession, reader_id: UUID) -> SalesOrder | None:
+    """The order this reader has not paid yet."""
+    found: SalesOrder | None = await session.scalar(
+        select(SalesOrder).where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open")  # type: ignore[arg-type]
+    )
+    return found
+
+
+async def by_code(session: Session | ReadSession, agency: str, code: str) -> SalesOrder | None:
+    found: SalesOrder | None = await session.scalar(
+        select(SalesOrder).where(SalesOrder.agency == agency, SalesOrder.code == code)  # type: ignore[arg-type]
+    )
+    return found
+
+
+async def lock_by_codes(
+    session: Session, agency: str, codes: Sequence[str]
+) -> Sequence[SalesOrder]:
+    """The agency's orders with these codes, locked in one order everywhere."""
+    return (
+        await session.scalars(
+            select(SalesOrder)
+            .where(SalesOrder.agency == agency, SalesOrder.code.in_(codes))  # type: ignore[arg-type, attr-defined]
+            .order_by(SalesOrder.id)  # type: ignore[arg-type]
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def close_expired(session: Session, now: datetime, limit: int) -> int:
+    """Orders nobody paid in time."""
+    closed = await session.execute(
+        text(
+            """UPDATE sales_order SET state = 'closed' WHERE id IN
+                 (SELECT id FROM sales_order WHERE state = 'open' AND expires_at <= :now
+                  ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+               RETURNING id"""
+        ),
+        {"now": now, "limit": limit},
+    )
+    return len(closed.all())
+
+
+async def payment_of(session: Session | ReadSession, order_id: UUID) -> Payment | None:
+    found: Payment | None = await session.scalar(
+        select(Payment).where(Payment.order_id == order_id)  # type: ignore[arg-type]
+    )
+    return found
+
+
+async def received_vnd(session: Session | ReadSession, order_id: UUID) -> int:
+    """What has come in for an order: used for it, or waiting to be enough."""
+    found = await session.scalar(
+        text(
+            """SELECT coalesce((SELECT sum(amount_vnd) FROM credit_use WHERE order_id = :id), 0)
+                    + coalesce((SELECT sum(left_vnd) FROM bank_credit WHERE order_id = :id AND reason = 'under'), 0)"""
+        ),
+        {"id": order_id},
+    )
+    return int(found or 0)
