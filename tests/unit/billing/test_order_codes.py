@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.billing.transfers.codes import (
+from services.billing.orders.codes import (
     ALPHABET,
     BODY_LENGTH,
     CODE_LENGTH,
