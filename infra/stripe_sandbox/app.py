@@ -18,13 +18,15 @@ from starlette.routing import BaseRoute, Route
 from .api import Api
 from .checkout_pages import CheckoutPages
 from .control import Control
+from .delivery import Deliverer
+from .guard import Guard
 from .outbox import Outbox
 from .renewals import run_due
 from .scope import Clock, Sandbox
 from .settings import SandboxSettings
 from .store import Store
 from .web import ASSETS
-from .webhooks import Deliverer
+from .webhooks import StripeDeliverer
 
 log = logging.getLogger("stripe_sandbox")
 
@@ -47,8 +49,8 @@ def create_app(
     """
     settings = settings or SandboxSettings()
     store = Store(settings.state_file)
-    sandbox = Sandbox(settings, store, Outbox(store, settings), clock)
-    deliverer = Deliverer(sandbox, webhook_transport)
+    sandbox = Sandbox(settings, store, Outbox(store, settings, "stripe"), clock)
+    deliverer = StripeDeliverer(sandbox, webhook_transport)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,7 +69,7 @@ def create_app(
             store.close()
 
     app = Starlette(
-        routes=_routes(sandbox, deliverer),
+        routes=_routes(sandbox, deliverer, Guard(settings)),
         # Only names that are ours: a page elsewhere cannot rebind its own name to this port.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))],
         lifespan=lifespan,
@@ -77,8 +79,9 @@ def create_app(
     return app
 
 
-def _routes(sandbox: Sandbox, deliverer: Deliverer) -> list[BaseRoute]:
-    api, pages, control = Api(sandbox), CheckoutPages(sandbox), Control(sandbox, deliverer)
+def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRoute]:
+    api, pages = Api(sandbox), CheckoutPages(sandbox)
+    control = Control(sandbox, deliverer, guard)
 
     def waking(endpoint: Endpoint) -> Endpoint:
         """After anything that may have caused events, let the deliverer look."""
