@@ -44,6 +44,13 @@ def _word() -> str:
     return f"n{_token()}"
 
 
+def _bank_secrets() -> str:
+    """One for each agency of the demo and each way of telling of a credit."""
+    from infra.bank_sandbox.accounts import demo_senders
+
+    return ",".join(f"{sender}:{_token()}" for sender in demo_senders())
+
+
 #: Made at random, once; letters, digits, "-" and "_" only, so that each fits into an address as it is.
 SECRETS: Mapping[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": _token,
@@ -81,6 +88,7 @@ DEMO_SECRETS: Mapping[str, Callable[[], str]] = {
     "STRIPE_SECRET_KEY": lambda: "sk_test_" + secrets.token_hex(24),
     "STRIPE_WEBHOOK_SECRET": lambda: "whsec_" + secrets.token_hex(24),
     "STRIPE_SANDBOX_CONTROL_TOKEN": _token,
+    "BANK_WEBHOOK_SECRETS": _bank_secrets,
     "DEMO_PASSWORD": lambda: secrets.token_urlsafe(12),
     "DEMO_TOTP_SECRET": lambda: base64.b32encode(secrets.token_bytes(20)).decode(),
     "DEMO_SITE_KEY": lambda: f"prk_{secrets.token_hex(6)}_{secrets.token_hex(24)}",
@@ -125,6 +133,7 @@ def demo_answers() -> dict[str, str]:
         "MAIL_FROM": f"Báo <no-reply@{DEMO_DOMAIN}>",
         "STRIPE_API_BASE": "http://stripe-sandbox:8006",
         "STRIPE_SANDBOX_URL": f"https://pay.{DEMO_DOMAIN}",
+        "BANK_SANDBOX_URL": f"https://pay.{DEMO_DOMAIN}/bank",
     }
 
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 DOMAIN = re.compile(r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$")
 ADDRESS = re.compile(r"^[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+$")
+BANK_SECRETS = re.compile(
+    r"[a-z0-9]+(-[a-z0-9]+)*/(sepay|payos):[^,:\s]{24,}"
+    r"(,[a-z0-9]+(-[a-z0-9]+)*/(sepay|payos):[^,:\s]{24,})*"
+)
 SLUG = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 
 Answers = Mapping[str, str]
@@ -131,5 +135,12 @@ QUESTIONS = (
         "whsec_…",
         lambda value: value.startswith("whsec_"),
         asked=_has_stripe,
+    ),
+    Question(
+        "BANK_WEBHOOK_SECRETS",
+        "Secrets of those who tell of bank credits (empty: nobody)",
+        "agency/kind:secret by commas, a kind is sepay or payos",
+        lambda value: bool(BANK_SECRETS.fullmatch(value)),
+        optional=True,
     ),
 )  # fmt: skip

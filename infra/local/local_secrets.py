@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.bank_sandbox.accounts import demo_senders
 from infra.local.databases import roles_of
 from infra.nats.permissions import user_names
 
@@ -21,6 +22,7 @@ class LocalSecrets:
 
     database_passwords: dict[str, str]  # by role: a database's own and its owner's
     nats_passwords: dict[str, str]  # by user of infra/nats/users.toml
+    bank_secrets: dict[str, str]  # by agency/kind: who tells of bank credits
     reporting_password: str
     identity_internal_key: str
     form_token_secret: str
@@ -41,6 +43,7 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
     return LocalSecrets(
         database_passwords={role: secrets.token_urlsafe(18) for role in roles_of(databases)},
         nats_passwords={user: secrets.token_urlsafe(18) for user in user_names()},
+        bank_secrets={sender: secrets.token_urlsafe(32) for sender in demo_senders()},
         reporting_password=secrets.token_urlsafe(18),
         identity_internal_key=secrets.token_urlsafe(32),
         form_token_secret=secrets.token_urlsafe(32),
@@ -63,7 +66,7 @@ def load_or_create(path: Path, databases: Iterable[str]) -> LocalSecrets:
     fresh = dataclasses.asdict(_generate(databases))
     kept = json.loads(path.read_text()) if path.exists() else {}
     merged = {name: kept.get(name, value) for name, value in fresh.items()}
-    for by_name in ("database_passwords", "nats_passwords"):
+    for by_name in ("database_passwords", "nats_passwords", "bank_secrets"):
         merged[by_name] = {**fresh[by_name], **kept.get(by_name, {})}
     if merged != kept:
         path.parent.mkdir(parents=True, exist_ok=True)

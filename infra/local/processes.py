@@ -23,6 +23,7 @@ POSTGRES_OFFSET = 32
 PORTS_USED = 40  # a stack may take base … base + 39
 
 WEBHOOK_PATH = "/v1/webhooks/stripe"  # where billing takes the payment provider's events
+BANK_PATH = "/bank"  # where the sandbox's process has the demo bank
 
 # Where each part is reached: the variable, and the offset of its port.
 ADDRESSES: Mapping[str, int] = {
@@ -124,6 +125,7 @@ USED_BY: Mapping[str, frozenset[str]] = {
     "STRIPE_SECRET_KEY": PAYING,
     "STRIPE_API_BASE": PAYING,
     "STRIPE_WEBHOOK_SECRET": frozenset({"billing-web"}),
+    "BANK_WEBHOOK_SECRETS": frozenset({"billing-web"}),
     "SIGN_IN_SECRET": frozenset({"billing-web"}),
     "SIGNING_KEYS_FILE": frozenset({"billing-web"}),
     "COOKIE_SECRET": frozenset({"paywall-web"}),
@@ -168,6 +170,7 @@ class Surroundings:
             "HOST": LOOPBACK,
             "ASSETS_DIR": str(self.assets),
             **{name: self.url(offset) for name, offset in ADDRESSES.items()},
+            "BANK_SANDBOX_URL": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]) + BANK_PATH,
         }
         if isinstance(spec, ProcessSpec):
             variables["PORT"] = str(self.base_port + spec.port)
@@ -190,6 +193,7 @@ class Surroundings:
             "STRIPE_SECRET_KEY": self.secrets.stripe_secret_key,
             "STRIPE_API_BASE": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]),
             "STRIPE_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+            "BANK_WEBHOOK_SECRETS": self._bank_secrets(),
             "SIGN_IN_SECRET": self.secrets.sign_in_secret,
             "SIGNING_KEYS_FILE": str(self.data / "billing-signing-keys.pem"),
             "COOKIE_SECRET": self.secrets.cookie_secret,
@@ -200,6 +204,9 @@ class Surroundings:
             "DEMO_SITE_KEY": self.secrets.demo_site_key,
         }
 
+    def _bank_secrets(self) -> str:
+        return ",".join(f"{sender}:{own}" for sender, own in self.secrets.bank_secrets.items())
+
     def _of_the_sandbox(self, spec: ProcessSpec | StepSpec) -> dict[str, str]:
         if spec.name != "stripe-sandbox":
             return {}
@@ -209,4 +216,6 @@ class Surroundings:
             "STRIPE_SANDBOX_CONTROL_TOKEN": self.secrets.stripe_control_token,
             "STRIPE_SANDBOX_WEBHOOK_URL": self.url(ADDRESSES["BILLING_URL"]) + WEBHOOK_PATH,
             "STRIPE_SANDBOX_WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
+            "BANK_SANDBOX_BILLING_URL": self.url(ADDRESSES["BILLING_URL"]),
+            "BANK_SANDBOX_WEBHOOK_SECRETS": self._bank_secrets(),
         }

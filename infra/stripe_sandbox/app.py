@@ -15,16 +15,23 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from infra.bank_sandbox.bank import Bank
+from infra.bank_sandbox.routes import bank_routes
+from infra.bank_sandbox.settings import BankSettings
+from infra.bank_sandbox.webhooks import BankDeliverer
+
 from .api import Api
 from .checkout_pages import CheckoutPages
 from .control import Control
+from .delivery import Deliverer
+from .guard import Guard
 from .outbox import Outbox
 from .renewals import run_due
 from .scope import Clock, Sandbox
 from .settings import SandboxSettings
 from .store import Store
 from .web import ASSETS
-from .webhooks import Deliverer
+from .webhooks import StripeDeliverer
 
 log = logging.getLogger("stripe_sandbox")
 
@@ -36,24 +43,29 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_app(
     settings: SandboxSettings | None = None,
+    bank_settings: BankSettings | None = None,
     *,
     clock: Clock = time.time,
     webhook_transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """The sandbox as an ASGI application.
+    """The sandbox as an ASGI application, with the demo bank below ``/bank``.
 
-    ``app.state.sandbox`` and ``app.state.deliverer`` are for tests in the same process, where no
-    lifespan runs: ``await app.state.deliverer.deliver_due()`` delivers what is due.
+    ``app.state.sandbox``, ``app.state.deliverer``, ``app.state.bank`` and
+    ``app.state.bank_deliverer`` are for tests in the same process, where no lifespan runs:
+    ``await app.state.deliverer.deliver_due()`` delivers what is due.
     """
     settings = settings or SandboxSettings()
-    store = Store(settings.state_file)
-    sandbox = Sandbox(settings, store, Outbox(store, settings), clock)
-    deliverer = Deliverer(sandbox, webhook_transport)
+    store, guard = Store(settings.state_file), Guard(settings)
+    sandbox = Sandbox(settings, store, Outbox(store, settings, "stripe"), clock)
+    deliverer = StripeDeliverer(sandbox, webhook_transport)
+    bank = Bank(bank_settings or BankSettings(), store, clock)
+    bank_deliverer = BankDeliverer(bank, webhook_transport)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(deliverer.run(), name="stripe-sandbox-webhooks"),
+            asyncio.create_task(bank_deliverer.run(), name="bank-sandbox-webhooks"),
             asyncio.create_task(_tick(sandbox, deliverer), name="stripe-sandbox-dates"),
         ]
         try:
@@ -67,18 +79,24 @@ def create_app(
             store.close()
 
     app = Starlette(
-        routes=_routes(sandbox, deliverer),
+        routes=[
+            *_routes(sandbox, deliverer, guard),
+            *bank_routes(bank, bank_deliverer, guard),
+        ],
         # Only names that are ours: a page elsewhere cannot rebind its own name to this port.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(settings))],
         lifespan=lifespan,
     )
     app.state.sandbox = sandbox
     app.state.deliverer = deliverer
+    app.state.bank = bank
+    app.state.bank_deliverer = bank_deliverer
     return app
 
 
-def _routes(sandbox: Sandbox, deliverer: Deliverer) -> list[BaseRoute]:
-    api, pages, control = Api(sandbox), CheckoutPages(sandbox), Control(sandbox, deliverer)
+def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRoute]:
+    api, pages = Api(sandbox), CheckoutPages(sandbox)
+    control = Control(sandbox, deliverer, guard)
 
     def waking(endpoint: Endpoint) -> Endpoint:
         """After anything that may have caused events, let the deliverer look."""

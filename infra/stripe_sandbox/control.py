@@ -1,22 +1,21 @@
 """The control page and the control endpoints: switches, resend, and moving a subscription on."""
 
-import hmac
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from . import clock
+from .delivery import Deliverer
 from .errors import StripeError, invalid
+from .guard import Guard, is_form, refusal, remember
 from .renewals import due_at, step
 from .scope import Sandbox, Scope
 from .store import Doc
-from .web import COOKIE, Tokens, render, same_origin
-from .webhooks import Deliverer
+from .web import render
 from .words import CONTROL, language
 
-HEADER = "Sandbox-Control-Token"
 SHOWN = 20
 
 
@@ -31,40 +30,30 @@ class Switches(BaseModel):
     drop: float | None = Field(default=None, ge=0, le=1)
 
 
-class Control:
-    """Nothing here that changes things is open: a token header, or our own page's form."""
+T = TypeVar("T", bound=BaseModel)
 
-    def __init__(self, sandbox: Sandbox, deliverer: Deliverer) -> None:
+
+def validated(model: type[T], body: dict[str, Any]) -> T | Response:
+    """The body as the model, or the answer that says what is wrong with it first."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        return JSONResponse(invalid(f"{name}: {first['msg']}", param=name).body(), 400)
+
+
+class Control:
+    """The page of the switches, and what its forms and the control token may do."""
+
+    def __init__(self, sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> None:
         self.sandbox = sandbox
         self.deliverer = deliverer
-        self.tokens = Tokens()
-
-    # -- who may ------------------------------------------------------------------------------
-
-    async def _may(self, request: Request) -> dict[str, Any] | Response:
-        """The body of an allowed request, or the refusal."""
-        if request.headers.get("content-type", "").startswith("application/x-www-form"):
-            form = {name: value for name, value in (await request.form()).items() if value != ""}
-            token = str(form.pop("token", ""))
-            if same_origin(request) and self.tokens.holds(request, token):
-                return form
-            return _refusal()
-        given = request.headers.get(HEADER, "")
-        if not hmac.compare_digest(given.encode(), self.sandbox.settings.control_token.encode()):
-            return _refusal()
-        if not await request.body():
-            return {}
-        try:
-            body = await request.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            return JSONResponse(invalid("The body must be a JSON object.").body(), 400)
-        return body
+        self.guard = guard
 
     def _done(self, request: Request, answer: Any) -> Response:
         self.deliverer.wake()
-        if request.headers.get("content-type", "").startswith("application/x-www-form"):
+        if is_form(request):
             lang = request.query_params.get("lang", "")
             return RedirectResponse(f"/?lang={lang}" if lang in CONTROL else "/", 303)
         return JSONResponse(answer)
@@ -83,26 +72,23 @@ class Control:
 
     async def switch(self, request: Request) -> Response:
         """POST /sandbox/control"""
-        body = await self._may(request)
+        body = await self.guard.may(request)
         if isinstance(body, Response):
             return body
         if "form" in body:
             # An unticked box sends nothing: from the form, absence means off.
             body.pop("form")
             body.setdefault("reorder", False)
-        try:
-            wanted = Switches.model_validate(body)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else ""
-            return JSONResponse(invalid(f"{name}: {first['msg']}", param=name).body(), 400)
+        wanted = validated(Switches, body)
+        if isinstance(wanted, Response):
+            return wanted
         for name, value in wanted.model_dump(exclude_none=True).items():
             setattr(self.sandbox.settings, f"webhook_{name}", value)
         return self._done(request, self.switches())
 
     async def resend(self, request: Request) -> Response:
         """POST /sandbox/events/:id/resend: one more copy, whatever the switches say."""
-        body = await self._may(request)
+        body = await self.guard.may(request)
         if isinstance(body, Response):
             return body
         found = self._owned(request, "event")
@@ -120,7 +106,7 @@ class Control:
 
         A customer on a test clock has the clock moved; for others the date is played now.
         """
-        body = await self._may(request)
+        body = await self.guard.may(request)
         if isinstance(body, Response):
             return body
         found = self._owned(request, "subscription")
@@ -155,21 +141,20 @@ class Control:
     async def page(self, request: Request) -> Response:
         """GET /, on one's own machine only: its forms need no other proof than having been there."""
         if not self.sandbox.settings.at_home:
-            return _refusal()
-        cookie = self.tokens.cookie(request)
+            return refusal()
+        cookie, token = self.guard.form_token(request)
         lang = language(request.query_params.get("lang"), None)
         response = render(
             "control.html",
             t=CONTROL[lang],
             lang=lang,
             other="en" if lang == "vi" else "vi",
-            token=self.tokens.token(cookie),
+            token=token,
             switches=self.switches(),
             webhook_url=self.sandbox.settings.webhook_url,
             accounts=[self._account(*one) for one in self.sandbox.store.accounts()],
         )
-        response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", path="/")
-        return response
+        return remember(response, cookie)
 
     def _account(self, account: str, label: str) -> dict[str, Any]:
         store = self.sandbox.store
@@ -188,11 +173,3 @@ class Control:
             "deliveries": self.sandbox.outbox.history(account),
             **found,
         }
-
-
-def _refusal() -> Response:
-    error = invalid(
-        f"Not allowed: send the control token in the {HEADER} header, or use the control page.",
-        status=403,
-    )
-    return JSONResponse(error.body(), 403)

@@ -2,10 +2,22 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from .settings import SandboxSettings
 from .store import Store
+
+
+class DeliverySettings(Protocol):
+    """How deliveries are made; the control page changes some of it while the sandbox runs."""
+
+    webhook_delay_seconds: float
+    webhook_duplicates: int
+    webhook_reorder: bool
+    webhook_drop: float
+    webhook_concurrency: int
+    webhook_timeout_seconds: float
+    webhook_retry_seconds: float
+    webhook_max_attempts: int
 
 
 @dataclass(frozen=True)
@@ -19,19 +31,22 @@ class Delivery:
 
 
 class Outbox:
-    """Where events wait for the webhook worker."""
+    """Where what one channel sends waits for its deliverer."""
 
     def __init__(
-        self, store: Store, settings: SandboxSettings, chance: random.Random | None = None
+        self,
+        store: Store,
+        settings: DeliverySettings,
+        channel: str,
+        chance: random.Random | None = None,
     ) -> None:
         self.db = store.db
         self.settings = settings
+        self.channel = channel
         self.chance = chance or random.SystemRandom()
 
     def add(self, account: str, event: str, now: float) -> None:
         """Line an event up, as the switches say: late, more than once, or never."""
-        if not self.settings.webhook_url:
-            return
         dropped = self.chance.random() < self.settings.webhook_drop
         copies = 1 if dropped else 1 + self.settings.webhook_duplicates
         for _ in range(copies):
@@ -48,23 +63,25 @@ class Outbox:
 
     def _insert(self, account: str, event: str, state: str, due_at: float) -> None:
         self.db.execute(
-            "INSERT INTO deliveries (account, event, state, due_at) VALUES (?, ?, ?, ?)",
-            (account, event, state, due_at),
+            "INSERT INTO deliveries (channel, account, event, state, due_at) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (self.channel, account, event, state, due_at),
         )
 
     def due(self, now: float, limit: int = 100) -> list[Delivery]:
         """Deliveries whose time has come, in the order of creation."""
         rows = self.db.execute(
             "SELECT seq, account, event, attempts FROM deliveries "
-            "WHERE state = 'waiting' AND due_at <= ? ORDER BY seq LIMIT ?",
-            (now, limit),
+            "WHERE state = 'waiting' AND channel = ? AND due_at <= ? ORDER BY seq LIMIT ?",
+            (self.channel, now, limit),
         ).fetchall()
         return [Delivery(*row) for row in rows]
 
     def next_due_at(self) -> float | None:
         """When there is something to do next; None where nothing waits."""
         row = self.db.execute(
-            "SELECT min(due_at) FROM deliveries WHERE state = 'waiting'"
+            "SELECT min(due_at) FROM deliveries WHERE state = 'waiting' AND channel = ?",
+            (self.channel,),
         ).fetchone()
         return None if row[0] is None else float(row[0])
 
@@ -102,14 +119,22 @@ class Outbox:
         return int(row[0])
 
     def history(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
-        """The latest deliveries with their last attempt, for the control page."""
+        """The latest deliveries of an account with their last attempt, for the control page."""
+        return self._last("d.account", account, limit)
+
+    def of(self, event: str, limit: int = 50) -> list[dict[str, Any]]:
+        """The latest deliveries of one event with their last attempt."""
+        return self._last("d.event", event, limit)
+
+    def _last(self, column: str, value: str, limit: int) -> list[dict[str, Any]]:
+        # The column is one of two words of this file.
         rows = self.db.execute(
-            "SELECT d.seq, d.event, json_extract(e.body, '$.type'), d.state, d.attempts, "
+            "SELECT d.seq, d.event, json_extract(e.body, '$.type'), d.state, d.attempts, "  # noqa: S608
             "a.at, a.status, a.error FROM deliveries d JOIN documents e ON e.id = d.event "
             "LEFT JOIN attempts a ON a.seq = "
             "(SELECT max(seq) FROM attempts WHERE delivery = d.seq) "
-            "WHERE d.account = ? ORDER BY d.seq DESC LIMIT ?",
-            (account, limit),
+            f"WHERE {column} = ? AND d.channel = ? ORDER BY d.seq DESC LIMIT ?",
+            (value, self.channel, limit),
         ).fetchall()
         names = ("seq", "event", "type", "state", "attempts", "at", "status", "error")
         return [dict(zip(names, row, strict=True)) for row in rows]

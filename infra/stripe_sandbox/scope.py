@@ -116,7 +116,8 @@ class Scope:
             "type": kind,
         }
         self.save(event)
-        self.sandbox.outbox.add(self.account, event["id"], self.sandbox.clock())
+        if self.settings.webhook_url:
+            self.sandbox.outbox.add(self.account, event["id"], self.sandbox.clock())
         return event
 
     def update(self, kind: str, before: Doc, after: Doc) -> Doc:

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
 );
 CREATE TABLE IF NOT EXISTS deliveries (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  channel TEXT NOT NULL DEFAULT 'stripe',
   account TEXT NOT NULL,
   event TEXT NOT NULL REFERENCES documents (id),
   state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'dropped')),
@@ -65,6 +66,15 @@ class Store:
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute("PRAGMA foreign_keys = ON")
         self.db.executescript(SCHEMA)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """A file of a time when all deliveries were Stripe's gets the column that says whose."""
+        columns = {row[1] for row in self.db.execute("PRAGMA table_info(deliveries)")}
+        if "channel" not in columns:
+            self.db.execute(
+                "ALTER TABLE deliveries ADD COLUMN channel TEXT NOT NULL DEFAULT 'stripe'"
+            )
 
     def close(self) -> None:
         """Close the file; the sandbox is over."""

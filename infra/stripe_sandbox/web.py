@@ -58,8 +58,13 @@ def render(
     template: str, status: int = 200, *, form_targets: tuple[str, ...] = (), **values: object
 ) -> HTMLResponse:
     """A page with its security headers."""
+    return answer(_templates.get_template(template).render(**values), status, *form_targets)
+
+
+def answer(html: str, status: int, *form_targets: str) -> HTMLResponse:
+    """What a template gave, with the security headers of every page here."""
     return HTMLResponse(
-        _templates.get_template(template).render(**values),
+        html,
         status,
         headers={
             "Content-Security-Policy": policy(*form_targets),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from shared.mail import MailSettings
 from shared.settings import ASKS_IDENTITY, STRONG
 from shared.startup.rules import (
     DEPLOYED,
+    EVERYWHERE,
     LOCAL,
     PRODUCTION,
     REHEARSAL,
@@ -69,6 +72,43 @@ STRIPE_CHECKS = (
     ),
 )
 
+#: Who tells of bank credits, by the last part of the address that a notice goes to.
+BANK_SENDERS = ("sepay", "payos")
+_BANK_SENDER = re.compile(rf"[a-z0-9]+(?:-[a-z0-9]+)*/(?:{'|'.join(BANK_SENDERS)})")
+
+
+def bank_pairs(value: str) -> list[tuple[str, str]]:
+    """``agency/kind:secret`` by commas as pairs, in their order; a part without a colon is all secret."""
+    parts = [part.strip().rpartition(":") for part in value.split(",") if part.strip()]
+    return [(sender.strip(), secret.strip()) for sender, _, secret in parts]
+
+
+BANK_CHECKS = (
+    Check(
+        "BANK_WEBHOOK_SECRETS",
+        lambda s: any(
+            not _BANK_SENDER.fullmatch(sender) or not secret
+            for sender, secret in bank_pairs(s.bank_webhook_secrets)
+        ),
+        f"agency/kind:secret, several separated by commas; a kind is {' or '.join(BANK_SENDERS)}, a secret has "
+        "neither comma nor colon",
+        where=EVERYWHERE,
+        duties=WEB,
+    ),
+    Check(
+        "BANK_WEBHOOK_SECRETS",
+        lambda s: any(weak(secret) for _, secret in bank_pairs(s.bank_webhook_secrets)),
+        "each secret 24 characters or more, made at random (openssl rand -hex 24, or what payOS shows)",
+        duties=WEB,
+    ),
+    Check(
+        "BANK_SANDBOX_URL",
+        lambda s: bool(s.bank_sandbox_url),
+        "empty: no transfers at a demo bank",
+        where=PRODUCTION,
+    ),
+)
+
 
 class BillingSettings(MailSettings):
     """The environment of a billing process."""
@@ -76,6 +116,7 @@ class BillingSettings(MailSettings):
     CHECKS: ClassVar[tuple[Check, ...]] = (
         *ASKS_IDENTITY,
         *STRIPE_CHECKS,
+        *BANK_CHECKS,
         Check(
             "STRIPE_API_BASE",
             lambda s: bool(s.stripe_api_base) and s.stripe_secret_key.startswith(LIVE_KEYS),
@@ -112,6 +153,14 @@ class BillingSettings(MailSettings):
     )
     stripe_max_retries: int = Field(
         default=2, ge=0, le=5, description="Further tries of a Stripe call with the same key."
+    )
+    bank_webhook_secrets: str = Field(
+        default="",
+        description="Who may tell of bank credits: agency/kind:secret by commas, kind sepay (its API key) or payos "
+        "(its checksum key); several of one kind are all accepted. Empty: nobody.",
+    )
+    bank_sandbox_url: str = Field(
+        default="", description="Public address of the demo bank's pages, where one is used."
     )
     signing_keys_file: str = Field(
         default="",
@@ -158,6 +207,7 @@ class BillingSettings(MailSettings):
             *super().secrets(),
             self.stripe_secret_key,
             *self.webhook_secrets,
+            *(secret for _, secret in bank_pairs(self.bank_webhook_secrets)),
             self.sign_in_secret,
         )
 
@@ -169,6 +219,15 @@ class BillingSettings(MailSettings):
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
         return tuple(part.strip() for part in self.stripe_webhook_secret.split(",") if part.strip())
+
+    @property
+    def bank_secrets(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+        """By agency and kind of sender: the secrets that prove a notice of a bank credit, newest first."""
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for sender, secret in bank_pairs(self.bank_webhook_secrets):
+            agency, _, kind = sender.partition("/")
+            found[agency, kind] = (*found.get((agency, kind), ()), secret)
+        return found
 
     @property
     def form_secret(self) -> str:

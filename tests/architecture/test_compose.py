@@ -19,6 +19,7 @@ import yaml
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+from infra.bank_sandbox.settings import BankSettings
 from infra.compose import budget, configure
 from infra.compose.model import COMPOSE_FILE, Project, Service, load, waves
 from infra.docs.settings import variable
@@ -54,6 +55,8 @@ OTHERS: dict[str, type[BaseSettings] | None] = {
 }
 #: Read with os.environ, by modules without a settings class.
 PLAIN = {"infra.nats": {"NATS_URL", "NATS_REPLICAS"}, "infra.stripe_sandbox": {"PORT"}}
+#: A second settings class of one process.
+FURTHER: dict[str, type[BaseSettings]] = {"infra.stripe_sandbox": BankSettings}
 ANSWERS = {
     "DOMAIN": "baohungyen.vn",
     "AGENCY": "bao-hung-yen",
@@ -64,6 +67,7 @@ ANSWERS = {
     "SMTP_PASSWORD": "mật $khẩu 7c1b9d2e4f6a8b0c",
     "STRIPE_SECRET_KEY": "sk_live_" + "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
     "STRIPE_WEBHOOK_SECRET": "whsec_" + "a0b1c2d3e4f5061728394a5b6c7d8e9f",
+    "BANK_WEBHOOK_SECRETS": "bao-hung-yen/sepay:" + "9c1d2e3f4a5b60718293a4b5c6d7e8f9",
 }
 
 
@@ -159,6 +163,7 @@ def test_no_container_gets_a_variable_that_nobody_reads(which, request):
         settings = OWNERS.get(module) or OTHERS.get(module)
         known = names(settings) if settings is not None else set()
         known |= PLAIN.get(module, set())
+        known |= names(FURTHER[module]) if module in FURTHER else set()
         assert set(service.environment) <= known, service.name
 
 
@@ -242,6 +247,9 @@ def test_what_is_not_answered_is_said_at_once(tmp_path):
     test_key = ANSWERS | {"STRIPE_SECRET_KEY": "sk_test_x"}
     with pytest.raises(configure.ConfigurationError, match="STRIPE_SECRET_KEY"):
         configure.configure(tmp_path, test_key, demo=False, ask=None)
+    half = ANSWERS | {"BANK_WEBHOOK_SECRETS": "bao-hung-yen/sepay"}
+    with pytest.raises(configure.ConfigurationError, match="BANK_WEBHOOK_SECRETS"):
+        configure.configure(tmp_path, half, demo=False, ask=None)
     without = {k: v for k, v in ANSWERS.items() if not k.startswith("STRIPE")}
     configure.configure(tmp_path, without, demo=False, ask=None)
 

@@ -76,12 +76,14 @@ def test_secrets_are_generated_once_and_a_missing_one_is_added(tmp_path):
     first = load_or_create(path, ["ads"])
     assert load_or_create(path, ["ads"]) == first
     kept = json.loads(path.read_text())
-    del kept["nats_passwords"]["setup"]
+    del kept["nats_passwords"]["setup"], kept["bank_secrets"]["dai-song-hong/payos"]
     path.write_text(json.dumps(kept))
     second = load_or_create(path, ["ads", "billing"])
     assert second.stripe_secret_key == first.stripe_secret_key
     assert second.database_passwords["ads"] == first.database_passwords["ads"]
     assert second.database_passwords["billing"]
+    assert second.bank_secrets.keys() == first.bank_secrets.keys()
+    assert second.bank_secrets["bao-hung-yen/sepay"] == first.bank_secrets["bao-hung-yen/sepay"]
     assert second.nats_passwords["setup"] != first.nats_passwords["setup"]
     assert second.nats_passwords["ads-worker"] == first.nats_passwords["ads-worker"]
 
@@ -98,6 +100,13 @@ def test_only_billing_and_the_sandbox_know_the_payment_keys(tmp_path):
         if secrets.stripe_webhook_secret in surroundings.environment(one).values()
     }
     assert knowing == {"stripe-sandbox", "billing-web"}
+    one = secrets.bank_secrets["bao-hung-yen/sepay"]
+    knowing = {
+        spec.name
+        for spec in (*PROCESSES, *STEPS)
+        if any(one in value for value in surroundings.environment(spec).values())
+    }
+    assert knowing == {"stripe-sandbox", "billing-web"}
 
 
 def test_each_process_gets_its_port_its_own_database_and_everybodys_address(tmp_path):
@@ -107,6 +116,7 @@ def test_each_process_gets_its_port_its_own_database_and_everybodys_address(tmp_
     assert environment["PORT"] == "9003"
     assert environment["BILLING_URL"] == "http://127.0.0.1:9001"
     assert environment["STRIPE_SANDBOX_URL"] == "http://127.0.0.1:9006"
+    assert environment["BANK_SANDBOX_URL"] == "http://127.0.0.1:9006/bank"
     password = secrets.database_passwords["ads"]
     server = "127.0.0.1:9032"
     assert (

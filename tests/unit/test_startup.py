@@ -131,6 +131,9 @@ def test_every_service_refuses_what_is_weak_or_reachable_in_the_clear(settings, 
         (BillingSettings, {"stripe_webhook_secret": ""}, "STRIPE_WEBHOOK_SECRET"),
         (BillingSettings, {"stripe_webhook_secret": "whsec_short"}, "STRIPE_WEBHOOK_SECRET"),
         (BillingSettings, {"stripe_webhook_tolerance_seconds": 86_400}, "STRIPE_WEBHOOK_TOLERANCE_SECONDS"),
+        (BillingSettings, {"bank_webhook_secrets": "bao-hung-yen/sepay:short"}, "BANK_WEBHOOK_SECRETS"),
+        (BillingSettings, {"bank_webhook_secrets": f"bao-hung-yen/bank:{random_looking('b')}"}, "BANK_WEBHOOK_SECRETS"),
+        (BillingSettings, {"bank_sandbox_url": "https://pay.bao.vn/bank"}, "BANK_SANDBOX_URL"),
         (BillingSettings, {"signing_keys_file": ""}, "SIGNING_KEYS_FILE"),
         (BillingSettings, {"mail_transport": "outbox"}, "MAIL_TRANSPORT"),
         (BillingSettings, {"smtp_host": ""}, "SMTP_HOST"),
@@ -220,6 +223,7 @@ CHARGES = {
     "stripe_secret_key": "sk_test_" + random_looking("t"),
     "stripe_api_base": "http://stripe-sandbox:8006",
     "stripe_sandbox_url": "https://pay.bao.test",
+    "bank_sandbox_url": "https://pay.bao.test/bank",
     "mail_transport": "outbox",
 }
 
