@@ -4,15 +4,12 @@ Here the SDK runs with its own HTTP client and Chromium with its own eyes.
 """
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import stripe
 import uvicorn
@@ -23,9 +20,8 @@ from starlette.routing import Route
 
 from infra.local.ports import free_port
 
+from .sandbox_process import sandbox_process
 from .stripe_sandbox_fixtures import DECLINED, GOOD, KEY, SECRET, SECURE, TOKEN, Receiver
-
-PATIENCE_SECONDS = 20
 
 # The SDK's own HTTPX client hands text to httpx the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -84,44 +80,17 @@ async def website(receiver: Receiver, port: int) -> AsyncIterator[str]:
     await serving
 
 
-@asynccontextmanager
-async def running(port: int, hook: str, state: Path) -> AsyncIterator[str]:
-    """``python -m infra.stripe_sandbox`` until the end of the test."""
-    names = {
-        "PORT": str(port),
-        "STATE_FILE": str(state),
-        "CONTROL_TOKEN": TOKEN,
-        "WEBHOOK_URL": hook,
-        "WEBHOOK_SECRET": SECRET,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "infra.stripe_sandbox",
-        env=os.environ | {f"STRIPE_SANDBOX_{name}": value for name, value in names.items()},
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                assert process.returncode is None, "the sandbox ended while starting"
-                try:
-                    if (await client.get(f"{address}/healthz")).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    await asyncio.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     receiver = Receiver()
     async with (
         website(receiver, free_port()) as site,
-        running(free_port(), f"{site}/webhooks/stripe", tmp_path / "sandbox.db") as sandbox,
+        sandbox_process(
+            STRIPE_SANDBOX_STATE_FILE=str(tmp_path / "sandbox.db"),
+            STRIPE_SANDBOX_CONTROL_TOKEN=TOKEN,
+            STRIPE_SANDBOX_WEBHOOK_URL=f"{site}/webhooks/stripe",
+            STRIPE_SANDBOX_WEBHOOK_SECRET=SECRET,
+        ) as sandbox,
     ):
         client = stripe.StripeClient(
             KEY,

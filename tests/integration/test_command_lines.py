@@ -64,7 +64,11 @@ def test_a_command_says_what_a_database_that_is_there_will_not_do(create_databas
 
 @pytest.mark.parametrize(
     ("package", "variable"),
-    [("infra.news_site", "PORT"), ("infra.stripe_sandbox", "STRIPE_SANDBOX_PORT")],
+    [
+        ("infra.news_site", "PORT"),
+        ("infra.stripe_sandbox", "STRIPE_SANDBOX_PORT"),
+        ("infra.stripe_sandbox", "BANK_SANDBOX_WEBHOOK_SECRETS"),
+    ],
 )
 def test_what_stands_in_for_others_names_a_setting_that_is_wrong_too(package, variable):
     done = command(package, **{variable: "many"})
