@@ -116,11 +116,11 @@ async def tell(world: World, source: str, paid: Transaction) -> bool:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_four_hundred_days_of_transfers_come_out_as_in_our_own_account(
     world: World, seed: int
 ) -> None:
-    dice = random.Random(seed)  # noqa: S311 - a test's
+    dice = random.Random(seed)
     world.clock.set(datetime(2027, 1, 30, 2, 0, tzinfo=UTC) + seed * timedelta(hours=7))
     begin = world.clock.now()
     with acting(Actor.system("test")):
@@ -182,7 +182,7 @@ async def pass_time(
     on_the_way: list[tuple[datetime, str, Transaction]],
 ) -> None:
     """A day or several go by; the worker's timers run now and then."""
-    for _ in range(dice.randrange(1, 5)):
+    for _ in range(dice.randrange(1, 8)):
         world.clock.advance(timedelta(minutes=dice.randrange(1, 1_500)))
         await deliver(world, books, people, on_the_way)
         if dice.random() < 0.6:
