@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
+from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
@@ -25,21 +26,22 @@ def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     billing = front.billing
 
-    async def found(request: Request, agency: str, code: str) -> tuple[Place, OrderView] | Response:
+    async def known(request: Request, agency: str, code: str) -> tuple[Place, Reader] | Response:
         place = await front.enter(request, agency)
         reader = await front.reader(request, agency)
         if reader is None:
             return front.to_sign_in(agency, f"/r/{agency}/orders/{quote(code, safe='')}")
         if not is_code(code):
             raise NotFoundError
-        return place, await billing.orders.view(reader[1], code)
+        return place, reader[1]
 
     @routes.get("/r/{agency}/orders/{code}")
     async def show(request: Request, agency: str, code: str) -> Response:
-        answer = await found(request, agency, code)
+        answer = await known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        place, view = answer
+        place, reader = answer
+        view = await billing.orders.view(reader, code)
         accounts = await billing.transfers.accounts(agency)
         back = place.back(view.order.return_to)
         page = front.render(
@@ -62,12 +64,12 @@ def router(front: ReaderFront) -> APIRouter:
     @routes.get("/r/{agency}/orders/{code}/state")
     async def state(request: Request, agency: str, code: str) -> Response:
         """What the page's script asks for again and again: whether there is something new to show."""
-        answer = await found(request, agency, code)
+        answer = await known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        _, view = answer
+        now, received_vnd = await billing.orders.state(answer[1], code)
         return JSONResponse(
-            {"state": view.order.state, "received_vnd": view.received_vnd},
+            {"state": now, "received_vnd": received_vnd},
             headers={"Cache-Control": "no-store"},
         )
 

@@ -130,7 +130,7 @@ class Orders:
     async def start(
         self, reader: Reader, price_id: UUID, return_to: str, language: str
     ) -> SalesOrder:
-        """The order to pay: the one that is open for the same thing, or a new one in its place.
+        """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
         Raises :class:`NotFoundError` for an unknown price, :class:`ConflictError` for a price that is no longer sold
         or a reader whose subscription renews by itself.
@@ -145,7 +145,8 @@ class Orders:
             await lock_reader(session, reader.id)
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                if order.price_id == price_id and now < order.expires_at - SHOWN_FOR:
+                same = order.price_id == price_id and now < order.expires_at - SHOWN_FOR
+                if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 order.state = "closed"
@@ -175,6 +176,14 @@ class Orders:
             received = await repository.received_vnd(session, order.id)
         offer = await self._plans.offer(reader.agency, order.price_id)
         return OrderView(order, offer, payment, received)
+
+    async def state(self, reader: Reader, code: str) -> tuple[str, int]:
+        """(state, đồng that came in) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
+        async with self._database.read() as session:
+            found = await repository.state(session, reader.agency, reader.id, code)
+        if found is None:
+            raise NotFoundError
+        return found
 
     async def open_of_reader(self, reader: Reader) -> SalesOrder | None:
         """The order that this reader has not paid yet."""

@@ -442,7 +442,7 @@ async def test_a_reader_has_one_open_order_in_however_many_windows(world: World)
     assert await order(world, browser) == month
     year = await order(world, browser, "year")
     assert year != month
-    assert "không" in (await browser.get(f"/r/{AGENCY}/orders/{month}")).text.lower()
+    assert "Đơn này đã đóng" in (await browser.get(f"/r/{AGENCY}/orders/{month}")).text
     person = await reader(world)
     offers = {offer.period: offer.price_id for offer in await world.billing.plans.offers(AGENCY)}
     await asyncio.gather(
@@ -452,6 +452,14 @@ async def test_a_reader_has_one_open_order_in_however_many_windows(world: World)
         )
     )
     assert await world.value("SELECT count(*) FROM sales_order WHERE state = 'open'") == 1
+
+
+async def test_an_order_that_was_begun_to_be_paid_stays_the_one_to_pay(world: World) -> None:
+    browser, code = await ordered(world)
+    await credited(world, code, 20_000)
+    assert await order(world, browser, "year") == code
+    await credited(world, code, 39_000, id_=2)
+    assert await world.rows("SELECT state FROM sales_order") == [("paid",)]
 
 
 async def test_nobody_sees_another_readers_order(world: World) -> None:
