@@ -11,12 +11,15 @@ from fastapi import Request
 
 from services.billing.checkouts import pages as checkout_pages
 from services.billing.composition import Billing, build, signing_keys
+from services.billing.invoices import pages as invoice_pages
+from services.billing.invoices.pdf import InvoicePrinter
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
 from services.billing.staff import books_pages
+from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
@@ -43,7 +46,7 @@ def routed(billing: Billing) -> WebParts:
     pages = Pages(
         HERE, forms, secure_cookies=settings.secure_cookies, extra_folders=(AUDIT_FOLDER,)
     )
-    front = ReaderFront(billing, pages, forms)
+    front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -63,8 +66,10 @@ def routed(billing: Billing) -> WebParts:
             staff_api.router(billing, access),
             sign_in_pages.router(front),
             checkout_pages.router(front),
+            invoice_pages.router(front, printer),
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
+            staff_invoice_pages.router(billing, pages, access, printer),
             audit_router(
                 AuditDesk(
                     "billing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
@@ -14,6 +15,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "invoices",
     "ledger",
     "payments",
     "plans",

@@ -62,7 +62,6 @@ class Payment(Row, table=True):
     reader_id: UUID = Field(foreign_key="reader.id")
     provider: str = Field(sa_type=Text)
     provider_invoice: str = Field(sa_type=Text)
-    number: str = Field(sa_type=Text, default="")
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)

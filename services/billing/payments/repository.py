@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -165,6 +166,34 @@ async def payments_of_reader(
             .limit(limit)
         )
     ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What a subscription is of, to whom it was sold, and the language of the last way to a payment page."""
+
+    email: str
+    name: str
+    name_vi: str
+    name_en: str
+    period: str
+    language: str
+
+
+async def sale_of(session: Session, subscription_id: UUID) -> Sale:
+    """Raises ``NoResultFound``."""
+    row = await session.execute(
+        text(
+            """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period,
+                      coalesce((SELECT c.language FROM checkout c WHERE c.reader_id = r.id
+                                ORDER BY c.created_at DESC LIMIT 1), 'vi')
+               FROM subscription s JOIN reader r ON r.id = s.reader_id
+               JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
+               WHERE s.id = :id"""
+        ),
+        {"id": subscription_id},
+    )
+    return Sale(*row.one())
 
 
 async def refund_exists(session: Session, provider: str, provider_refund: str) -> bool:

@@ -15,12 +15,23 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-PARTS = ("readers", "plans", "subscriptions", "ledger", "payments", "recognition", "webhooks")
+PARTS = (
+    "readers",
+    "plans",
+    "subscriptions",
+    "ledger",
+    "payments",
+    "invoices",
+    "recognition",
+    "webhooks",
+)
 #: What has happened stays as it was.
 APPEND_ONLY = (
     "journal_entry",
     "journal_line",
     "refund",
+    "invoice",
+    "invoice_line",
     "subscription_transition",
     "mrr_movement",
     "consent",
@@ -29,6 +40,7 @@ APPEND_ONLY = (
 KEPT = (
     "plan_price",
     "payment",
+    "invoice_series",
     "subscription",
     "entitlement",
     "books",

@@ -34,7 +34,6 @@ CREATE TABLE payment (
     reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
     provider text NOT NULL,
     provider_invoice text NOT NULL,
-    number text NOT NULL DEFAULT '',
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd > 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
     period_start timestamptz NOT NULL,
