@@ -29,6 +29,7 @@ MEDIA_TYPE = "application/pdf"
 FAMILY = "Be Vietnam Pro"
 MARGIN, WIDTH = 18, 174  # millimetres of an A4 page
 LINE = 5.5
+SUMS = 55  # what stands below the table stands together
 HEADINGS = ("Description", "Quantity", "Unit price", "VAT", "Amount")
 #: Who comes when so many are waiting is asked to come back: a second of work is before them.
 MOST_WAITING = 40
@@ -151,7 +152,9 @@ class _Paper:
         self._font(10, muted=True)
         self._pdf.cell(40, LINE, printable(name))
         self._font(10)
-        self._pdf.multi_cell(WIDTH - 40, LINE, printable(value), new_x="LMARGIN", new_y="NEXT")
+        self._pdf.multi_cell(
+            WIDTH - 40, LINE, printable(value), align="L", new_x="LMARGIN", new_y="NEXT"
+        )
 
     def head(self) -> None:
         """Seller, title, number, dates, buyer."""
@@ -181,7 +184,7 @@ class _Paper:
         self._pdf.set_draw_color(200)
         with self._pdf.table(
             width=WIDTH,
-            col_widths=(66, 16, 30, 32, 30),
+            col_widths=(56, 18, 30, 40, 30),
             text_align=("LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT"),
             borders_layout="HORIZONTAL_LINES",
             headings_style=FontFace(emphasis="BOLD"),
@@ -218,6 +221,8 @@ class _Paper:
     def sums(self, lines: Sequence[InvoiceLine]) -> None:
         """Net, tax, total, and the total in words where it is đồng and Vietnamese."""
         invoice, say = self._invoice, self._say
+        if self._pdf.will_page_break(SUMS):
+            self._pdf.add_page()
         exempt = all(line.vat_treatment == "exempt" for line in lines)
         vat = say("Not subject to VAT") if exempt else self._money(invoice.vat_vnd)
         self._sum(say("Before VAT"), self._money(invoice.net_vnd))

@@ -74,7 +74,8 @@ CREATE TABLE invoice_line (
     CONSTRAINT ck_invoice_line_unit CHECK (gross_vnd::numeric = unit_gross_vnd::numeric * quantity),
     -- Exempt is not 0 %: it has no rate at all, and no tax.
     CONSTRAINT ck_invoice_line_vat CHECK (CASE vat_treatment
-        WHEN 'rate' THEN vat_basis_points BETWEEN 0 AND 10000 AND vat_vnd BETWEEN 0 AND gross_vnd
+        WHEN 'rate' THEN vat_basis_points IS NOT NULL AND vat_basis_points BETWEEN 0 AND 10000
+            AND vat_vnd BETWEEN 0 AND gross_vnd
         ELSE vat_basis_points IS NULL AND vat_vnd = 0 END),
     CONSTRAINT ck_invoice_line_period CHECK
         ((period_from IS NULL) = (period_until IS NULL) AND coalesce(period_until > period_from, true))
