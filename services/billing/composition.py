@@ -9,6 +9,7 @@ from datetime import timedelta
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
 from services.billing.invariants import Invariants
+from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
@@ -46,6 +47,7 @@ class Billing:
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
+    invoices: Invoices
     checkouts: Checkouts
     orders: Orders
     transfers: Transfers
@@ -96,6 +98,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         plans=plans,
         subscriptions=subscriptions,
         payments=payments,
+        invoices=Invoices(database),
         checkouts=Checkouts(
             database,
             clock,

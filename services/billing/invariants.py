@@ -185,6 +185,27 @@ class PeriodsDoNotOverlap(Invariant):
               AND a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""  # noqa: S608
 
 
+class InvoicesAreNumberedWithoutGaps(Invariant):
+    name = "invoices_are_numbered_without_gaps"
+    statement = "The numbers of an agency's invoices follow one another without a gap"
+    #: From the first number of the days that are read to the last one of the series; what is before was read on its days.
+    sql = f"""SELECT count(*) FROM invoice_series s
+        CROSS JOIN LATERAL (SELECT coalesce(min(number), s.last_number) AS lowest FROM invoice i
+                            WHERE i.agency = s.agency AND i.series = s.series AND i.issued_on >= :since) AS read
+        CROSS JOIN LATERAL (SELECT count(*) AS found, max(number) AS highest FROM invoice i
+                            WHERE i.agency = s.agency AND i.series = s.series
+                              AND i.number >= read.lowest - 1) AS numbers
+        WHERE {_of("s.agency")} AND (numbers.highest IS DISTINCT FROM s.last_number
+              OR numbers.found <> s.last_number - greatest(read.lowest - 1, 1) + 1)"""  # noqa: S608
+
+
+class PaymentsHaveInvoices(Invariant):
+    name = "payments_have_invoices"
+    statement = "Every payment has its invoice"
+    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.paid_at >= CAST(:since AS date)
+        AND NOT EXISTS (SELECT FROM invoice i WHERE i.payment_id = p.id)"""  # noqa: S608
+
+
 ALL: tuple[Invariant, ...] = (
     LedgerBalances(),
     BalancesFollowTheJournal(),
@@ -198,11 +219,20 @@ ALL: tuple[Invariant, ...] = (
     RefundsWithinCaptured(),
     MrrMovementsSum(),
     PeriodsDoNotOverlap(),
+    InvoicesAreNumberedWithoutGaps(),
+    PaymentsHaveInvoices(),
 )
 
 
-#: Those that read the journal itself, and how far back they do between two readings of all of it.
-OF_THE_JOURNAL = frozenset({LedgerBalances.name, BalancesFollowTheJournal.name})
+#: Those that read the journal itself or all invoices, and how far back they do between two readings of all of it.
+OF_THE_JOURNAL = frozenset(
+    {
+        LedgerBalances.name,
+        BalancesFollowTheJournal.name,
+        InvoicesAreNumberedWithoutGaps.name,
+        PaymentsHaveInvoices.name,
+    }
+)
 LATELY = timedelta(days=40)
 BEGINNING = date(2000, 1, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
@@ -16,6 +17,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "invoices",
     "ledger",
     "orders",
     "payments",

@@ -96,6 +96,10 @@ async def test_a_reader_on_a_phone_pays_after_a_declined_card_and_reads_on(
     await month.get_by_role("link", name="Xem tài khoản").click()
     await expect(page.get_by_role("heading", name="Tài khoản")).to_be_visible()
     await shot(page, "phone-5-account")
+    paper = page.get_by_role("link", name=re.compile(r"\d\d-\d{6}"))
+    invoice = await page.request.get(f"{base}{await paper.get_attribute('href')}")
+    assert invoice.headers["content-type"] == "application/pdf"
+    assert (await invoice.body()).startswith(b"%PDF-")
     await page.get_by_text("Hủy gói", exact=True).click()
     await page.get_by_role("button", name="Đồng ý hủy gói").click()
     await expect(page.get_by_text("Gói của bạn sẽ không gia hạn")).to_be_visible()
@@ -148,5 +152,11 @@ async def test_the_finance_officer_sees_books_that_balance(
     await page.get_by_role("link", name="ghi nhận doanh thu").first.click()
     await expect(page.get_by_role("heading", name="Bút toán", exact=True)).to_be_visible()
     await shot(page, "desktop-8-entry")
+    await page.get_by_role("link", name="Hóa đơn", exact=True).click()
+    await expect(page.get_by_role("heading", name="Hóa đơn", exact=True)).to_be_visible()
+    await expect(page.get_by_role("link", name=re.compile(r"^\d\d-\d{6}$"))).to_have_count(2)
+    await shot(page, "desktop-9-invoices")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await shot(page, "phone-9-invoices")
     answer = await page.goto(f"{base}/staff/dai-song-hong")
     assert answer is not None and answer.status == 404

@@ -187,12 +187,15 @@ class ReaderPages:
         receipt = await self._billing.checkouts.receipt(found[1], session_id)
         back = place.back(receipt.checkout.return_to)
         subscription = await self._billing.subscriptions.live_of_reader(found[1].id)
+        paid = [receipt.payment.id] if receipt.payment else []
+        invoices = await self._billing.invoices.of_payments(paid)
         answer = self._front.render(
             request,
             "receipt.html",
             place,
             reader=found[1],
             receipt=receipt,
+            invoice=next(iter(invoices.values()), None),
             subscription=subscription,
             plan_name=receipt.offer.name(request_language(request)),
             back=back or agency.website or f"/r/{agency_id}/account",
@@ -229,6 +232,7 @@ class ReaderPages:
                     "ends_on": local_date(row.period_end, agency.zone),
                 }
             )
+        payments = await self._billing.payments.of_reader(reader.id)
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)
         return self._front.render(
@@ -237,8 +241,9 @@ class ReaderPages:
             place,
             reader=reader,
             subscriptions=subscriptions,
-            payments=await self._billing.payments.of_reader(reader.id),
             order=await self._billing.orders.open_of_reader(reader),
+            payments=payments,
+            invoices=await self._billing.invoices.of_payments([one.id for one in payments]),
             sessions=[
                 {
                     "row": row,

@@ -13,6 +13,7 @@ from services.billing.orders.codes import new_code
 from services.billing.orders.models import SalesOrder
 from services.billing.payments.models import Payment
 from services.billing.payments.repository import lock_reader
+from services.billing.payments.service import issue_invoice
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import next_term
@@ -50,7 +51,7 @@ class Receipt:
 async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: datetime) -> Payment:
     """An order (locked by the caller) is paid: the term, the books, the right to read and their events.
 
-    Locks after the order: the reader's terms, then the agency's books.
+    Locks after the order: the reader's terms, the agency's books, the counter of its invoices.
     """
     agency = await get_agency(session, order.agency)
     offer = await plans_repository.offer(session, order.agency, order.price_id)
@@ -97,6 +98,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         ),
         now,
     )
+    await issue_invoice(session, payment, agency, "VND", now)
     await subscriptions.refresh(session, row, timedelta(0), now)
     metrics.PAYMENTS.labels(order.agency, "paid").inc()
     return payment

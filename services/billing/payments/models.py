@@ -64,7 +64,6 @@ class Payment(Row, table=True):
     order_id: UUID | None = Field(default=None, unique=True)
     provider: str = Field(sa_type=Text)
     provider_invoice: str = Field(sa_type=Text)
-    number: str = Field(sa_type=Text, default="")
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)

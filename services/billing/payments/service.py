@@ -9,6 +9,8 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.invoices import service as invoices
+from services.billing.invoices.rules import InvoiceLineFact
 from services.billing.payments import repository
 from services.billing.payments.adapters.port import (
     CheckoutCompleted,
@@ -21,13 +23,15 @@ from services.billing.payments.adapters.port import (
     SubscriptionTouched,
 )
 from services.billing.payments.models import Payment, Refund
-from services.billing.plans.service import vat_in
+from services.billing.plans.rules import PERIOD_WORDS
+from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in
 from services.billing.recognition import service as recognition
+from services.billing.recognition.rules import days_bought
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.rules import State
-from shared.agencies import get_agency
+from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.ids import new_id
@@ -38,6 +42,39 @@ log = structlog.get_logger(__name__)
 
 class PrerequisiteMissingError(Exception):
     """What this builds on has not been applied yet: try again later."""
+
+
+async def issue_invoice(
+    session: Session, payment: Payment, agency: Agency, currency: str, now: datetime
+) -> None:
+    """The invoice of a payment that is in the books: see the order of locks in ``invoices.service``."""
+    sale = await repository.sale_of(session, payment.id)
+    words_vi, words_en = PERIOD_WORDS[sale.period]
+    period_from, period_until = days_bought(
+        local_date(payment.period_start, agency.zone),
+        local_date(payment.period_end, agency.zone),
+    )
+    line = InvoiceLineFact(
+        f"{sale.name_vi} ({words_vi})",
+        f"{sale.name_en} ({words_en})",
+        payment.amount_vnd,
+        PRESS_SUBSCRIPTION,
+        period_from=period_from,
+        period_until=period_until,
+    )
+    await invoices.issue(
+        session,
+        invoices.InvoiceFact(
+            payment.id,
+            agency,
+            invoices.Buyer(payment.reader_id, sale.email, sale.name),
+            payment.paid_at,
+            currency,
+            (line,),
+            sale.language,
+        ),
+        now,
+    )
 
 
 class Payments:
@@ -123,7 +160,6 @@ class Payments:
             reader_id=row.reader_id,
             provider=row.provider,
             provider_invoice=invoice.id,
-            number=invoice.number,
             amount_vnd=invoice.amount_vnd,
             period_start=invoice.period_start,
             period_end=invoice.period_end,
@@ -145,6 +181,7 @@ class Payments:
             ),
             now,
         )
+        await issue_invoice(session, payment, agency, invoice.currency, now)
         metrics.PAYMENTS.labels(row.agency, "paid").inc()
 
     async def _apply_refunds(self, session: Session, reference: str) -> bool:

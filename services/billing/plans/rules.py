@@ -13,6 +13,14 @@ from zoneinfo import ZoneInfo
 PERIODS_A_YEAR = {"week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
 _MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+#: A period as a document names it, in Vietnamese and English.
+PERIOD_WORDS = {
+    "week": ("1 tuần", "1 week"),
+    "month": ("1 tháng", "1 month"),
+    "quarter": ("3 tháng", "3 months"),
+    "half_year": ("6 tháng", "6 months"),
+    "year": ("1 năm", "1 year"),
+}
 
 
 def monthly(amount_vnd: int, period: str) -> int:

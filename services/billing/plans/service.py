@@ -122,7 +122,11 @@ class Plans:
         return external
 
 
+async def vat_row_of(session: Session | ReadSession, kind: str, day: date) -> rules.VatRow:
+    """How a kind of sale is taxed on a day. Raises ``NoVatRateError`` when no row covers it."""
+    return rules.vat_row(await repository.vat_rows(session, kind), day)
+
+
 async def vat_in(session: Session | ReadSession, gross_vnd: int, day: date) -> int:
     """The VAT inside a subscription's price on a day. Raises ``NoVatRateError`` when no row covers it."""
-    rows = await repository.vat_rows(session, PRESS_SUBSCRIPTION)
-    return rules.vat_included(gross_vnd, rules.vat_row(rows, day))
+    return rules.vat_included(gross_vnd, await vat_row_of(session, PRESS_SUBSCRIPTION, day))

@@ -34,7 +34,8 @@ def _cursor(value: str) -> str:
     return value
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """Words without blanks around them. Raises ``ValueError`` for a NUL."""
     if "\x00" in value:
         raise ValueError("words without a NUL")
     return value.strip()
@@ -52,7 +53,7 @@ class JournalQuery(BaseModel):
         Field(
             max_length=200, description="Part of a key, a number of a document, a reader's email"
         ),
-        AfterValidator(_plain),
+        AfterValidator(plain),
     ] = ""
     after: Annotated[str | None, Field(max_length=60), AfterValidator(_cursor)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -35,7 +35,6 @@ CREATE TABLE payment (
     order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
     provider text NOT NULL,
     provider_invoice text NOT NULL,
-    number text NOT NULL DEFAULT '',
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd > 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
     period_start timestamptz NOT NULL,
