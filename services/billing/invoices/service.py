@@ -39,9 +39,10 @@ class Buyer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFact:
-    """A captured payment (a row of ``payment``, of the same agency and reader) and what it paid for.
+    """A captured payment and what it paid for.
 
-    ``language``: in which the reader bought, ``vi`` or ``en``.
+    Its row of ``payment`` is there already (flushed), of the same agency, reader and ``paid_at``, and of no less than the
+    lines sum to. ``language``: in which the reader bought, ``vi`` or ``en``.
     """
 
     payment_id: UUID
