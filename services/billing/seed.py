@@ -1,7 +1,8 @@
-"""The example agencies and their plans. Safe to repeat: the same price stays the same row."""
+"""The example agencies, their plans and bank accounts. Safe to repeat: the same price stays the same row."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from services.billing.composition import Billing, build
@@ -13,6 +14,7 @@ from shared.process import Process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
+ACCOUNTS = REPOSITORY / "infra" / "demo" / "bank_accounts.toml"
 
 PLANS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
     "bao-hung-yen": (
@@ -39,7 +41,7 @@ PLANS: dict[str, tuple[dict[str, str], dict[str, int]]] = {
 
 
 async def load(billing: Billing) -> None:
-    """Agencies, charts of accounts, plans."""
+    """Agencies, charts of accounts, plans, bank accounts."""
     agencies = at_website(read_agencies(AGENCIES), billing.settings.news_site_url)
     async with billing.database.transaction() as session:
         await save_agencies(session, agencies, actor=Actor.system("seed"))
@@ -48,6 +50,13 @@ async def load(billing: Billing) -> None:
     with acting(Actor.system("seed")):
         for agency_id, (plan, prices) in PLANS.items():
             await billing.plans.save_plan(agency_id, plan, prices)
+        for row in tomllib.loads(ACCOUNTS.read_text(encoding="utf-8"))["accounts"]:
+            # One that is known stays as it is: an account entered after it is the one that readers are shown.
+            known = await billing.transfers.accounts(row["agency"])
+            if row["number"] not in [one.number for one in known]:
+                await billing.transfers.save_account(
+                    row["agency"], row["number"], row["bin"], row["holder"]
+                )
 
 
 async def run(process: Process[BillingSettings]) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from services.billing import seed
 from services.billing.readers.models import Reader
 from services.billing.transfers.facts import CreditNotice
 from shared.audit import Actor, acting
@@ -119,6 +120,19 @@ async def balances(world: World, agency: str = AGENCY) -> dict[str, int]:
         for row in await world.billing.ledger.trial_balance(agency)
         if row.balance_vnd
     }
+
+
+async def test_the_seed_enters_the_demos_accounts_and_leaves_what_was_entered_after_it(
+    world: World,
+) -> None:
+    transfers = world.billing.transfers
+    await seed.load(world.billing)
+    shown = [one.number for one in await transfers.accounts(AGENCY)]
+    assert shown == [ACCOUNT]
+    with acting(Actor.system("test")):
+        await transfers.save_account(AGENCY, "1903777", "970407", "BAO HUNG YEN")
+    await seed.load(world.billing)
+    assert [one.number for one in await transfers.accounts(AGENCY)] == ["1903777", ACCOUNT]
 
 
 async def test_a_transfer_with_the_code_pays_and_the_reader_reads_at_once(world: World) -> None:
