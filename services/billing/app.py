@@ -14,6 +14,7 @@ from services.billing.composition import Billing, build, signing_keys
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
 from services.billing.orders import pages as order_pages
+from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
@@ -67,6 +68,7 @@ def routed(billing: Billing) -> WebParts:
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),
             sign_in_pages.router(front),
+            plan_pages.router(front),
             checkout_pages.router(front),
             order_pages.router(front),
             transfer_front.router(billing),

@@ -123,6 +123,18 @@ class TransfersAreBooked(Invariant):
               FROM agency a) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
 
 
+class GiftsAreOwed(Invariant):
+    name = "gifts_are_owed"
+    statement = "What the books owe for gifts is what gifts that were not redeemed were paid with, without tax"
+    sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
+        (SELECT a.id, coalesce(sum(d.credit_vnd - d.debit_vnd), 0) AS amount FROM agency a
+         LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.GIFTS}' GROUP BY a.id) AS books
+        JOIN (SELECT a.id, coalesce(sum(i.net_vnd), 0) AS amount FROM agency a
+              LEFT JOIN (gift g JOIN payment p ON p.order_id = g.order_id AND g.redeemed_at IS NULL
+                         JOIN invoice i ON i.payment_id = p.id) ON g.agency = a.id
+              GROUP BY a.id) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
+
+
 class OrdersArePaidOnce(Invariant):
     name = "orders_are_paid_once"
     statement = (
@@ -141,9 +153,10 @@ class PaidInvoicesHaveEntitlements(Invariant):
     name = "paid_invoices_have_entitlements"
     statement = "Every payment that was not given back has its right to read within a minute"
     sql = f"""SELECT count(*) FROM payment p
-        JOIN subscription s ON s.id = p.subscription_id
+        LEFT JOIN subscription s ON s.id = p.subscription_id
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
-        WHERE {_of("p.agency")} AND p.refunded_vnd < p.amount_vnd AND (e.id IS NULL
+             OR (p.subscription_id IS NULL AND e.order_id = p.order_id)
+        WHERE {_of("p.agency")} AND p.refunded_vnd < p.amount_vnd AND p.period_end IS NOT NULL AND (e.id IS NULL
               OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""  # noqa: S608 - a constant of ours
 
 
@@ -213,6 +226,7 @@ ALL: tuple[Invariant, ...] = (
     BooksKeepTheCalendar(),
     PaymentsArePosted(),
     TransfersAreBooked(),
+    GiftsAreOwed(),
     OrdersArePaidOnce(),
     PaidInvoicesHaveEntitlements(),
     InboxIsHandled(),

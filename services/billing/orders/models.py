@@ -14,7 +14,7 @@ from shared.database import UTCDateTime
 
 
 class SalesOrder(Row, table=True):
-    """One period of a plan that a reader wants to pay for; ``state`` is open, paid or closed."""
+    """What a reader wants to pay for: a period of a plan, a pass, an article; ``state`` is open, paid or closed."""
 
     __tablename__ = "sales_order"
     __table_args__: Any = (
@@ -36,6 +36,8 @@ class SalesOrder(Row, table=True):
     code: str = Field(sa_type=Text)
     reader_id: UUID
     price_id: UUID
+    article: str | None = Field(sa_type=Text, default=None)
+    gift: bool = False
     amount_vnd: int = Field(sa_type=BigInteger)
     state: str = Field(sa_type=Text, default="open")
     language: str = Field(sa_type=Text)
@@ -43,3 +45,21 @@ class SalesOrder(Row, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
     paid_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class Gift(Row, table=True):
+    """A period that was paid for somebody else, until they redeem it."""
+
+    __tablename__ = "gift"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        ForeignKeyConstraint(["redeemed_by", "agency"], ["reader.id", "reader.agency"]),
+        Index("ix_gift_redeemed_by", "redeemed_by"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    order_id: UUID = Field(unique=True)
+    code: str = Field(sa_type=Text, unique=True)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    redeemed_by: UUID | None = None
+    redeemed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)

@@ -53,6 +53,7 @@ def router(front: ReaderFront) -> APIRouter:
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
             if accounts and view.order.state == "open"
             else None,
+            gift_url=f"{front.base}/r/{agency}/gifts?code={view.gift.code}" if view.gift else "",
             back=back or place.agency.website or f"/r/{agency}/account",
             sent_back=bool(back),
             zone=place.agency.zone,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from services.billing.orders.models import SalesOrder
+from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
 from shared.database import ReadSession, Session
 
@@ -37,6 +37,11 @@ async def by_code(session: Session | ReadSession, agency: str, code: str) -> Sal
         select(SalesOrder).where(SalesOrder.agency == agency, SalesOrder.code == code)  # type: ignore[arg-type]
     )
     return found
+
+
+async def code_known(session: Session, code: str) -> bool:
+    found = await session.scalar(select(SalesOrder.id).where(SalesOrder.code == code))  # type: ignore[call-overload]
+    return found is not None
 
 
 async def lock_by_codes(
@@ -102,3 +107,32 @@ async def state(
     )
     row = rows.one_or_none()
     return (row[0], row[1]) if row else None
+
+
+async def lock_gift(session: Session, agency: str, code: str) -> tuple[Gift, SalesOrder] | None:
+    """A gift, locked, with the order that paid for it."""
+    row = (
+        await session.execute(
+            select(Gift, SalesOrder)
+            .join(SalesOrder, SalesOrder.id == Gift.order_id)  # type: ignore[arg-type]
+            .where(Gift.agency == agency, Gift.code == code)  # type: ignore[arg-type]
+            .with_for_update(of=Gift)
+            .execution_options(populate_existing=True)
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def gift_of(session: ReadSession, order_id: UUID) -> Gift | None:
+    found: Gift | None = await session.scalar(
+        select(Gift).where(Gift.order_id == order_id)  # type: ignore[arg-type]
+    )
+    return found
+
+
+async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
+    """Ids of a reader's orders that are for somebody else."""
+    found = await session.scalars(
+        select(SalesOrder.id).where(SalesOrder.reader_id == reader_id, SalesOrder.gift)  # type: ignore[call-overload]
+    )
+    return frozenset(found.all())

@@ -50,10 +50,12 @@ async def issue_invoice(
     """The invoice of a payment that is in the books: see the order of locks in ``invoices.service``."""
     sale = await repository.sale_of(session, payment.id)
     words_vi, words_en = PERIOD_WORDS[sale.period]
-    period_from, period_until = days_bought(
-        local_date(payment.period_start, agency.zone),
-        local_date(payment.period_end, agency.zone),
-    )
+    period_from = period_until = None
+    if payment.period_start is not None and payment.period_end is not None:
+        period_from, period_until = days_bought(
+            local_date(payment.period_start, agency.zone),
+            local_date(payment.period_end, agency.zone),
+        )
     line = InvoiceLineFact(
         f"{sale.name_vi} ({words_vi})",
         f"{sale.name_en} ({words_en})",

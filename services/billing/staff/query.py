@@ -12,7 +12,7 @@ from services.billing.ledger.repository import Wanted
 from shared.web.params import EARLIEST, LATEST, Day
 
 BEGINNING, LAST_DAY = EARLIEST, LATEST
-KINDS = ("payment", "recognition", "refund", "bank_credit", "bank_return")
+KINDS = ("payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed")
 
 
 def cursor_of(entry: dict[str, Any]) -> str:
@@ -47,7 +47,10 @@ class JournalQuery(BaseModel):
     first: Day = BEGINNING
     last: Day = LAST_DAY
     account: Annotated[str | None, Field(pattern="^[a-z_]{1,64}$")] = None
-    kind: Literal["payment", "recognition", "refund", "bank_credit", "bank_return"] | None = None
+    kind: (
+        Literal["payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed"]
+        | None
+    ) = None
     words: Annotated[
         str,
         Field(

@@ -24,6 +24,7 @@ PARTS = (
     "payments",
     "invoices",
     "recognition",
+    "gifts",
     "transfers",
     "webhooks",
 )
@@ -44,6 +45,7 @@ APPEND_ONLY = (
 KEPT = (
     "plan_price",
     "sales_order",
+    "gift",
     "bank_account",
     "bank_credit",
     "payment",

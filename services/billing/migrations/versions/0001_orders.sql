@@ -5,6 +5,10 @@ CREATE TABLE sales_order (
     code text NOT NULL CONSTRAINT uq_sales_order_code UNIQUE,
     reader_id uuid NOT NULL,
     price_id uuid NOT NULL,
+    -- Of an article: the newspaper's own id of it.
+    article text CONSTRAINT ck_sales_order_article CHECK (length(article) BETWEEN 1 AND 200),
+    -- For somebody else: what is paid for begins when they redeem it.
+    gift boolean NOT NULL DEFAULT false,
     amount_vnd bigint NOT NULL CONSTRAINT ck_sales_order_amount_vnd CHECK (amount_vnd > 0),
     state text NOT NULL DEFAULT 'open' CONSTRAINT ck_sales_order_state
         CHECK (state IN ('open', 'paid', 'closed')),
@@ -28,9 +32,11 @@ CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state =
 -- What was ordered stays as it was; a paid order stays paid.
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.amount_vnd, NEW.created_at, NEW.expires_at)
+    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.amount_vnd, NEW.created_at,
+        NEW.expires_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.amount_vnd, OLD.created_at, OLD.expires_at)
+       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.amount_vnd, OLD.created_at,
+        OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code
             USING ERRCODE = 'restrict_violation';
