@@ -104,22 +104,25 @@ class Decision:
 def decide(facts: Facts, now: datetime) -> Decision | None:
     """The decision, or None when the meter has to be asked first."""
     rule = first_match(facts.policy.rules, facts.access)
-    for right in facts.rights:
-        if right.opens(SITE_SCOPE, now):
-            return Decision(True, Reason.SUBSCRIBER, rule.id)
-    if facts.exemption is not None:
-        return Decision(True, facts.exemption, rule.id)
-    if facts.single_article is not None:
-        return Decision(True, facts.single_article, rule.id)
-    if facts.rights and any(
-        right.opens(ARTICLE_SCOPE + facts.article, now) for right in facts.rights
-    ):
-        return Decision(True, Reason.PURCHASE, rule.id)
-    if rule.then is Then.FREE:
-        return Decision(True, Reason.FREE, rule.id)
+    opened = _opened(facts, now) or (Reason.FREE if rule.then is Then.FREE else None)
+    if opened is not None:
+        return Decision(True, opened, rule.id)
     if rule.then is Then.SUBSCRIBERS:
         return Decision(False, Reason.SUBSCRIPTION_REQUIRED, rule.id, Action.SUBSCRIBE)
     return _by_meter(facts, rule)
+
+
+def _opened(facts: Facts, now: datetime) -> Reason | None:
+    """What opens the article whatever the policy says of it."""
+    for right in facts.rights:
+        if right.opens(SITE_SCOPE, now):
+            return Reason.SUBSCRIBER
+    if facts.exemption is not None or facts.single_article is not None:
+        return facts.exemption or facts.single_article
+    for right in facts.rights:
+        if right.opens(ARTICLE_SCOPE + facts.article, now):
+            return Reason.PURCHASE
+    return None
 
 
 def _by_meter(facts: Facts, rule: Rule) -> Decision | None:
