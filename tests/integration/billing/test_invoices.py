@@ -366,13 +366,14 @@ async def test_an_invoice_names_the_reader_who_paid(world: World):
         ({"lines": [{"unit": 1, "net": 1, "gross": 1}]}, "1 of them sum to 1, or"),
         ({"lines": [{}, {}]}, f"2 of them sum to {2 * PRICE}, or"),
         ({"lines": [{"number": 2}]}, "or are not all of it"),
+        ({"lines": [{"number": 0, "unit": 0, "net": 0, "gross": 0}, {"number": 2}]}, "or are not all of it"),
         ({"lines": [{"number": 3, "unit": 9_000, "net": 9_000, "gross": 9_000}, {"number": 1, "unit": 50_000, "net": 50_000, "gross": 50_000}]},
          "or are not all of it"),
         ({"lines": [{"treatment": "rate", "rate": 800, "net": PRICE - 1, "vat": 1}]}, "lines of invoice"),
         ({"net": PRICE - 1, "vat": 1}, "lines of invoice"),
         ({"lines": [{"net": PRICE - 1}]}, "ck_invoice_line_sum"),
         ({"lines": [{"unit": PRICE - 1}]}, "ck_invoice_line_unit"),
-        ({"lines": [{"quantity": 0, "unit": 0}]}, "ck_invoice_line"),
+        ({"lines": [{"quantity": -1, "unit": -PRICE}]}, "ck_invoice_line_quantity"),
         ({"lines": [{"net": PRICE - 1, "vat": 1}]}, "ck_invoice_line_vat"),
         ({"lines": [{"rate": 0}]}, "ck_invoice_line_vat"),
         ({"lines": [{"treatment": "rate"}]}, "ck_invoice_line_vat"),
@@ -398,10 +399,14 @@ async def test_an_invoice_that_does_not_add_up_or_says_something_else_is_refused
 async def test_no_line_follows_later_not_even_one_of_nothing(world: World):
     id_ = await raw_invoice(world, await payment_of(world))
     free = {"unit": 0, "net": 0, "gross": 0}
-    for number, refusal in ((2, "or are not all of it"), (1, "pk_invoice_line")):
+    for lines, refusal in (
+        ([{**free, "number": 2}], "or are not all of it"),
+        ([{**free, "number": 1}], "pk_invoice_line"),
+        ([{**free, "number": 0}, {"number": 2}], "or are not all of it"),
+    ):
         with pytest.raises(DBAPIError, match=refusal):
             async with world.billing.database.transaction() as session:
-                await add_lines(session, id_, [{**free, "number": number}])
+                await add_lines(session, id_, lines)
 
 
 @pytest.mark.parametrize(
