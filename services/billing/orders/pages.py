@@ -9,6 +9,8 @@ import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from services.billing.composition import Billing
+from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
 from services.billing.readers.models import Reader
@@ -49,6 +51,7 @@ def router(front: ReaderFront) -> APIRouter:
             "order.html",
             place,
             view=view,
+            invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
             if accounts and view.order.state == "open"
@@ -75,6 +78,14 @@ def router(front: ReaderFront) -> APIRouter:
         )
 
     return routes
+
+
+async def _invoice(billing: Billing, view: OrderView) -> Invoice | None:
+    """The invoice of a paid order."""
+    if view.payment is None:
+        return None
+    found = await billing.invoices.of_payments([view.payment.id])
+    return found.get(view.payment.id)
 
 
 def _transfer(view: OrderView, account: BankAccount, sandbox_url: str) -> dict[str, Any]:
