@@ -20,7 +20,7 @@ from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
-from services.billing.staff import books_pages
+from services.billing.staff import books_pages, coupon_pages
 from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.transfers import front as transfer_front
@@ -76,6 +76,7 @@ def routed(billing: Billing) -> WebParts:
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
+            coupon_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
+from services.billing.coupons.service import Coupons
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -49,6 +50,7 @@ class Billing:
     payments: Payments
     invoices: Invoices
     checkouts: Checkouts
+    coupons: Coupons
     orders: Orders
     transfers: Transfers
     ledger: Ledger
@@ -110,6 +112,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         ),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
+        coupons=Coupons(database, clock),
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
         inbox=Inbox(database, clock),

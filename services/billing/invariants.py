@@ -156,7 +156,7 @@ class PaidInvoicesHaveEntitlements(Invariant):
         LEFT JOIN subscription s ON s.id = p.subscription_id
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
              OR (p.subscription_id IS NULL AND e.order_id = p.order_id)
-        WHERE {_of("p.agency")} AND p.refunded_vnd < p.amount_vnd AND p.period_end IS NOT NULL AND (e.id IS NULL
+        WHERE {_of("p.agency")} AND p.refunded_vnd < greatest(p.amount_vnd, 1) AND p.period_end IS NOT NULL AND (e.id IS NULL
               OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""  # noqa: S608 - a constant of ours
 
 
@@ -195,7 +195,7 @@ class PeriodsDoNotOverlap(Invariant):
         ON b.subscription_id = a.subscription_id AND b.id > a.id
         AND tstzrange(a.period_start, a.period_end) && tstzrange(b.period_start, b.period_end)
         WHERE {_of("a.agency")}
-              AND a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""  # noqa: S608
+              AND a.refunded_vnd < greatest(a.amount_vnd, 1) AND b.refunded_vnd < greatest(b.amount_vnd, 1)"""  # noqa: S608
 
 
 class InvoicesAreNumberedWithoutGaps(Invariant):
@@ -215,7 +215,7 @@ class InvoicesAreNumberedWithoutGaps(Invariant):
 class PaymentsHaveInvoices(Invariant):
     name = "payments_have_invoices"
     statement = "Every payment has its invoice"
-    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.paid_at >= CAST(:since AS date)
+    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.amount_vnd > 0 AND p.paid_at >= CAST(:since AS date)
         AND NOT EXISTS (SELECT FROM invoice i WHERE i.payment_id = p.id)"""  # noqa: S608
 
 

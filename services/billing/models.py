@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.coupons import models as coupons
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.orders import models as orders
@@ -17,6 +18,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "coupons",
     "invoices",
     "ledger",
     "orders",

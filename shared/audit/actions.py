@@ -52,6 +52,8 @@ class Action(StrEnum):
     CREDIT_ASSIGNED = "credit-assigned"
     CREDIT_RETURNED = "credit-returned"
     STATEMENT_IMPORTED = "statement-imported"
+    COUPON_MADE = "coupon-made"
+    COUPON_ENDED = "coupon-ended"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -122,6 +124,8 @@ WORDS: dict[Action, str] = {
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
     Action.CREDIT_RETURNED: "Transfer sent back",
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
+    Action.COUPON_MADE: "Coupon made",
+    Action.COUPON_ENDED: "Coupon ended",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.ADVERTISER_CREATED: "Advertiser created",
     Action.PLACEMENT_SAVED: "Placement saved",
@@ -203,6 +207,8 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.CREDIT_ASSIGNED,
         Action.CREDIT_RETURNED,
         Action.STATEMENT_IMPORTED,
+        Action.COUPON_MADE,
+        Action.COUPON_ENDED,
         *_EVERYWHERE,
     ),
     "ads": (

@@ -20,6 +20,7 @@ class SalesOrder(Row, table=True):
     __table_args__: Any = (
         ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        ForeignKeyConstraint(["coupon_id", "agency"], ["coupon.id", "coupon.agency"]),
         UniqueConstraint("id", "agency", name="uq_sales_order_id_agency"),
         UniqueConstraint("code", name="uq_sales_order_code"),
         Index(
@@ -29,6 +30,11 @@ class SalesOrder(Row, table=True):
             postgresql_where=text("state = 'open'"),
         ),
         Index("ix_sales_order_reader_id", "reader_id", "created_at"),
+        Index(
+            "ix_sales_order_coupon_id",
+            "coupon_id",
+            postgresql_where=text("coupon_id IS NOT NULL"),
+        ),
         Index("ix_sales_order_expires_at", "expires_at", postgresql_where=text("state = 'open'")),
     )
     id: UUID = Field(primary_key=True)
@@ -38,7 +44,9 @@ class SalesOrder(Row, table=True):
     price_id: UUID
     article: str | None = Field(sa_type=Text, default=None)
     gift: bool = False
+    list_vnd: int = Field(sa_type=BigInteger)
     amount_vnd: int = Field(sa_type=BigInteger)
+    coupon_id: UUID | None = None
     state: str = Field(sa_type=Text, default="open")
     language: str = Field(sa_type=Text)
     return_to: str = Field(sa_type=Text, default="")

@@ -6,18 +6,19 @@ from typing import Any
 from urllib.parse import quote
 
 import segno
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 
 from services.billing.composition import Billing
+from services.billing.coupons.service import CouponRefusedError
 from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
 from services.billing.readers.models import Reader
-from services.billing.readers.web import Place, ReaderFront
+from services.billing.readers.web import Place, ReaderFront, plain, see_other
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
-from shared.errors import NotFoundError
+from shared.errors import ConflictError, NotFoundError
 from shared.web.i18n import request_language
 
 #: Without script the page looks again by itself.
@@ -37,19 +38,23 @@ def router(front: ReaderFront) -> APIRouter:
             raise NotFoundError
         return place, reader[1]
 
-    @routes.get("/r/{agency}/orders/{code}")
-    async def show(request: Request, agency: str, code: str) -> Response:
-        answer = await known(request, agency, code)
-        if isinstance(answer, Response):
-            return answer
-        place, reader = answer
-        view = await billing.orders.view(reader, code)
+    async def page_of(
+        request: Request,
+        place: Place,
+        reader: Reader,
+        code: str,
+        status: int = 200,
+        **more: str,
+    ) -> Response:
+        agency, view = place.agency.id, await billing.orders.view(reader, code)
         accounts = await billing.transfers.accounts(agency)
         back = place.back(view.order.return_to)
         page = front.render(
             request,
             "order.html",
             place,
+            status,
+            **more,
             view=view,
             invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
@@ -64,6 +69,33 @@ def router(front: ReaderFront) -> APIRouter:
         )
         page.headers["Cache-Control"] = "no-store"
         return page
+
+    @routes.get("/r/{agency}/orders/{code}")
+    async def show(request: Request, agency: str, code: str) -> Response:
+        answer = await known(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        return await page_of(request, *answer, code)
+
+    @routes.post("/r/{agency}/orders/{code}/coupon")
+    async def discount(
+        request: Request, agency: str, code: str, coupon: str = Form("")
+    ) -> Response:
+        place = await front.enter(request, agency)
+        await front.forms.verify(request)
+        answer = await known(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        reader, typed = answer[1], plain(coupon, 40)
+        try:
+            order = await billing.orders.discount(reader, code, typed)
+        except ConflictError:  # it was closed, begun to be paid or given a coupon in another window
+            return see_other(f"/r/{agency}/orders/{code}")
+        except CouponRefusedError as error:
+            return await page_of(
+                request, place, reader, code, 422, refused=error.reason, coupon=typed
+            )
+        return see_other(f"/r/{agency}/orders/{order.code}")
 
     @routes.get("/r/{agency}/orders/{code}/state")
     async def state(request: Request, agency: str, code: str) -> Response:

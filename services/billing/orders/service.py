@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing import metrics
+from services.billing.coupons import service as coupons
 from services.billing.orders import repository
 from services.billing.orders.codes import new_code, new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
@@ -37,6 +38,8 @@ OPEN_FOR = timedelta(hours=72)
 #: An order that ends sooner than this is not shown again: a fresh one is made.
 SHOWN_FOR = timedelta(hours=1)
 CLOSED_A_ROUND = 500
+#: The ``provider`` of a payment of nothing.
+NOTHING = "coupon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,10 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
             )
         )
         await recognition.post_gift(session, fact, now)
-    else:
+    elif order.amount_vnd:
         await recognition.post_payment(session, fact, now)
-    await issue_invoice(session, payment, agency, "VND", now)
+    if order.amount_vnd:  # nothing is booked of nothing, and no invoice says so
+        await issue_invoice(session, payment, agency, "VND", now)
     if row is not None:
         await subscriptions.refresh(session, row, timedelta(0), now)
     elif not order.gift:
@@ -133,6 +137,7 @@ async def _extend(
         others_until=await subscriptions_repository.others_until(session, row),
     )
     row.price_id, row.anchor_day = offer.price_id, term.anchor_day
+    row.term_vnd = payment.amount_vnd
     row.period_start, row.period_end = term.start, term.end
     payment.subscription_id = row.id
     payment.period_start, payment.period_end = term.start, term.end
@@ -243,6 +248,7 @@ class Orders:
                 price_id=price_id,
                 article=article,
                 gift=gift,
+                list_vnd=offer.amount_vnd,
                 amount_vnd=offer.amount_vnd,
                 language=language,
                 return_to=return_to,
@@ -250,6 +256,47 @@ class Orders:
                 expires_at=now + OPEN_FOR,
             )
             session.add(order)
+            return order
+
+    async def discount(self, reader: Reader, code: str, coupon: str) -> SalesOrder:
+        """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
+
+        Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
+        that a part was transferred for, that has a coupon, or that is for somebody else.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            await lock_reader(session, reader.id)
+            before = await repository.open_order(session, reader.id)
+            if before is None or before.code != code:
+                raise NotFoundError
+            begun = await repository.received_vnd(session, before.id)
+            if begun or before.gift or before.coupon_id is not None:
+                raise ConflictError("This order takes no coupon", slug="order-takes-no-coupon")
+            offer = await plans_repository.offer(session, reader.agency, before.price_id)
+            assert offer is not None  # a foreign key holds it
+            before.state = "closed"
+            await session.flush()
+            found = await coupons.apply(session, offer, coupon, reader.id, now)
+            order = SalesOrder(
+                id=new_id(),
+                agency=reader.agency,
+                code=await _fresh_code(session),
+                reader_id=reader.id,
+                price_id=before.price_id,
+                article=before.article,
+                list_vnd=before.list_vnd,
+                amount_vnd=found.amount_vnd,
+                coupon_id=found.coupon_id,
+                language=before.language,
+                return_to=before.return_to,
+                created_at=now,
+                expires_at=now + OPEN_FOR,
+            )
+            session.add(order)
+            await session.flush()
+            if not order.amount_vnd:
+                await settle(session, order, Receipt(NOTHING, order.code, "", now), now)
             return order
 
     async def _reads_already(self, reader: Reader, offer: Offer, article: str | None) -> bool:

@@ -14,18 +14,13 @@ from fastapi.responses import Response
 from services.billing.orders.codes import as_gift_code
 from services.billing.plans.repository import Offer
 from services.billing.readers.models import Reader
-from services.billing.readers.web import Place, ReaderFront, see_other, with_return
+from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
 #: Ways to pay.
 TRANSFER, CARD = "transfer", "card"
 MAX_ARTICLE = 200
-
-
-def _plain(text: str, limit: int) -> str:
-    """What somebody else's page may send, without what no id has."""
-    return "".join(character for character in text if character.isprintable())[:limit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ def _from_query(
 
 
 def _choice(price: str, way: str, article: str, gift: str, return_to: str) -> Choice:
-    return Choice(price[:50], _plain(way, 20), _plain(article, MAX_ARTICLE), gift == "1", return_to)
+    return Choice(price[:50], plain(way, 20), plain(article, MAX_ARTICLE), gift == "1", return_to)
 
 
 class PlanPages:
@@ -277,7 +272,7 @@ def router(front: ReaderFront) -> APIRouter:
         request: Request, agency: str, return_to: str = "", canceled: str = "", article: str = ""
     ) -> Response:
         place = await front.enter(request, agency)
-        named = _plain(article, MAX_ARTICLE)
+        named = plain(article, MAX_ARTICLE)
         return await pages.plans(request, place, return_to, named, canceled=bool(canceled))
 
     @routes.post("/r/{agency}/checkout")
@@ -295,10 +290,10 @@ def router(front: ReaderFront) -> APIRouter:
     @routes.get("/r/{agency}/gifts")
     async def gifts(request: Request, agency: str, code: str = "") -> Response:
         place = await front.enter(request, agency)
-        return await pages.gifts(request, place, _plain(code, 40))
+        return await pages.gifts(request, place, plain(code, 40))
 
     @routes.post("/r/{agency}/gifts/redeem")
     async def redeem(request: Request, agency: str, code: str = Form("")) -> Response:
-        return await pages.redeem(request, agency, _plain(code, 40))
+        return await pages.redeem(request, agency, plain(code, 40))
 
     return routes

@@ -53,6 +53,7 @@ class Subscription(Row, table=True):
     provider_status: str = Field(sa_type=Text)
     collection: str = Field(sa_type=Text, default="renewal")
     anchor_day: int | None = None
+    term_vnd: int | None = Field(sa_type=BigInteger, default=None)
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
     period_start: datetime = Field(sa_type=UTCDateTime)

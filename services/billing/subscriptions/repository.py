@@ -86,7 +86,7 @@ async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[An
     """(start, end, given back whole) of every payment of a subscription."""
     rows = await session.execute(
         text(
-            """SELECT period_start, period_end, refunded_vnd >= amount_vnd FROM payment
+            """SELECT period_start, period_end, refunded_vnd >= greatest(amount_vnd, 1) FROM payment
                WHERE subscription_id = :id ORDER BY period_start"""
         ),
         {"id": subscription_id},
@@ -99,7 +99,7 @@ async def paid_until(session: Session, subscription_id: UUID) -> datetime | None
     found: datetime | None = await session.scalar(
         text(
             """SELECT max(period_end) FROM payment
-               WHERE subscription_id = :id AND refunded_vnd < amount_vnd"""
+               WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
         ),
         {"id": subscription_id},
     )

@@ -94,7 +94,8 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
     assert offer is not None  # a foreign key holds it
     await _announce(session, row, facts, offer.plan_code, offer.scope, now)
     begun = facts.begins_at(now) is None
-    await _move_mrr(session, row, monthly(offer.amount_vnd, offer.period) if begun else 0, now)
+    paid_vnd = offer.amount_vnd if row.term_vnd is None else row.term_vnd
+    await _move_mrr(session, row, monthly(paid_vnd, offer.period) if begun else 0, now)
     await session.flush()
 
 

@@ -18,6 +18,7 @@ depends_on = None
 PARTS = (
     "readers",
     "plans",
+    "coupons",
     "orders",
     "subscriptions",
     "ledger",
@@ -44,6 +45,7 @@ APPEND_ONLY = (
 #: What money stands on may change its state, and never goes.
 KEPT = (
     "plan_price",
+    "coupon",
     "sales_order",
     "gift",
     "bank_account",

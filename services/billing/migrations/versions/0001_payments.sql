@@ -35,7 +35,7 @@ CREATE TABLE payment (
     order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
     provider text NOT NULL,
     provider_invoice text NOT NULL,
-    amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd > 0),
+    amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
     -- What was paid for; unknown while a gift is not redeemed.
     period_start timestamptz,

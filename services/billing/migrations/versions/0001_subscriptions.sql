@@ -13,6 +13,8 @@ CREATE TABLE subscription (
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
+    -- What the newest period of a term cost: recurring revenue is counted by what is paid, not by the list.
+    term_vnd bigint CONSTRAINT ck_subscription_term_vnd CHECK (term_vnd >= 0),
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
     ended_at timestamptz,
