@@ -371,6 +371,7 @@ async def test_an_invoice_names_the_reader_who_paid(world: World):
          "or are not all of it"),
         ({"lines": [{"treatment": "rate", "rate": 800, "net": PRICE - 1, "vat": 1}]}, "lines of invoice"),
         ({"net": PRICE - 1, "vat": 1}, "lines of invoice"),
+        ({"lines": [{"treatment": "rate", "rate": 1, "vat": 1, "unit": PRICE + 1, "gross": PRICE + 1}]}, "lines of invoice"),
         ({"lines": [{"net": PRICE - 1}]}, "ck_invoice_line_sum"),
         ({"lines": [{"unit": PRICE - 1}]}, "ck_invoice_line_unit"),
         ({"lines": [{"quantity": -1, "unit": -PRICE}]}, "ck_invoice_line_quantity"),
