@@ -17,7 +17,7 @@ from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
-from services.billing.staff import books_pages
+from services.billing.staff import books_pages, credits_pages, statement_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.transfers import front as transfer_front
 from services.billing.webhooks.front import PATH, StripeWebhook
@@ -46,6 +46,7 @@ def routed(billing: Billing) -> WebParts:
         HERE, forms, secure_cookies=settings.secure_cookies, extra_folders=(AUDIT_FOLDER,)
     )
     front = ReaderFront(billing, pages, forms)
+    desk = credits_pages.CreditDesk(billing, pages, access)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -69,6 +70,8 @@ def routed(billing: Billing) -> WebParts:
             transfer_front.router(billing),
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
+            statement_pages.router(desk, access, forms),  # its address is no credit's id
+            credits_pages.router(desk, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",
@@ -84,6 +87,7 @@ def routed(billing: Billing) -> WebParts:
         hot_routes=[HotRoute("POST", PATH, webhook, WEBHOOK)],
         checks={"database": billing.database.ping},
         running=running,
+        larger_bodies={statement_pages.PATH: statement_pages.MAX_FORM_BYTES},
         static_folder=HERE / "static",
         trusted_origins=(origin_of(settings.billing_url),),
         form_targets=settings.payment_page_origins,

@@ -10,6 +10,10 @@ import pytest
 
 from services.billing import invariants
 from services.billing.readers.service import CONSENTS
+from services.billing.staff import credits_pages
+from services.billing.statements import service as statements
+from services.billing.transfers import statement
+from services.billing.transfers.rules import Reason
 from shared.web.i18n import load_catalogues
 
 BILLING = Path(invariants.__file__).parent
@@ -40,9 +44,23 @@ IN_CODE = {
     for path in BILLING.rglob("pages.py")
     for text in said(path.read_text(encoding="utf-8"))
 }
-SPOKEN = {("consents", words) for _, words in CONSENTS.values()} | {
-    ("invariants", one.statement) for one in invariants.ALL
+SPOKEN = {
+    *(("consents", words) for _, words in CONSENTS.values()),
+    *(("invariants", one.statement) for one in invariants.ALL),
+    *(("reasons of a credit", words) for words in credits_pages.REASONS.values()),
+    *(("forms of a credit", words) for words in credits_pages.SAID),
+    *(("columns of a download", column.title) for column in credits_pages.COLUMNS),
+    *(
+        ("a statement's problems", words)
+        for module in (statement, statements)
+        for name, words in vars(module).items()
+        if name.startswith("EXPECTED_")
+    ),
 }
+
+
+def test_every_reason_of_a_credit_has_its_sentence():
+    assert set(credits_pages.REASONS) == set(Reason)
 
 
 def test_the_texts_are_found():

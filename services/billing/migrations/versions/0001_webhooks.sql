@@ -4,7 +4,7 @@ CREATE TABLE webhook_event (
     type text NOT NULL,
     payload bytea NOT NULL,
     agency text,
-    via text NOT NULL CONSTRAINT ck_webhook_event_via CHECK (via IN ('webhook', 'sweep')),
+    via text NOT NULL CONSTRAINT ck_webhook_event_via CHECK (via IN ('webhook', 'sweep', 'statement')),
     created_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
     state text NOT NULL DEFAULT 'waiting' CONSTRAINT ck_webhook_event_state
