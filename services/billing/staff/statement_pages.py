@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff.credits_pages import CreditDesk
 from services.billing.statements.service import StatementProblemsError
-from services.billing.transfers.statement import EXPECTED_CSV, MAX_BYTES, MAX_ROWS, RowProblem
+from services.billing.transfers.statement import EXPECTED_CSV, MAX_BYTES, RowProblem
 from shared.auth.roles import Role
 from shared.web.known_first import signed_in_first
 from shared.web.params import Confirmed
@@ -52,7 +52,6 @@ def router(desk: CreditDesk, access: StaffAccess, forms: BillingFormTokens) -> A
             problems=problems[:PROBLEMS_SHOWN],
             problem_count=len(problems),
             max_bytes=MAX_BYTES,
-            max_rows=MAX_ROWS,
         )
 
     async def upload_page(

@@ -38,5 +38,5 @@ class StatementUpload(Row, table=True):
     #: The notices as compressed JSON; none once they wait in the inbox.
     credits: bytes | None = Field(sa_type=LargeBinary, default=None)
     taken_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
-    #: How many were not in the inbox before.
+    #: How many nobody had told of before.
     new_count: int | None = None

@@ -34,7 +34,11 @@ async def lock_upload(session: Session, agency: str, id_: UUID) -> StatementUplo
 
 
 async def known(
-    session: ReadSession, agency: str, source: str, account: str, credits: Sequence[CreditNotice]
+    session: Session | ReadSession,
+    agency: str,
+    source: str,
+    account: str,
+    credits: Sequence[CreditNotice],
 ) -> int:
     """How many of a statement's credits have been heard of: by a statement, or by another source with their reference."""
     found = await session.scalar(
@@ -61,11 +65,11 @@ async def known(
     return int(found or 0)
 
 
-async def keep(session: Session, now: datetime, events: Sequence[Incoming]) -> int:
-    """Rows of a statement into the inbox, in the caller's transaction and in one statement. Returns how many were new."""
+async def keep(session: Session, now: datetime, events: Sequence[Incoming]) -> None:
+    """Rows of a statement into the inbox, in the caller's transaction and in one SQL statement; those that are there stay."""
     raw = await (await session.connection()).get_raw_connection()
     assert raw.driver_connection is not None
-    return len(await inbox.store(raw.driver_connection, VIA, now, events))
+    await inbox.store(raw.driver_connection, VIA, now, events)
 
 
 async def forget_untaken(session: Session, before: datetime) -> None:

@@ -123,8 +123,12 @@ class Statements:
                 raise NotFoundError
             if upload.credits is None:
                 return False
-            events = await asyncio.to_thread(_events, upload, upload.credits)
-            new = await repository.keep(session, now, events)
+            credits = await asyncio.to_thread(_unpacked, upload.credits)
+            known = await repository.known(session, agency, STATEMENT, upload.account, credits)
+            new = upload.credit_count - known
+            await repository.keep(
+                session, now, await asyncio.to_thread(_events, agency, upload.account, credits)
+            )
             upload.taken_at, upload.new_count, upload.credits = now, new, None
             await session.flush()
             await audit.record(
@@ -159,15 +163,15 @@ def _unpacked(packed: bytes) -> list[CreditNotice]:
     return _NOTICES.decode(zlib.decompress(packed))
 
 
-def _events(upload: StatementUpload, packed: bytes) -> list[Incoming]:
+def _events(agency: str, account: str, credits: Sequence[CreditNotice]) -> list[Incoming]:
     return [
         Incoming(
             STATEMENT,
-            f"{upload.agency}/{upload.account}/{one.external_id}",
+            f"{agency}/{account}/{one.external_id}",
             TYPE,
             one.occurred_at,
             written(one),
-            upload.agency,
+            agency,
         )
-        for one in _unpacked(packed)
+        for one in credits
     ]

@@ -25,6 +25,8 @@ from tests.integration.billing.test_transfers import (
     credited,
     credits,
     ordered,
+    tell,
+    told,
 )
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, World, form_token, make_world
 
@@ -103,7 +105,7 @@ async def test_a_statement_is_shown_first_taken_in_by_the_second_press_and_appli
     assert (await browser.get(f"/r/{AGENCY}/orders/{code}/state")).json()["state"] == "open"
     await world.billing.applier.apply_due()
     over = (await client.get(page)).text
-    assert "Đã nhập xong: 3 khoản mới" in over and "refresh" not in over
+    assert "Đã nhập xong: 2 khoản mới, 1 khoản đã biết" in over and "refresh" not in over
     assert await credits(world) == [(7, 7, "no_order"), (MONTH, 0, ""), (1_000, 1_000, "no_order")]
     assert (await browser.get(f"/r/{AGENCY}/orders/{code}/state")).json()["state"] == "paid"
     assert await world.value("SELECT count(*) FROM webhook_event WHERE source = 'statement'") == 3
@@ -115,7 +117,7 @@ async def test_a_statement_is_shown_first_taken_in_by_the_second_press_and_appli
     assert {key: entry.after[key] for key in ("account", "credits", "new", "total_vnd")} == {
         "account": ACCOUNT,
         "credits": 3,
-        "new": 3,
+        "new": 2,
         "total_vnd": 60_007,
     }
     # The same file again changes nothing.
@@ -128,6 +130,19 @@ async def test_a_statement_is_shown_first_taken_in_by_the_second_press_and_appli
     assert await credits(world) == before
     await world.billing.recognition.run_due()
     await world.assert_sound()
+
+
+async def test_a_reader_who_pays_meanwhile_does_not_wait_for_the_statement(world: World) -> None:
+    browser, code = await ordered(world)
+    client = staff(world)
+    page = (await send(client, statement(*((f"FT-{n}", "a", 1) for n in range(30))))).headers[
+        "location"
+    ]
+    await confirm(client, page)
+    await tell(world, told(world, code))
+    assert await world.billing.applier.apply_one()
+    assert (await browser.get(f"/r/{AGENCY}/orders/{code}/state")).json()["state"] == "paid"
+    assert await world.billing.applier.apply_due() == 30
 
 
 async def test_two_people_who_confirm_at_one_moment_take_it_in_once(world: World) -> None:
