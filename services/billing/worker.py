@@ -39,6 +39,10 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def close_orders() -> None:
         await billing.orders.close_expired()
 
+    async def forget() -> None:
+        await billing.sign_in.forget_old()
+        await billing.statements.forget_old()
+
     async def review() -> None:
         await billing.subscriptions.review_due()
 
@@ -84,7 +88,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 settings.review_seconds + 60,
             ),
             audit_loop(process.database, process.clock, "billing"),
-            Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),
+            Loop("forget", every(FORGET_SECONDS, forget), FORGET_SECONDS + 60),
         ],
         checks={"streams": publisher.check},
         closers=[billing.close],
