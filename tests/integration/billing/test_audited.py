@@ -9,10 +9,10 @@ from shared.agencies import save_agencies
 from shared.audit import Action, Actor
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
 from tests.fixtures.command_line import command
+from tests.integration.billing.paying import ordered
 from tests.integration.billing.test_doors import event, signed
 from tests.integration.billing.test_statement_pages import send
 from tests.integration.billing.test_statement_pages import statement as statement_of
-from tests.integration.billing.test_transfers import ordered
 from tests.integration.billing.world import AGENCY, World
 
 A_READER = "a reader's own doing on his own account; consents and payments keep their own proof"
@@ -20,6 +20,8 @@ EXEMPT = {
     ("POST", "/r/{agency}/sign-in"): A_READER,
     ("POST", "/r/{agency}/sign-in/code"): A_READER,
     ("POST", "/r/{agency}/checkout"): A_READER,
+    ("POST", "/r/{agency}/gifts/redeem"): A_READER,
+    ("POST", "/r/{agency}/orders/{code}/coupon"): A_READER,
     ("POST", "/r/{agency}/account/cancel"): A_READER,
     ("POST", "/r/{agency}/account/resume"): A_READER,
     ("POST", "/r/{agency}/account/sessions/end"): A_READER,
@@ -78,11 +80,21 @@ async def test_every_changing_route_is_on_record(world: World):
         page = shown.headers["location"]
         return await staff.submit(page, page, {"confirmed": "true"})
 
+    coupons = f"/staff/{AGENCY}/coupons"
+
+    async def coupon():
+        return await staff.submit(coupons, coupons, {"code": "TET", "percent": "20"})
+
+    async def no_coupon():
+        return await staff.submit(coupons, f"{coupons}/end", {"code": "TET", "confirmed": "true"})
+
     await every_act_is_on_record(
         world.app,
         world.billing.database,
         [
             Act("POST", "/staff/{agency}/books/close", Action.PERIOD_CLOSED, close),
+            Act("POST", "/staff/{agency}/coupons", Action.COUPON_MADE, coupon),
+            Act("POST", "/staff/{agency}/coupons/end", Action.COUPON_ENDED, no_coupon),
             Act(
                 "POST",
                 "/staff/{agency}/transfers/{credit_id}/assign",

@@ -22,7 +22,7 @@ from services.billing.staff import credits_pages
 from services.billing.transfers.facts import CreditNotice
 from shared.audit import Action
 from tests.fixtures.audited import entries
-from tests.integration.billing.test_transfers import (
+from tests.integration.billing.paying import (
     ACCOUNT,
     MONTH,
     OTHER_ACCOUNT,

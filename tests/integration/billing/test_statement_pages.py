@@ -17,7 +17,7 @@ from services.billing.staff import statement_pages
 from services.billing.transfers.statement import MAX_BYTES
 from shared.audit import Action
 from tests.fixtures.audited import entries
-from tests.integration.billing.test_transfers import (
+from tests.integration.billing.paying import (
     ACCOUNT,
     MONTH,
     OTHER_ACCOUNT,
