@@ -92,7 +92,7 @@ class Coupons:
         now, id_ = self._clock.now(), new_id()
         async with self._database.transaction() as session:
             if await repository.lock(session, agency, new.code) is not None:
-                raise ConflictError("There is a coupon with this code", slug="coupon-known")
+                raise ConflictError(slug="coupon-known")
             session.add(
                 Coupon(
                     id=id_,
@@ -136,7 +136,7 @@ class Coupons:
             if found is None:
                 raise NotFoundError
             if found.ended_at is not None:
-                raise ConflictError("This coupon was ended before", slug="coupon-ended")
+                raise ConflictError(slug="coupon-ended")
             found.ended_at = now
             await session.flush()
             await audit.record(

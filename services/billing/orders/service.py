@@ -272,7 +272,7 @@ class Orders:
                 raise NotFoundError
             begun = await repository.received_vnd(session, before.id)
             if begun or before.gift or before.coupon_id is not None:
-                raise ConflictError("This order takes no coupon", slug="order-takes-no-coupon")
+                raise ConflictError(slug="order-takes-no-coupon")
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
             before.state = "closed"
@@ -321,7 +321,7 @@ class Orders:
                 raise NotFoundError
             gift, order = found
             if gift.redeemed_at is not None:
-                raise ConflictError("This gift was redeemed before", slug="gift-redeemed")
+                raise ConflictError(slug="gift-redeemed")
             if await blocked(session, reader.id):
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             agency = await get_agency(session, reader.agency)
