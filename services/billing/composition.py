@@ -10,6 +10,7 @@ from services.billing import models as _models  # noqa: F401 - foreign keys need
 from services.billing.checkouts.service import Checkouts
 from services.billing.invariants import Invariants
 from services.billing.ledger.service import Ledger
+from services.billing.letters.service import Letters
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
@@ -28,7 +29,7 @@ from shared.auth import SigningKeySet
 from shared.auth.key_files import make_key_file
 from shared.clock import Clock
 from shared.database import Database, Session
-from shared.mail import mail_sender
+from shared.mail import MailSender, mail_sender
 from shared.process import Process
 
 ISSUER = "press-billing"
@@ -49,6 +50,7 @@ class Billing:
     checkouts: Checkouts
     orders: Orders
     transfers: Transfers
+    letters: Letters
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -79,7 +81,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     settings, database, clock = process.settings, process.database, process.clock
     provider = provider or provider_of(settings)
     grace = timedelta(days=settings.grace_days)
-    readers, sign_in = people(settings, database, clock)
+    mail = mail_sender(settings, database, clock)
+    readers, sign_in = people(settings, database, clock, mail)
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
     payments = Payments(database, clock, provider, grace=grace)
@@ -105,6 +108,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
             subscriptions,
             public_url=settings.billing_url,
         ),
+        letters=Letters(database, clock, mail, public_url=settings.billing_url),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         orders=Orders(database, clock, plans, subscriptions),
@@ -131,7 +135,9 @@ def provider_of(settings: BillingSettings) -> PaymentProvider:
     )
 
 
-def people(settings: BillingSettings, database: Database, clock: Clock) -> tuple[Readers, SignIn]:
+def people(
+    settings: BillingSettings, database: Database, clock: Clock, mail: MailSender
+) -> tuple[Readers, SignIn]:
     """Who readers are, and how they become known."""
     readers = Readers(
         database,
@@ -139,7 +145,6 @@ def people(settings: BillingSettings, database: Database, clock: Clock) -> tuple
         session_days=settings.session_days,
         session_max_days=settings.session_max_days,
     )
-    mail = mail_sender(settings, database, clock)
     return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
 
 

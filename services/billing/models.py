@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.billing.ledger import models as ledger
+from services.billing.letters import models as letters
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
@@ -17,6 +18,7 @@ from services.billing.webhooks import models as webhooks
 __all__ = [
     "METADATA",
     "ledger",
+    "letters",
     "orders",
     "payments",
     "plans",

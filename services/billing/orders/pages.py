@@ -1,9 +1,13 @@
-"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt."""
+"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt.
+
+``/r/{agency}/renew/{subscription}``: where letters about a term's end lead, one press before such an order.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import segno
 from fastapi import APIRouter, Request
@@ -11,9 +15,10 @@ from fastapi.responses import JSONResponse, Response
 
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
-from services.billing.readers.web import Place, ReaderFront
+from services.billing.readers.web import Place, ReaderFront, see_other
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
+from shared.clock import local_date
 from shared.errors import NotFoundError
 from shared.web.i18n import request_language
 
@@ -69,6 +74,34 @@ def router(front: ReaderFront) -> APIRouter:
         return JSONResponse(
             {"state": view.order.state, "received_vnd": view.received_vnd},
             headers={"Cache-Control": "no-store"},
+        )
+
+    @routes.get("/r/{agency}/renew/{subscription}")
+    async def renew(request: Request, agency: str, subscription: str) -> Response:
+        """Another period of a term. An address alone orders nothing; an order that is open for it is shown at once."""
+        place = await front.enter(request, agency)
+        found = await front.reader(request, agency)
+        try:
+            id_ = UUID(subscription)
+        except ValueError:
+            raise NotFoundError from None
+        if found is None:
+            return front.to_sign_in(agency, f"/r/{agency}/renew/{id_}")
+        row = await billing.subscriptions.term(found[1], id_)
+        offer = await billing.plans.successor(agency, row.price_id)
+        if offer is None or not await billing.transfers.accounts(agency):
+            return see_other(f"/r/{agency}/plans")
+        order = await billing.orders.open_of_reader(found[1])
+        if order is not None and order.price_id == offer.price_id:
+            return see_other(f"/r/{agency}/orders/{order.code}")
+        return front.render(
+            request,
+            "renew.html",
+            place,
+            offer=offer,
+            name=offer.name(request_language(request)),
+            runs=row.period_end > billing.clock.now(),
+            ends_on=local_date(row.period_end, place.agency.zone),
         )
 
     return routes

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing import metrics
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.orders import repository
 from services.billing.orders.codes import new_code
 from services.billing.orders.models import SalesOrder
@@ -15,9 +17,10 @@ from services.billing.payments.models import Payment
 from services.billing.payments.repository import lock_reader
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import next_term
-from services.billing.plans.service import Plans, vat_in
+from services.billing.plans.rules import VatRow, next_term, vat_included
+from services.billing.plans.service import PRESS_SUBSCRIPTION, Plans, vat_row_of
 from services.billing.readers.models import Reader
+from services.billing.readers.repository import set_language
 from services.billing.recognition import service as recognition
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import rules as subscription_rules
@@ -48,7 +51,7 @@ class Receipt:
 
 
 async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: datetime) -> Payment:
-    """An order (locked by the caller) is paid: the term, the books, the right to read and their events.
+    """An order (locked by the caller) is paid: the term, the books, the right to read, their events, and the receipt.
 
     Locks after the order: the reader's terms, then the agency's books.
     """
@@ -82,6 +85,8 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
     session.add(payment)
     order.state, order.paid_at = "paid", now
     await session.flush()
+    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(receipt.paid_at, agency.zone))
+    vat_vnd = vat_included(order.amount_vnd, tax)
     await recognition.post_payment(
         session,
         recognition.PaymentFact(
@@ -89,7 +94,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
             agency,
             f"order:{order.code}",
             Money(order.amount_vnd),
-            await vat_in(session, order.amount_vnd, local_date(receipt.paid_at, agency.zone)),
+            vat_vnd,
             receipt.paid_at,
             term.start,
             term.end,
@@ -97,9 +102,29 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         ),
         now,
     )
+    told = _receipt_letter(order, payment, offer, vat_vnd, tax)
+    await letters.write(session, order.agency, order.reader_id, told, now)
     await subscriptions.refresh(session, row, timedelta(0), now)
     metrics.PAYMENTS.labels(order.agency, "paid").inc()
     return payment
+
+
+def _receipt_letter(
+    order: SalesOrder, payment: Payment, offer: Offer, vat_vnd: int, tax: VatRow
+) -> letter_rules.Draft:
+    paid = letter_rules.Paid(
+        payment.id,
+        letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
+        payment.amount_vnd,
+        vat_vnd,
+        tax.rate_basis_points,
+        payment.paid_at,
+        payment.period_start,
+        payment.period_end,
+        number=order.code,
+        renews=False,
+    )
+    return letter_rules.receipt(paid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +168,7 @@ class Orders:
         now = self._clock.now()
         async with self._database.transaction() as session:
             await lock_reader(session, reader.id)
+            await set_language(session, reader.id, language)
             order = await repository.open_order(session, reader.id)
             if order is not None:
                 if order.price_id == price_id and now < order.expires_at - SHOWN_FOR:

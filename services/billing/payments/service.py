@@ -9,6 +9,8 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.payments import repository
 from services.billing.payments.adapters.port import (
     CheckoutCompleted,
@@ -21,7 +23,9 @@ from services.billing.payments.adapters.port import (
     SubscriptionTouched,
 )
 from services.billing.payments.models import Payment, Refund
-from services.billing.plans.service import vat_in
+from services.billing.plans import repository as plans
+from services.billing.plans.rules import vat_included
+from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
@@ -116,6 +120,8 @@ class Payments:
             return
         agency = await get_agency(session, row.agency)
         paid_on = local_date(invoice.paid_at, agency.zone)
+        tax = await vat_row_of(session, PRESS_SUBSCRIPTION, paid_on)
+        vat_vnd = vat_included(invoice.amount_vnd, tax)
         payment = Payment(
             id=new_id(),
             agency=row.agency,
@@ -138,13 +144,26 @@ class Payments:
                 agency,
                 f"{row.provider}:invoice:{invoice.id}",
                 Money(invoice.amount_vnd, invoice.currency),
-                await vat_in(session, invoice.amount_vnd, paid_on),
+                vat_vnd,
                 invoice.paid_at,
                 invoice.period_start,
                 invoice.period_end,
             ),
             now,
         )
+        paid = letter_rules.Paid(
+            payment.id,
+            await _sold(session, row),
+            payment.amount_vnd,
+            vat_vnd,
+            tax.rate_basis_points,
+            payment.paid_at,
+            payment.period_start,
+            payment.period_end,
+            number=payment.number,
+            renews=True,
+        )
+        await letters.write(session, row.agency, row.reader_id, letter_rules.receipt(paid), now)
         metrics.PAYMENTS.labels(row.agency, "paid").inc()
 
     async def _apply_refunds(self, session: Session, reference: str) -> bool:
@@ -166,9 +185,18 @@ class Payments:
         assert row is not None and payment is not None
         for refund in refunds:
             if not await repository.refund_exists(session, name, refund.id):
-                await self._record_refund(
+                id_ = await self._record_refund(
                     session, payment, refund.id, refund.amount_vnd, refund.refunded_at, now
                 )
+                told = letter_rules.refunded(
+                    id_,
+                    await _sold(session, row),
+                    refund.amount_vnd,
+                    payment.amount_vnd,
+                    payment.paid_at,
+                    whole=payment.refunded_vnd == payment.amount_vnd,
+                )
+                await letters.write(session, row.agency, row.reader_id, told, now)
         await subscriptions.refresh(session, row, self._grace, now)
         return True
 
@@ -196,7 +224,7 @@ class Payments:
         amount_vnd: int,
         refunded_at: datetime,
         now: datetime,
-    ) -> None:
+    ) -> UUID:
         id_, agency = new_id(), await get_agency(session, payment.agency)
         vat_vnd = await vat_in(
             session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)
@@ -232,7 +260,14 @@ class Payments:
         payment.refunded_vnd += amount_vnd
         await session.flush()
         metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
+        return id_
 
     async def of_reader(self, reader_id: UUID) -> Sequence[Payment]:
         async with self._database.read() as session:
             return await repository.payments_of_reader(session, reader_id)
+
+
+async def _sold(session: Session, row: Subscription) -> letter_rules.Sold:
+    offer = await plans.offer(session, row.agency, row.price_id)
+    assert offer is not None  # a foreign key holds it
+    return letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)

@@ -43,6 +43,16 @@ class Plans:
             raise NotFoundError
         return found
 
+    async def successor(self, agency: str, price_id: UUID) -> Offer | None:
+        """What the same plan costs now for the same period; None when it is no longer sold.
+
+        Raises :class:`NotFoundError`, also for another agency's price.
+        """
+        before = await self.offer(agency, price_id)
+        same = (before.plan_id, before.period)
+        sold = await self.offers(agency)
+        return next((one for one in sold if (one.plan_id, one.period) == same), None)
+
     async def save_plan(self, agency: str, plan: dict[str, str], prices: dict[str, int]) -> None:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row."""
         async with self._database.transaction() as session:
@@ -122,7 +132,11 @@ class Plans:
         return external
 
 
+async def vat_row_of(session: Session | ReadSession, kind: str, day: date) -> rules.VatRow:
+    """How a kind of sale is taxed on a day. Raises ``NoVatRateError`` when no row covers it."""
+    return rules.vat_row(await repository.vat_rows(session, kind), day)
+
+
 async def vat_in(session: Session | ReadSession, gross_vnd: int, day: date) -> int:
     """The VAT inside a subscription's price on a day. Raises ``NoVatRateError`` when no row covers it."""
-    rows = await repository.vat_rows(session, PRESS_SUBSCRIPTION)
-    return rules.vat_included(gross_vnd, rules.vat_row(rows, day))
+    return rules.vat_included(gross_vnd, await vat_row_of(session, PRESS_SUBSCRIPTION, day))

@@ -25,6 +25,7 @@ PARTS = (
     "recognition",
     "transfers",
     "webhooks",
+    "letters",
 )
 #: What has happened stays as it was.
 APPEND_ONLY = (
