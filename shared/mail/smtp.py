@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from email.headerregistry import Address
+from email.header import Header
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
 from typing import Literal
 
@@ -46,6 +47,8 @@ class SmtpMail:
         try:
             await aiosmtplib.send(
                 self._message(mail),
+                sender=self._address,
+                recipients=[mail.recipient],
                 hostname=self._host,
                 port=self._port,
                 username=self._username or None,
@@ -64,18 +67,37 @@ class SmtpMail:
                 headers={"Retry-After": "30"},
             ) from error
 
-    def _message(self, mail: Mail) -> EmailMessage:
-        """Raises ``ValueError`` for a line end in what becomes a header."""
-        message = EmailMessage()
-        message["From"] = Address(mail.sender_name or self._name, addr_spec=self._address)
-        message["To"] = mail.recipient
-        message["Subject"] = mail.subject
+    def _message(self, mail: Mail) -> bytes:
+        """The message as it goes over the wire (RFC 5322). Raises ``ValueError`` for a line end in a header."""
         host = self._address.rpartition("@")[2]
         known = f"<{mail.message_id}@{host}>" if mail.message_id else ""
-        message["Date"], message["Message-ID"] = formatdate(), known or make_msgid(domain=host)
-        # No person wrote it, and none waits for an answer (RFC 3834, section 5).
-        message["Auto-Submitted"] = "auto-generated"
+        name = mail.sender_name or self._name
+        fields = {
+            "From": f"{_words('From', name)}\r\n <{self._address}>" if name else self._address,
+            "To": mail.recipient,
+            "Subject": _words("Subject", mail.subject),
+            "Date": formatdate(),
+            "Message-ID": known or make_msgid(domain=host),
+            # No person wrote it, and none waits for an answer (RFC 3834, section 5).
+            "Auto-Submitted": "auto-generated",
+        }
+        if any(_breaks(text) for text in (name, mail.subject, mail.recipient, mail.message_id)):
+            raise ValueError("a line end in a header")
+        head = "".join(f"{field}: {value}\r\n" for field, value in fields.items())
+        message = EmailMessage(policy=SMTP)
         message.set_content(mail.body)
         if mail.html:
             message.add_alternative(mail.html, subtype="html")
-        return message
+        return head.encode("ascii") + message.as_bytes()
+
+
+def _words(field: str, text: str) -> str:
+    """A text as encoded words (RFC 2047).
+
+    By ``Header``: what ``EmailMessage`` makes of a long text loses the blank where the line is folded (seen with 3.11).
+    """
+    return Header(text, "utf-8", header_name=field).encode(linesep="\r\n")
+
+
+def _breaks(text: str) -> bool:
+    return "\r" in text or "\n" in text

@@ -55,14 +55,16 @@ class Voice:
         return f"{facts['plan'][self.language]}, {self.period(facts)}"
 
     def period(self, facts: Mapping[str, Any]) -> str:
+        """In one piece: no line ends inside."""
         _ = self.translate
-        return {
+        words = {
             "week": _("1 week"),
             "month": _("1 month"),
             "quarter": _("3 months"),
             "half_year": _("6 months"),
             "year": _("1 year"),
-        }[facts["period"]]
+        }
+        return words[facts["period"]].replace(" ", "\u00a0")
 
     def vat(self, facts: Mapping[str, Any]) -> str:
         """How the price is taxed. Exempt is not 0 %."""
@@ -158,7 +160,7 @@ def _receipt(voice: Voice, facts: Mapping[str, Any]) -> Content:
         (_("Invoice number") if facts["renews"] else _("Order code"), facts["number"]),
     ]
     small = (
-        _("The plan renews by itself then. You can cancel at any time in your account.")
+        _("At its end the plan renews by itself. You can cancel at any time in your account.")
         if facts["renews"]
         else _("It ends by itself; nothing is charged again. You can renew it in your account.")
     )
@@ -179,7 +181,7 @@ def _again(voice: Voice, facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...
     rows = [(_("Plan"), voice.plan(facts))]
     if price is not None:
         rows.append(
-            (_("Another {period}", period=voice.period(facts)), voice.vnd(price)),
+            (_("Renewal, {period}", period=voice.period(facts)), voice.vnd(price)),
         )
     return tuple(rows)
 
@@ -234,7 +236,7 @@ def _renewal_reminder(voice: Voice, facts: Mapping[str, Any]) -> Content:
         _("Your plan renews on {date}", date=day),
         (
             _(
-                "On {date} your card is charged {amount} for another {period}. You need not do anything to read on.",
+                "On {date} your card is charged {amount} for the next period ({period}). To read on you need not do anything.",
                 date=day,
                 amount=amount,
                 period=voice.period(facts),
@@ -335,7 +337,7 @@ def _transfer_short(voice: Voice, facts: Mapping[str, Any]) -> Content:
         ),
         (
             (_("Plan"), voice.plan(facts)),
-            (_("Order"), voice.vnd(facts["amount_vnd"])),
+            (_("Order amount"), voice.vnd(facts["amount_vnd"])),
             (_("Arrived so far"), voice.vnd(facts["received_vnd"])),
             (_("Still missing"), missing),
             (_("Note"), code),
