@@ -4,7 +4,7 @@ The events are paid invoices of renewals, with all the fields such an event has.
 entry in the books, the schedule of its revenue, the subscription, the right to read, and the events that tell it, in one
 transaction; the relay publishes them at the same time.
 Floor of the webhook: raw ASGI. Floor of applying: transactions of one insert and one update on as many connections.
-Verified: rows of the inbox = events acknowledged; payments, entries and handled events in equal number, every entry
+Verified: rows of the inbox = events acknowledged; payments, entries, invoices and handled events in equal number, every entry
 balanced, and all of billing's own invariants.
 """
 
@@ -278,6 +278,7 @@ async def _verify_applied(database: str, folder: Path, postgres: Postgres) -> st
     counts = {
         "payments": number("SELECT count(*) FROM payment"),
         "entries": number("SELECT count(*) FROM journal_entry WHERE kind = 'payment'"),
+        "invoices": number("SELECT count(*) FROM invoice"),
         "handled events and the seed's": number(
             "SELECT count(*) FROM webhook_event WHERE state = 'handled'"
         )

@@ -140,7 +140,7 @@ class Reader:
 
     def pay(self) -> str:
         plans = self.get(f"{self.billing}/r/{self.agency}/plans")
-        page = self.submit(plans, form_with(plans, "price", MONTHLY))
+        page = self.submit(plans, form_with(plans, "price", MONTHLY), way="card")
         self.submit(page, form_with(page, "number"), email=self.email, **CARD)
         return origin(str(page.url))
 

@@ -11,13 +11,17 @@ from fastapi import Request
 
 from services.billing.checkouts import pages as checkout_pages
 from services.billing.composition import Billing, build, signing_keys
+from services.billing.invoices import pages as invoice_pages
+from services.billing.invoices.pdf import InvoicePrinter
 from services.billing.orders import pages as order_pages
+from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
-from services.billing.staff import books_pages
+from services.billing.staff import books_pages, coupon_pages
+from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.transfers import front as transfer_front
 from services.billing.webhooks.front import PATH, StripeWebhook
@@ -45,7 +49,7 @@ def routed(billing: Billing) -> WebParts:
     pages = Pages(
         HERE, forms, secure_cookies=settings.secure_cookies, extra_folders=(AUDIT_FOLDER,)
     )
-    front = ReaderFront(billing, pages, forms)
+    front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -64,11 +68,15 @@ def routed(billing: Billing) -> WebParts:
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),
             sign_in_pages.router(front),
+            plan_pages.router(front),
             checkout_pages.router(front),
             order_pages.router(front),
             transfer_front.router(billing),
+            invoice_pages.router(front, printer),
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
+            staff_invoice_pages.router(billing, pages, access, printer),
+            coupon_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
+from services.billing.coupons.service import Coupons
 from services.billing.invariants import Invariants
+from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
 from services.billing.letters.service import Letters
 from services.billing.orders.service import Orders
@@ -47,7 +49,9 @@ class Billing:
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
+    invoices: Invoices
     checkouts: Checkouts
+    coupons: Coupons
     orders: Orders
     transfers: Transfers
     letters: Letters
@@ -99,6 +103,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         plans=plans,
         subscriptions=subscriptions,
         payments=payments,
+        invoices=Invoices(database),
         checkouts=Checkouts(
             database,
             clock,
@@ -111,6 +116,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         letters=Letters(database, clock, mail, public_url=settings.billing_url),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
+        coupons=Coupons(database, clock),
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
         inbox=Inbox(database, clock),

@@ -123,6 +123,18 @@ class TransfersAreBooked(Invariant):
               FROM agency a) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
 
 
+class GiftsAreOwed(Invariant):
+    name = "gifts_are_owed"
+    statement = "What the books owe for gifts is what gifts that were not redeemed were paid with, without tax"
+    sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
+        (SELECT a.id, coalesce(sum(d.credit_vnd - d.debit_vnd), 0) AS amount FROM agency a
+         LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.GIFTS}' GROUP BY a.id) AS books
+        JOIN (SELECT a.id, coalesce(sum(i.net_vnd), 0) AS amount FROM agency a
+              LEFT JOIN (gift g JOIN payment p ON p.order_id = g.order_id AND g.redeemed_at IS NULL
+                         JOIN invoice i ON i.payment_id = p.id) ON g.agency = a.id
+              GROUP BY a.id) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
+
+
 class OrdersArePaidOnce(Invariant):
     name = "orders_are_paid_once"
     statement = (
@@ -141,9 +153,10 @@ class PaidInvoicesHaveEntitlements(Invariant):
     name = "paid_invoices_have_entitlements"
     statement = "Every payment that was not given back has its right to read within a minute"
     sql = f"""SELECT count(*) FROM payment p
-        JOIN subscription s ON s.id = p.subscription_id
+        LEFT JOIN subscription s ON s.id = p.subscription_id
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
-        WHERE {_of("p.agency")} AND p.refunded_vnd < p.amount_vnd AND (e.id IS NULL
+             OR (p.subscription_id IS NULL AND e.order_id = p.order_id)
+        WHERE {_of("p.agency")} AND p.refunded_vnd < greatest(p.amount_vnd, 1) AND p.period_end IS NOT NULL AND (e.id IS NULL
               OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""  # noqa: S608 - a constant of ours
 
 
@@ -182,7 +195,28 @@ class PeriodsDoNotOverlap(Invariant):
         ON b.subscription_id = a.subscription_id AND b.id > a.id
         AND tstzrange(a.period_start, a.period_end) && tstzrange(b.period_start, b.period_end)
         WHERE {_of("a.agency")}
-              AND a.refunded_vnd < a.amount_vnd AND b.refunded_vnd < b.amount_vnd"""  # noqa: S608
+              AND a.refunded_vnd < greatest(a.amount_vnd, 1) AND b.refunded_vnd < greatest(b.amount_vnd, 1)"""  # noqa: S608
+
+
+class InvoicesAreNumberedWithoutGaps(Invariant):
+    name = "invoices_are_numbered_without_gaps"
+    statement = "The numbers of an agency's invoices follow one another without a gap"
+    #: From the first number of the days that are read to the last one of the series; what is before was read on its days.
+    sql = f"""SELECT count(*) FROM invoice_series s
+        CROSS JOIN LATERAL (SELECT coalesce(min(number), s.last_number) AS lowest FROM invoice i
+                            WHERE i.agency = s.agency AND i.series = s.series AND i.issued_on >= :since) AS read
+        CROSS JOIN LATERAL (SELECT count(*) AS found, max(number) AS highest FROM invoice i
+                            WHERE i.agency = s.agency AND i.series = s.series
+                              AND i.number >= read.lowest - 1) AS numbers
+        WHERE {_of("s.agency")} AND (numbers.highest IS DISTINCT FROM s.last_number
+              OR numbers.found <> s.last_number - greatest(read.lowest - 1, 1) + 1)"""  # noqa: S608
+
+
+class PaymentsHaveInvoices(Invariant):
+    name = "payments_have_invoices"
+    statement = "Every payment has its invoice"
+    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.amount_vnd > 0 AND p.paid_at >= CAST(:since AS date)
+        AND NOT EXISTS (SELECT FROM invoice i WHERE i.payment_id = p.id)"""  # noqa: S608
 
 
 ALL: tuple[Invariant, ...] = (
@@ -192,17 +226,27 @@ ALL: tuple[Invariant, ...] = (
     BooksKeepTheCalendar(),
     PaymentsArePosted(),
     TransfersAreBooked(),
+    GiftsAreOwed(),
     OrdersArePaidOnce(),
     PaidInvoicesHaveEntitlements(),
     InboxIsHandled(),
     RefundsWithinCaptured(),
     MrrMovementsSum(),
     PeriodsDoNotOverlap(),
+    InvoicesAreNumberedWithoutGaps(),
+    PaymentsHaveInvoices(),
 )
 
 
-#: Those that read the journal itself, and how far back they do between two readings of all of it.
-OF_THE_JOURNAL = frozenset({LedgerBalances.name, BalancesFollowTheJournal.name})
+#: Those that read the journal itself or all invoices, and how far back they do between two readings of all of it.
+OF_THE_JOURNAL = frozenset(
+    {
+        LedgerBalances.name,
+        BalancesFollowTheJournal.name,
+        InvoicesAreNumberedWithoutGaps.name,
+        PaymentsHaveInvoices.name,
+    }
+)
 LATELY = timedelta(days=40)
 BEGINNING = date(2000, 1, 1)
 

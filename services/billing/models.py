@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from services.billing.coupons import models as coupons
+from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
 from services.billing.orders import models as orders
@@ -17,6 +19,8 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "coupons",
+    "invoices",
     "ledger",
     "letters",
     "orders",

@@ -54,6 +54,8 @@ class Action(StrEnum):
     CREDIT_ASSIGNED = "credit-assigned"
     CREDIT_RETURNED = "credit-returned"
     STATEMENT_IMPORTED = "statement-imported"
+    COUPON_MADE = "coupon-made"
+    COUPON_ENDED = "coupon-ended"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -124,6 +126,8 @@ WORDS: dict[Action, str] = {
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
     Action.CREDIT_RETURNED: "Transfer sent back",
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
+    Action.COUPON_MADE: "Coupon made",
+    Action.COUPON_ENDED: "Coupon ended",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.LETTERS_RETRIED: "Letters to readers tried again",
     Action.LETTERS_DROPPED: "Letters to readers let go",
@@ -209,6 +213,8 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.CREDIT_ASSIGNED,
         Action.CREDIT_RETURNED,
         Action.STATEMENT_IMPORTED,
+        Action.COUPON_MADE,
+        Action.COUPON_ENDED,
         *_EVERYWHERE,
     ),
     "ads": (

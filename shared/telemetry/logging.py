@@ -104,6 +104,6 @@ def configure_logging(service: str, *, level: str = "INFO", fmt: str = "json") -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("uvicorn.access", "httpx", "httpcore", "nats", "stripe"):
+    for noisy in ("uvicorn.access", "httpx", "httpcore", "nats", "stripe", "fontTools", "fpdf"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)

@@ -239,7 +239,7 @@ async def test_back_after_paying_shows_no_wall_and_the_chosen_plan_survives_sign
     await shows_the_wall(page, article)
     length = await page.evaluate("history.length")
     await page.get_by_role("link", name="Xem các gói đọc báo").click()
-    await page.locator("form.plan", has_text="59.000").get_by_role("button").click()
+    await page.locator("form.plan", has_text="59.000").locator("button[value=card]").click()
     await sign_in(stack, page, f"mua-{uuid4().hex[:8]}@example.vn")
     await page.wait_for_url(f"{stack.url('stripe-sandbox')}/**")
     await expect(page.locator("body")).to_contain_text("59.000")

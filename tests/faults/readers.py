@@ -62,6 +62,7 @@ class PayingReader:
             data={
                 "csrf_token": hidden(plans, "csrf_token"),
                 "price": price.group(1),
+                "way": "card",
                 "return_to": "",
             },
         )

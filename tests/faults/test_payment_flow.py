@@ -43,6 +43,8 @@ class Books:
     """What every store says about the payments so far."""
 
     payments: int
+    invoices: int
+    last_invoice: int
     ledger_imbalance: int
     recognised: int
     deferred: int
@@ -58,6 +60,8 @@ class Books:
         """Empty when everything agrees on ``payments`` payments."""
         wanted = {
             "payments": (self.payments, payments),
+            "invoices": (self.invoices, payments),
+            "the last invoice's number": (self.last_invoice, payments),
             "ledger imbalance": (self.ledger_imbalance, 0),
             "recognised + deferred": (self.recognised + self.deferred, payments * PRICE),
             "entitlements": (self.entitlements, payments),
@@ -76,6 +80,8 @@ class Books:
 
 BILLING = f"""SELECT
     (SELECT count(*) FROM payment) AS payments,
+    (SELECT count(*) FROM invoice) AS invoices,
+    (SELECT coalesce(sum(last_number), 0) FROM invoice_series) AS last_invoice,
     (SELECT coalesce(sum(abs(s)), 0) FROM (SELECT sum(amount_vnd) AS s FROM journal_line
                                            GROUP BY entry_id) AS e) AS ledger_imbalance,
     (SELECT coalesce(-sum(amount_vnd), 0) FROM journal_line

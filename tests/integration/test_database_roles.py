@@ -114,7 +114,7 @@ async def test_a_run_time_role_reads_and_adds_changes_what_may_change_and_owns_n
     [
         (
             "billing",
-            "audit_entry audit_seal journal_entry journal_line refund consent "
+            "audit_entry audit_seal journal_entry journal_line refund invoice invoice_line consent "
             "subscription_transition mrr_movement",
         ),
         ("paywall", "audit_entry audit_seal policy_version"),
@@ -142,7 +142,7 @@ async def test_what_is_only_added_to_refuses_its_owner_too(migrated, database, t
 @pytest.mark.parametrize(
     ("database", "tables"),
     [
-        ("billing", "payment subscription entitlement plan_price"),
+        ("billing", "payment invoice_series subscription entitlement plan_price"),
         ("metrics", "baseline_version baseline_row"),
     ],
 )

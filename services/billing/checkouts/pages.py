@@ -1,9 +1,8 @@
-"""The reader's pages around paying: plans, the way to the payment page, the receipt, the account."""
+"""What a reader comes back to: the receipt, the account."""
 
 from __future__ import annotations
 
-from hmac import compare_digest
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request
@@ -13,21 +12,18 @@ from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import CONSENTS
 from services.billing.readers.web import (
-    Place,
     ReaderFront,
     see_other,
     with_return,
 )
 from services.billing.subscriptions.rules import LIVE, State
 from shared.clock import local_date
-from shared.errors import ConflictError, NotFoundError, UnavailableError
+from shared.errors import ConflictError, NotFoundError
 from shared.web.address import header_address
 from shared.web.i18n import request_language
 from shared.web.params import PlainText
 
 BACK_SECONDS = 20  # time to read the receipt
-#: Ways to pay.
-TRANSFER, CARD = "transfer", "card"
 
 
 class ReaderPages:
@@ -36,145 +32,6 @@ class ReaderPages:
     def __init__(self, front: ReaderFront) -> None:
         self._front = front
         self._billing = front.billing
-
-    async def plans(
-        self, request: Request, agency_id: str, return_to: str, canceled: str
-    ) -> Response:
-        place = await self._front.enter(request, agency_id)
-        return await self._plans_page(request, place, return_to, canceled=bool(canceled))
-
-    async def _plans_page(
-        self,
-        request: Request,
-        place: Place,
-        return_to: str,
-        status: int = 200,
-        *,
-        canceled: bool = False,
-        problem: str = "",
-    ) -> Response:
-        agency_id = place.agency.id
-        found = await self._front.reader(request, agency_id)
-        reader = found[1] if found else None
-        subscriptions = self._billing.subscriptions
-        current = await subscriptions.live_of_reader(reader.id) if reader else None
-        term_until = await subscriptions.term_until(reader.id) if reader else None
-        language = request_language(request)
-        offers = await self._billing.plans.offers(agency_id)
-        own = await self._billing.plans.offer(agency_id, current.price_id) if current else None
-        back = place.back(return_to)
-        return self._front.render(
-            request,
-            "plans.html",
-            place,
-            status,
-            reader=reader,
-            current=current,
-            term_until=term_until,
-            # Beside a term that runs a card would pay for the same days again.
-            ways=[way for way in await self._ways(agency_id) if way != CARD or term_until is None],
-            zone=place.agency.zone,
-            canceled=canceled,
-            problem=problem,
-            return_to=back,
-            returning=with_return(back),
-            offers=[
-                {
-                    "id": str(offer.price_id),
-                    "name": offer.name(language),
-                    "description": offer.description(language),
-                    "period": offer.period,
-                    "amount": offer.amount_vnd,
-                    # By plan and period: the price may have changed since it was bought.
-                    "own": own is not None
-                    and (offer.plan_id, offer.period) == (own.plan_id, own.period),
-                }
-                for offer in offers
-            ],
-        )
-
-    async def _ways(self, agency_id: str) -> list[str]:
-        """How an agency's readers may pay, the usual way first."""
-        by_transfer = bool(await self._billing.transfers.accounts(agency_id))
-        by_card = bool(self._billing.settings.stripe_secret_key)
-        return [TRANSFER] * by_transfer + [CARD] * by_card
-
-    async def checkout(
-        self, request: Request, agency_id: str, price: str, way: str, return_to: str
-    ) -> Response:
-        """A plan and a way to pay were chosen: to the payment page, by way of signing in where that is needed."""
-        place = await self._front.enter(request, agency_id)
-        await self._front.forms.verify(request)
-        found = await self._front.reader(request, agency_id)
-        if found is None:
-            choice = {
-                "price": price[:50],
-                "way": way,
-                "choice": self._front.forms.choice(request, agency_id, price[:50]),
-                "return_to": place.back(return_to),
-            }
-            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/checkout?{urlencode(choice)}")
-        return await self._start(request, place, found[1], price, way, return_to)
-
-    async def chosen(
-        self,
-        request: Request,
-        agency_id: str,
-        price: str,
-        way: str,
-        choice: str,
-        return_to: str,
-    ) -> Response:
-        """Back from signing in: straight to the payment of the plan that this browser chose before.
-
-        An address alone starts nothing: ``choice`` proves that the plan was chosen here.
-        """
-        place = await self._front.enter(request, agency_id)
-        found = await self._front.reader(request, agency_id)
-        proof = self._front.forms.choice(request, agency_id, price)
-        if found is None or not compare_digest(choice.encode(), proof.encode()):
-            return see_other(f"/r/{agency_id}/plans?{with_return(place.back(return_to))}")
-        return await self._start(request, place, found[1], price, way, return_to)
-
-    async def _start(
-        self,
-        request: Request,
-        place: Place,
-        reader: Reader,
-        price: str,
-        way: str,
-        return_to: str,
-    ) -> Response:
-        back = place.back(return_to)
-        if way not in (ways := await self._ways(place.agency.id)):
-            way = ways[0] if ways else CARD
-        try:
-            price_id = UUID(price)
-        except ValueError:
-            raise NotFoundError from None
-        language = request_language(request)
-        try:
-            if way == TRANSFER:
-                url = await self._order(reader, price_id, back, language)
-            else:
-                url = await self._billing.checkouts.start(reader, price_id, back, language)
-        except ConflictError as error:
-            if error.slug == "already-subscribed":
-                account = f"/r/{place.agency.id}/account?notice=subscribed"
-                return see_other(f"{account}&{with_return(back)}" if back else account)
-            problem = "This price has just changed. Please choose again."
-            return await self._plans_page(request, place, return_to, 409, problem=problem)
-        except UnavailableError:
-            problem = "The payment page cannot be reached right now. Nothing was charged; please try again."
-            answer = await self._plans_page(request, place, return_to, 503, problem=problem)
-            answer.headers["Retry-After"] = "5"
-            return answer
-        return see_other(url)
-
-    async def _order(self, reader: Reader, price_id: UUID, back: str, language: str) -> str:
-        await self._billing.checkouts.leave(reader)
-        order = await self._billing.orders.start(reader, price_id, back, language)
-        return f"/r/{reader.agency}/orders/{order.code}"
 
     async def done(self, request: Request, agency_id: str, session_id: str) -> Response:
         place = await self._front.enter(request, agency_id)
@@ -187,12 +44,15 @@ class ReaderPages:
         receipt = await self._billing.checkouts.receipt(found[1], session_id)
         back = place.back(receipt.checkout.return_to)
         subscription = await self._billing.subscriptions.live_of_reader(found[1].id)
+        paid = [receipt.payment.id] if receipt.payment else []
+        invoices = await self._billing.invoices.of_payments(paid)
         answer = self._front.render(
             request,
             "receipt.html",
             place,
             reader=found[1],
             receipt=receipt,
+            invoice=next(iter(invoices.values()), None),
             subscription=subscription,
             plan_name=receipt.offer.name(request_language(request)),
             back=back or agency.website or f"/r/{agency_id}/account",
@@ -229,6 +89,7 @@ class ReaderPages:
                     "ends_on": local_date(row.period_end, agency.zone),
                 }
             )
+        payments = await self._billing.payments.of_reader(reader.id)
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)
         return self._front.render(
@@ -237,8 +98,10 @@ class ReaderPages:
             place,
             reader=reader,
             subscriptions=subscriptions,
-            payments=await self._billing.payments.of_reader(reader.id),
             order=await self._billing.orders.open_of_reader(reader),
+            presents=await self._billing.orders.presents(reader),
+            payments=payments,
+            invoices=await self._billing.invoices.of_payments([one.id for one in payments]),
             sessions=[
                 {
                     "row": row,
@@ -320,33 +183,6 @@ class ReaderPages:
 def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     reader_pages = ReaderPages(front)
-
-    @routes.get("/r/{agency}/plans")
-    async def plans(
-        request: Request, agency: str, return_to: str = "", canceled: str = ""
-    ) -> Response:
-        return await reader_pages.plans(request, agency, return_to, canceled)
-
-    @routes.post("/r/{agency}/checkout")
-    async def checkout(
-        request: Request,
-        agency: str,
-        price: str = Form(""),
-        way: str = Form(""),
-        return_to: str = Form(""),
-    ) -> Response:
-        return await reader_pages.checkout(request, agency, price, way[:20], return_to)
-
-    @routes.get("/r/{agency}/checkout")
-    async def chosen(
-        request: Request,
-        agency: str,
-        price: str = "",
-        way: str = "",
-        choice: str = "",
-        return_to: str = "",
-    ) -> Response:
-        return await reader_pages.chosen(request, agency, price, way, choice, return_to)
 
     @routes.get("/r/{agency}/checkout/done")
     async def done(request: Request, agency: str, session_id: PlainText = "") -> Response:

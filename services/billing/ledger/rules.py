@@ -27,6 +27,7 @@ class AccountSpec(NamedTuple):
 BANK = "bank"
 RECEIVABLE = "stripe_receivable"
 UNALLOCATED = "unallocated_receipts"
+GIFTS = "gifts_not_redeemed"
 DEFERRED = "deferred_subscription"
 VAT_PAYABLE = "vat_payable"
 REVENUE = "revenue_subscription"
@@ -45,6 +46,13 @@ CHART = (
         "3388",
         "Tiền chuyển khoản chưa phân bổ",
         "Bank transfers not yet allocated",
+    ),
+    AccountSpec(
+        GIFTS,
+        "liability",
+        "33878",
+        "Doanh thu chưa thực hiện – quà tặng chưa dùng",
+        "Deferred revenue – gifts not redeemed",
     ),
     AccountSpec(
         DEFERRED,
@@ -93,6 +101,19 @@ def payment_lines(
     if vat_vnd:
         lines.append(Line(VAT_PAYABLE, -vat_vnd))
     return tuple(lines)
+
+
+def gift_sold_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
+    """A gift was paid: nobody reads for it yet."""
+    lines = [Line(debit, gross_vnd), Line(GIFTS, -(gross_vnd - vat_vnd))]
+    if vat_vnd:
+        lines.append(Line(VAT_PAYABLE, -vat_vnd))
+    return tuple(lines)
+
+
+def gift_redeemed_lines(stream: str, net_vnd: int) -> tuple[Line, ...]:
+    """Somebody reads for a gift from now on: it is earned day by day."""
+    return (Line(GIFTS, net_vnd), Line(STREAMS[stream].deferred, -net_vnd))
 
 
 def credit_lines(amount_vnd: int) -> tuple[Line, ...]:

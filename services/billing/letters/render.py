@@ -30,8 +30,9 @@ def _text(content: Content, footer: str) -> str:
     parts = [plain(content.heading), *map(plain, content.paragraphs)]
     if content.table:
         parts.append("\n".join(f"{plain(name)}: {plain(value)}" for name, value in content.table))
-    if content.button:
-        parts.append(f"{content.button[0]}:\n{content.button[1]}")
+    parts += [
+        f"{says}:\n{address}" for says, address in filter(None, (content.button, content.link))
+    ]
     parts += [*map(plain, content.small), f"--\n{plain(footer)}"]
     return "\n\n".join(parts) + "\n"
 

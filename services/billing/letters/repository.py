@@ -36,7 +36,7 @@ _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_e
         || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key) due
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
-                  AND y.refunded_vnd < y.amount_vnd)
+                  AND y.refunded_vnd < greatest(y.amount_vnd, 1))
       AND {condition}
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
@@ -55,7 +55,7 @@ _DUE = {
 _SUBSCRIPTION_NOW = text(
     """SELECT s.state, s.cancel_at_period_end, s.ended_at IS NOT NULL, s.period_end,
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
-                      AND y.refunded_vnd < y.amount_vnd),
+                      AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
                AND e.subscription_id <> s.id AND NOT e.revoked)
        FROM subscription s WHERE s.id = :id AND s.agency = :agency"""

@@ -88,7 +88,8 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A captured payment. ``vat_basis_points`` None: not subject to VAT. ``number``: of its order or invoice."""
+    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
+    without ``order_code`` it renews by itself. ``invoice``: id and number; None where nothing was to be paid."""
 
     payment_id: UUID
     sold: Sold
@@ -96,10 +97,10 @@ class Paid:
     vat_vnd: int
     vat_basis_points: int | None
     paid_at: datetime
-    starts_at: datetime
-    ends_at: datetime
-    number: str
-    renews: bool
+    starts_at: datetime | None
+    ends_at: datetime | None
+    order_code: str
+    invoice: tuple[UUID, str] | None
 
 
 def welcome(reader_id: UUID) -> Draft:
@@ -115,10 +116,11 @@ def receipt(paid: Paid) -> Draft:
         "vat_vnd": paid.vat_vnd,
         "vat_basis_points": paid.vat_basis_points,
         "paid_at": paid.paid_at.isoformat(),
-        "starts_at": paid.starts_at.isoformat(),
-        "ends_at": paid.ends_at.isoformat(),
-        "number": paid.number,
-        "renews": paid.renews,
+        "starts_at": paid.starts_at.isoformat() if paid.starts_at else None,
+        "ends_at": paid.ends_at.isoformat() if paid.ends_at else None,
+        "code": paid.order_code,
+        "invoice": str(paid.invoice[0]) if paid.invoice else None,
+        "number": paid.invoice[1] if paid.invoice else "",
     }
     return Draft(Kind.RECEIPT, f"receipt:{paid.payment_id}", facts)
 

@@ -15,7 +15,7 @@ from shared.web.i18n import show_date, show_datetime, translator
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A letter as blocks: ``table`` holds (name, value), ``button`` (what it says, address)."""
+    """A letter as blocks: ``table`` holds (name, value), ``button`` and ``link`` (what it says, address)."""
 
     subject: str
     heading: str
@@ -23,6 +23,7 @@ class Content:
     table: tuple[tuple[str, str], ...] = ()
     button: tuple[str, str] | None = None
     small: tuple[str, ...] = ()
+    link: tuple[str, str] | None = None
 
 
 class Voice:
@@ -52,7 +53,8 @@ class Voice:
 
     def plan(self, facts: Mapping[str, Any]) -> str:
         """``Unlimited reading, 1 month``."""
-        return f"{facts['plan'][self.language]}, {self.period(facts)}"
+        name = str(facts["plan"][self.language])
+        return name if facts["period"] == "once" else f"{name}, {self.period(facts)}"
 
     def period(self, facts: Mapping[str, Any]) -> str:
         """In one piece: no line ends inside."""
@@ -147,31 +149,57 @@ def _welcome(voice: Voice, facts: Mapping[str, Any]) -> Content:
 def _receipt(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
     amount = voice.vnd(facts["amount_vnd"])
-    later = facts["starts_at"] > facts["paid_at"] and voice.day(facts["starts_at"]) != voice.day(
-        facts["paid_at"]
-    )
     table = [
         (_("Plan"), voice.plan(facts)),
         (_("Amount"), amount),
-        (_("VAT"), voice.vat(facts)),
+        (_("VAT"), voice.vat(facts) if facts["amount_vnd"] else ""),
         (_("Paid at"), voice.moment(facts["paid_at"])),
-        (_("Reads from"), voice.moment(facts["starts_at"]) if later else ""),
-        (_("Reads until"), voice.moment(facts["ends_at"])),
-        (_("Invoice number") if facts["renews"] else _("Order code"), facts["number"]),
+        *_period(voice, facts),
+        (_("Order code"), facts["code"]),
+        (_("Invoice number"), facts["number"]),
     ]
-    small = (
-        _("At its end the plan renews by itself. You can cancel at any time in your account.")
-        if facts["renews"]
-        else _("It ends by itself; nothing is charged again. You can renew it in your account.")
+    invoice = (
+        (_("Invoice as a PDF file"), voice.address(f"invoices/{facts['invoice']}.pdf"))
+        if facts["invoice"]
+        else None
     )
+    gift = facts["starts_at"] is None
     return Content(
         _("Receipt for {amount} – {agency}", amount=amount, agency=voice.agency.name),
         _("Thank you for your payment"),
         (_("{agency} has received your payment.", agency=voice.agency.name),),
         tuple(row for row in table if row[1]),
-        voice.account(),
-        (small,),
+        (_("See the gift code"), voice.address(f"orders/{facts['code']}"))
+        if gift
+        else voice.account(),
+        (_what_follows(voice, facts),),
+        invoice,
     )
+
+
+def _period(voice: Voice, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """From when, where that is later, and until when they read."""
+    _ = voice.translate
+    if facts["starts_at"] is None:
+        return []
+    at_once = voice.day(facts["starts_at"]) == voice.day(facts["paid_at"])
+    return [
+        (_("Reads from"), "" if at_once else voice.moment(facts["starts_at"])),
+        (_("Reads until"), voice.moment(facts["ends_at"])),
+    ]
+
+
+def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
+    _ = voice.translate
+    if not facts["code"]:
+        return _(
+            "At its end the plan renews by itself. You can cancel at any time in your account."
+        )
+    if facts["starts_at"] is None:
+        return _("It is a gift: its time begins when somebody redeems the code.")
+    if facts["period"] == "once":
+        return _("It was paid for once; nothing is charged again.")
+    return _("It ends by itself; nothing is charged again. You can renew it in your account.")
 
 
 def _again(voice: Voice, facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

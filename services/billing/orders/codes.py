@@ -39,6 +39,20 @@ def new_code(draw: Callable[[int], int]) -> str:
     return PREFIX + body + _check(body)
 
 
+def new_gift_code(draw: Callable[[int], int]) -> str:
+    """The code of a gift, ``XXXX-XXXX-XXXX-XXXX``: it is worth money to whoever knows it, so nobody can guess one (17^16)."""
+    groups = ("".join(ALPHABET[draw(len(ALPHABET))] for _ in range(4)) for _ in range(4))
+    return "-".join(groups)
+
+
+def as_gift_code(text: str) -> str | None:
+    """What somebody typed or pasted, as :func:`new_gift_code` writes it; None when it cannot be one."""
+    plain = _GAPS.sub("", _readable(text))
+    if len(plain) != 16 or any(character not in _VALUES for character in plain):
+        return None
+    return "-".join(plain[n : n + 4] for n in range(0, 16, 4))
+
+
 def is_code(text: str) -> bool:
     """Whether this is a code in its one true form: upper case, nothing around or inside, the check character right."""
     return _CODE.fullmatch(text) is not None and _check(text[2:-1]) == text[-1]

@@ -14,12 +14,13 @@ from shared.database import UTCDateTime
 
 
 class SalesOrder(Row, table=True):
-    """One period of a plan that a reader wants to pay for; ``state`` is open, paid or closed."""
+    """What a reader wants to pay for: a period of a plan, a pass, an article; ``state`` is open, paid or closed."""
 
     __tablename__ = "sales_order"
     __table_args__: Any = (
         ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        ForeignKeyConstraint(["coupon_id", "agency"], ["coupon.id", "coupon.agency"]),
         UniqueConstraint("id", "agency", name="uq_sales_order_id_agency"),
         UniqueConstraint("code", name="uq_sales_order_code"),
         Index(
@@ -29,6 +30,11 @@ class SalesOrder(Row, table=True):
             postgresql_where=text("state = 'open'"),
         ),
         Index("ix_sales_order_reader_id", "reader_id", "created_at"),
+        Index(
+            "ix_sales_order_coupon_id",
+            "coupon_id",
+            postgresql_where=text("coupon_id IS NOT NULL"),
+        ),
         Index("ix_sales_order_expires_at", "expires_at", postgresql_where=text("state = 'open'")),
     )
     id: UUID = Field(primary_key=True)
@@ -36,10 +42,32 @@ class SalesOrder(Row, table=True):
     code: str = Field(sa_type=Text)
     reader_id: UUID
     price_id: UUID
+    article: str | None = Field(sa_type=Text, default=None)
+    gift: bool = False
+    list_vnd: int = Field(sa_type=BigInteger)
     amount_vnd: int = Field(sa_type=BigInteger)
+    coupon_id: UUID | None = None
     state: str = Field(sa_type=Text, default="open")
     language: str = Field(sa_type=Text)
     return_to: str = Field(sa_type=Text, default="")
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
     paid_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class Gift(Row, table=True):
+    """A period that was paid for somebody else, until they redeem it."""
+
+    __tablename__ = "gift"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        ForeignKeyConstraint(["redeemed_by", "agency"], ["reader.id", "reader.agency"]),
+        Index("ix_gift_redeemed_by", "redeemed_by"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    order_id: UUID = Field(unique=True)
+    code: str = Field(sa_type=Text, unique=True)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    redeemed_by: UUID | None = None
+    redeemed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)

@@ -10,16 +10,20 @@ from urllib.parse import quote
 from uuid import UUID
 
 import segno
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 
+from services.billing.composition import Billing
+from services.billing.coupons.service import CouponRefusedError
+from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
-from services.billing.readers.web import Place, ReaderFront, see_other
+from services.billing.readers.models import Reader
+from services.billing.readers.web import Place, ReaderFront, plain, see_other
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
 from shared.clock import local_date
-from shared.errors import NotFoundError
+from shared.errors import ConflictError, NotFoundError
 from shared.web.i18n import request_language
 
 #: Without script the page looks again by itself.
@@ -30,32 +34,39 @@ def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     billing = front.billing
 
-    async def found(request: Request, agency: str, code: str) -> tuple[Place, OrderView] | Response:
+    async def known(request: Request, agency: str, code: str) -> tuple[Place, Reader] | Response:
         place = await front.enter(request, agency)
         reader = await front.reader(request, agency)
         if reader is None:
             return front.to_sign_in(agency, f"/r/{agency}/orders/{quote(code, safe='')}")
         if not is_code(code):
             raise NotFoundError
-        return place, await billing.orders.view(reader[1], code)
+        return place, reader[1]
 
-    @routes.get("/r/{agency}/orders/{code}")
-    async def show(request: Request, agency: str, code: str) -> Response:
-        answer = await found(request, agency, code)
-        if isinstance(answer, Response):
-            return answer
-        place, view = answer
+    async def page_of(
+        request: Request,
+        place: Place,
+        reader: Reader,
+        code: str,
+        status: int = 200,
+        **more: str,
+    ) -> Response:
+        agency, view = place.agency.id, await billing.orders.view(reader, code)
         accounts = await billing.transfers.accounts(agency)
         back = place.back(view.order.return_to)
         page = front.render(
             request,
             "order.html",
             place,
+            status,
+            **more,
             view=view,
+            invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
             if accounts and view.order.state == "open"
             else None,
+            gift_url=f"{front.base}/r/{agency}/gifts?code={view.gift.code}" if view.gift else "",
             back=back or place.agency.website or f"/r/{agency}/account",
             sent_back=bool(back),
             zone=place.agency.zone,
@@ -64,15 +75,42 @@ def router(front: ReaderFront) -> APIRouter:
         page.headers["Cache-Control"] = "no-store"
         return page
 
+    @routes.get("/r/{agency}/orders/{code}")
+    async def show(request: Request, agency: str, code: str) -> Response:
+        answer = await known(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        return await page_of(request, *answer, code)
+
+    @routes.post("/r/{agency}/orders/{code}/coupon")
+    async def discount(
+        request: Request, agency: str, code: str, coupon: str = Form("")
+    ) -> Response:
+        place = await front.enter(request, agency)
+        await front.forms.verify(request)
+        answer = await known(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        reader, typed = answer[1], plain(coupon, 40)
+        try:
+            order = await billing.orders.discount(reader, code, typed)
+        except ConflictError:  # it was closed, begun to be paid or given a coupon in another window
+            return see_other(f"/r/{agency}/orders/{code}")
+        except CouponRefusedError as error:
+            return await page_of(
+                request, place, reader, code, 422, refused=error.reason, coupon=typed
+            )
+        return see_other(f"/r/{agency}/orders/{order.code}")
+
     @routes.get("/r/{agency}/orders/{code}/state")
     async def state(request: Request, agency: str, code: str) -> Response:
         """What the page's script asks for again and again: whether there is something new to show."""
-        answer = await found(request, agency, code)
+        answer = await known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        _, view = answer
+        now, received_vnd = await billing.orders.state(answer[1], code)
         return JSONResponse(
-            {"state": view.order.state, "received_vnd": view.received_vnd},
+            {"state": now, "received_vnd": received_vnd},
             headers={"Cache-Control": "no-store"},
         )
 
@@ -105,6 +143,14 @@ def router(front: ReaderFront) -> APIRouter:
         )
 
     return routes
+
+
+async def _invoice(billing: Billing, view: OrderView) -> Invoice | None:
+    """The invoice of a paid order."""
+    if view.payment is None:
+        return None
+    found = await billing.invoices.of_payments([view.payment.id])
+    return found.get(view.payment.id)
 
 
 def _transfer(view: OrderView, account: BankAccount, sandbox_url: str) -> dict[str, Any]:

@@ -8,25 +8,26 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing import metrics
-from services.billing.letters import rules as letter_rules
-from services.billing.letters import service as letters
+from services.billing.coupons import service as coupons
 from services.billing.orders import repository
-from services.billing.orders.codes import new_code
-from services.billing.orders.models import SalesOrder
+from services.billing.orders.codes import new_code, new_gift_code
+from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
 from services.billing.payments.repository import lock_reader
+from services.billing.payments.service import issue_invoice, tell_receipt
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import VatRow, next_term, vat_included
-from services.billing.plans.service import PRESS_SUBSCRIPTION, Plans, vat_row_of
+from services.billing.plans.rules import next_term
+from services.billing.plans.service import Plans, vat_in
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
 from services.billing.recognition import service as recognition
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import rules as subscription_rules
 from services.billing.subscriptions import service as subscriptions
+from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.service import Subscriptions
-from shared.agencies import get_agency
+from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.errors import ConflictError, NotFoundError
@@ -38,6 +39,8 @@ OPEN_FOR = timedelta(hours=72)
 #: An order that ends sooner than this is not shown again: a fresh one is made.
 SHOWN_FOR = timedelta(hours=1)
 CLOSED_A_ROUND = 500
+#: The ``provider`` of a payment of nothing.
+NOTHING = "coupon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,84 @@ class Receipt:
 
 
 async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: datetime) -> Payment:
-    """An order (locked by the caller) is paid: the term, the books, the right to read, their events, and the receipt.
+    """An order (locked by the caller) is paid: what it is for, the books, the invoice, the receipt, the right to read and
+    their events.
 
-    Locks after the order: the reader's terms, then the agency's books.
+    Locks after the order: the reader's terms, the agency's books, the counter of its invoices.
     """
     agency = await get_agency(session, order.agency)
     offer = await plans_repository.offer(session, order.agency, order.price_id)
     assert offer is not None  # a foreign key holds it
-    row = await subscriptions.term_for(session, order.agency, order.reader_id, order.price_id, now)
+    payment = Payment(
+        id=new_id(),
+        agency=order.agency,
+        reader_id=order.reader_id,
+        order_id=order.id,
+        provider=receipt.provider,
+        provider_invoice=receipt.reference,
+        amount_vnd=order.amount_vnd,
+        paid_at=receipt.paid_at,
+    )
+    order.state, order.paid_at = "paid", now
+    row = None
+    if not order.gift:
+        row = await _begin(session, order, offer, payment, agency, now)
+    session.add(payment)
+    await session.flush()
+    fact = await _fact(session, payment, order, offer, agency, receipt.debit)
+    if order.gift:
+        session.add(
+            Gift(
+                id=new_id(),
+                agency=order.agency,
+                order_id=order.id,
+                code=new_gift_code(secrets.randbelow),
+                created_at=now,
+            )
+        )
+        await recognition.post_gift(session, fact, now)
+    elif order.amount_vnd:
+        await recognition.post_payment(session, fact, now)
+    invoice = None
+    if order.amount_vnd:  # nothing is booked of nothing, and no invoice says so
+        invoice = await issue_invoice(session, payment, agency, "VND", now)
+    await tell_receipt(session, payment, invoice, agency, now)
+    if row is not None:
+        await subscriptions.refresh(session, row, timedelta(0), now)
+    elif not order.gift:
+        await subscriptions.grant_once(
+            session, _granted(order, offer, payment), order.agency, order.reader_id, now
+        )
+    metrics.PAYMENTS.labels(order.agency, "paid").inc()
+    return payment
+
+
+async def _begin(
+    session: Session,
+    order: SalesOrder,
+    offer: Offer,
+    payment: Payment,
+    agency: Agency,
+    now: datetime,
+) -> Subscription | None:
+    """Write the period that is paid for into the payment; the term it belongs to, None for what is for once."""
+    if offer.kind == "period":
+        return await _extend(session, payment, order.reader_id, offer, agency, now)
+    assert offer.days is not None  # the table says so
+    payment.period_start, payment.period_end = now, now + timedelta(days=offer.days)
+    return None
+
+
+async def _extend(
+    session: Session,
+    payment: Payment,
+    reader_id: UUID,
+    offer: Offer,
+    agency: Agency,
+    now: datetime,
+) -> Subscription:
+    """The reader's next term, paid for by the payment."""
+    row = await subscriptions.term_for(session, agency.id, reader_id, offer.price_id, now)
     term = next_term(
         now,
         offer.period,
@@ -67,64 +140,46 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         anchor_day=row.anchor_day or 0,
         others_until=await subscriptions_repository.others_until(session, row),
     )
-    row.price_id, row.anchor_day = order.price_id, term.anchor_day
+    row.price_id, row.anchor_day = offer.price_id, term.anchor_day
+    row.term_vnd = payment.amount_vnd
     row.period_start, row.period_end = term.start, term.end
-    payment = Payment(
-        id=new_id(),
-        agency=order.agency,
-        subscription_id=row.id,
-        reader_id=order.reader_id,
-        order_id=order.id,
-        provider=receipt.provider,
-        provider_invoice=receipt.reference,
-        amount_vnd=order.amount_vnd,
-        period_start=term.start,
-        period_end=term.end,
-        paid_at=receipt.paid_at,
-    )
-    session.add(payment)
-    order.state, order.paid_at = "paid", now
-    await session.flush()
-    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(receipt.paid_at, agency.zone))
-    vat_vnd = vat_included(order.amount_vnd, tax)
-    await recognition.post_payment(
-        session,
-        recognition.PaymentFact(
-            payment.id,
-            agency,
-            f"order:{order.code}",
-            Money(order.amount_vnd),
-            vat_vnd,
-            receipt.paid_at,
-            term.start,
-            term.end,
-            debit=receipt.debit,
-        ),
-        now,
-    )
-    told = _receipt_letter(order, payment, offer, vat_vnd, tax)
-    await letters.write(session, order.agency, order.reader_id, told, now)
-    await subscriptions.refresh(session, row, timedelta(0), now)
-    metrics.PAYMENTS.labels(order.agency, "paid").inc()
-    return payment
+    payment.subscription_id = row.id
+    payment.period_start, payment.period_end = term.start, term.end
+    return row
 
 
-def _receipt_letter(
-    order: SalesOrder, payment: Payment, offer: Offer, vat_vnd: int, tax: VatRow
-) -> letter_rules.Draft:
-    paid = letter_rules.Paid(
+async def _fact(
+    session: Session,
+    payment: Payment,
+    order: SalesOrder,
+    offer: Offer,
+    agency: Agency,
+    debit: str,
+) -> recognition.PaymentFact:
+    start, end = payment.period_start, payment.period_end
+    if offer.kind == "article" and start is not None:
+        end = start + timedelta(
+            days=1
+        )  # an article is earned when it is opened, not while it may be read again
+    return recognition.PaymentFact(
         payment.id,
-        letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
-        payment.amount_vnd,
-        vat_vnd,
-        tax.rate_basis_points,
+        agency,
+        f"order:{order.code}",
+        Money(payment.amount_vnd),
+        await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)),
         payment.paid_at,
-        payment.period_start,
-        payment.period_end,
-        number=order.code,
-        renews=False,
+        start,
+        end,
+        debit=debit,
     )
-    return letter_rules.receipt(paid)
+
+
+def _granted(order: SalesOrder, offer: Offer, payment: Payment) -> subscriptions.OnceRight:
+    assert payment.period_start is not None and payment.period_end is not None
+    scope = f"article:{order.article}" if offer.kind == "article" else offer.scope
+    return subscriptions.OnceRight(
+        order.id, offer.plan_code, scope, payment.period_start, payment.period_end
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +190,7 @@ class OrderView:
     offer: Offer
     payment: Payment | None
     received_vnd: int
+    gift: Gift | None = None
 
     @property
     def missing_vnd(self) -> int:
@@ -153,25 +209,38 @@ class Orders:
         self._subscriptions = subscriptions_
 
     async def start(
-        self, reader: Reader, price_id: UUID, return_to: str, language: str
+        self,
+        reader: Reader,
+        price_id: UUID,
+        return_to: str,
+        language: str,
+        *,
+        article: str | None = None,
+        gift: bool = False,
     ) -> SalesOrder:
-        """The order to pay: the one that is open for the same thing, or a new one in its place.
+        """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
-        Raises :class:`NotFoundError` for an unknown price, :class:`ConflictError` for a price that is no longer sold
-        or a reader whose subscription renews by itself.
+        ``article`` is the newspaper's id of it, where an article is bought. Raises :class:`NotFoundError` for what is not
+        sold like this, :class:`ConflictError` for a price that is no longer sold or what the reader may read already.
         """
         offer = await self._plans.offer(reader.agency, price_id)
         if not offer.current:
             raise ConflictError("This price is no longer sold", slug="price-superseded")
-        if await self._subscriptions.live_of_reader(reader.id) is not None:
+        if (offer.kind == "article") is not (article is not None) or (
+            gift and offer.kind != "period"
+        ):
+            raise NotFoundError
+        if not gift and await self._reads_already(reader, offer, article):
             raise ConflictError("You have a subscription already", slug="already-subscribed")
-        now = self._clock.now()
+        now, wanted = self._clock.now(), (price_id, article, gift)
         async with self._database.transaction() as session:
             await lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                if order.price_id == price_id and now < order.expires_at - SHOWN_FOR:
+                asked = (order.price_id, order.article, order.gift)
+                same = asked == wanted and now < order.expires_at - SHOWN_FOR
+                if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 order.state = "closed"
@@ -179,9 +248,12 @@ class Orders:
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
-                code=new_code(secrets.randbelow),
+                code=await _fresh_code(session),
                 reader_id=reader.id,
                 price_id=price_id,
+                article=article,
+                gift=gift,
+                list_vnd=offer.amount_vnd,
                 amount_vnd=offer.amount_vnd,
                 language=language,
                 return_to=return_to,
@@ -191,6 +263,84 @@ class Orders:
             session.add(order)
             return order
 
+    async def discount(self, reader: Reader, code: str, coupon: str) -> SalesOrder:
+        """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
+
+        Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
+        that a part was transferred for, that has a coupon, or that is for somebody else.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            await lock_reader(session, reader.id)
+            before = await repository.open_order(session, reader.id)
+            if before is None or before.code != code:
+                raise NotFoundError
+            begun = await repository.received_vnd(session, before.id)
+            if begun or before.gift or before.coupon_id is not None:
+                raise ConflictError("This order takes no coupon", slug="order-takes-no-coupon")
+            offer = await plans_repository.offer(session, reader.agency, before.price_id)
+            assert offer is not None  # a foreign key holds it
+            before.state = "closed"
+            await session.flush()
+            found = await coupons.apply(session, offer, coupon, reader.id, now)
+            order = SalesOrder(
+                id=new_id(),
+                agency=reader.agency,
+                code=await _fresh_code(session),
+                reader_id=reader.id,
+                price_id=before.price_id,
+                article=before.article,
+                list_vnd=before.list_vnd,
+                amount_vnd=found.amount_vnd,
+                coupon_id=found.coupon_id,
+                language=before.language,
+                return_to=before.return_to,
+                created_at=now,
+                expires_at=now + OPEN_FOR,
+            )
+            session.add(order)
+            await session.flush()
+            if not order.amount_vnd:
+                await settle(session, order, Receipt(NOTHING, order.code, "", now), now)
+            return order
+
+    async def _reads_already(self, reader: Reader, offer: Offer, article: str | None) -> bool:
+        """Whether it would be paid for what is paid for: a term beside what renews, a pass or an article beside any right to it."""
+        if await self._subscriptions.live_of_reader(reader.id) is not None:
+            return True
+        if offer.kind == "period":
+            return False
+        opened = {offer.scope, f"article:{article}"}
+        return any(scope in opened for scope, _ in await self._subscriptions.rights(reader.id))
+
+    async def redeem(self, reader: Reader, code: str) -> datetime:
+        """Begin a gift's period for this reader, after what they have paid for already; its end.
+
+        Raises :class:`NotFoundError` for no gift of the agency's, :class:`ConflictError` for one that was redeemed or a
+        reader whose subscription renews by itself.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            found = await repository.lock_gift(session, reader.agency, code)
+            if found is None:
+                raise NotFoundError
+            gift, order = found
+            if gift.redeemed_at is not None:
+                raise ConflictError("This gift was redeemed before", slug="gift-redeemed")
+            if await blocked(session, reader.id):
+                raise ConflictError("You have a subscription already", slug="already-subscribed")
+            agency = await get_agency(session, reader.agency)
+            offer = await plans_repository.offer(session, order.agency, order.price_id)
+            payment = await repository.payment_of(session, order.id)
+            assert offer is not None and payment is not None  # it was paid
+            row = await _extend(session, payment, reader.id, offer, agency, now)
+            gift.redeemed_by, gift.redeemed_at = reader.id, now
+            await session.flush()
+            fact = await _fact(session, payment, order, offer, agency, "")
+            await recognition.post_redeemed(session, fact, now)
+            await subscriptions.refresh(session, row, timedelta(0), now)
+            return row.period_end
+
     async def view(self, reader: Reader, code: str) -> OrderView:
         """An order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
         async with self._database.read() as session:
@@ -199,8 +349,17 @@ class Orders:
                 raise NotFoundError
             payment = await repository.payment_of(session, order.id)
             received = await repository.received_vnd(session, order.id)
+            gift = await repository.gift_of(session, order.id) if order.gift else None
         offer = await self._plans.offer(reader.agency, order.price_id)
-        return OrderView(order, offer, payment, received)
+        return OrderView(order, offer, payment, received, gift)
+
+    async def state(self, reader: Reader, code: str) -> tuple[str, int]:
+        """(state, đồng that came in) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
+        async with self._database.read() as session:
+            found = await repository.state(session, reader.agency, reader.id, code)
+        if found is None:
+            raise NotFoundError
+        return found
 
     async def open_of_reader(self, reader: Reader) -> SalesOrder | None:
         """The order that this reader has not paid yet."""
@@ -208,10 +367,22 @@ class Orders:
             order = await repository.shown_order(session, reader.id)
         return order if order is not None and self._clock.now() < order.expires_at else None
 
+    async def presents(self, reader: Reader) -> frozenset[UUID]:
+        """The orders of this reader's that are for somebody else."""
+        async with self._database.read() as session:
+            return await repository.presents(session, reader.id)
+
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""
         async with self._database.transaction() as session:
             return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
+
+
+async def _fresh_code(session: Session) -> str:
+    """A code that no order has: of a hundred thousand two would be the same now and then."""
+    while await repository.code_known(session, code := new_code(secrets.randbelow)):
+        pass
+    return code
 
 
 async def blocked(session: Session, reader_id: UUID) -> bool:

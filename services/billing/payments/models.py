@@ -46,7 +46,10 @@ class ProviderCustomer(Row, table=True):
 
 
 class Payment(Row, table=True):
-    """One paid invoice of a subscription: the period it bought and what was given back of it."""
+    """Money for a period of a subscription or for an order: what it bought and what was given back of it.
+
+    The period is None while a gift is not redeemed.
+    """
 
     __table_args__: Any = (
         ForeignKeyConstraint(
@@ -59,16 +62,15 @@ class Payment(Row, table=True):
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
-    subscription_id: UUID
+    subscription_id: UUID | None = None
     reader_id: UUID = Field(foreign_key="reader.id")
     order_id: UUID | None = Field(default=None, unique=True)
     provider: str = Field(sa_type=Text)
     provider_invoice: str = Field(sa_type=Text)
-    number: str = Field(sa_type=Text, default="")
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
-    period_start: datetime = Field(sa_type=UTCDateTime)
-    period_end: datetime = Field(sa_type=UTCDateTime)
+    period_start: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    period_end: datetime | None = Field(sa_type=UTCDateTime, default=None)
     paid_at: datetime = Field(sa_type=UTCDateTime)
 
 

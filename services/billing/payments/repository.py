@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -165,6 +166,36 @@ async def payments_of_reader(
             .limit(limit)
         )
     ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What was paid for, who paid, and the language in which it was bought."""
+
+    email: str
+    name: str
+    name_vi: str
+    name_en: str
+    period: str
+    language: str
+
+
+async def sale_of(session: Session, payment_id: UUID) -> Sale:
+    """Raises ``NoResultFound``."""
+    row = await session.execute(
+        text(
+            """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period,
+                      coalesce(o.language, (SELECT c.language FROM checkout c WHERE c.reader_id = r.id
+                                            ORDER BY c.created_at DESC LIMIT 1), 'vi')
+               FROM payment pay JOIN reader r ON r.id = pay.reader_id
+               LEFT JOIN sales_order o ON o.id = pay.order_id
+               LEFT JOIN subscription s ON s.id = pay.subscription_id
+               JOIN plan_price pp ON pp.id = coalesce(o.price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id
+               WHERE pay.id = :id"""
+        ),
+        {"id": payment_id},
+    )
+    return Sale(*row.one())
 
 
 async def refund_exists(session: Session, provider: str, provider_refund: str) -> bool:

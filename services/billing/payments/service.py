@@ -9,6 +9,9 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.invoices import service as invoices
+from services.billing.invoices.models import Invoice
+from services.billing.invoices.rules import InvoiceLineFact
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.payments import repository
@@ -24,14 +27,15 @@ from services.billing.payments.adapters.port import (
 )
 from services.billing.payments.models import Payment, Refund
 from services.billing.plans import repository as plans
-from services.billing.plans.rules import vat_included
+from services.billing.plans.rules import PERIOD_WORDS
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
+from services.billing.recognition.rules import days_bought
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.rules import State
-from shared.agencies import get_agency
+from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.ids import new_id
@@ -42,6 +46,63 @@ log = structlog.get_logger(__name__)
 
 class PrerequisiteMissingError(Exception):
     """What this builds on has not been applied yet: try again later."""
+
+
+async def issue_invoice(
+    session: Session, payment: Payment, agency: Agency, currency: str, now: datetime
+) -> Invoice:
+    """The invoice of a payment that is in the books: see the order of locks in ``invoices.service``."""
+    sale = await repository.sale_of(session, payment.id)
+    words_vi, words_en = PERIOD_WORDS[sale.period]
+    period_from = period_until = None
+    if payment.period_start is not None and payment.period_end is not None:
+        period_from, period_until = days_bought(
+            local_date(payment.period_start, agency.zone),
+            local_date(payment.period_end, agency.zone),
+        )
+    line = InvoiceLineFact(
+        f"{sale.name_vi} ({words_vi})",
+        f"{sale.name_en} ({words_en})",
+        payment.amount_vnd,
+        PRESS_SUBSCRIPTION,
+        period_from=period_from,
+        period_until=period_until,
+    )
+    return await invoices.issue(
+        session,
+        invoices.InvoiceFact(
+            payment.id,
+            agency,
+            invoices.Buyer(payment.reader_id, sale.email, sale.name),
+            payment.paid_at,
+            currency,
+            (line,),
+            sale.language,
+        ),
+        now,
+    )
+
+
+async def tell_receipt(
+    session: Session, payment: Payment, invoice: Invoice | None, agency: Agency, now: datetime
+) -> None:
+    """The receipt of a payment, by mail to its reader; ``invoice`` None where nothing was to be paid."""
+    sale = await repository.sale_of(session, payment.id)
+    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(payment.paid_at, agency.zone))
+    paid = letter_rules.Paid(
+        payment.id,
+        letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
+        payment.amount_vnd,
+        invoice.vat_vnd if invoice else 0,
+        tax.rate_basis_points,
+        payment.paid_at,
+        payment.period_start,
+        payment.period_end,
+        # An order's reference at whoever collected it is its code.
+        order_code=payment.provider_invoice if payment.order_id else "",
+        invoice=(invoice.id, invoice.document) if invoice else None,
+    )
+    await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
 
 
 class Payments:
@@ -120,8 +181,6 @@ class Payments:
             return
         agency = await get_agency(session, row.agency)
         paid_on = local_date(invoice.paid_at, agency.zone)
-        tax = await vat_row_of(session, PRESS_SUBSCRIPTION, paid_on)
-        vat_vnd = vat_included(invoice.amount_vnd, tax)
         payment = Payment(
             id=new_id(),
             agency=row.agency,
@@ -129,7 +188,6 @@ class Payments:
             reader_id=row.reader_id,
             provider=row.provider,
             provider_invoice=invoice.id,
-            number=invoice.number,
             amount_vnd=invoice.amount_vnd,
             period_start=invoice.period_start,
             period_end=invoice.period_end,
@@ -144,26 +202,15 @@ class Payments:
                 agency,
                 f"{row.provider}:invoice:{invoice.id}",
                 Money(invoice.amount_vnd, invoice.currency),
-                vat_vnd,
+                await vat_in(session, invoice.amount_vnd, paid_on),
                 invoice.paid_at,
                 invoice.period_start,
                 invoice.period_end,
             ),
             now,
         )
-        paid = letter_rules.Paid(
-            payment.id,
-            await _sold(session, row),
-            payment.amount_vnd,
-            vat_vnd,
-            tax.rate_basis_points,
-            payment.paid_at,
-            payment.period_start,
-            payment.period_end,
-            number=payment.number,
-            renews=True,
-        )
-        await letters.write(session, row.agency, row.reader_id, letter_rules.receipt(paid), now)
+        issued = await issue_invoice(session, payment, agency, invoice.currency, now)
+        await tell_receipt(session, payment, issued, agency, now)
         metrics.PAYMENTS.labels(row.agency, "paid").inc()
 
     async def _apply_refunds(self, session: Session, reference: str) -> bool:

@@ -31,6 +31,8 @@ class Plan(Row, table=True):
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text, foreign_key="agency.id")
     code: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text, default="period")
+    days: int | None = None
     scope: str = Field(sa_type=Text, default="site")
     name_vi: str = Field(sa_type=Text)
     name_en: str = Field(sa_type=Text)

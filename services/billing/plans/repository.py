@@ -21,6 +21,8 @@ class Offer:
     agency: str
     plan_id: UUID
     plan_code: str
+    kind: str
+    days: int | None
     scope: str
     name_vi: str
     name_en: str
@@ -38,7 +40,7 @@ class Offer:
         return self.description_vi if language == "vi" else self.description_en
 
 
-_OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.scope, p.name_vi,
+_OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.kind, p.days, p.scope, p.name_vi,
     p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency,
     pp.superseded_at IS NULL AND p.active AS current
     FROM plan_price pp JOIN plan p ON p.id = pp.plan_id"""
@@ -75,9 +77,9 @@ async def save_plan(session: Session, values: dict[str, object]) -> UUID:
     id_: UUID = (
         await session.execute(
             text(
-                """INSERT INTO plan (id, agency, code, scope, name_vi, name_en, description_vi,
+                """INSERT INTO plan (id, agency, code, kind, days, scope, name_vi, name_en, description_vi,
                                      description_en)
-                   VALUES (:id, :agency, :code, :scope, :name_vi, :name_en, :description_vi,
+                   VALUES (:id, :agency, :code, :kind, :days, :scope, :name_vi, :name_en, :description_vi,
                            :description_en)
                    ON CONFLICT (agency, code) DO UPDATE SET name_vi = excluded.name_vi,
                        name_en = excluded.name_en, description_vi = excluded.description_vi,

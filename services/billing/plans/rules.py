@@ -10,13 +10,22 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 #: How many of a period make a year, as a ratio: months are what MRR is normalised to.
-PERIODS_A_YEAR = {"week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
+PERIODS_A_YEAR = {"once": 0, "week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
 _MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+#: A period as a document names it, in Vietnamese and English.
+PERIOD_WORDS = {
+    "once": ("1 lần", "once"),
+    "week": ("1 tuần", "1 week"),
+    "month": ("1 tháng", "1 month"),
+    "quarter": ("3 tháng", "3 months"),
+    "half_year": ("6 tháng", "6 months"),
+    "year": ("1 năm", "1 year"),
+}
 
 
 def monthly(amount_vnd: int, period: str) -> int:
-    """A price normalised to a month, rounded down to the đồng. Raises ``KeyError`` for an unknown period."""
+    """A price normalised to a month, rounded down to the đồng; what is paid once is none. Raises ``KeyError`` for an unknown period."""
     return amount_vnd * PERIODS_A_YEAR[period] // 12
 
 

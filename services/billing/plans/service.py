@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from services.billing.payments.adapters.port import PaymentProvider, PriceSpec
@@ -53,8 +54,17 @@ class Plans:
         sold = await self.offers(agency)
         return next((one for one in sold if (one.plan_id, one.period) == same), None)
 
-    async def save_plan(self, agency: str, plan: dict[str, str], prices: dict[str, int]) -> None:
-        """Make or update a plan with its prices. Safe to repeat: the same price stays the same row."""
+    async def save_plan(self, agency: str, plan: dict[str, Any], prices: dict[str, int]) -> None:
+        """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
+
+        ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``.
+        Raises ``ValueError`` for a price that the kind does not have.
+        """
+        once = plan.get("kind", "period") != "period"
+        if any((period == "once") is not once for period in prices):
+            raise ValueError(
+                f"{plan['code']}: a pass or an article has a price for once, a period none"
+            )
         async with self._database.transaction() as session:
             plan_id = await repository.save_plan(
                 session,
@@ -62,6 +72,8 @@ class Plans:
                     "id": new_id(),
                     "agency": agency,
                     "scope": "site",
+                    "kind": "period",
+                    "days": None,
                     "description_vi": "",
                     "description_en": "",
                 }

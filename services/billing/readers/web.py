@@ -157,3 +157,8 @@ def with_return(address: str) -> str:
 def see_other(url: str) -> Response:
     """303: the browser goes on with GET."""
     return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+def plain(text: str, limit: int) -> str:
+    """What a form or an address says, without what no id, code or name has, and no longer than ``limit``."""
+    return "".join(character for character in text if character.isprintable())[:limit]

@@ -63,12 +63,13 @@ _TAKE = text(
        ORDER BY day, stream, currency"""
 )
 _SHARES = text(
-    f"""SELECT s.id, s.payment_id, p.number, p.provider_invoice, reader.email AS reader_email, s.starts_on,
+    f"""SELECT s.id, s.payment_id, i.document, p.provider_invoice, reader.email AS reader_email, s.starts_on,
                s.ends_on, s.ends_on - 1 AS last_on, s.total_vnd, {_SHARE.format(day="d.day")} AS share_vnd
        FROM recognition_day d
        JOIN recognition_schedule s ON s.agency = d.agency AND s.stream = d.stream AND s.currency = d.currency
             AND s.starts_on <= d.day AND s.ends_on > d.day AND (s.closed_on IS NULL OR s.closed_on > d.day)
        JOIN payment p ON p.id = s.payment_id JOIN reader ON reader.id = p.reader_id
+       LEFT JOIN invoice i ON i.payment_id = p.id
        WHERE d.agency = :agency AND d.id = :day
          AND (CAST(:after AS uuid) IS NULL OR s.id > CAST(:after AS uuid))
        ORDER BY s.id LIMIT :limit"""  # noqa: S608 - constants of ours

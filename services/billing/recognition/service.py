@@ -39,7 +39,7 @@ DAYS_A_TRANSACTION = 50
 
 @dataclass(frozen=True, slots=True)
 class PaymentFact:
-    """A payment as the books see it."""
+    """A payment as the books see it. The period is what it is earned over; of a gift it is known when it is redeemed."""
 
     payment_id: UUID
     agency: Agency
@@ -47,49 +47,79 @@ class PaymentFact:
     amount: Money
     vat_vnd: int
     paid_at: datetime
-    period_start: datetime
-    period_end: datetime
+    period_start: datetime | None
+    period_end: datetime | None
     stream: Stream = "subscription"
     debit: str = accounts.RECEIVABLE
+
+    @property
+    def net(self) -> Money:
+        return self.amount - Money(self.vat_vnd, self.amount.currency)
 
 
 async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     """A payment: owed by the provider, deferred; the days that have begun are due at once."""
-    agency, zone = fact.agency.id, fact.agency.zone
-    paid_on = local_date(fact.paid_at, zone)
-    posting = Posting(
-        agency,
-        f"{fact.key}:paid",
-        "payment",
+    lines = accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit)
+    if await post(session, _posting(fact, "paid", "payment", fact.paid_at, lines), now):
+        await _earn(session, fact, now)
+        await _tell_payment(session, fact, now)
+
+
+async def post_gift(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A gift was paid: deferred, and nothing of it is earned before :func:`post_redeemed`."""
+    lines = accounts.gift_sold_lines(fact.debit, fact.amount.amount, fact.vat_vnd)
+    await post_new(session, _posting(fact, "paid", "payment", fact.paid_at, lines), now)
+    await _tell_payment(session, fact, now)
+
+
+async def post_redeemed(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A gift's period is known: its days that have begun are due at once."""
+    lines = accounts.gift_redeemed_lines(fact.stream, fact.net.amount)
+    await post_new(session, _posting(fact, "redeemed", "gift_redeemed", now, lines), now)
+    await _earn(session, fact, now)
+
+
+def _posting(
+    fact: PaymentFact, step: str, kind: str, at: datetime, lines: tuple[accounts.Line, ...]
+) -> Posting:
+    return Posting(
+        fact.agency.id,
+        f"{fact.key}:{step}",
+        kind,
         fact.payment_id,
-        paid_on,
-        fact.paid_at,
-        accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit),
+        local_date(at, fact.agency.zone),
+        at,
+        lines,
         fact.amount.currency,
     )
-    if not await post(session, posting, now):
-        return
+
+
+async def _earn(session: Session, fact: PaymentFact, now: datetime) -> None:
+    assert fact.period_start is not None and fact.period_end is not None
+    zone = fact.agency.zone
     starts_on, ends_on = rules.days_bought(
         local_date(fact.period_start, zone), local_date(fact.period_end, zone)
     )
-    net = fact.amount - Money(fact.vat_vnd, fact.amount.currency)
     await _begin(
         session,
-        agency=agency,
+        agency=fact.agency.id,
         payment_id=fact.payment_id,
         stream=fact.stream,
-        currency=net.currency,
-        term=rules.Term(starts_on, ends_on, net.amount),
+        currency=fact.net.currency,
+        term=rules.Term(starts_on, ends_on, fact.net.amount),
         opened_through=await _open_today(session, fact.agency, now),
     )
+
+
+async def _tell_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     await record_deferred(
         session,
-        agency=agency,
+        agency=fact.agency.id,
         source_reference=f"billing:payment:{fact.payment_id}",
         segment=SEGMENT,
         stream=fact.stream,
-        amount=net,
-        occurred_on=paid_on,
+        amount=fact.net,
+        occurred_on=local_date(fact.paid_at, fact.agency.zone),
         now=now,
     )
 

@@ -12,7 +12,7 @@ from services.billing.ledger.repository import Wanted
 from shared.web.params import EARLIEST, LATEST, Day
 
 BEGINNING, LAST_DAY = EARLIEST, LATEST
-KINDS = ("payment", "recognition", "refund")
+KINDS = ("payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed")
 
 
 def cursor_of(entry: dict[str, Any]) -> str:
@@ -34,7 +34,8 @@ def _cursor(value: str) -> str:
     return value
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """Words without blanks around them. Raises ``ValueError`` for a NUL."""
     if "\x00" in value:
         raise ValueError("words without a NUL")
     return value.strip()
@@ -46,13 +47,16 @@ class JournalQuery(BaseModel):
     first: Day = BEGINNING
     last: Day = LAST_DAY
     account: Annotated[str | None, Field(pattern="^[a-z_]{1,64}$")] = None
-    kind: Literal["payment", "recognition", "refund"] | None = None
+    kind: (
+        Literal["payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed"]
+        | None
+    ) = None
     words: Annotated[
         str,
         Field(
             max_length=200, description="Part of a key, a number of a document, a reader's email"
         ),
-        AfterValidator(_plain),
+        AfterValidator(plain),
     ] = ""
     after: Annotated[str | None, Field(max_length=60), AfterValidator(_cursor)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -77,6 +77,7 @@ class JournalEntryOut(BaseModel):
     payment_id: UUID | None
     subscription_id: UUID | None
     provider_invoice: str | None
+    document: str | None = Field(description="Number of the payment's invoice")
     lines: list[JournalLineOut]
 
 
@@ -94,6 +95,7 @@ class ShareOut(BaseModel):
     id: UUID = Field(description="The schedule")
     payment_id: UUID
     provider_invoice: str
+    document: str | None = Field(description="Number of the payment's invoice")
     starts_on: date
     ends_on: date = Field(description="The first day after the paid period")
     total_vnd: int

@@ -13,6 +13,7 @@
       setTimeout(() => { button.textContent = word; }, 1500);
     });
   }
+  if (order.dataset.state !== "open") return;
   const started = Date.now();
   let failures = 0;
   const look = async () => {

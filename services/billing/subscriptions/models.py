@@ -54,6 +54,7 @@ class Subscription(Row, table=True):
     provider_status: str = Field(sa_type=Text)
     collection: str = Field(sa_type=Text, default="renewal")
     anchor_day: int | None = None
+    term_vnd: int | None = Field(sa_type=BigInteger, default=None)
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
     period_start: datetime = Field(sa_type=UTCDateTime)
@@ -101,12 +102,14 @@ class EntitlementRow(Row, table=True):
         ForeignKeyConstraint(
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
+        ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         Index("ix_entitlement_reader_id", "reader_id"),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
     reader_id: UUID = Field(foreign_key="reader.id")
-    subscription_id: UUID = Field(unique=True)
+    subscription_id: UUID | None = Field(default=None, unique=True)
+    order_id: UUID | None = Field(default=None, unique=True)
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)
     valid_from: datetime = Field(sa_type=UTCDateTime)

@@ -86,7 +86,7 @@ async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[An
     """(start, end, given back whole) of every payment of a subscription."""
     rows = await session.execute(
         text(
-            """SELECT period_start, period_end, refunded_vnd >= amount_vnd FROM payment
+            """SELECT period_start, period_end, refunded_vnd >= greatest(amount_vnd, 1) FROM payment
                WHERE subscription_id = :id ORDER BY period_start"""
         ),
         {"id": subscription_id},
@@ -99,7 +99,7 @@ async def paid_until(session: Session, subscription_id: UUID) -> datetime | None
     found: datetime | None = await session.scalar(
         text(
             """SELECT max(period_end) FROM payment
-               WHERE subscription_id = :id AND refunded_vnd < amount_vnd"""
+               WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
         ),
         {"id": subscription_id},
     )
@@ -130,12 +130,12 @@ async def entitlement(session: Session, subscription_id: UUID) -> EntitlementRow
 async def valid_entitlements(
     session: Session | ReadSession, reader_id: UUID, now: datetime
 ) -> list[tuple[str, datetime]]:
-    """(scope, until) of what a reader may read now."""
+    """(scope, until) of what a reader may read now; of single articles the forty that last longest."""
     rows = await session.execute(
         text(
             """SELECT scope, max(valid_until) FROM entitlement
                WHERE reader_id = :reader AND NOT revoked AND valid_from <= :soon AND valid_until > :now
-               GROUP BY scope ORDER BY scope"""
+               GROUP BY scope ORDER BY scope LIKE 'article:%', max(valid_until) DESC, scope LIMIT 40"""
         ),
         # The provider's clock may be a little ahead of ours.
         {"reader": reader_id, "now": now, "soon": now + CLOCK_SKEW},

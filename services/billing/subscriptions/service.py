@@ -7,6 +7,7 @@ transaction, together with the events that tell it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -114,7 +115,8 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
         told = letter_rules.payment_failed(row.id, sold, offer.amount_vnd, until, reads_until)
         await letters.write(session, row.agency, row.reader_id, told, now)
     begun = facts.begins_at(now) is None
-    await _move_mrr(session, row, monthly(offer.amount_vnd, offer.period) if begun else 0, now)
+    paid_vnd = offer.amount_vnd if row.term_vnd is None else row.term_vnd
+    await _move_mrr(session, row, monthly(paid_vnd, offer.period) if begun else 0, now)
     await session.flush()
 
 
@@ -215,6 +217,47 @@ async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: dat
         occurred_on=day,
         now=now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRight:
+    """A right to read that an order for once gives."""
+
+    order_id: UUID
+    plan_code: str
+    scope: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+async def grant_once(
+    session: Session, right: OnceRight, agency: str, reader_id: UUID, now: datetime
+) -> None:
+    """Write down and tell a right that no subscription gives."""
+    row = EntitlementRow(
+        id=new_id(),
+        agency=agency,
+        reader_id=reader_id,
+        order_id=right.order_id,
+        plan_code=right.plan_code,
+        scope=right.scope,
+        valid_from=right.valid_from,
+        valid_until=right.valid_until,
+        version=1,
+        updated_at=now,
+    )
+    session.add(row)
+    payload = EntitlementGranted(
+        entitlement_id=row.id,
+        reader_id=reader_id,
+        plan_code=row.plan_code,
+        scope=row.scope,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )
+    event = new_event(payload, agency=agency, subject=str(row.id), version=row.version, now=now)
+    await record(session, event)
+    await session.flush()
 
 
 async def term_for(

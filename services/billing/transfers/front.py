@@ -38,8 +38,9 @@ def router(billing: Billing) -> APIRouter:
         request: Request, agency: AgencyId, kind: Literal["sepay", "payos"]
     ) -> dict[str, bool]:
         """Shaped as SePay or payOS send it and signed with the agency's secret; kept before the 2xx."""
-        raw = await request.body()
-        if not KINDS[kind].holds(request.headers, raw, secrets.get((agency, kind), ())):
+        raw, now = await request.body(), billing.clock.now()
+        own = secrets.get((agency, kind), ())
+        if not KINDS[kind].holds(request.headers, raw, own, now.timestamp()):
             metrics.WEBHOOKS.labels("unknown", "refused").inc()
             raise BadRequestError(
                 "The signature does not hold",
@@ -54,7 +55,7 @@ def router(billing: Billing) -> APIRouter:
                 slug="event-malformed",
                 security=SecurityEvent.WEBHOOK_REFUSED,
             )
-        now, type_ = billing.clock.now(), f"{kind}.credit"
+        type_ = f"{kind}.credit"
         try:
             new = await billing.inbox.take(
                 Incoming(kind, f"{agency}/{id_}", type_, now, raw, agency)

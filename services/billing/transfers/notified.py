@@ -20,22 +20,28 @@ Headers = Mapping[str, str]
 
 
 class Kind:
-    """A shape of notification: whether it is genuine, its id, and what it says."""
+    """A shape of notification: whether it is genuine at a moment (seconds since 1970), and what it says."""
 
     def __init__(
         self,
-        holds: Callable[[Headers, bytes, Sequence[str]], bool],
+        holds: Callable[[Headers, bytes, Sequence[str], float], bool],
         read: Callable[[bytes], CreditNotice | None],
     ) -> None:
         self.holds = holds
         self.read = read
 
 
+def _sepay(headers: Headers, raw: bytes, secrets: Sequence[str], now: float) -> bool:
+    return notices.sepay_holds(headers, raw, secrets, now=now)
+
+
+def _payos(_headers: Headers, raw: bytes, secrets: Sequence[str], _now: float) -> bool:
+    return notices.payos_holds(raw, secrets)
+
+
 KINDS: Mapping[str, Kind] = {
-    "sepay": Kind(notices.sepay_holds, notices.read_sepay),
-    "payos": Kind(
-        lambda _headers, raw, secrets: notices.payos_holds(raw, secrets), notices.read_payos
-    ),
+    "sepay": Kind(_sepay, notices.read_sepay),
+    "payos": Kind(_payos, notices.read_payos),
 }
 _NOTICE = msgspec.json.Decoder(CreditNotice)
 

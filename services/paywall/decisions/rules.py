@@ -13,6 +13,7 @@ from enum import StrEnum
 from services.paywall.policies.rules import FailureMode, Policy, Rule, Then, first_match
 
 SITE_SCOPE = "site"
+ARTICLE_SCOPE = "article:"
 CONTROL = "control"  # the variant of everyone while no experiment runs
 
 
@@ -46,14 +47,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A reader's right to read ``scope`` from ``valid_from`` until before ``valid_until``."""
+    """A reader's right to read ``scope`` from ``valid_from`` until before ``valid_until``.
+
+    ``scope`` is ``site``, or ``article:`` and the website's id of one article.
+    """
 
     scope: str
     valid_from: datetime
     valid_until: datetime
 
-    def opens(self, now: datetime) -> bool:
-        return self.scope == SITE_SCOPE and self.valid_from <= now < self.valid_until
+    def opens(self, scope: str, now: datetime) -> bool:
+        return self.scope == scope and self.valid_from <= now < self.valid_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Facts:
     single_article: Reason | None = None
     meter: MeterState | None = None
     network_exhausted: bool = False
+    article: str = ""  # the website's id of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +104,25 @@ class Decision:
 def decide(facts: Facts, now: datetime) -> Decision | None:
     """The decision, or None when the meter has to be asked first."""
     rule = first_match(facts.policy.rules, facts.access)
-    for right in facts.rights:
-        if right.opens(now):
-            return Decision(True, Reason.SUBSCRIBER, rule.id)
-    if facts.exemption is not None:
-        return Decision(True, facts.exemption, rule.id)
-    if facts.single_article is not None:
-        return Decision(True, facts.single_article, rule.id)
-    if rule.then is Then.FREE:
-        return Decision(True, Reason.FREE, rule.id)
+    opened = _opened(facts, now) or (Reason.FREE if rule.then is Then.FREE else None)
+    if opened is not None:
+        return Decision(True, opened, rule.id)
     if rule.then is Then.SUBSCRIBERS:
         return Decision(False, Reason.SUBSCRIPTION_REQUIRED, rule.id, Action.SUBSCRIBE)
     return _by_meter(facts, rule)
+
+
+def _opened(facts: Facts, now: datetime) -> Reason | None:
+    """What opens the article whatever the policy says of it."""
+    for right in facts.rights:
+        if right.opens(SITE_SCOPE, now):
+            return Reason.SUBSCRIBER
+    if facts.exemption is not None or facts.single_article is not None:
+        return facts.exemption or facts.single_article
+    for right in facts.rights:
+        if right.opens(ARTICLE_SCOPE + facts.article, now):
+            return Reason.PURCHASE
+    return None
 
 
 def _by_meter(facts: Facts, rule: Rule) -> Decision | None:

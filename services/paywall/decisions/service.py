@@ -107,6 +107,7 @@ class DecisionService:
             self._access(agency_id, article_id),
             signed_in=asker.signed_in,
             rights=asker.rights,
+            article=article_id,
         )
         now = self._clock.now()
         window = agency.window(now)
@@ -149,7 +150,13 @@ class DecisionService:
         answers = []
         limit = agency.policy.allowance(signed_in=asker.signed_in)
         for article_id, access in zip(article_ids, accesses, strict=True):
-            facts = Facts(agency.policy, access, signed_in=asker.signed_in, rights=rights)
+            facts = Facts(
+                agency.policy,
+                access,
+                signed_in=asker.signed_in,
+                rights=rights,
+                article=article_id,
+            )
             unlocked = article_id in opened or len(opened) < limit
             state = MeterState(limit, len(opened), unlocked, window.end)
             decision = decide(facts if away else replace(facts, meter=state), now)
@@ -208,7 +215,14 @@ class DecisionService:
         counted = await self._meter.count(view, agency.policy.timeout_seconds)
         state = MeterState(view.limit, counted.used, counted.granted, window.end)
         # Built anew: dataclasses.replace costs more than the whole decision.
-        known = Facts(facts.policy, facts.access, facts.signed_in, facts.rights, meter=state)
+        known = Facts(
+            facts.policy,
+            facts.access,
+            facts.signed_in,
+            facts.rights,
+            meter=state,
+            article=facts.article,
+        )
         decision = decide(known, now)
         assert decision is not None
         return decision

@@ -164,6 +164,7 @@
     const node = element("a", index === 0 ? "pr-button" : "pr-link", words.offers[offer.kind] || offer.kind);
     const url = new URL(offer.url);
     url.searchParams.set("return_to", location.href.split("#")[0]);
+    if (offer.kind === "subscribe") url.searchParams.set("article", article); // it may be bought alone
     node.href = url.href;
     node.dataset.offer = offer.kind;
     return node;

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.database.migrations import migrate
+from tests.integration.billing.paying import SECRETS
 from tests.integration.billing.world import World, make_world
 
 
@@ -21,4 +22,11 @@ def billing_url(create_database, template_database) -> str:
 @pytest.fixture
 async def world(billing_url: str, tmp_path: Path) -> AsyncIterator[World]:
     async with make_world(billing_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def paid_by_transfer(billing_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """Billing whose agencies' banks tell of credits, each with its own secret."""
+    async with make_world(billing_url, tmp_path, bank_webhook_secrets=SECRETS) as made:
         yield made

@@ -452,7 +452,7 @@ async def test_the_chosen_plan_survives_signing_in(world: World):
     price = str(next(offer for offer in offers if offer.period == "year").price_id)
     plans = f"/r/{AGENCY}/plans?return_to={quote(ARTICLE, safe='')}"
     chosen = await browser.submit(
-        plans, f"/r/{AGENCY}/checkout", {"price": price, "return_to": ARTICLE}
+        plans, f"/r/{AGENCY}/checkout", {"price": price, "way": "card", "return_to": ARTICLE}
     )
     back = parse_qs(urlsplit(chosen.headers["location"]).query)["return_to"][0]
     await browser.submit(
@@ -480,7 +480,7 @@ async def test_another_address_is_one_link_away_and_keeps_the_article_and_the_pl
     price = str(offers[0].price_id)
     plans = f"/r/{AGENCY}/plans?return_to={quote(ARTICLE, safe='')}"
     chosen = await browser.submit(
-        plans, f"/r/{AGENCY}/checkout", {"price": price, "return_to": ARTICLE}
+        plans, f"/r/{AGENCY}/checkout", {"price": price, "way": "card", "return_to": ARTICLE}
     )
     back = parse_qs(urlsplit(chosen.headers["location"]).query)["return_to"][0]
     assert price in back and quote(ARTICLE, safe="") in back, "the plan, and behind it the article"

@@ -19,7 +19,7 @@ async def test_notices_and_the_sweeps_list_of_them_in_the_other_order_are_kept_o
         for number in range(3_000)
     ]
 
-    async def taken_in(via: str, events: list[Incoming]) -> set[str]:
+    async def taken_in(via: str, events: list[Incoming]) -> set[tuple[str, str]]:
         async with (await database.pool()).acquire() as connection:
             return await repository.store(connection, via, NOW, events)
 
@@ -30,4 +30,4 @@ async def test_notices_and_the_sweeps_list_of_them_in_the_other_order_are_kept_o
         )
     finally:
         await database.close()
-    assert told | swept == {event.id for event in notices} and not told & swept
+    assert told | swept == {event.key for event in notices} and not told & swept

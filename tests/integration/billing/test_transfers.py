@@ -4,121 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
 import pytest
 
-from services.billing.readers.models import Reader
+from services.billing import seed
 from services.billing.transfers.facts import CreditNotice
 from shared.audit import Actor, acting
 from shared.errors import ConflictError, NotFoundError
-from tests.integration.billing.world import AGENCY, OTHER_AGENCY, Browser, World, make_world
-
-ACCOUNT, OTHER_ACCOUNT = "9900000001", "9900000002"
-KEY = "sepay-key-0123456789abcdef0123456789"
-SECRETS = f"{AGENCY}/sepay:{KEY},{OTHER_AGENCY}/sepay:other-{KEY}"
-MONTH = 59_000
+from tests.integration.billing.paying import (
+    ACCOUNT,
+    KEY,
+    MONTH,
+    OTHER_ACCOUNT,
+    SECRETS,
+    balances,
+    credited,
+    credits,
+    order,
+    ordered,
+    person,
+    tell,
+    told,
+)
+from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World, make_world
 
 
 @pytest.fixture
-async def world(billing_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with make_world(billing_url, tmp_path, bank_webhook_secrets=SECRETS) as made:
-        with acting(Actor.system("test")):
-            await made.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
-            await made.billing.transfers.save_account(
-                OTHER_AGENCY, OTHER_ACCOUNT, "970415", "DAI SONG HONG"
-            )
-        yield made
+def world(paid_by_transfer: World) -> World:
+    return paid_by_transfer
 
 
-async def ordered(
-    world: World, email: str = "lan@example.vn", period: str = "month"
-) -> tuple[Browser, str]:
-    """A signed-in reader with an order to pay by transfer: the browser and the code."""
-    browser = await world.signed_in(email)
-    return browser, await order(world, browser, period)
-
-
-async def order(world: World, browser: Browser, period: str = "month") -> str:
-    offers = await world.billing.plans.offers(AGENCY)
-    price = next(offer for offer in offers if offer.period == period)
-    answer = await browser.submit(
-        f"/r/{AGENCY}/plans",
-        f"/r/{AGENCY}/checkout",
-        {"price": str(price.price_id), "way": "transfer", "return_to": ""},
-    )
-    assert answer.status_code == 303, answer.text
-    path: str = answer.headers["location"]
-    assert path.startswith(f"/r/{AGENCY}/orders/")
-    return path.rsplit("/", 1)[1]
-
-
-def told(
+async def test_the_seed_enters_the_demos_accounts_and_leaves_what_was_entered_after_it(
     world: World,
-    note: str,
-    amount: int = MONTH,
-    *,
-    id_: int = 1,
-    reference: str = "",
-    account: str = ACCOUNT,
-    at: datetime | None = None,
-) -> bytes:
-    """A notification as SePay sends it."""
-    local = (at or world.clock.now()) + timedelta(hours=7)
-    return json.dumps(
-        {
-            "id": id_,
-            "gateway": "Vietcombank",
-            "transactionDate": f"{local:%Y-%m-%d %H:%M:%S}",
-            "accountNumber": account,
-            "code": None,
-            "content": note,
-            "transferType": "in",
-            "transferAmount": amount,
-            "accumulated": 10_000_000,
-            "subAccount": None,
-            "referenceCode": reference or f"FT{id_:014}",
-            "description": "",
-        }
-    ).encode()
-
-
-async def tell(
-    world: World, body: bytes, *, agency: str = AGENCY, key: str = KEY, kind: str = "sepay"
-) -> httpx.Response:
-    return await world.browser().client.post(
-        f"/v1/webhooks/bank/{agency}/{kind}",
-        content=body,
-        headers={"Authorization": f"Apikey {key}", "Content-Type": "application/json"},
-    )
-
-
-async def credited(world: World, note: str, amount: int = MONTH, **more: Any) -> None:
-    """The bank tells of a credit and billing applies it."""
-    answer = await tell(world, told(world, note, amount, **more))
-    assert (answer.status_code, answer.json()) == (200, {"success": True}), answer.text
-    await world.billing.applier.apply_due()
-
-
-async def credits(world: World) -> list[tuple[Any, ...]]:
-    """(amount, left, reason) of every credit, as they came."""
-    return await world.rows(
-        "SELECT amount_vnd, left_vnd, reason FROM bank_credit ORDER BY received_at, id"
-    )
-
-
-async def balances(world: World, agency: str = AGENCY) -> dict[str, int]:
-    return {
-        row.code: row.balance_vnd
-        for row in await world.billing.ledger.trial_balance(agency)
-        if row.balance_vnd
-    }
+) -> None:
+    transfers = world.billing.transfers
+    await seed.load(world.billing)
+    shown = [one.number for one in await transfers.accounts(AGENCY)]
+    assert shown == [ACCOUNT]
+    with acting(Actor.system("test")):
+        await transfers.save_account(AGENCY, "1903777", "970407", "BAO HUNG YEN")
+    await seed.load(world.billing)
+    assert [one.number for one in await transfers.accounts(AGENCY)] == ["1903777", ACCOUNT]
 
 
 async def test_a_transfer_with_the_code_pays_and_the_reader_reads_at_once(world: World) -> None:
@@ -409,21 +340,13 @@ async def test_money_of_a_reader_whose_subscription_renews_waits(world: World) -
     """The order was open in one tab when the card was charged in another."""
     _, code = await ordered(world)
     payment_page = await world.billing.checkouts.start(
-        await reader(world), UUID(await price(world)), "", "vi"
+        await person(world), UUID(await price(world)), "", "vi"
     )
     await world.pay(payment_page)
     await world.deliver()
     await credited(world, code)
     assert await credits(world) == [(MONTH, MONTH, "subscribed")]
     assert await world.value("SELECT count(*) FROM payment") == 1
-
-
-async def reader(world: World, email: str = "lan@example.vn") -> Reader:
-    async with world.billing.database.read() as session:
-        from sqlalchemy import select
-
-        found: Reader = (await session.scalars(select(Reader).where(Reader.email == email))).one()  # type: ignore[arg-type]
-        return found
 
 
 async def test_beside_a_term_that_runs_no_card_pays_for_the_same_days(world: World) -> None:
@@ -442,16 +365,24 @@ async def test_a_reader_has_one_open_order_in_however_many_windows(world: World)
     assert await order(world, browser) == month
     year = await order(world, browser, "year")
     assert year != month
-    assert "không" in (await browser.get(f"/r/{AGENCY}/orders/{month}")).text.lower()
-    person = await reader(world)
+    assert "Đơn này đã đóng" in (await browser.get(f"/r/{AGENCY}/orders/{month}")).text
+    somebody = await person(world)
     offers = {offer.period: offer.price_id for offer in await world.billing.plans.offers(AGENCY)}
     await asyncio.gather(
         *(
-            world.billing.orders.start(person, offers[period], "", "vi")
+            world.billing.orders.start(somebody, offers[period], "", "vi")
             for period in ("month", "year", "week", "month", "year", "week")
         )
     )
     assert await world.value("SELECT count(*) FROM sales_order WHERE state = 'open'") == 1
+
+
+async def test_an_order_that_was_begun_to_be_paid_stays_the_one_to_pay(world: World) -> None:
+    browser, code = await ordered(world)
+    await credited(world, code, 20_000)
+    assert await order(world, browser, "year") == code
+    await credited(world, code, 39_000, id_=2)
+    assert await world.rows("SELECT state FROM sales_order") == [("paid",)]
 
 
 async def test_nobody_sees_another_readers_order(world: World) -> None:

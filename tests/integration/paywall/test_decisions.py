@@ -176,6 +176,18 @@ async def test_the_tokens_entitlement_opens_premium_at_once_until_it_ends(paywal
     assert answer.json()["granted"] is False
 
 
+async def test_an_article_that_was_bought_opens_alone(paywall, house):
+    reader = new_reader()
+    until_ = (NOW + timedelta(days=1)).timestamp()
+    token = house.token(reader, ent=[{"scope": "article:a2", "until": until_}])
+    answer = (await paywall.ask("a2", token=token)).json()
+    assert (answer["granted"], answer["reason"]) == (True, "PURCHASE")
+    other = (await paywall.ask("a4", token=token)).json()
+    assert other["reason"] != "PURCHASE"
+    dry = (await paywall.ask("a2", token=token, count=False)).json()
+    assert dry["granted"] is True
+
+
 async def test_a_reader_token_of_another_agency_expired_or_forged_is_refused(paywall, house):
     reader = new_reader()
     good = house.token(reader)

@@ -43,8 +43,8 @@ def paid(**changes) -> Paid:
         "paid_at": NOW,
         "starts_at": NOW,
         "ends_at": END,
-        "number": "PR34679CFGH",
-        "renews": False,
+        "order_code": "PR34679CFGH",
+        "invoice": (ID, "26-000123"),
     }
     return Paid(**values | changes)
 
@@ -68,8 +68,16 @@ DRAFTS = {
             vat_basis_points=800,
             starts_at=NOW + DAY,
             ends_at=END,
-            number="26-000123",
-            renews=True,
+            order_code="",
+        )
+    ),
+    "receipt-gift": rules.receipt(paid(starts_at=None, ends_at=None)),
+    "receipt-once": rules.receipt(
+        paid(
+            sold=Sold("Đọc một ngày", "A day's reading", "once"),
+            amount_vnd=0,
+            ends_at=NOW + DAY,
+            invoice=None,
         )
     ),
     "term_ending": ending(Kind.TERM_ENDING),

@@ -179,6 +179,7 @@ NEAR = [
     (f"PRP{ONE}", []),
     (ONE.replace("3", "8").replace("C", "O", 1), ["PR84679OFGH"]),
     ("PR01O79CFGH", []),
+    ("PR34679CF00", ["PR34679CF00"]),
     ("PRESSREVENUE", []),
     ("PR cho thue nha o", []),
     (ONE[:-1], []),

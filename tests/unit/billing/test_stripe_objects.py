@@ -71,7 +71,6 @@ def at(seconds: int) -> datetime:
 PAID_INVOICE = PaidInvoice(
     id="in_1",
     subscription_id="sub_1",
-    number="A-0001",
     amount_vnd=59_000,
     currency="VND",
     period_start=at(BEGINS),
@@ -214,16 +213,6 @@ def test_an_invoice_covers_from_its_first_line_to_its_last_in_any_order():
         found = shapes.paid_invoice(INVOICE | {"lines": {"data": lines}})
         assert found is not None
         assert (found.period_start, found.period_end) == (at(BEGINS - 50), at(ENDS + 9))
-
-
-@pytest.mark.parametrize(
-    ("number", "kept"), [(None, ""), ("", ""), ("9" * 60, "9" * 60), ("9" * 61, "9" * 60)]
-)
-def test_an_invoices_number_is_at_most_what_the_column_holds(number, kept):
-    found = shapes.paid_invoice(INVOICE | {"number": number})
-    assert found is not None and found.number == kept
-    missing = shapes.paid_invoice(without(INVOICE, "number"))
-    assert missing is not None and missing.number == ""
 
 
 def test_a_finished_checkout_is_read_whole():

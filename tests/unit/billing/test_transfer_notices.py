@@ -92,6 +92,8 @@ def payos(around: dict | None = None, **changes: object) -> bytes:
 def test_sepays_key_is_one_of_those_in_force():
     body = sepay()
     assert sepay_holds({"Authorization": "Apikey new"}, body, ["old", "new"])
+    assert sepay_holds({"Authorization": "Apikey new"}, body, ["new", "old"])
+    assert not sepay_holds({"Authorization": "Apikey \ud800"}, body, ["old", "new"])
     assert sepay_holds({"authorization": "apikey  old "}, body, ["old", "new"])
     assert sepay_holds({"AUTHORIZATION": "Apikey khóa"}, body, ["khóa"])
     for told in (
@@ -119,6 +121,7 @@ def test_sepays_signature_is_over_the_time_and_the_raw_body():
     body = sepay()
     headers = signed(body)
     assert sepay_holds(headers, body, ["old", "new"])
+    assert sepay_holds(headers, body, ["new", "old"])
     assert sepay_holds(
         {name.lower(): value.upper() for name, value in headers.items()}, body, ["new"]
     )
@@ -146,6 +149,7 @@ def test_a_signed_request_of_sepays_is_refused_after_five_minutes(now, holds):
 
 def test_the_published_signature_of_payos_holds():
     assert payos_holds(raw(PUBLISHED), ["other", PUBLISHED_KEY])
+    assert payos_holds(raw(PUBLISHED), [PUBLISHED_KEY, "other"])
     assert payos_holds(
         raw(PUBLISHED | {"signature": PUBLISHED["signature"].upper()}), [PUBLISHED_KEY]
     )
@@ -251,7 +255,15 @@ def test_payos_sample_at_registration_is_no_credit():
 
 @pytest.mark.parametrize(
     ("told", "amount"),
-    [(59000, 59000), (1, 1), (10**15, 10**15), (10000.0, 10000), ("10000", 10000), ("010", 10)],
+    [
+        (59000, 59000),
+        (1, 1),
+        (10**15, 10**15),
+        (10000.0, 10000),
+        ("10000", 10000),
+        ("010", 10),
+        ("0" * 15 + "7", 7),
+    ],
 )
 def test_amounts_are_whole(told, amount):
     assert read_sepay(sepay(transferAmount=told)).amount_vnd == amount
@@ -259,7 +271,19 @@ def test_amounts_are_whole(told, amount):
 
 
 ODD = [True, False, None, MISSING, 0, -1, 0.5, 10000.5, 10**15 + 1, 10**40, "", "x", "1.000"]
-ODD += ["10000.0", "-1", "+1", "٣", "²", "1" * 17, "9" * 5000, [1], {"a": 1}, float("inf"), 1e300]
+ODD += [
+    "10000.0",
+    "-1",
+    "+1",
+    "٣",
+    "²",
+    "0" * 16 + "7",
+    "9" * 5000,
+    [1],
+    {"a": 1},
+    float("inf"),
+    1e300,
+]
 
 
 @pytest.mark.parametrize("told", ODD)
@@ -334,9 +358,9 @@ def test_a_notice_of_payos_without_its_shape_is_refused_by_name(around, name):
 
 def test_another_currency_has_its_own_error():
     for currency in ("USD", "usd", "₫" * 500):
-        with pytest.raises(ForeignCurrencyError, match="currency: VND, not") as refused:
+        with pytest.raises(ForeignCurrencyError) as refused:
             read_payos(payos(currency=currency))
-        assert len(str(refused.value)) < 40
+        assert str(refused.value) == f"currency: VND, not {currency[:10]!r}"
     assert read_payos(payos(currency="vnd")) is not None
 
 

@@ -125,7 +125,7 @@ def test_a_row_without_a_credit_is_passed_over(written):
     "written",
     ["x", "1.23", "1.2345", "1.50", "1.234.56", "1,234.567,00", "1.234,567", "12345.678", "1e5",
     "1.23457E+06", "59.000 USD", "$59", "59k", "1.234.", ".5", "1..000", "++1", "--1", "-x",
-    "+", "()", "(x)", "1 23", "1000000000000001", "1" * 40, "٥٩٠٠٠", "1'000", "59.000,001"],
+    "+", "()", "(x)", "1 23", "1000000000000001", "1" * 40, "٥٩٠٠٠", "1'000", "59.000,001", "(59.000", "59.000)", "X59", "1" * 70],
 )  # fmt: skip
 def test_what_stands_for_a_credit_and_is_no_amount_is_a_problem(written):
     text = rows("22/11/2026;1.000;x;1", f"23/11/2026;{written};x;2")
@@ -173,6 +173,7 @@ def test_a_credit_whose_note_speaks_of_a_total_is_one():
     assert len(credits(rows("23/11/2026;1.000;Tổng cộng;", ";-1;Tổng;"))) == 1
     for label in ("Congratulations", "totally", "số"):
         assert problem(rows(f"{label};1.000;x;1")).column == "Ngày"
+    assert problem(rows(";1.000;12;1")).column == "Ngày", "no words at all"
     assert problem(rows("tới;1.000;Tổng;1")).column == "Ngày", "only the first words name a total"
 
 
@@ -186,6 +187,7 @@ def test_a_credit_whose_note_speaks_of_a_total_is_one():
         ('"Ngày GD\n(Date)";"Số tiền\nghi có (VND)"', 1),
         ("Date;Credit [VND]", 1),
         ("Ngày;Số tiền", 1),
+        ("Ngày;Số tiền ghi có VNĐ", 1),
         ("Ngày;Có", 1),
         ("Ngày hiệu lực;Số tiền;Ghi có", 2),
         ("Amount;Ngày;Credit", 2),
@@ -253,6 +255,18 @@ def test_lines_are_counted_as_in_the_file():
     assert problem(text) == RowProblem(5, "Ghi có (VND)", "x", statement.EXPECTED_AMOUNT)
 
 
+def test_an_endless_number_is_a_problem_too():
+    assert problem(rows(f"23/11/2026;{'1' * 5000};x;1")).expected == statement.EXPECTED_AMOUNT
+
+
+def test_texts_are_cut_and_otherwise_kept():
+    text = f"Ngày;Ghi có;Nội dung;Tên đối ứng\n23/11/2026;1;{'á' * 501};{'b' * 201}\n"
+    (one,) = credits(text)
+    assert (one.note, one.payer) == ("á" * 500, "b" * 200)
+    (one,) = credits(rows('23/11/2026;1;"a\r\nb";1'))
+    assert one.note == "a\r\nb"
+
+
 def test_a_long_cell_is_shown_by_its_beginning():
     assert problem(rows(f"23/11/2026;{'x' * 200};x;1")).found == "x" * 80
 
@@ -276,7 +290,7 @@ def test_quotes_left_open_refuse_the_file(text, line):
     """They would swallow the credits below them."""
     found = problem(text)
     assert (found.line, found.column, found.expected) == (line, "", statement.EXPECTED_QUOTES)
-    assert 0 < len(found.found) <= 80
+    assert re.search("unexpected end|expected after|larger than", found.found)
 
 
 @pytest.mark.parametrize(

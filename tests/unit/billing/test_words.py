@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.billing import invariants
+from services.billing.invoices import pdf
 from services.billing.readers.service import CONSENTS
+from services.billing.staff import books_pages, invoice_pages
 from shared.web.i18n import load_catalogues
 
 BILLING = Path(invariants.__file__).parent
@@ -47,6 +49,19 @@ BY_MAIL = {
     for text in [getattr(node.args[0], "value", None)]
     if isinstance(text, str)
 }
+ON_PAPER = {
+    ("pdf.py", text)
+    for text in re.findall(r'\bsay\(\s*"([^"]+)"', Path(pdf.__file__).read_text(encoding="utf-8"))
+} | {("pdf.py", text) for text in pdf.HEADINGS}
+IN_FILES = {
+    ("columns", column.title)
+    for columns in (
+        invoice_pages.COLUMNS,
+        books_pages.JOURNAL_COLUMNS,
+        books_pages.BALANCE_COLUMNS,
+    )
+    for column in columns
+}
 SPOKEN = {("consents", words) for _, words in CONSENTS.values()} | {
     ("invariants", one.statement) for one in invariants.ALL
 }
@@ -56,9 +71,12 @@ def test_the_texts_are_found():
     assert len(IN_TEMPLATES) > 80
     assert len(IN_CODE) >= 9
     assert len(BY_MAIL) > 55
+    assert len(ON_PAPER) > 12
 
 
-@pytest.mark.parametrize(("place", "english"), sorted(IN_TEMPLATES | IN_CODE | BY_MAIL | SPOKEN))
+@pytest.mark.parametrize(
+    ("place", "english"), sorted(IN_TEMPLATES | IN_CODE | BY_MAIL | ON_PAPER | IN_FILES | SPOKEN)
+)
 def test_a_text_has_its_vietnamese_with_the_same_placeholders(place, english):
     vietnamese = WORDS.get(english, "")
     assert vietnamese, f"{place}: {english!r} is missing in locale/vi.po"

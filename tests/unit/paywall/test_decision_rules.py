@@ -116,16 +116,20 @@ def test_precedence_is_entitlement_then_exemption_then_purchase_then_meter():
         "premium",
         rights=(RIGHT,),
         exemption=Reason.CAMPUS,
-        single_article=Reason.PURCHASE,
+        single_article=Reason.GIFT,
         meter=EXHAUSTED,
+        article="a1",
     )
-    order = [everything]
-    order.append(replace(order[-1], rights=()))
+    bought = Right("article:a1", NOW - timedelta(days=1), LATER)
+    order = [replace(everything, rights=(bought, RIGHT))]
+    order.append(replace(order[-1], rights=(bought,)))
     order.append(replace(order[-1], exemption=None))
-    order.append(replace(order[-1], single_article=None, access="metered"))
+    order.append(replace(order[-1], single_article=None))
+    order.append(replace(order[-1], rights=(), access="metered"))
     assert [decide(step, NOW).reason for step in order] == [
         Reason.SUBSCRIBER,
         Reason.CAMPUS,
+        Reason.GIFT,
         Reason.PURCHASE,
         Reason.METER_EXHAUSTED,
     ]
@@ -138,10 +142,16 @@ def test_precedence_is_entitlement_then_exemption_then_purchase_then_meter():
         (Right("site", NOW - timedelta(days=2), NOW), False),
         (Right("site", NOW + timedelta(microseconds=1), LATER), False),
         (Right("epaper", NOW, LATER), False),
+        (Right("article:a1", NOW, LATER), True),
+        (Right("article:a1", NOW - timedelta(days=2), NOW), False),
+        (Right("article:a10", NOW, LATER), False),
+        (Right("article:", NOW, LATER), False),
+        (Right("a1", NOW, LATER), False),
     ],
 )
 def test_a_right_opens_from_its_start_until_before_its_end_and_only_its_scope(right, opens):
-    assert decide(facts("premium", rights=(right,)), NOW).granted is opens
+    asked = facts("premium", rights=(right,), article="a1")
+    assert decide(asked, NOW).granted is opens
 
 
 def test_registering_is_not_offered_where_it_brings_nothing_more():

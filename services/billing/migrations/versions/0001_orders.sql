@@ -5,7 +5,14 @@ CREATE TABLE sales_order (
     code text NOT NULL CONSTRAINT uq_sales_order_code UNIQUE,
     reader_id uuid NOT NULL,
     price_id uuid NOT NULL,
-    amount_vnd bigint NOT NULL CONSTRAINT ck_sales_order_amount_vnd CHECK (amount_vnd > 0),
+    -- Of an article: the newspaper's own id of it.
+    article text CONSTRAINT ck_sales_order_article CHECK (length(article) BETWEEN 1 AND 200),
+    -- For somebody else: what is paid for begins when they redeem it.
+    gift boolean NOT NULL DEFAULT false,
+    -- The price, and what is left to pay of it: less with a coupon only.
+    list_vnd bigint NOT NULL CONSTRAINT ck_sales_order_list_vnd CHECK (list_vnd > 0),
+    amount_vnd bigint NOT NULL,
+    coupon_id uuid,
     state text NOT NULL DEFAULT 'open' CONSTRAINT ck_sales_order_state
         CHECK (state IN ('open', 'paid', 'closed')),
     language text NOT NULL,
@@ -13,6 +20,9 @@ CREATE TABLE sales_order (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     paid_at timestamptz,
+    CONSTRAINT ck_sales_order_amount_vnd CHECK
+        (amount_vnd BETWEEN 0 AND list_vnd AND (coupon_id IS NOT NULL OR amount_vnd = list_vnd)),
+    CONSTRAINT fk_sales_order_coupon_id_coupon FOREIGN KEY (coupon_id, agency) REFERENCES coupon (id, agency),
     CONSTRAINT ck_sales_order_expires_at CHECK (expires_at > created_at),
     CONSTRAINT ck_sales_order_paid_at CHECK ((state = 'paid') = (paid_at IS NOT NULL)),
     CONSTRAINT uq_sales_order_id_agency UNIQUE (id, agency),
@@ -23,14 +33,17 @@ CREATE TABLE sales_order (
 );
 CREATE UNIQUE INDEX uq_sales_order_open ON sales_order (reader_id) WHERE state = 'open';
 CREATE INDEX ix_sales_order_reader_id ON sales_order (reader_id, created_at);
+CREATE INDEX ix_sales_order_coupon_id ON sales_order (coupon_id) WHERE coupon_id IS NOT NULL;
 CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state = 'open';
 
 -- What was ordered stays as it was; a paid order stays paid.
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.amount_vnd, NEW.created_at, NEW.expires_at)
+    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.list_vnd, NEW.amount_vnd,
+        NEW.coupon_id, NEW.created_at, NEW.expires_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.amount_vnd, OLD.created_at, OLD.expires_at)
+       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.list_vnd, OLD.amount_vnd,
+        OLD.coupon_id, OLD.created_at, OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code
             USING ERRCODE = 'restrict_violation';

@@ -30,19 +30,21 @@ CREATE TABLE provider_customer (
 CREATE TABLE payment (
     id uuid NOT NULL CONSTRAINT pk_payment PRIMARY KEY,
     agency text NOT NULL,
-    subscription_id uuid NOT NULL,
+    subscription_id uuid,
     reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
     order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
     provider text NOT NULL,
     provider_invoice text NOT NULL,
-    number text NOT NULL DEFAULT '',
-    amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd > 0),
+    amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
-    period_start timestamptz NOT NULL,
-    period_end timestamptz NOT NULL,
+    -- What was paid for; unknown while a gift is not redeemed.
+    period_start timestamptz,
+    period_end timestamptz,
     paid_at timestamptz NOT NULL,
     CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
+    CONSTRAINT ck_payment_period_whole CHECK ((period_start IS NULL) = (period_end IS NULL)),
+    CONSTRAINT ck_payment_for CHECK (subscription_id IS NOT NULL OR order_id IS NOT NULL),
     CONSTRAINT fk_payment_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
         REFERENCES subscription (id, agency),
     CONSTRAINT fk_payment_order_id_sales_order FOREIGN KEY (order_id, agency)
@@ -51,6 +53,22 @@ CREATE TABLE payment (
     CONSTRAINT uq_payment_id_agency UNIQUE (id, agency)
 );
 CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
+
+-- A payment stays as it was booked; its refunds grow, and a gift's period is filled in when it is redeemed.
+CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.provider, NEW.provider_invoice, NEW.amount_vnd, NEW.paid_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.provider, OLD.provider_invoice, OLD.amount_vnd, OLD.paid_at)
+       OR NEW.refunded_vnd < OLD.refunded_vnd
+       OR (OLD.period_start IS NOT NULL
+           AND (NEW.subscription_id, NEW.period_start, NEW.period_end)
+               IS DISTINCT FROM (OLD.subscription_id, OLD.period_start, OLD.period_end)) THEN
+        RAISE EXCEPTION 'a payment stays as it was booked' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER payment_stays BEFORE UPDATE ON payment FOR EACH ROW EXECUTE FUNCTION payment_stays();
 
 CREATE TABLE refund (
     id uuid NOT NULL CONSTRAINT pk_refund PRIMARY KEY,

@@ -2,12 +2,16 @@ CREATE TABLE plan (
     id uuid NOT NULL CONSTRAINT pk_plan PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_plan_agency_agency REFERENCES agency,
     code text NOT NULL CONSTRAINT ck_plan_code CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    -- period: read for a period, again and again; pass: for some days, once; article: one article, for some days.
+    kind text NOT NULL DEFAULT 'period' CONSTRAINT ck_plan_kind CHECK (kind IN ('period', 'pass', 'article')),
+    days integer CONSTRAINT ck_plan_days CHECK (days BETWEEN 1 AND 3650),
     scope text NOT NULL DEFAULT 'site',
     name_vi text NOT NULL,
     name_en text NOT NULL,
     description_vi text NOT NULL DEFAULT '',
     description_en text NOT NULL DEFAULT '',
     active boolean NOT NULL DEFAULT true,
+    CONSTRAINT ck_plan_days_of_kind CHECK ((kind = 'period') = (days IS NULL)),
     CONSTRAINT uq_plan_agency_code UNIQUE (agency, code),
     CONSTRAINT uq_plan_id_agency UNIQUE (id, agency)
 );
@@ -17,7 +21,7 @@ CREATE TABLE plan_price (
     agency text NOT NULL,
     plan_id uuid NOT NULL,
     period text NOT NULL CONSTRAINT ck_plan_price_period
-        CHECK (period IN ('week', 'month', 'quarter', 'half_year', 'year')),
+        CHECK (period IN ('week', 'month', 'quarter', 'half_year', 'year', 'once')),
     amount_vnd bigint NOT NULL CONSTRAINT ck_plan_price_amount_vnd
         CHECK (amount_vnd > 0 AND amount_vnd <= 1000000000000000),
     currency text NOT NULL DEFAULT 'VND' CONSTRAINT ck_plan_price_currency CHECK (currency = 'VND'),

@@ -13,6 +13,8 @@ CREATE TABLE subscription (
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
+    -- What the newest period of a term cost: recurring revenue is counted by what is paid, not by the list.
+    term_vnd bigint CONSTRAINT ck_subscription_term_vnd CHECK (term_vnd >= 0),
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
     ended_at timestamptz,
@@ -63,7 +65,9 @@ CREATE TABLE entitlement (
     id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,
     agency text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
-    subscription_id uuid NOT NULL CONSTRAINT uq_entitlement_subscription_id UNIQUE,
+    -- Where the right comes from: a subscription, or an order that was for once.
+    subscription_id uuid CONSTRAINT uq_entitlement_subscription_id UNIQUE,
+    order_id uuid CONSTRAINT uq_entitlement_order_id UNIQUE,
     plan_code text NOT NULL,
     scope text NOT NULL,
     valid_from timestamptz NOT NULL,
@@ -72,6 +76,9 @@ CREATE TABLE entitlement (
     version integer NOT NULL DEFAULT 1 CONSTRAINT ck_entitlement_version CHECK (version > 0),
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
+    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id) = 1),
+    CONSTRAINT fk_entitlement_order_id_sales_order FOREIGN KEY (order_id, agency)
+        REFERENCES sales_order (id, agency),
     CONSTRAINT fk_entitlement_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
         REFERENCES subscription (id, agency)
 );

@@ -86,7 +86,6 @@ class PaidInvoice:
 
     id: str
     subscription_id: str
-    number: str
     amount_vnd: int
     currency: str
     period_start: datetime

@@ -92,7 +92,6 @@ def paid_invoice(doc: Doc) -> PaidInvoice | None:
     return PaidInvoice(
         id=identifier(doc["id"]),
         subscription_id=subscription_id,
-        number=str(doc.get("number") or "")[:60],
         amount_vnd=amount(doc["amount_paid"]),
         currency=str(doc["currency"]).upper(),
         period_start=min(instant(line["period"]["start"]) for line in lines),

@@ -1,0 +1,147 @@
+"""Every SQL statement about invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from services.billing.invoices.models import Invoice, InvoiceLine
+from shared.database import ReadSession, Session
+
+#: Its number is given by the trigger, which is reached only where the payment has no invoice yet: none is spent in vain.
+_INSERT = text(
+    """INSERT INTO invoice (id, agency, series, payment_id, reader_id, issued_at, issued_on, paid_on, seller_name,
+                            buyer_name, buyer_email, language, currency, net_vnd, vat_vnd, gross_vnd)
+       SELECT :id, :agency, :series, :payment_id, :reader_id, :issued_at, CAST(:issued_on AS date), CAST(:paid_on AS date),
+              :seller_name, :buyer_name, :buyer_email, :language, :currency, CAST(:net_vnd AS bigint),
+              CAST(:vat_vnd AS bigint), CAST(:gross_vnd AS bigint)
+       WHERE NOT EXISTS (SELECT FROM invoice WHERE payment_id = :payment_id)
+       RETURNING number, document"""
+)
+#: The column of a line and the type of its array: all lines come in one statement.
+_LINE = {
+    "description_vi": "text",
+    "description_en": "text",
+    "quantity": "integer",
+    "unit_gross_vnd": "bigint",
+    "net_vnd": "bigint",
+    "vat_vnd": "bigint",
+    "gross_vnd": "bigint",
+    "vat_treatment": "text",
+    "vat_basis_points": "integer",
+    "period_from": "date",
+    "period_until": "date",
+}
+_INSERT_LINES = text(
+    f"""INSERT INTO invoice_line (invoice_id, {", ".join(_LINE)}, line_no)
+        SELECT :invoice_id, l.* FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _LINE.items())})
+            WITH ORDINALITY AS l"""  # noqa: S608 - constants of ours
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of an agency's invoices: days they were issued on, both included; part of a number or of an email."""
+
+    first: date
+    last: date
+    words: str = ""
+
+
+async def insert(session: Session, values: dict[str, Any]) -> tuple[int, str] | None:
+    """The number and how it is shown; ``None`` when the payment has an invoice already (and nothing was done).
+
+    From here to COMMIT nobody else issues in the series.
+    """
+    row = (await session.execute(_INSERT, values)).one_or_none()
+    return None if row is None else (row.number, row.document)
+
+
+async def insert_lines(session: Session, invoice_id: UUID, lines: Sequence[dict[str, Any]]) -> None:
+    columns = {name: [line[name] for line in lines] for name in _LINE}
+    await session.execute(_INSERT_LINES, {"invoice_id": invoice_id, **columns})
+
+
+async def of_payments(
+    session: Session | ReadSession, payment_ids: Sequence[UUID]
+) -> Sequence[Invoice]:
+    return (
+        await session.scalars(
+            select(Invoice).where(Invoice.payment_id.in_(payment_ids))  # type: ignore[attr-defined]
+        )
+    ).all()
+
+
+async def one(session: Session | ReadSession, agency: str, id_: UUID) -> Invoice | None:
+    found: Invoice | None = await session.scalar(
+        select(Invoice).where(Invoice.id == id_, Invoice.agency == agency)  # type: ignore[arg-type]
+    )
+    return found
+
+
+async def lines(session: Session | ReadSession, invoice_id: UUID) -> Sequence[InvoiceLine]:
+    return (
+        await session.scalars(
+            select(InvoiceLine)
+            .where(InvoiceLine.invoice_id == invoice_id)  # type: ignore[arg-type]
+            .order_by(InvoiceLine.line_no)  # type: ignore[arg-type]
+        )
+    ).all()
+
+
+_MATCHES = """agency = :agency AND issued_on BETWEEN :first AND :last
+    AND (CAST(:words AS text) = '' OR document ILIKE CAST(:pattern AS text) OR buyer_email ILIKE CAST(:pattern AS text))"""
+_PAGE = text(
+    f"""SELECT i.id, i.document, i.number, i.issued_on, i.paid_on, i.buyer_name, i.buyer_email, i.currency, i.net_vnd,
+               i.vat_vnd, i.gross_vnd,
+               (SELECT array_agg(DISTINCT l.vat_basis_points ORDER BY l.vat_basis_points NULLS FIRST)
+                FROM invoice_line l WHERE l.invoice_id = i.id) AS rates
+        FROM invoice i WHERE {_MATCHES}
+          AND (CAST(:after_on AS date) IS NULL
+               OR (issued_on, number) < (CAST(:after_on AS date), CAST(:after_number AS integer)))
+        ORDER BY issued_on DESC, number DESC LIMIT :limit"""  # noqa: S608 - a constant of ours
+)
+_COUNT = text(f"SELECT count(*) FROM invoice WHERE {_MATCHES}")  # noqa: S608 - a constant of ours
+
+
+def _parameters(agency: str, wanted: Wanted) -> dict[str, Any]:
+    escaped = wanted.words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {
+        "agency": agency,
+        "first": wanted.first,
+        "last": wanted.last,
+        "words": wanted.words,
+        "pattern": f"%{escaped}%",
+    }
+
+
+async def page(
+    session: Session | ReadSession,
+    agency: str,
+    wanted: Wanted,
+    *,
+    limit: int,
+    after: tuple[date, int] | None = None,
+) -> list[dict[str, Any]]:
+    """Invoices that match, the newest first; those older than ``after`` (day and number). ``rates``: of their lines, in
+    basis points, None for exempt."""
+    after_on, after_number = after or (None, None)
+    rows = await session.execute(
+        _PAGE,
+        {
+            **_parameters(agency, wanted),
+            "after_on": after_on,
+            "after_number": after_number,
+            "limit": limit,
+        },
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def count(session: Session | ReadSession, agency: str, wanted: Wanted) -> int:
+    return int(await session.scalar(_COUNT, _parameters(agency, wanted)) or 0)

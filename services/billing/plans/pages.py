@@ -1,0 +1,299 @@
+"""What is sold, and the choice that leads to a payment: plans, passes, one article, gifts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import Response
+
+from services.billing.orders.codes import as_gift_code
+from services.billing.plans.repository import Offer
+from services.billing.readers.models import Reader
+from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
+from shared.errors import ConflictError, NotFoundError, UnavailableError
+from shared.web.i18n import request_language
+
+#: Ways to pay.
+TRANSFER, CARD = "transfer", "card"
+MAX_ARTICLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a reader chose, as their form says it and as it comes back from signing in."""
+
+    price: str
+    way: str
+    article: str
+    gift: bool
+    return_to: str
+
+    def query(self) -> dict[str, str]:
+        return {
+            "price": self.price,
+            "way": self.way,
+            "article": self.article,
+            "gift": "1" if self.gift else "",
+        }
+
+
+def _from_form(
+    price: str = Form(""),
+    way: str = Form(""),
+    article: str = Form(""),
+    gift: str = Form(""),
+    return_to: str = Form(""),
+) -> Choice:
+    return _choice(price, way, article, gift, return_to)
+
+
+def _from_query(
+    price: str = Query(""),
+    way: str = Query(""),
+    article: str = Query(""),
+    gift: str = Query(""),
+    return_to: str = Query(""),
+) -> Choice:
+    return _choice(price, way, article, gift, return_to)
+
+
+def _choice(price: str, way: str, article: str, gift: str, return_to: str) -> Choice:
+    return Choice(price[:50], plain(way, 20), plain(article, MAX_ARTICLE), gift == "1", return_to)
+
+
+class PlanPages:
+    """What a reader chooses from; whoever is not signed in is sent there and comes back."""
+
+    def __init__(self, front: ReaderFront) -> None:
+        self._front = front
+        self._billing = front.billing
+
+    async def plans(
+        self,
+        request: Request,
+        place: Place,
+        return_to: str,
+        article: str,
+        status: int = 200,
+        *,
+        canceled: bool = False,
+        problem: str = "",
+    ) -> Response:
+        found = await self._front.reader(request, place.agency.id)
+        reader = found[1] if found else None
+        current = await self._billing.subscriptions.live_of_reader(reader.id) if reader else None
+        own = await self._own(current.agency, current.price_id) if current else None
+        term_until = await self._billing.subscriptions.term_until(reader.id) if reader else None
+        ways = await self._ways(place.agency.id)
+        offers = [
+            _shown(offer, request_language(request), own)
+            for offer in await self._billing.plans.offers(place.agency.id)
+        ]
+        # Once and for others is paid by transfer: the card provider's page sells what renews.
+        once = [one for one in offers if one["kind"] != "period" and TRANSFER in ways]
+        back = place.back(return_to)
+        return self._front.render(
+            request,
+            "plans.html",
+            place,
+            status,
+            reader=reader,
+            current=current,
+            term_until=term_until,
+            # Beside a term that runs a card would pay for the same days again.
+            ways=[way for way in ways if way != CARD or term_until is None],
+            zone=place.agency.zone,
+            canceled=canceled,
+            problem=problem,
+            return_to=back,
+            returning=with_return(back),
+            article=article,
+            offers=[one for one in offers if one["kind"] == "period"],
+            passes=[one for one in once if one["kind"] == "pass" or article],
+            gifts=TRANSFER in ways,
+        )
+
+    async def _own(self, agency: str, price_id: UUID) -> Offer:
+        return await self._billing.plans.offer(agency, price_id)
+
+    async def _ways(self, agency_id: str) -> list[str]:
+        """How an agency's readers may pay, the usual way first."""
+        by_transfer = bool(await self._billing.transfers.accounts(agency_id))
+        by_card = bool(self._billing.settings.stripe_secret_key)
+        return [TRANSFER] * by_transfer + [CARD] * by_card
+
+    async def checkout(self, request: Request, agency_id: str, chosen: Choice) -> Response:
+        """A plan and a way to pay were chosen: to the payment page, by way of signing in where that is needed."""
+        place = await self._front.enter(request, agency_id)
+        await self._front.forms.verify(request)
+        found = await self._front.reader(request, agency_id)
+        if found is None:
+            proof = self._front.forms.choice(request, agency_id, chosen.price)
+            back = {"choice": proof, "return_to": place.back(chosen.return_to)}
+            query = urlencode(chosen.query() | back)
+            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/checkout?{query}")
+        return await self._start(request, place, found[1], chosen)
+
+    async def chosen(
+        self, request: Request, agency_id: str, chosen: Choice, choice: str
+    ) -> Response:
+        """Back from signing in: straight to the payment of what this browser chose before.
+
+        An address alone starts nothing: ``choice`` proves that the plan was chosen here.
+        """
+        place = await self._front.enter(request, agency_id)
+        found = await self._front.reader(request, agency_id)
+        proof = self._front.forms.choice(request, agency_id, chosen.price)
+        if found is None or not compare_digest(choice.encode(), proof.encode()):
+            return see_other(f"/r/{agency_id}/plans?{with_return(place.back(chosen.return_to))}")
+        return await self._start(request, place, found[1], chosen)
+
+    async def _start(
+        self, request: Request, place: Place, reader: Reader, chosen: Choice
+    ) -> Response:
+        back = place.back(chosen.return_to)
+        try:
+            price_id = UUID(chosen.price)
+        except ValueError:
+            raise NotFoundError from None
+        try:
+            url = await self._payment_page(request, reader, price_id, chosen, back)
+        except ConflictError as error:
+            if error.slug == "already-subscribed":
+                account = f"/r/{place.agency.id}/account?notice=subscribed"
+                return see_other(f"{account}&{with_return(back)}" if back else account)
+            problem = "This price has just changed. Please choose again."
+            return await self.plans(
+                request, place, chosen.return_to, chosen.article, 409, problem=problem
+            )
+        except UnavailableError:
+            problem = "The payment page cannot be reached right now. Nothing was charged; please try again."
+            answer = await self.plans(
+                request, place, chosen.return_to, chosen.article, 503, problem=problem
+            )
+            answer.headers["Retry-After"] = "5"
+            return answer
+        return see_other(url)
+
+    async def _payment_page(
+        self, request: Request, reader: Reader, price_id: UUID, chosen: Choice, back: str
+    ) -> str:
+        """Raises what starting a checkout or an order raises."""
+        language, ways = request_language(request), await self._ways(reader.agency)
+        offer = await self._billing.plans.offer(reader.agency, price_id)
+        once = chosen.gift or offer.kind != "period"
+        way = chosen.way if chosen.way in ways else (ways or [CARD])[0]
+        if way == CARD and not once:
+            return await self._billing.checkouts.start(reader, price_id, back, language)
+        if TRANSFER not in ways:
+            raise NotFoundError
+        if not once:
+            await self._billing.checkouts.leave(reader)
+        order = await self._billing.orders.start(
+            reader,
+            price_id,
+            back,
+            language,
+            article=chosen.article if offer.kind == "article" and chosen.article else None,
+            gift=chosen.gift,
+        )
+        return f"/r/{reader.agency}/orders/{order.code}"
+
+    async def gifts(
+        self, request: Request, place: Place, code: str, status: int = 200, problem: str = ""
+    ) -> Response:
+        """To give a period to somebody else, and to redeem one."""
+        found = await self._front.reader(request, place.agency.id)
+        offers = await self._billing.plans.offers(place.agency.id)
+        ways = await self._ways(place.agency.id)
+        return self._front.render(
+            request,
+            "gifts.html",
+            place,
+            status,
+            reader=found[1] if found else None,
+            offers=[
+                _shown(offer, request_language(request), None)
+                for offer in offers
+                if offer.kind == "period" and TRANSFER in ways
+            ],
+            code=code,
+            problem=problem,
+        )
+
+    async def redeem(self, request: Request, agency_id: str, code: str) -> Response:
+        place = await self._front.enter(request, agency_id)
+        await self._front.forms.verify(request)
+        found = await self._front.reader(request, agency_id)
+        if found is None:
+            typed = urlencode({"code": code})
+            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/gifts?{typed}")
+        plain = as_gift_code(code)
+        try:
+            if plain is None:
+                raise NotFoundError
+            await self._billing.orders.redeem(found[1], plain)
+        except NotFoundError:
+            problem = "There is no gift with this code. It has sixteen letters and digits: please look again."
+            return await self.gifts(request, place, code, 404, problem)
+        except ConflictError as error:
+            problem = "This gift was redeemed before."
+            if error.slug == "already-subscribed":
+                problem = "Your subscription renews by itself. Cancel it in your account first; then the gift begins when it ends."
+            return await self.gifts(request, place, code, 409, problem)
+        return see_other(f"/r/{agency_id}/account?notice=gift")
+
+
+def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:
+    return {
+        "id": str(offer.price_id),
+        "kind": offer.kind,
+        "days": offer.days,
+        "name": offer.name(language),
+        "description": offer.description(language),
+        "period": offer.period,
+        "amount": offer.amount_vnd,
+        # By plan and period: the price may have changed since it was bought.
+        "own": own is not None and (offer.plan_id, offer.period) == (own.plan_id, own.period),
+    }
+
+
+def router(front: ReaderFront) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    pages = PlanPages(front)
+
+    @routes.get("/r/{agency}/plans")
+    async def plans(
+        request: Request, agency: str, return_to: str = "", canceled: str = "", article: str = ""
+    ) -> Response:
+        place = await front.enter(request, agency)
+        named = plain(article, MAX_ARTICLE)
+        return await pages.plans(request, place, return_to, named, canceled=bool(canceled))
+
+    @routes.post("/r/{agency}/checkout")
+    async def checkout(
+        request: Request, agency: str, chosen: Choice = Depends(_from_form)
+    ) -> Response:
+        return await pages.checkout(request, agency, chosen)
+
+    @routes.get("/r/{agency}/checkout")
+    async def back_again(
+        request: Request, agency: str, choice: str = "", chosen: Choice = Depends(_from_query)
+    ) -> Response:
+        return await pages.chosen(request, agency, chosen, choice)
+
+    @routes.get("/r/{agency}/gifts")
+    async def gifts(request: Request, agency: str, code: str = "") -> Response:
+        place = await front.enter(request, agency)
+        return await pages.gifts(request, place, plain(code, 40))
+
+    @routes.post("/r/{agency}/gifts/redeem")
+    async def redeem(request: Request, agency: str, code: str = Form("")) -> Response:
+        return await pages.redeem(request, agency, plain(code, 40))
+
+    return routes
