@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from infra.docs.source import cell, module_name, python_files
+from infra.docs.source import REPOSITORY, cell, module_name, python_files
 from shared.settings import ServiceSettings
 
 
@@ -64,6 +65,8 @@ def _default(info: FieldInfo) -> str:
         return "made at start"
     if info.is_required():
         return "needed"
+    if isinstance(info.default, Path) and info.default.is_relative_to(REPOSITORY):
+        return f"`{info.default.relative_to(REPOSITORY)}`"
     return "empty" if info.default in ("", None, ()) else f"`{info.default}`"
 
 

@@ -1,7 +1,8 @@
-"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters``."""
+"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters|bank-account|bank-accounts``."""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -14,9 +15,14 @@ from services.billing.process import BILLING
 from services.billing.seed import run as seed
 from services.billing.set_up import take_in
 from services.billing.settings import BillingSettings
+from services.billing.transfers.models import MAX_HOLDER, MAX_NUMBER
+from services.billing.transfers.values import account_number
+from services.billing.transfers.vietqr import BANKS
 from services.billing.worker import worker
+from shared.agencies import get_agency
 from shared.audit.commands import By
 from shared.cli import run_command, service_cli
+from shared.errors import NotFoundError
 from shared.process import Process
 from shared.startup import Duty
 
@@ -112,6 +118,69 @@ async def _settled(ids: list[UUID] | None, again: bool, process: Process[Billing
     finally:
         await billing.close()
     typer.echo(f"{'to be sent again' if again else 'let go'}: {count}")
+
+
+@app.command("bank-account")
+def bank_account_command(
+    agency: Annotated[str, typer.Argument(help="The agency's id")],
+    bank: Annotated[str, typer.Option(help="The bank's six figures of VietQR (BIN)")],
+    number: Annotated[str, typer.Option(help="The account's number")],
+    holder: Annotated[str, typer.Option(help="The holder's name, as the bank prints it")],
+    by: By = "",
+) -> None:
+    """Enter the bank account that an agency's readers transfer to from now on. Earlier ones are listened to as before."""
+    if re.fullmatch("[0-9]{6}", bank) is None:
+        raise typer.BadParameter("six figures, as 970436", param_hint="--bank")
+    plain = (account_number(number) or "").upper()
+    if not 1 <= len(plain) <= MAX_NUMBER:
+        raise typer.BadParameter(f"1 to {MAX_NUMBER} letters or figures", param_hint="--number")
+    name = " ".join(holder.upper().split())
+    if not name or len(name) > MAX_HOLDER or not name.isprintable():
+        raise typer.BadParameter(f"1 to {MAX_HOLDER} characters", param_hint="--holder")
+    if bank not in BANKS:
+        typer.echo(f"{bank} is no bank that is known here: compare it with the bank's", err=True)
+    save = partial(_save_account, agency, plain, bank, name)
+    run_command(BILLING, "bank-account", Duty.COMMAND, save, by=by)
+
+
+@app.command("bank-accounts")
+def bank_accounts_command(
+    agency: Annotated[str, typer.Argument(help="The agency's id")],
+) -> None:
+    """List an agency's bank accounts, the one that readers are shown first."""
+    run_command(BILLING, "bank-accounts", Duty.COMMAND, partial(_accounts, agency))
+
+
+async def _save_account(
+    agency: str, number: str, bank: str, holder: str, process: Process[BillingSettings]
+) -> None:
+    billing = build(process)
+    try:
+        await billing.transfers.save_account(agency, number, bank, holder)
+    except NotFoundError:
+        typer.echo(f"{agency} is no agency", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        await billing.close()
+    typer.echo(f"{agency}: readers transfer to {number} ({BANKS.get(bank, bank)}, {holder})")
+
+
+async def _accounts(agency: str, process: Process[BillingSettings]) -> None:
+    billing = build(process)
+    try:
+        async with billing.database.read() as session:
+            await get_agency(session, agency)
+        accounts = await billing.transfers.accounts(agency)
+    except NotFoundError:
+        typer.echo(f"{agency} is no agency", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        await billing.close()
+    for place, one in enumerate(accounts):
+        bank = BANKS.get(one.bank_bin, "?")
+        shown = "  shown to readers" if place == 0 else ""
+        typer.echo(f"{one.number}  {one.bank_bin} {bank}  {one.holder}{shown}")
+    typer.echo(f"{len(accounts)} accounts")
 
 
 async def _list(state: str | None, limit: int, process: Process[BillingSettings]) -> None:

@@ -20,7 +20,7 @@ from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
-from services.billing.staff import books_pages, coupon_pages
+from services.billing.staff import books_pages, coupon_pages, credits_pages, statement_pages
 from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.transfers import front as transfer_front
@@ -50,6 +50,7 @@ def routed(billing: Billing) -> WebParts:
         HERE, forms, secure_cookies=settings.secure_cookies, extra_folders=(AUDIT_FOLDER,)
     )
     front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
+    desk = credits_pages.CreditDesk(billing, pages, access)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -77,6 +78,8 @@ def routed(billing: Billing) -> WebParts:
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
             coupon_pages.router(billing, pages, access, forms),
+            statement_pages.router(desk, access, forms),  # its address is no credit's id
+            credits_pages.router(desk, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",
@@ -92,6 +95,7 @@ def routed(billing: Billing) -> WebParts:
         hot_routes=[HotRoute("POST", PATH, webhook, WEBHOOK)],
         checks={"database": billing.database.ping},
         running=running,
+        larger_bodies={statement_pages.PATH: statement_pages.MAX_FORM_BYTES},
         static_folder=HERE / "static",
         trusted_origins=(origin_of(settings.billing_url),),
         form_targets=settings.payment_page_origins,

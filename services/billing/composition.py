@@ -22,6 +22,7 @@ from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
+from services.billing.statements.service import Statements
 from services.billing.subscriptions.service import Subscriptions
 from services.billing.transfers.notified import handlers
 from services.billing.transfers.service import Transfers
@@ -55,6 +56,7 @@ class Billing:
     orders: Orders
     transfers: Transfers
     letters: Letters
+    statements: Statements
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -119,6 +121,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         coupons=Coupons(database, clock),
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
+        statements=Statements(database, clock),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -12,6 +12,7 @@ from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
 from services.billing.sign_in import models as sign_in
+from services.billing.statements import models as statements
 from services.billing.subscriptions import models as subscriptions
 from services.billing.tables import METADATA
 from services.billing.transfers import models as transfers
@@ -29,6 +30,7 @@ __all__ = [
     "readers",
     "recognition",
     "sign_in",
+    "statements",
     "subscriptions",
     "transfers",
     "webhooks",

@@ -41,6 +41,10 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def close_orders() -> None:
         await billing.orders.close_expired()
 
+    async def forget() -> None:
+        await billing.sign_in.forget_old()
+        await billing.statements.forget_old()
+
     async def review() -> None:
         await billing.subscriptions.review_due()
 
@@ -87,7 +91,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
             ),
             *letter_loops(billing.letters),
             audit_loop(process.database, process.clock, "billing"),
-            Loop("forget", every(FORGET_SECONDS, billing.sign_in.forget_old), FORGET_SECONDS + 60),
+            Loop("forget", every(FORGET_SECONDS, forget), FORGET_SECONDS + 60),
         ],
         checks={"streams": publisher.check},
         closers=[billing.close],

@@ -71,6 +71,7 @@ class WebParts:
         default_factory=dict
     )  # the same, for one path
     max_body_bytes: int = MAX_BODY_BYTES
+    larger_bodies: Mapping[str, int] = field(default_factory=dict)  # by path, in bytes
     own_metrics_route: bool = False  # the exporter brings its own /metrics
     words: Mapping[str, str] = field(default_factory=dict)  # English → Vietnamese, for error pages
     home: Callable[[Request], str] | None = None  # first page of who asks; staff's by default
@@ -225,7 +226,7 @@ def _stand_guard(
     # Added last is outermost: metrics see everything, then headers, then guards. What another origin may read is said
     # by the few routes made for websites (shared.origins), never for a whole application.
     app.add_middleware(problems.UnexpectedErrors)
-    app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=parts.max_body_bytes, larger=parts.larger_bodies)
     app.add_middleware(
         SameOriginGuard, trusted_origins=parts.trusted_origins, trusted_at=parts.trusted_at
     )

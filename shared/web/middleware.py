@@ -6,11 +6,13 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from starlette.datastructures import URL, Headers, MutableHeaders, QueryParams
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -253,19 +255,28 @@ def origin_of_request(headers: Headers) -> str:
 
 
 class BodyLimit:
-    """Refuses bodies above a size before they are read."""
+    """Refuses bodies above a size before they are read. ``larger``: what other paths take (as routes are written)."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int = MAX_BODY_BYTES,
+        larger: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.app = app
         self._max = max_bytes
+        self._larger = [(compile_path(path)[0], most) for path, most in larger.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in UNSAFE_METHODS:
             await self.app(scope, receive, send)
             return
+        path = scope["path"]
+        most = next((most for form, most in self._larger if form.match(path)), self._max)
         length = Headers(scope=scope).get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self._max:
-            await self._refuse(scope, receive, send)
+        if not (length.isascii() and length.isdigit()) or int(length) > most:
+            await self._refuse(scope, receive, send, most)
             return
         seen, started = 0, False
 
@@ -274,11 +285,11 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             # Only a chunked body gets past the limit here: the application sees the client gone and reads no more.
-            return message if seen <= self._max else {"type": "http.disconnect"}
+            return message if seen <= most else {"type": "http.disconnect"}
 
         async def guarded(message: Message) -> None:
             nonlocal started
-            if seen > self._max and not started:
+            if seen > most and not started:
                 return  # what it makes of that is not the answer: see below
             started = True
             await send(message)
@@ -287,13 +298,13 @@ class BodyLimit:
             await self.app(scope, counted, guarded)
         except Exception:
             # Cut off in the middle of its body the application may fail in any way; within the limit that is its own fault.
-            if seen <= self._max or started:
+            if seen <= most or started:
                 raise
-        if seen > self._max and not started:
-            await self._refuse(scope, receive, send)
+        if seen > most and not started:
+            await self._refuse(scope, receive, send, most)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await refuse(scope, receive, send, BodyTooLargeError(self._max))
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        await refuse(scope, receive, send, BodyTooLargeError(most))
 
 
 class RequestMetrics:

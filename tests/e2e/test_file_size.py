@@ -22,6 +22,11 @@ PAGES = {
         f"seller@{AGENCY}.example",
         f"/console/{AGENCY}/lines/{{line}}/creatives/new",
     ),
+    "services/billing/templates/staff_statement.html": (
+        "billing-web",
+        f"finance@{AGENCY}.example",
+        f"/staff/{AGENCY}/transfers/statement",
+    ),
     "shared/metrics/templates/finance_imports.html": (
         "metrics-web",
         f"finance@{AGENCY}.example",
@@ -34,7 +39,11 @@ PAGES = {
     ),
 }
 SAYS = {"vi": "Tệp được tối đa {most} MB.", "en": "The file may have at most {most} MB."}
-MOST = {"ads-web": {"vi": "1", "en": "1"}, "metrics-web": {"vi": "1,5", "en": "1.5"}}
+MOST = {
+    "ads-web": {"vi": "1", "en": "1"},
+    "billing-web": {"vi": "5", "en": "5"},
+    "metrics-web": {"vi": "1,5", "en": "1.5"},
+}
 
 
 def test_these_are_all_pages_that_take_a_file():

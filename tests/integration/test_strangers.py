@@ -33,6 +33,7 @@ PUBLIC: dict[str, set[Operation]] = {
         ("GET", "/v1/agencies/{agency}/session"),
         ("GET", "/.well-known/jwks.json"),
         ("POST", "/v1/webhooks/stripe"),  # by its signature
+        ("POST", "/v1/webhooks/bank/{agency}/{kind}"),  # by its signature
     },
     "paywall": {("POST", "/v1/decisions"), ("GET", "/.well-known/jwks.json")},
     "ads": {

@@ -133,6 +133,18 @@ async def test_a_body_above_the_limit_is_refused_with_413(path, chunked):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [("/echo", 5001, 200), ("/echo", 9001, 413), ("/orders", 5001, 413)],
+)
+async def test_a_route_may_take_a_larger_body_than_the_others(path, size, status, chunked):
+    parts = WebParts(routers=[router], max_body_bytes=5000, larger_bodies={"/ech{letter}": 9000})
+    async with client(parts) as http:
+        answer = await http.post(path, content=chunks(size) if chunked else b"x" * size)
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_at_the_limit_is_taken(chunked):
     async with client(WebParts(routers=[router], max_body_bytes=5000)) as http:
         answer = await http.post("/echo", content=chunks(5000) if chunked else b"x" * 5000)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import product
 
 PREFIX = "PR"
 ALPHABET = "34679CFGHJKMNRTVX"
@@ -78,6 +79,23 @@ def near_codes(note: str) -> list[str]:
     )
     words = (_plain(match[1]) for match in _SIMILAR.finditer(text))
     return list(dict.fromkeys(word for word in words if _similar(word[2:])))
+
+
+def mended_codes(near: str) -> list[str]:
+    """Codes that somebody may have meant by one of :func:`near_codes`.
+
+    With characters that no code has: those replaced. Else one character replaced, whichever it is.
+    """
+    characters = near[len(PREFIX) :]
+    strange = [place for place, one in enumerate(characters) if one not in _VALUES]
+    found = []
+    for places in [strange] if strange else [[place] for place in range(len(characters))]:
+        for drawn in product(ALPHABET, repeat=len(places)):
+            tried = list(characters)
+            for place, one in zip(places, drawn, strict=True):
+                tried[place] = one
+            found.append(PREFIX + "".join(tried))
+    return [code for code in found if is_code(code)]
 
 
 def _check(body: str) -> str:

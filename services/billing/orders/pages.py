@@ -59,7 +59,7 @@ def router(front: ReaderFront) -> APIRouter:
             "order.html",
             place,
             status,
-            **more,
+            **{"refused": "", "coupon": "", **more},
             view=view,
             invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),

@@ -69,6 +69,7 @@ def router(
             revenue=-by_code.get(books.REVENUE, 0) - by_code.get(books.REFUNDS, 0),
             receivable=by_code.get(books.RECEIVABLE, 0),
             entries=latest.entries,
+            transfers=await billing.transfers.waiting(agency),
             parked=await billing.webhooks.parked_of(agency),
             waiting=(await billing.webhooks.state(agency)).waiting,
             findings=await billing.invariants.check(agency, whole=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -66,3 +66,36 @@ class JournalQuery(BaseModel):
 
     def cursor(self) -> tuple[date, UUID] | None:
         return parse_cursor(self.after) if self.after else None
+
+
+def credit_cursor_of(credit: dict[str, Any]) -> str:
+    """Where the page after this credit begins: the bank's moment and its id."""
+    return f"{credit['occurred_at'].isoformat()}_{credit['id']}"
+
+
+def parse_credit_cursor(value: str) -> tuple[datetime, UUID]:
+    """Raises ``ValueError``."""
+    moment, _, id_ = value.partition("_")
+    at = datetime.fromisoformat(moment)
+    if at.tzinfo is None or not EARLIEST < at.date() < LATEST:
+        raise ValueError(f"{moment!r} is no moment of a credit")
+    return at, UUID(id_)
+
+
+def _credit_cursor(value: str) -> str:
+    try:
+        parse_credit_cursor(value)
+    except ValueError:
+        raise ValueError("the address of the page before") from None
+    return value
+
+
+class CreditsQuery(BaseModel):
+    """Which bank credits are asked for: those of which something is left, or all."""
+
+    show: Literal["waiting", "all"] = "waiting"
+    words: Annotated[str, Field(max_length=200), AfterValidator(plain)] = ""
+    after: Annotated[str | None, Field(max_length=100), AfterValidator(_credit_cursor)] = None
+
+    def cursor(self) -> tuple[datetime, UUID] | None:
+        return parse_credit_cursor(self.after) if self.after else None

@@ -12,6 +12,8 @@ from sqlmodel import Field
 from services.billing.tables import Row
 from shared.database import UTCDateTime
 
+MAX_NUMBER, MAX_HOLDER = 19, 100  # characters
+
 
 class BankAccount(Row, table=True):
     """An account that an agency's readers transfer to."""

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice
+from services.billing.transfers.values import amount_in
 from shared.database import ReadSession, Session
 
 
@@ -121,7 +122,7 @@ async def set_reason(session: Session, credit_id: UUID, reason: str, order_id: U
     )
 
 
-async def returned(session: Session, agency: str, reference: str) -> bool:
+async def returned(session: Session | ReadSession, agency: str, reference: str) -> bool:
     found = await session.scalar(
         text(
             "SELECT EXISTS (SELECT FROM credit_use WHERE agency = :agency AND returned_as = :reference)"
@@ -129,6 +130,53 @@ async def returned(session: Session, agency: str, reference: str) -> bool:
         {"agency": agency, "reference": reference},
     )
     return bool(found)
+
+
+async def sources(session: ReadSession, credit_id: UUID) -> list[dict[str, Any]]:
+    """Who told of a credit, and under which id."""
+    rows = await session.execute(
+        text("SELECT source, external_id FROM bank_notice WHERE credit_id = :id ORDER BY 1, 2"),
+        {"id": credit_id},
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def order_named(session: ReadSession, agency: str, code: str) -> dict[str, Any] | None:
+    """An order with its reader."""
+    rows = await session.execute(
+        text(
+            """SELECT o.id, o.code, o.amount_vnd, o.state, o.reader_id, r.email AS reader_email
+               FROM sales_order o JOIN reader r ON r.id = o.reader_id
+               WHERE o.agency = :agency AND o.code = :code"""
+        ),
+        {"agency": agency, "code": code},
+    )
+    found = rows.mappings().one_or_none()
+    return dict(found) if found else None
+
+
+async def order_of(session: ReadSession, order_id: UUID) -> dict[str, Any]:
+    """The code, state and reader of an order."""
+    rows = await session.execute(
+        text(
+            """SELECT o.code, o.state, r.email AS reader_email FROM sales_order o
+               JOIN reader r ON r.id = o.reader_id WHERE o.id = :id"""
+        ),
+        {"id": order_id},
+    )
+    return dict(rows.mappings().one())
+
+
+async def waits_beside(session: ReadSession, order_id: UUID, credit_id: UUID) -> int:
+    """What waits to be enough for an order, in đồng, without this credit."""
+    found = await session.scalar(
+        text(
+            """SELECT coalesce(sum(left_vnd), 0) FROM bank_credit
+               WHERE order_id = :order AND reason = 'under' AND id <> :credit"""
+        ),
+        {"order": order_id, "credit": credit_id},
+    )
+    return int(found or 0)
 
 
 async def uses(session: ReadSession, credit_id: UUID) -> list[dict[str, Any]]:
@@ -164,7 +212,7 @@ async def listing(
             f"""{_CREDITS}
                 WHERE c.agency = :agency AND (NOT :waiting OR c.left_vnd > 0)
                   AND (:words = '' OR c.note ILIKE :like OR c.payer ILIKE :like OR c.reference ILIKE :like
-                       OR o.code ILIKE :like OR r.email ILIKE :like OR c.amount_vnd::text = :words)
+                       OR o.code ILIKE :like OR r.email ILIKE :like OR c.amount_vnd::text = :amount)
                   AND (CAST(:at AS timestamptz) IS NULL OR (c.occurred_at, c.id) < (:at, CAST(:id AS uuid)))
                 ORDER BY c.occurred_at DESC, c.id DESC LIMIT :limit"""
         ),
@@ -172,6 +220,7 @@ async def listing(
             "agency": agency,
             "waiting": waiting,
             "words": words,
+            "amount": amount_in(words),
             "like": f"%{_escaped(words)}%",
             "at": after[0] if after else None,
             "id": after[1] if after else None,
@@ -213,13 +262,15 @@ class Waiting:
     oldest_at: datetime | None
 
 
-async def waiting(session: ReadSession) -> list[Waiting]:
-    """By agency, also where nothing waits."""
+async def waiting(session: ReadSession, agency: str | None = None) -> list[Waiting]:
+    """By agency (of all, or of one), also where nothing waits; not of an agency without an account."""
     rows = await session.execute(
         text(
             """SELECT a.id, count(c.id), coalesce(sum(c.left_vnd), 0), min(c.received_at)
                FROM agency a LEFT JOIN bank_credit c ON c.agency = a.id AND c.left_vnd > 0
-               WHERE EXISTS (SELECT FROM bank_account b WHERE b.agency = a.id) GROUP BY a.id"""
-        )
+               WHERE EXISTS (SELECT FROM bank_account b WHERE b.agency = a.id)
+                 AND (CAST(:agency AS text) IS NULL OR a.id = :agency) GROUP BY a.id"""
+        ),
+        {"agency": agency},
     )
     return [Waiting(row[0], row[1], int(row[2]), row[3]) for row in rows]

@@ -9,9 +9,7 @@ the order, its reader's terms, the agency's books.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -22,14 +20,16 @@ from services.billing.ledger.service import Posting, post_new
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.orders import repository as orders_repository
-from services.billing.orders.codes import find_codes
+from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import Receipt, blocked, settle
 from services.billing.plans import repository as plans_repository
 from services.billing.transfers import repository
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
+from services.billing.transfers.repository import Waiting
 from services.billing.transfers.rules import OrderFacts, Reason, refuses, split
+from services.billing.transfers.views import CreditPage, CreditView, Proposal
 from shared import audit
 from shared.agencies import get_agency
 from shared.clock import Clock, local_date
@@ -45,23 +45,6 @@ CANDIDATES = 20
 
 class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreditView:
-    """A credit with what became of it, and the orders that what is left may be meant for."""
-
-    credit: BankCredit
-    uses: list[dict[str, Any]]
-    candidates: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class CreditPage:
-    """A stretch of credits, the newest first; ``more`` when older ones follow."""
-
-    credits: list[dict[str, Any]]
-    more: bool
 
 
 class Transfers:
@@ -323,15 +306,41 @@ class Transfers:
             found = await repository.credit(session, agency, credit_id)
             if found is None:
                 raise NotFoundError
-            uses = await repository.uses(session, credit_id)
-            candidates = (
-                await repository.candidates(
-                    session, agency, found.left_vnd, find_codes(found.note), CANDIDATES
-                )
+            near = near_codes(found.note)
+            codes = [*find_codes(found.note), *(code for one in near for code in mended_codes(one))]
+            return CreditView(
+                found,
+                await repository.order_of(session, found.order_id) if found.order_id else None,
+                await repository.sources(session, credit_id),
+                await repository.uses(session, credit_id),
+                await repository.candidates(session, agency, found.left_vnd, codes, CANDIDATES)
                 if found.left_vnd
-                else []
+                else [],
+                near,
             )
-        return CreditView(found, uses, candidates)
+
+    async def proposal(self, agency: str, credit_id: UUID, code: str) -> Proposal | None:
+        """What :meth:`assign` would do now; None without such an order. Raises :class:`NotFoundError` for the credit."""
+        async with self._database.read() as session:
+            found = await repository.credit(session, agency, credit_id)
+            if found is None:
+                raise NotFoundError
+            order = await repository.order_named(session, agency, code)
+            if order is None:
+                return None
+            waiting = await repository.waits_beside(session, order.pop("id"), credit_id)
+            return Proposal(**order, given_vnd=found.left_vnd, waiting_vnd=waiting)
+
+    async def returned_before(self, agency: str, reference: str) -> bool:
+        """Whether a return is written down under the bank's reference."""
+        async with self._database.read() as session:
+            return await repository.returned(session, agency, reference)
+
+    async def waiting(self, agency: str) -> Waiting:
+        """What waits for a person."""
+        async with self._database.read() as session:
+            found = await repository.waiting(session, agency)
+        return found[0] if found else Waiting(agency, 0, 0, None)
 
     async def accounts(self, agency: str) -> Sequence[BankAccount]:
         """The agency's accounts, the one that readers are shown first."""

@@ -17,6 +17,7 @@ _YEAR_FIRST = re.compile(rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[
 _DAY_FIRST = re.compile(
     rf"(?P<day>[0-9]{{1,2}})(?P<mark>[/.-])(?P<month>[0-9]{{1,2}})(?P=mark)(?P<year>[0-9]{{4}}){_CLOCK}"
 )
+_AMOUNT = re.compile(r"([0-9][0-9., \u00a0]*?)\s*(?:vnd|đồng|đ|₫)?", re.IGNORECASE)
 _MARKS = re.compile(r"[\s.-]+")
 _ACCOUNT = re.compile(r"[A-Za-z0-9]{1,34}")
 
@@ -30,6 +31,12 @@ def account_number(text: str) -> str | None:
     """An account's number as letters and digits only; None when it is none (1 to 34 of them)."""
     plain = _MARKS.sub("", text)
     return plain if _ACCOUNT.fullmatch(plain) else None
+
+
+def amount_in(words: str) -> str:
+    """The figures of an amount as people write it ("59.000 ₫"); empty for words that are none."""
+    match = _AMOUNT.fullmatch(words.strip())
+    return re.sub(r"[^0-9]", "", match[1]) if match else ""
 
 
 def vietnam_time(text: str) -> datetime | None:

@@ -22,6 +22,11 @@ class WebhookEvent(Row, table=True):
             "next_attempt_at",
             postgresql_where=text("state = 'waiting'"),
         ),
+        Index(
+            "ix_webhook_event_told",
+            "next_attempt_at",
+            postgresql_where=text("state = 'waiting' AND via <> 'statement'"),
+        ),
         Index("ix_webhook_event_parked", "received_at", postgresql_where=text("state = 'parked'")),
     )
     source: str = Field(sa_type=Text, primary_key=True)

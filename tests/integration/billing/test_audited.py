@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from services.billing.transfers.facts import CreditNotice
 from shared.agencies import save_agencies
 from shared.audit import Action, Actor
 from tests.fixtures.audited import Act, entries, every_act_is_on_record
 from tests.fixtures.command_line import command
 from tests.integration.billing.test_doors import event, signed
+from tests.integration.billing.test_statement_pages import send
+from tests.integration.billing.test_statement_pages import statement as statement_of
+from tests.integration.billing.test_transfers import ordered
 from tests.integration.billing.world import AGENCY, World
 
 A_READER = "a reader's own doing on his own account; consents and payments keep their own proof"
@@ -20,6 +24,7 @@ EXEMPT = {
     ("POST", "/r/{agency}/account/resume"): A_READER,
     ("POST", "/r/{agency}/account/sessions/end"): A_READER,
     ("POST", "/r/{agency}/account/consents"): A_READER,
+    ("POST", "/staff/{agency}/transfers/statement"): "nothing is taken in yet: it is only read",
     ("POST", "/v1/webhooks/stripe"): "the provider's notices are kept whole in their own inbox",
     ("POST", "/v1/webhooks/bank/{agency}/{kind}"): "a bank's notices are kept whole in the inbox",
 }
@@ -48,11 +53,54 @@ async def test_every_changing_route_is_on_record(world: World):
             books, f"{books}/close", {"month": "2026-10", "confirmed": "true"}
         )
 
+    transfers = f"/staff/{AGENCY}/transfers"
+    async with world.billing.database.transaction() as session:
+        for number, amount in enumerate((59_000, 1)):
+            notice = CreditNotice(
+                *("9900000001", f"FT{number}", f"FT{number}", amount, "", ""), world.clock.now()
+            )
+            await world.billing.transfers.take(session, AGENCY, "statement", notice)
+    ids = [r[0] for r in await world.rows("SELECT id FROM bank_credit ORDER BY amount_vnd")]
+    _, code = await ordered(world)
+
+    async def assign():
+        page = f"{transfers}/{ids[1]}"
+        sent = {"code": code, "why": "called", "confirmed": "true"}
+        return await staff.submit(page, f"{page}/assign", sent)
+
+    async def give_back():
+        page = f"{transfers}/{ids[0]}"
+        sent = {"reference": "FT-BACK", "why": "called", "confirmed": "true"}
+        return await staff.submit(page, f"{page}/return", sent)
+
+    async def statement():
+        shown = await send(staff.client, statement_of(("FT9", "x", 9)))
+        page = shown.headers["location"]
+        return await staff.submit(page, page, {"confirmed": "true"})
+
     await every_act_is_on_record(
         world.app,
         world.billing.database,
         [
             Act("POST", "/staff/{agency}/books/close", Action.PERIOD_CLOSED, close),
+            Act(
+                "POST",
+                "/staff/{agency}/transfers/{credit_id}/assign",
+                Action.CREDIT_ASSIGNED,
+                assign,
+            ),
+            Act(
+                "POST",
+                "/staff/{agency}/transfers/{credit_id}/return",
+                Action.CREDIT_RETURNED,
+                give_back,
+            ),
+            Act(
+                "POST",
+                "/staff/{agency}/transfers/statement/{upload_id}",
+                Action.STATEMENT_IMPORTED,
+                statement,
+            ),
             Act("POST", "/staff/{agency}/webhooks/replay", Action.WEBHOOKS_REPLAYED, replay),
         ],
         EXEMPT,

@@ -14,8 +14,10 @@ import pytest
 
 from services.billing import seed
 from services.billing.transfers.facts import CreditNotice
-from shared.audit import Actor, acting
+from shared.audit import Action, Actor, acting
 from shared.errors import ConflictError, NotFoundError
+from tests.fixtures.audited import entries
+from tests.fixtures.command_line import command
 from tests.integration.billing.paying import (
     ACCOUNT,
     KEY,
@@ -500,3 +502,33 @@ async def test_the_database_refuses_what_would_lose_or_double_money(
                 pytest.fail(f"not refused: {name}")
     finally:
         await connection.close()
+
+
+async def test_an_operator_enters_an_agencys_account_and_sees_which_one_is_shown(
+    world: World,
+) -> None:
+    async def run(*words: str) -> tuple[int, str, str]:
+        url = world.billing.settings.database_url
+        done = await asyncio.to_thread(command, "services.billing", *words, DATABASE_URL=url)
+        return done.returncode, done.stdout, done.stderr
+
+    new = ("--bank", "970436", "--number", "1012 345-678", "--holder", "bao  hung yen")
+    code, out, err = await run("bank-account", AGENCY, *new, "--by", "Lan")
+    said = f"{AGENCY}: readers transfer to 1012345678 (Vietcombank, BAO HUNG YEN)\n"
+    assert (code, out, err) == (0, said, "")
+    code, out, _ = await run("bank-accounts", AGENCY)
+    lines = out.splitlines()
+    assert lines[0] == "1012345678  970436 Vietcombank  BAO HUNG YEN  shown to readers"
+    assert (code, len(lines), lines[-1]) == (0, 3, "2 accounts")
+    told = [e for e in await entries(world.billing.database) if e.actor_kind == "command"]
+    assert [(e.action, e.actor, e.subject) for e in told] == [
+        (Action.BANK_ACCOUNT_SAVED, "bank-account (Lan)", "bank-account/1012345678")
+    ]
+    code, _, err = await run("bank-account", "nobody", *new)
+    assert (code, err) == (1, "nobody is no agency\n")
+    for place, wrong in ((1, "97043"), (1, "97043x"), (3, "1" * 20), (3, "--"), (5, " ")):
+        words = [*new]
+        words[place] = wrong
+        assert (await run("bank-account", AGENCY, *words))[0] == 2, wrong
+    code, _, err = await run("bank-account", AGENCY, "--bank", "111111", *new[2:])
+    assert code == 0 and "no bank that is known here" in err

@@ -15,6 +15,7 @@ from services.billing.orders.codes import (
     CODE_LENGTH,
     find_codes,
     is_code,
+    mended_codes,
     near_codes,
     new_code,
 )
@@ -190,3 +191,18 @@ NEAR = [
 @pytest.mark.parametrize(("note", "near"), NEAR)
 def test_what_looks_like_a_code_is_shown_to_a_person(note, near):
     assert near_codes(note) == near
+
+
+@given(codes, st.integers(2, CODE_LENGTH - 1), st.sampled_from(ALPHABET + "O0SZB"))
+def test_a_code_with_one_character_mistyped_or_misread_is_mended(code, place, typed):
+    sent = code[:place] + typed + code[place + 1 :]
+    if sent == code:
+        return
+    mended = mended_codes(sent)
+    assert code in mended and all(is_code(one) for one in mended)
+    assert len(mended) <= CODE_LENGTH - 2, "one for each character that may be wrong"
+
+
+def test_two_misread_characters_are_mended_together():
+    sent = ONE[:3] + "O" + ONE[4:6] + "S" + ONE[7:]
+    assert ONE in mended_codes(sent) and len(mended_codes(sent)) == len(ALPHABET)

@@ -11,7 +11,10 @@ import pytest
 from services.billing import invariants
 from services.billing.invoices import pdf
 from services.billing.readers.service import CONSENTS
-from services.billing.staff import books_pages, invoice_pages
+from services.billing.staff import books_pages, credits_pages, invoice_pages
+from services.billing.statements import service as statements
+from services.billing.transfers import statement
+from services.billing.transfers.rules import Reason
 from shared.web.i18n import load_catalogues
 
 BILLING = Path(invariants.__file__).parent
@@ -62,9 +65,23 @@ IN_FILES = {
     )
     for column in columns
 }
-SPOKEN = {("consents", words) for _, words in CONSENTS.values()} | {
-    ("invariants", one.statement) for one in invariants.ALL
+SPOKEN = {
+    *(("consents", words) for _, words in CONSENTS.values()),
+    *(("invariants", one.statement) for one in invariants.ALL),
+    *(("reasons of a credit", words) for words in credits_pages.REASONS.values()),
+    *(("forms of a credit", words) for words in credits_pages.SAID),
+    *(("columns of a download", column.title) for column in credits_pages.COLUMNS),
+    *(
+        ("a statement's problems", words)
+        for module in (statement, statements)
+        for name, words in vars(module).items()
+        if name.startswith("EXPECTED_")
+    ),
 }
+
+
+def test_every_reason_of_a_credit_has_its_sentence():
+    assert set(credits_pages.REASONS) == set(Reason)
 
 
 def test_the_texts_are_found():

@@ -101,3 +101,41 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER credit_use_takes AFTER INSERT ON credit_use FOR EACH ROW EXECUTE FUNCTION credit_use_takes();
+
+-- A statement that was read and is not yet, or no longer, to be confirmed. Its credits wait here only until they are in the inbox.
+CREATE TABLE statement_upload (
+    id uuid NOT NULL CONSTRAINT pk_statement_upload PRIMARY KEY,
+    agency text NOT NULL,
+    account text NOT NULL,
+    file_name text NOT NULL,
+    uploaded_by text NOT NULL,
+    uploaded_at timestamptz NOT NULL,
+    credit_count integer NOT NULL CONSTRAINT ck_statement_upload_credit_count CHECK (credit_count > 0),
+    total_vnd bigint NOT NULL CONSTRAINT ck_statement_upload_total_vnd CHECK (total_vnd > 0),
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    credits bytea,
+    taken_at timestamptz,
+    new_count integer,
+    CONSTRAINT ck_statement_upload_taken CHECK
+        ((taken_at IS NULL) = (credits IS NOT NULL) AND (taken_at IS NULL) = (new_count IS NULL)),
+    CONSTRAINT ck_statement_upload_new_count CHECK (new_count BETWEEN 0 AND credit_count),
+    CONSTRAINT fk_statement_upload_account_bank_account FOREIGN KEY (agency, account)
+        REFERENCES bank_account (agency, number)
+);
+CREATE INDEX ix_statement_upload_untaken ON statement_upload (uploaded_at) WHERE taken_at IS NULL;
+CREATE FUNCTION statement_upload_is_taken_once() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF OLD.taken_at IS NOT NULL OR (TG_OP = 'UPDATE' AND (NEW.taken_at IS NULL OR
+       (NEW.id, NEW.agency, NEW.account, NEW.file_name, NEW.uploaded_by, NEW.uploaded_at, NEW.credit_count, NEW.total_vnd,
+        NEW.first_at, NEW.last_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.agency, OLD.account, OLD.file_name, OLD.uploaded_by, OLD.uploaded_at, OLD.credit_count, OLD.total_vnd,
+        OLD.first_at, OLD.last_at))) THEN
+        RAISE EXCEPTION 'a statement stays as it was read, is taken in once, and then stays'
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER statement_upload_is_taken_once BEFORE UPDATE OR DELETE ON statement_upload
+    FOR EACH ROW EXECUTE FUNCTION statement_upload_is_taken_once();

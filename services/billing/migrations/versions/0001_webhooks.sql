@@ -4,7 +4,7 @@ CREATE TABLE webhook_event (
     type text NOT NULL,
     payload bytea NOT NULL,
     agency text,
-    via text NOT NULL CONSTRAINT ck_webhook_event_via CHECK (via IN ('webhook', 'sweep')),
+    via text NOT NULL CONSTRAINT ck_webhook_event_via CHECK (via IN ('webhook', 'sweep', 'statement')),
     created_at timestamptz NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
     state text NOT NULL DEFAULT 'waiting' CONSTRAINT ck_webhook_event_state
@@ -17,6 +17,7 @@ CREATE TABLE webhook_event (
     CONSTRAINT ck_webhook_event_handled CHECK ((state = 'handled') = (handled_at IS NOT NULL))
 );
 CREATE INDEX ix_webhook_event_waiting ON webhook_event (next_attempt_at) WHERE state = 'waiting';
+CREATE INDEX ix_webhook_event_told ON webhook_event (next_attempt_at) WHERE state = 'waiting' AND via <> 'statement';
 CREATE INDEX ix_webhook_event_parked ON webhook_event (received_at) WHERE state = 'parked';
 CREATE FUNCTION webhook_notify() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_notify('webhook', ''); RETURN NULL; END $$;
