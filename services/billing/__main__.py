@@ -1,10 +1,11 @@
-"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|bank-account|bank-accounts``."""
+"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters|bank-account|bank-accounts``."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -30,6 +31,8 @@ webhooks = typer.Typer(
     help="The inbox of notifications from payment providers.", no_args_is_help=True
 )
 app.add_typer(webhooks, name="webhooks")
+letters = typer.Typer(help="What readers are told by mail.", no_args_is_help=True)
+app.add_typer(letters, name="letters")
 
 
 @webhooks.command("list")
@@ -53,6 +56,68 @@ def replay_command(
     if not event and not all_parked:
         raise typer.BadParameter("name the events, or say --all")
     run_command(BILLING, "webhooks-replay", Duty.COMMAND, partial(_replay, event or None), by=by)
+
+
+@letters.command("list")
+def list_letters(
+    state: Annotated[
+        str, typer.Option(help="waiting, sent, given_up, dropped, or all")
+    ] = "given_up",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """Show letters, by default those that nobody took. No address is shown."""
+    run_command(
+        BILLING,
+        "letters",
+        Duty.COMMAND,
+        partial(_letters, None if state == "all" else state, limit),
+    )
+
+
+Ids = Annotated[list[UUID] | None, typer.Argument(help="Letters' ids")]
+AllGivenUp = Annotated[bool, typer.Option("--all", help="Every letter that was given up")]
+
+
+@letters.command("retry")
+def retry_letters(letter: Ids = None, all_given_up: AllGivenUp = False, by: By = "") -> None:
+    """Send letters that were given up after all, once the cause is mended."""
+    _settle(letter, all_given_up, by, again=True)
+
+
+@letters.command("drop")
+def drop_letters(letter: Ids = None, all_given_up: AllGivenUp = False, by: By = "") -> None:
+    """Let letters go that nobody takes, such as those to a mailbox that is no more."""
+    _settle(letter, all_given_up, by, again=False)
+
+
+def _settle(letters_: list[UUID] | None, every: bool, by: str, *, again: bool) -> None:
+    if not letters_ and not every:
+        raise typer.BadParameter("name the letters, or say --all")
+    work = partial(_settled, None if every else letters_, again)
+    run_command(BILLING, "letters-settle", Duty.COMMAND, work, by=by)
+
+
+async def _letters(state: str | None, limit: int, process: Process[BillingSettings]) -> None:
+    billing = build(process)
+    try:
+        found = await billing.letters.listing(state, limit)
+    finally:
+        await billing.close()
+    for one in found:
+        typer.echo(
+            f"{one.id}  {one.created_at:%Y-%m-%d %H:%M:%S}  {one.agency}  {one.kind}  {one.state}  "
+            f"tries {one.attempts}  {one.error}"
+        )
+    typer.echo(f"{len(found)} letters")
+
+
+async def _settled(ids: list[UUID] | None, again: bool, process: Process[BillingSettings]) -> None:
+    billing = build(process)
+    try:
+        count = await billing.letters.settle_given_up(ids, again=again)
+    finally:
+        await billing.close()
+    typer.echo(f"{'to be sent again' if again else 'let go'}: {count}")
 
 
 @app.command("bank-account")

@@ -12,6 +12,7 @@ from services.billing.coupons.service import Coupons
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
+from services.billing.letters.service import Letters
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
@@ -31,7 +32,7 @@ from shared.auth import SigningKeySet
 from shared.auth.key_files import make_key_file
 from shared.clock import Clock
 from shared.database import Database, Session
-from shared.mail import mail_sender
+from shared.mail import MailSender, mail_sender
 from shared.process import Process
 
 ISSUER = "press-billing"
@@ -54,6 +55,7 @@ class Billing:
     coupons: Coupons
     orders: Orders
     transfers: Transfers
+    letters: Letters
     statements: Statements
     ledger: Ledger
     recognition: Recognition
@@ -85,7 +87,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     settings, database, clock = process.settings, process.database, process.clock
     provider = provider or provider_of(settings)
     grace = timedelta(days=settings.grace_days)
-    readers, sign_in = people(settings, database, clock)
+    mail = mail_sender(settings, database, clock)
+    readers, sign_in = people(settings, database, clock, mail)
     plans = Plans(database, clock, provider)
     subscriptions = Subscriptions(database, clock, provider, grace=grace)
     payments = Payments(database, clock, provider, grace=grace)
@@ -112,6 +115,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
             subscriptions,
             public_url=settings.billing_url,
         ),
+        letters=Letters(database, clock, mail, public_url=settings.billing_url),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
@@ -140,7 +144,9 @@ def provider_of(settings: BillingSettings) -> PaymentProvider:
     )
 
 
-def people(settings: BillingSettings, database: Database, clock: Clock) -> tuple[Readers, SignIn]:
+def people(
+    settings: BillingSettings, database: Database, clock: Clock, mail: MailSender
+) -> tuple[Readers, SignIn]:
     """Who readers are, and how they become known."""
     readers = Readers(
         database,
@@ -148,7 +154,6 @@ def people(settings: BillingSettings, database: Database, clock: Clock) -> tuple
         session_days=settings.session_days,
         session_max_days=settings.session_max_days,
     )
-    mail = mail_sender(settings, database, clock)
     return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
 
 

@@ -25,6 +25,18 @@ LEDGER_IMBALANCE = Measured(
     "Sum of the absolute imbalances of entries; anything but 0 is an alarm",
     ["agency"],
 )
+LETTERS = Counter(
+    "press_billing_letters_total",
+    "Letters to readers that were taken up, by outcome: sent, dropped, retried, away, given_up",
+    ["kind", "outcome"],
+)
+LETTERS_WAITING = Measured("press_billing_letters_waiting", "Letters that are due and not sent")
+LETTERS_AGE = Measured(
+    "press_billing_letters_age_seconds", "How long the oldest letter that is not sent has been due"
+)
+LETTERS_GIVEN_UP = Measured(
+    "press_billing_letters_given_up", "Letters that nobody took for three days"
+)
 CREDITS_WAITING = Measured(
     "press_billing_bank_credits_waiting_vnd",
     "Bank transfers that are no order's yet: their sum in đồng",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.billing.coupons import models as coupons
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
+from services.billing.letters import models as letters
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
@@ -22,6 +23,7 @@ __all__ = [
     "coupons",
     "invoices",
     "ledger",
+    "letters",
     "orders",
     "payments",
     "plans",

@@ -6,6 +6,7 @@ import structlog
 
 from services.billing import metrics
 from services.billing.composition import build
+from services.billing.letters.service import Letters
 from services.billing.settings import BillingSettings
 from shared.audit.loop import audit_loop
 from shared.loops import Loop, every
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 FORGET_SECONDS = 3_600.0
 MEASURE_SECONDS = 5.0
+REMIND_SECONDS = 60.0
 
 
 async def worker(process: Process[BillingSettings]) -> WorkerParts:
@@ -87,9 +89,27 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 every(settings.review_seconds, close_orders),
                 settings.review_seconds + 60,
             ),
+            *letter_loops(billing.letters),
             audit_loop(process.database, process.clock, "billing"),
             Loop("forget", every(FORGET_SECONDS, forget), FORGET_SECONDS + 60),
         ],
         checks={"streams": publisher.check},
         closers=[billing.close],
     )
+
+
+def letter_loops(letters: Letters) -> list[Loop]:
+    """Letters: sent as they fall due, reminders written, both measured."""
+
+    async def remind() -> None:
+        await letters.sweep()
+
+    return [
+        Loop("letters", letters.run, 120.0),
+        Loop("reminders", every(REMIND_SECONDS, remind), REMIND_SECONDS + 300),
+        Loop(
+            "letter-gauges",
+            every(MEASURE_SECONDS, letters.measure),
+            gauges=(metrics.LETTERS_WAITING, metrics.LETTERS_AGE, metrics.LETTERS_GIVEN_UP),
+        ),
+    ]

@@ -47,6 +47,8 @@ class Action(StrEnum):
     PRODUCT_SAVED = "product-saved"
     PLAN_SAVED = "plan-saved"
     WEBHOOKS_REPLAYED = "webhooks-replayed"
+    LETTERS_RETRIED = "letters-retried"
+    LETTERS_DROPPED = "letters-dropped"
     PERIOD_CLOSED = "period-closed"
     BANK_ACCOUNT_SAVED = "bank-account-saved"
     CREDIT_ASSIGNED = "credit-assigned"
@@ -127,6 +129,8 @@ WORDS: dict[Action, str] = {
     Action.COUPON_MADE: "Coupon made",
     Action.COUPON_ENDED: "Coupon ended",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
+    Action.LETTERS_RETRIED: "Letters to readers tried again",
+    Action.LETTERS_DROPPED: "Letters to readers let go",
     Action.ADVERTISER_CREATED: "Advertiser created",
     Action.PLACEMENT_SAVED: "Placement saved",
     Action.AD_PRODUCT_SAVED: "Advertising product saved",
@@ -202,6 +206,8 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
     "billing": (
         Action.PLAN_SAVED,
         Action.WEBHOOKS_REPLAYED,
+        Action.LETTERS_RETRIED,
+        Action.LETTERS_DROPPED,
         Action.PERIOD_CLOSED,
         Action.BANK_ACCOUNT_SAVED,
         Action.CREDIT_ASSIGNED,

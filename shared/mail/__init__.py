@@ -5,11 +5,19 @@ from __future__ import annotations
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail.outbox import OutboxMail
-from shared.mail.port import Mail, MailSender
+from shared.mail.port import Mail, MailRefusedError, MailSender
 from shared.mail.settings import MailSettings
 from shared.mail.smtp import SmtpMail
 
-__all__ = ["Mail", "MailSender", "MailSettings", "OutboxMail", "SmtpMail", "mail_sender"]
+__all__ = [
+    "Mail",
+    "MailRefusedError",
+    "MailSender",
+    "MailSettings",
+    "OutboxMail",
+    "SmtpMail",
+    "mail_sender",
+]
 
 
 def mail_sender(settings: MailSettings, database: Database, clock: Clock) -> MailSender:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Column, MetaData, Table, Text, Uuid, text
 
@@ -20,6 +21,8 @@ CREATE TABLE mail_message (
     recipient text NOT NULL,
     subject text NOT NULL,
     body text NOT NULL,
+    html text NOT NULL DEFAULT '',
+    sender_name text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL
 );
 CREATE INDEX ix_mail_message_created_at ON mail_message (created_at);
@@ -36,6 +39,8 @@ def define_table(metadata: MetaData) -> Table:
         Column("recipient", Text, nullable=False),
         Column("subject", Text, nullable=False),
         Column("body", Text, nullable=False),
+        Column("html", Text, nullable=False, server_default=""),
+        Column("sender_name", Text, nullable=False, server_default=""),
         Column("created_at", UTCDateTime, nullable=False, index=True),
     )
 
@@ -48,6 +53,9 @@ class KeptMail:
     subject: str
     body: str
     created_at: datetime
+    id: UUID
+    sender_name: str
+    has_html: bool
 
 
 class OutboxMail:
@@ -61,14 +69,16 @@ class OutboxMail:
         async with self._database.transaction() as session:
             await session.execute(
                 text(
-                    """INSERT INTO mail_message (id, recipient, subject, body, created_at)
-                       VALUES (:id, :recipient, :subject, :body, :now)"""
+                    """INSERT INTO mail_message (id, recipient, subject, body, html, sender_name, created_at)
+                       VALUES (:id, :recipient, :subject, :body, :html, :sender, :now)"""
                 ),
                 {
                     "id": new_id(),
                     "recipient": mail.recipient,
                     "subject": mail.subject,
                     "body": mail.body,
+                    "html": mail.html,
+                    "sender": mail.sender_name,
                     "now": self._clock.now(),
                 },
             )
@@ -86,9 +96,18 @@ async def recent_mail(database: Database, limit: int = 50) -> Sequence[KeptMail]
     async with database.read() as session:
         rows = await session.execute(
             text(
-                """SELECT recipient, subject, body, created_at FROM mail_message
+                """SELECT recipient, subject, body, created_at, id, sender_name, html <> '' FROM mail_message
                    ORDER BY created_at DESC, id DESC LIMIT :limit"""
             ),
             {"limit": limit},
         )
         return [KeptMail(*row) for row in rows]
+
+
+async def html_of(database: Database, id_: UUID) -> str:
+    """A message's HTML; empty where it has none, or is not kept any more."""
+    async with database.read() as session:
+        found = await session.scalar(
+            text("SELECT html FROM mail_message WHERE id = :id"), {"id": id_}
+        )
+    return found or ""

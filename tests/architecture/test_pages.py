@@ -33,6 +33,10 @@ PARSER = Environment(autoescape=True)
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 
 
+#: Shown in mail programs, which read no style sheet, and on ``/dev/mail`` in a sandbox of its own policy.
+BY_MAIL = {"services/billing/letters/letter.html": {"an inline style"}}
+
+
 def offences(html: str) -> list[str]:
     """What the policy of shared/web/app.py would refuse, with its line."""
     html = JINJA.sub(lambda m: "\n" * m[0].count("\n"), html)  # lines keep their numbers
@@ -104,6 +108,7 @@ def test_templates_have_nothing_the_policy_forbids():
             f"{relative(path)}:{line}"
             for path in files(".html")
             for line in offences(path.read_text(encoding="utf-8"))
+            if line.split(": ", 1)[1] not in BY_MAIL.get(relative(path), ())
         ],
     )
 

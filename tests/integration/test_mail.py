@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import email
-from email.policy import default
+from email.header import decode_header, make_header
+from email.policy import compat32, default
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -11,7 +12,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from infra.local.ports import LOOPBACK, free_port
 from shared.errors import UnavailableError
-from shared.mail import Mail, SmtpMail
+from shared.mail import Mail, MailRefusedError, SmtpMail
 from shared.mail.address import normalise_email
 
 MAIL = Mail("lan@bao.vn", "Mã đăng nhập", "Mã của bạn: 123 456\nhttps://bao.vn/?a=1&b=2")
@@ -78,11 +79,51 @@ async def test_no_server_is_unavailable():
         await sender(free_port()).send(MAIL)
 
 
-async def test_a_line_end_in_a_header_never_leaves(server):
+@pytest.mark.parametrize(
+    "mail",
+    [
+        Mail("lan@bao.vn", "a\r\nBcc: all@x.vn", "b"),
+        Mail("lan@bao.vn", "a\nBcc: all@x.vn", "b"),
+        Mail("lan@bao.vn\r\nBcc: all@x.vn", "a", "b"),
+        Mail("lan@bao.vn", "a", "b", sender_name="Báo\r\nBcc: all@x.vn"),
+        Mail("lan@bao.vn", "a", "b", message_id="1@x>\r\nBcc: all@x.vn"),
+    ],
+)
+async def test_a_line_end_in_a_header_never_leaves(server, mail):
     controller, mailbox = server
-    with pytest.raises(UnavailableError):
-        await sender(controller.port).send(Mail("lan@bao.vn", "a\r\nBcc: all@x.vn", "b"))
+    with pytest.raises(MailRefusedError):
+        await sender(controller.port).send(mail)
     assert mailbox.messages == []
+
+
+def shown(message: email.message.EmailMessage, name: str) -> str:
+    """A header as mail programs show it (RFC 2047): blanks between two encoded words are none."""
+    return str(make_header(decode_header(dict(message.raw_items())[name])))
+
+
+@pytest.mark.parametrize("length", range(1, 140, 3))
+async def test_names_and_subjects_arrive_to_the_letter_in_lines_of_their_length(server, length):
+    controller, mailbox = server
+    text = ("Báo và Phát thanh, Truyền hình Hưng Yên chào mừng bạn " * 3)[:length].strip()
+    await sender(controller.port).send(Mail("lan@bao.vn", text, "b", sender_name=text))
+    [message] = mailbox.messages
+    assert shown(message, "Subject") == text
+    assert shown(message, "From") == f"{text} <tin@bao.vn>"
+    raw = message.as_bytes(policy=compat32)
+    assert max(map(len, raw.split(b"\n"))) <= 78
+
+
+async def test_text_and_html_travel_as_alternatives_under_a_fixed_id(server):
+    controller, mailbox = server
+    mail = Mail("lan@bao.vn", "a", "Chào\n", html="<p>Chào</p>\n", message_id="letter.7")
+    for _ in range(2):
+        await sender(controller.port).send(mail)
+    for message in mailbox.messages:
+        assert message.get_content_type() == "multipart/alternative"
+        parts = [(p.get_content_type(), p.get_content().strip()) for p in message.iter_parts()]
+        assert parts == [("text/plain", "Chào"), ("text/html", "<p>Chào</p>")]
+        assert message["Message-ID"] == "<letter.7@bao.vn>"
+        assert message["Auto-Submitted"] == "auto-generated"
 
 
 @pytest.mark.parametrize(

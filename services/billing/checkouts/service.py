@@ -27,6 +27,7 @@ from services.billing.payments.service import Payments
 from services.billing.plans.repository import Offer
 from services.billing.plans.service import Plans
 from services.billing.readers.models import Reader
+from services.billing.readers.repository import set_language
 from services.billing.subscriptions.service import Subscriptions
 from shared.clock import Clock
 from shared.database import Database
@@ -125,6 +126,7 @@ class Checkouts:
         now = self._clock.now()
         async with self._database.transaction() as session:
             await repository.lock_reader(session, reader.id)
+            await set_language(session, reader.id, language)
             found = await repository.open_checkout(
                 session, reader.id, offer.price_id, now - REUSE_FOR
             )

@@ -1,9 +1,13 @@
-"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt."""
+"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt.
+
+``/r/{agency}/renew/{subscription}``: where letters about a term's end lead, one press before such an order.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import segno
 from fastapi import APIRouter, Form, Request
@@ -18,6 +22,7 @@ from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
+from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError
 from shared.web.i18n import request_language
 
@@ -107,6 +112,34 @@ def router(front: ReaderFront) -> APIRouter:
         return JSONResponse(
             {"state": now, "received_vnd": received_vnd},
             headers={"Cache-Control": "no-store"},
+        )
+
+    @routes.get("/r/{agency}/renew/{subscription}")
+    async def renew(request: Request, agency: str, subscription: str) -> Response:
+        """Another period of a term. An address alone orders nothing; an order that is open for it is shown at once."""
+        place = await front.enter(request, agency)
+        found = await front.reader(request, agency)
+        try:
+            id_ = UUID(subscription)
+        except ValueError:
+            raise NotFoundError from None
+        if found is None:
+            return front.to_sign_in(agency, f"/r/{agency}/renew/{id_}")
+        row = await billing.subscriptions.term(found[1], id_)
+        offer = await billing.plans.successor(agency, row.price_id)
+        if offer is None or not await billing.transfers.accounts(agency):
+            return see_other(f"/r/{agency}/plans")
+        order = await billing.orders.open_of_reader(found[1])
+        if order is not None and order.price_id == offer.price_id:
+            return see_other(f"/r/{agency}/orders/{order.code}")
+        return front.render(
+            request,
+            "renew.html",
+            place,
+            offer=offer,
+            name=offer.name(request_language(request)),
+            runs=row.period_end > billing.clock.now(),
+            ends_on=local_date(row.period_end, place.agency.zone),
         )
 
     return routes

@@ -14,12 +14,13 @@ from services.billing.orders.codes import new_code, new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
 from services.billing.payments.repository import lock_reader
-from services.billing.payments.service import issue_invoice
+from services.billing.payments.service import issue_invoice, tell_receipt
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import next_term
 from services.billing.plans.service import Plans, vat_in
 from services.billing.readers.models import Reader
+from services.billing.readers.repository import set_language
 from services.billing.recognition import service as recognition
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import rules as subscription_rules
@@ -53,7 +54,8 @@ class Receipt:
 
 
 async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: datetime) -> Payment:
-    """An order (locked by the caller) is paid: what it is for, the books, the invoice, the right to read and their events.
+    """An order (locked by the caller) is paid: what it is for, the books, the invoice, the receipt, the right to read and
+    their events.
 
     Locks after the order: the reader's terms, the agency's books, the counter of its invoices.
     """
@@ -90,8 +92,10 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         await recognition.post_gift(session, fact, now)
     elif order.amount_vnd:
         await recognition.post_payment(session, fact, now)
+    invoice = None
     if order.amount_vnd:  # nothing is booked of nothing, and no invoice says so
-        await issue_invoice(session, payment, agency, "VND", now)
+        invoice = await issue_invoice(session, payment, agency, "VND", now)
+    await tell_receipt(session, payment, invoice, agency, now)
     if row is not None:
         await subscriptions.refresh(session, row, timedelta(0), now)
     elif not order.gift:
@@ -231,6 +235,7 @@ class Orders:
         now, wanted = self._clock.now(), (price_id, article, gift)
         async with self._database.transaction() as session:
             await lock_reader(session, reader.id)
+            await set_language(session, reader.id, language)
             order = await repository.open_order(session, reader.id)
             if order is not None:
                 asked = (order.price_id, order.article, order.gift)

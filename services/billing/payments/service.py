@@ -10,7 +10,10 @@ import structlog
 
 from services.billing import metrics
 from services.billing.invoices import service as invoices
+from services.billing.invoices.models import Invoice
 from services.billing.invoices.rules import InvoiceLineFact
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.payments import repository
 from services.billing.payments.adapters.port import (
     CheckoutCompleted,
@@ -23,8 +26,9 @@ from services.billing.payments.adapters.port import (
     SubscriptionTouched,
 )
 from services.billing.payments.models import Payment, Refund
+from services.billing.plans import repository as plans
 from services.billing.plans.rules import PERIOD_WORDS
-from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in
+from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
 from services.billing.recognition.rules import days_bought
 from services.billing.subscriptions import repository as subscriptions_repository
@@ -46,7 +50,7 @@ class PrerequisiteMissingError(Exception):
 
 async def issue_invoice(
     session: Session, payment: Payment, agency: Agency, currency: str, now: datetime
-) -> None:
+) -> Invoice:
     """The invoice of a payment that is in the books: see the order of locks in ``invoices.service``."""
     sale = await repository.sale_of(session, payment.id)
     words_vi, words_en = PERIOD_WORDS[sale.period]
@@ -64,7 +68,7 @@ async def issue_invoice(
         period_from=period_from,
         period_until=period_until,
     )
-    await invoices.issue(
+    return await invoices.issue(
         session,
         invoices.InvoiceFact(
             payment.id,
@@ -77,6 +81,28 @@ async def issue_invoice(
         ),
         now,
     )
+
+
+async def tell_receipt(
+    session: Session, payment: Payment, invoice: Invoice | None, agency: Agency, now: datetime
+) -> None:
+    """The receipt of a payment, by mail to its reader; ``invoice`` None where nothing was to be paid."""
+    sale = await repository.sale_of(session, payment.id)
+    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(payment.paid_at, agency.zone))
+    paid = letter_rules.Paid(
+        payment.id,
+        letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
+        payment.amount_vnd,
+        invoice.vat_vnd if invoice else 0,
+        tax.rate_basis_points,
+        payment.paid_at,
+        payment.period_start,
+        payment.period_end,
+        # An order's reference at whoever collected it is its code.
+        order_code=payment.provider_invoice if payment.order_id else "",
+        invoice=(invoice.id, invoice.document) if invoice else None,
+    )
+    await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
 
 
 class Payments:
@@ -183,7 +209,8 @@ class Payments:
             ),
             now,
         )
-        await issue_invoice(session, payment, agency, invoice.currency, now)
+        issued = await issue_invoice(session, payment, agency, invoice.currency, now)
+        await tell_receipt(session, payment, issued, agency, now)
         metrics.PAYMENTS.labels(row.agency, "paid").inc()
 
     async def _apply_refunds(self, session: Session, reference: str) -> bool:
@@ -205,9 +232,18 @@ class Payments:
         assert row is not None and payment is not None
         for refund in refunds:
             if not await repository.refund_exists(session, name, refund.id):
-                await self._record_refund(
+                id_ = await self._record_refund(
                     session, payment, refund.id, refund.amount_vnd, refund.refunded_at, now
                 )
+                told = letter_rules.refunded(
+                    id_,
+                    await _sold(session, row),
+                    refund.amount_vnd,
+                    payment.amount_vnd,
+                    payment.paid_at,
+                    whole=payment.refunded_vnd == payment.amount_vnd,
+                )
+                await letters.write(session, row.agency, row.reader_id, told, now)
         await subscriptions.refresh(session, row, self._grace, now)
         return True
 
@@ -235,7 +271,7 @@ class Payments:
         amount_vnd: int,
         refunded_at: datetime,
         now: datetime,
-    ) -> None:
+    ) -> UUID:
         id_, agency = new_id(), await get_agency(session, payment.agency)
         vat_vnd = await vat_in(
             session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)
@@ -271,7 +307,14 @@ class Payments:
         payment.refunded_vnd += amount_vnd
         await session.flush()
         metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
+        return id_
 
     async def of_reader(self, reader_id: UUID) -> Sequence[Payment]:
         async with self._database.read() as session:
             return await repository.payments_of_reader(session, reader_id)
+
+
+async def _sold(session: Session, row: Subscription) -> letter_rules.Sold:
+    offer = await plans.offer(session, row.agency, row.price_id)
+    assert offer is not None  # a foreign key holds it
+    return letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)

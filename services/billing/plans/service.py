@@ -44,6 +44,16 @@ class Plans:
             raise NotFoundError
         return found
 
+    async def successor(self, agency: str, price_id: UUID) -> Offer | None:
+        """What the same plan costs now for the same period; None when it is no longer sold.
+
+        Raises :class:`NotFoundError`, also for another agency's price.
+        """
+        before = await self.offer(agency, price_id)
+        same = (before.plan_id, before.period)
+        sold = await self.offers(agency)
+        return next((one for one in sold if (one.plan_id, one.period) == same), None)
+
     async def save_plan(self, agency: str, plan: dict[str, Any], prices: dict[str, int]) -> None:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
 

@@ -24,6 +24,7 @@ class Reader(Row, table=True):
     agency: str = Field(sa_type=Text, foreign_key="agency.id")
     email: str = Field(sa_type=Text)
     name: str = Field(sa_type=Text, default="")
+    language: str = Field(sa_type=Text, default="vi")
     created_at: datetime = Field(sa_type=UTCDateTime)
 
 

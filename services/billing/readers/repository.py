@@ -13,23 +13,30 @@ from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared.database import ReadSession, Session
 
 _INSERT_READER = text(
-    """INSERT INTO reader (id, agency, email, created_at) VALUES (:id, :agency, :email, :now)
+    """INSERT INTO reader (id, agency, email, language, created_at) VALUES (:id, :agency, :email, :language, :now)
        ON CONFLICT (agency, email) DO NOTHING"""
 )
 
 
 async def reader_by_email(
-    session: Session, reader_id: UUID, agency: str, email: str, now: datetime
+    session: Session, reader_id: UUID, agency: str, email: str, language: str, now: datetime
 ) -> Reader:
     """The reader under this address, made under ``reader_id`` when there is none yet."""
-    await session.execute(
-        _INSERT_READER, {"id": reader_id, "agency": agency, "email": email, "now": now}
-    )
+    values = {"id": reader_id, "agency": agency, "email": email, "language": language, "now": now}
+    await session.execute(_INSERT_READER, values)
     return (
         await session.scalars(
             select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
         )
     ).one()
+
+
+async def set_language(session: Session, reader_id: UUID, language: str) -> None:
+    """The language that this reader's letters are in from now on."""
+    await session.execute(
+        text("UPDATE reader SET language = :language WHERE id = :id AND language <> :language"),
+        {"id": reader_id, "language": language},
+    )
 
 
 async def session_by_token(

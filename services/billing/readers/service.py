@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.readers import repository, rules
 from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared.clock import Clock
@@ -66,14 +68,19 @@ class Readers:
         browser: bytes,
         replaces: str,
     ) -> SignedIn:
-        """Somebody has proved the address: the reader (made when new) with a new session, in the caller's transaction.
+        """Somebody has proved the address: the reader with a new session, in the caller's transaction.
 
-        The session that ``replaces`` names, this browser's until now, ends.
+        Who is new is made, and welcomed by a letter. The session that ``replaces`` names, this browser's until now, ends.
         """
         now = self._clock.now()
         if replaces:
             await repository.end_by_token(session, agency, rules.hash_token(replaces), now)
-        reader = await repository.reader_by_email(session, new_id(), agency, email, now)
+        id_, language = new_id(), visitor.language
+        reader = await repository.reader_by_email(session, id_, agency, email, language, now)
+        if reader.id == id_:
+            await letters.write(session, agency, id_, letter_rules.welcome(id_), now)
+        else:
+            await repository.set_language(session, reader.id, language)
         self._record_consents(session, reader, granted, visitor, now)
         return SignedIn(reader, self._open_session(session, reader, visitor, browser, now))
 

@@ -18,12 +18,11 @@ from services.billing.readers.web import (
     with_return,
 )
 from services.billing.sign_in.service import MailboxBusyError, NetworkBusyError, Refusal
-from shared.agencies import Agency
 from shared.errors import InvalidInputError, TooManyRequestsError, UnavailableError
-from shared.mail import Mail
 from shared.security.events import SecurityEvent
 from shared.security.report import refused, tell
 from shared.web.csrf import StaleFormError
+from shared.web.i18n import request_language
 
 STALE = "This page has grown old: try again. What you typed is still there."
 NO_ADDRESS = "This is not an e-mail address. Example: name@example.vn"
@@ -80,18 +79,6 @@ class SignInPages:
             answer.headers["Retry-After"] = str(wait)
         return answer
 
-    def _letter(self, request: Request, agency: Agency, address: str, code: str) -> Mail:
-        say = self._front.pages.translate
-        subject = say(request, "{code} is your sign-in code", code=code)
-        body = say(
-            request,
-            "Your code for {agency} is {code}. It is good for 10 minutes, also when another one was sent after it. "
-            "If you did not ask for it, ignore this message; nobody can sign in without the code.",
-            agency=agency.name,
-            code=code,
-        )
-        return Mail(address, subject, body)
-
     def _limited(self, request: Request, error: TooManyRequestsError) -> tuple[str, int]:
         """What a limit means for the person who met it, and for how many seconds."""
         SIGN_INS.labels("limited").inc()
@@ -146,7 +133,9 @@ class SignInPages:
                 browser,
                 email,
                 self._front.visitor(request),
-                lambda address, code: self._letter(request, place.agency, address, code),
+                lambda address, code: self._front.billing.letters.code(
+                    place.agency, request_language(request), address, code
+                ),
             )
             SIGN_INS.labels("asked").inc()
         except InvalidInputError:

@@ -38,6 +38,7 @@ class Subscription(Row, table=True):
             postgresql_where=text("collection = 'term'"),
         ),
         Index("ix_subscription_agency_created_at", "agency", "created_at"),
+        Index("ix_subscription_period_end", "period_end"),
         Index(
             "ix_subscription_review_at",
             "review_at",

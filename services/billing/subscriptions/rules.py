@@ -42,6 +42,12 @@ PAYING = frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE})
 LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED})
 
 
+def fails(before: State, after: State) -> bool:
+    """Whether a renewal has just failed: from now on it is owed."""
+    owing = (State.PAST_DUE, State.GRACE)
+    return after in owing and before not in owing
+
+
 def renews(state: str, collection: str, *, cancels: bool) -> bool:
     """Whether it goes on collecting by itself: a second one beside it would be a mistake."""
     return State(state) in LIVE and collection == RENEWAL and not cancels

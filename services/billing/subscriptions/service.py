@@ -14,9 +14,12 @@ from uuid import UUID
 
 import structlog
 
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.payments.adapters.port import Origin, PaymentProvider, SubscriptionFacts
 from services.billing.plans import repository as plans
 from services.billing.plans.rules import monthly
+from services.billing.readers.models import Reader
 from services.billing.subscriptions import repository, rules
 from services.billing.subscriptions.models import EntitlementRow, Subscription
 from shared.agencies import get_agency
@@ -62,11 +65,24 @@ async def observe(
         session.add(row)
         await session.flush()
         await repository.add_transition(session, row.id, None, row.state, now)
+    elif facts.cancel_at_period_end and not row.cancel_at_period_end:
+        await _tell_canceled(session, row, facts, now)
     row.provider_status = facts.status
     row.cancel_at_period_end = facts.cancel_at_period_end
     row.ended_at = facts.ended_at
     row.period_start, row.period_end = facts.period_start, facts.period_end
     return row
+
+
+async def _tell_canceled(
+    session: Session, row: Subscription, facts: SubscriptionFacts, now: datetime
+) -> None:
+    until = await repository.paid_until(session, row.id) or facts.period_end
+    offer = await plans.offer(session, row.agency, row.price_id)
+    assert offer is not None  # a foreign key holds it
+    sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
+    told = letter_rules.canceled(row.id, row.version, sold, until)
+    await letters.write(session, row.agency, row.reader_id, told, now)
 
 
 async def refresh(session: Session, row: Subscription, grace: timedelta, now: datetime) -> None:
@@ -93,6 +109,11 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
     await _announce(session, row, facts, offer.plan_code, offer.scope, now)
+    until, reads_until = facts.paid_until, facts.readable_until
+    if rules.fails(before, after) and until is not None and reads_until is not None:
+        sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
+        told = letter_rules.payment_failed(row.id, sold, offer.amount_vnd, until, reads_until)
+        await letters.write(session, row.agency, row.reader_id, told, now)
     begun = facts.begins_at(now) is None
     paid_vnd = offer.amount_vnd if row.term_vnd is None else row.term_vnd
     await _move_mrr(session, row, monthly(paid_vnd, offer.period) if begun else 0, now)
@@ -304,6 +325,14 @@ class Subscriptions:
             if row.collection == rules.TERM and rules.State(row.state) in rules.LIVE
         ]
         return max(ends, default=None)
+
+    async def term(self, reader: Reader, id_: UUID) -> Subscription:
+        """A term of this reader's. Raises :class:`NotFoundError` for anything else."""
+        async with self._database.read() as session:
+            row = await repository.by_id(session, reader.agency, id_)
+        if row is None or row.reader_id != reader.id or row.collection != rules.TERM:
+            raise NotFoundError
+        return row
 
     async def rights(self, reader_id: UUID) -> list[tuple[str, datetime]]:
         """(scope, until) of what a reader may read now."""

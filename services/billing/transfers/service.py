@@ -17,10 +17,13 @@ import structlog
 from services.billing import metrics
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import Receipt, blocked, settle
+from services.billing.plans import repository as plans_repository
 from services.billing.transfers import repository
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
@@ -129,7 +132,7 @@ class Transfers:
         # From here on the agency's books wait for this transaction.
         await self._post(session, agency, credit_id, notice.amount_vnd, notice.occurred_at)
         if order is not None and reason is None:
-            await self._pay(session, order)
+            await self._pay(session, order, credit_id)
         log.info("bank_credit", agency=agency, reason=reason or "", amount_vnd=notice.amount_vnd)
 
     async def _post(
@@ -148,12 +151,16 @@ class Transfers:
         )
         await post_new(session, posting, now)
 
-    async def _pay(self, session: Session, order: SalesOrder) -> bool:
-        """Pay a locked order with what waits for it. False when that is not enough."""
+    async def _pay(self, session: Session, order: SalesOrder, came: UUID) -> bool:
+        """Pay a locked order with what waits for it, the credit that ``came`` last among it.
+
+        False when that is not enough: its reader is told what is missing.
+        """
         now = self._clock.now()
         credits = await repository.waiting_for(session, order.id)
         given = split([(one.id, one.left_vnd) for one in credits], order.amount_vnd)
         if given is None:
+            await self._tell_short(session, order, credits, came)
             return False
         by_id = {one.id: one for one in credits}
         for credit_id, amount_vnd in given:
@@ -178,6 +185,22 @@ class Transfers:
         )
         return True
 
+    async def _tell_short(
+        self, session: Session, order: SalesOrder, credits: Sequence[BankCredit], came: UUID
+    ) -> None:
+        if order.state != "open":
+            return
+        offer = await plans_repository.offer(session, order.agency, order.price_id)
+        assert offer is not None  # a foreign key holds it
+        told = letter_rules.transfer_short(
+            came,
+            (order.id, order.code, order.amount_vnd, order.expires_at),
+            letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
+            sum(one.left_vnd for one in credits if one.id == came),
+            sum(one.left_vnd for one in credits),
+        )
+        await letters.write(session, order.agency, order.reader_id, told, self._clock.now())
+
     async def assign(self, agency: str, credit_id: UUID, code: str, why: str) -> bool:
         """Give what is left of a credit to an order, whatever kept it from it. Whether the order is paid by it.
 
@@ -193,7 +216,7 @@ class Transfers:
                 raise ConflictError("This order is paid already", slug="order-paid")
             before = credit.reason
             await repository.set_reason(session, credit_id, Reason.UNDER, order.id)
-            paid = await self._pay(session, order)
+            paid = await self._pay(session, order, credit_id)
             await audit.record(
                 session,
                 audit.Action.CREDIT_ASSIGNED,

@@ -28,6 +28,7 @@ PARTS = (
     "gifts",
     "transfers",
     "webhooks",
+    "letters",
 )
 #: What has happened stays as it was.
 APPEND_ONLY = (

@@ -4,6 +4,8 @@ CREATE TABLE reader (
     email text NOT NULL CONSTRAINT ck_reader_email
         CHECK (email = lower(email) AND length(email) <= 254 AND position('@' IN email) > 1),
     name text NOT NULL DEFAULT '' CONSTRAINT ck_reader_name CHECK (length(name) <= 200),
+    -- Of the pages on which they last signed in or bought: the language of letters to them.
+    language text NOT NULL DEFAULT 'vi' CONSTRAINT ck_reader_language CHECK (language IN ('vi', 'en')),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT uq_reader_agency_email UNIQUE (agency, email),
     CONSTRAINT uq_reader_id_agency UNIQUE (id, agency)

@@ -35,6 +35,7 @@ CREATE TABLE subscription (
 CREATE INDEX ix_subscription_reader_id ON subscription (reader_id);
 CREATE UNIQUE INDEX uq_subscription_term ON subscription (reader_id) WHERE collection = 'term';
 CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
+CREATE INDEX ix_subscription_period_end ON subscription (period_end);
 CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
 
 CREATE TABLE subscription_transition (

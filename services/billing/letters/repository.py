@@ -1,0 +1,237 @@
+"""Every SQL statement about letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from services.billing.letters import rules
+from services.billing.letters.models import Letter
+from services.billing.letters.rules import Draft, Kind, OrderNow, SubscriptionNow
+from services.billing.readers.models import Reader
+from shared.database import ReadSession, Session
+
+_WRITE = text(
+    """INSERT INTO letter (id, agency, reader_id, kind, business_key, language, facts, created_at, due_at,
+                           next_attempt_at)
+       SELECT :id, r.agency, r.id, :kind, :key, r.language, CAST(:facts AS jsonb), :now, :now, :now
+       FROM reader r WHERE r.id = :reader AND r.agency = :agency
+       ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
+)
+
+#: What a reminder tells, and the key that says which end it is of.
+_REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
+      due.key, (SELECT c.amount_vnd FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
+                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd
+    FROM subscription s
+    JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
+    CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
+        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key) due
+    WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
+      AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
+                  AND y.refunded_vnd < greatest(y.amount_vnd, 1))
+      AND {condition}
+    ORDER BY s.period_end, s.id LIMIT :limit"""
+_NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
+    AND e.subscription_id <> s.id AND NOT e.revoked AND e.valid_until > {after})"""
+_DUE = {
+    Kind.TERM_ENDING: f"""s.collection = 'term' AND s.period_end > :now AND s.period_end <= :until
+        AND {_NOTHING_ELSE.format(after="s.period_end")}""",
+    Kind.TERM_ENDED: f"""s.collection = 'term' AND s.period_end <= :now AND s.period_end > :since
+        AND :now >= (date_trunc('day', s.period_end AT TIME ZONE a.time_zone)
+                     + make_interval(days => 1, hours => :hour)) AT TIME ZONE a.time_zone
+        AND {_NOTHING_ELSE.format(after=":now")}""",
+    Kind.RENEWAL_REMINDER: """s.collection = 'renewal' AND s.state = 'active' AND NOT s.cancel_at_period_end
+        AND pp.period = ANY(:periods) AND s.period_end > :now AND s.period_end <= :until""",
+}
+
+_SUBSCRIPTION_NOW = text(
+    """SELECT s.state, s.cancel_at_period_end, s.ended_at IS NOT NULL, s.period_end,
+              EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
+                      AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
+              (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
+               AND e.subscription_id <> s.id AND NOT e.revoked)
+       FROM subscription s WHERE s.id = :id AND s.agency = :agency"""
+)
+_ORDER_NOW = text(
+    """SELECT o.state, o.expires_at, greatest(o.amount_vnd - coalesce((SELECT sum(c.left_vnd) FROM bank_credit c
+                  WHERE c.order_id = o.id AND c.reason = 'under'), 0), 0)::bigint
+       FROM sales_order o WHERE o.id = :id AND o.agency = :agency"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A letter in somebody's hands, for as long as their transaction lives, and the address it goes to."""
+
+    id: UUID
+    agency: str
+    kind: Kind
+    language: str
+    facts: dict[str, Any]
+    due_at: datetime
+    attempts: int
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class LettersState:
+    """``waiting``: due and not sent; ``oldest_at``: since when the oldest of them is due."""
+
+    waiting: int
+    given_up: int
+    oldest_at: datetime | None
+
+
+async def write(
+    session: Session, id_: UUID, agency: str, reader_id: UUID, draft: Draft, now: datetime
+) -> bool:
+    """Whether it is new."""
+    values = {
+        "id": id_,
+        "agency": agency,
+        "reader": reader_id,
+        "kind": draft.kind,
+        "key": draft.key,
+        "facts": json.dumps(draft.facts, ensure_ascii=False),
+        "now": now,
+    }
+    return (await session.execute(_WRITE, values)).first() is not None
+
+
+async def reminders_due(
+    session: Session, kind: Kind, now: datetime, limit: int
+) -> Sequence[tuple[str, UUID, Draft]]:
+    """(agency, reader, letter) of reminders of a kind whose time has come and which are not written yet."""
+    before = rules.ENDING_BEFORE if kind is Kind.TERM_ENDING else rules.RENEWAL_BEFORE
+    values: dict[str, Any] = {"kind": kind, "now": now, "limit": limit}
+    if kind is Kind.TERM_ENDED:
+        values |= {"since": now - rules.ENDED_WITHIN, "hour": rules.ENDED_HOUR}
+    else:
+        values |= {"until": now + before}
+    if kind is Kind.RENEWAL_REMINDER:
+        values |= {"periods": list(rules.LONG_PERIODS)}
+    rows = await session.execute(text(_REMINDER.format(condition=_DUE[kind])), values)
+    return [
+        (
+            row.agency,
+            row.reader_id,
+            Draft(
+                kind,
+                row.key,
+                {
+                    **rules.Sold(row.name_vi, row.name_en, row.period).facts,
+                    "subscription": str(row.subscription_id),
+                    "ends_at": row.period_end.isoformat(),
+                    # A card is charged what was agreed; a new term costs what it costs now, where it is still sold.
+                    "amount_vnd": row.amount_vnd
+                    if kind is Kind.RENEWAL_REMINDER
+                    else row.current_vnd,
+                },
+            ),
+        )
+        for row in rows
+    ]
+
+
+async def claim(session: Session, now: datetime) -> Claimed | None:
+    """The next due one, locked until the transaction ends; nothing else is locked with it."""
+    row = (
+        await session.execute(
+            select(Letter, Reader.email)  # type: ignore[call-overload]
+            .join(Reader, col(Reader.id) == col(Letter.reader_id))
+            .where(col(Letter.state) == "waiting", col(Letter.next_attempt_at) <= now)
+            .order_by(col(Letter.next_attempt_at), col(Letter.id))
+            .limit(1)
+            .with_for_update(of=Letter, skip_locked=True)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    letter, email = row
+    return Claimed(
+        letter.id,
+        letter.agency,
+        Kind(letter.kind),
+        letter.language,
+        letter.facts,
+        letter.due_at,
+        letter.attempts,
+        email,
+    )
+
+
+async def subscription_now(session: Session, agency: str, id_: UUID) -> SubscriptionNow | None:
+    row = (await session.execute(_SUBSCRIPTION_NOW, {"id": id_, "agency": agency})).one_or_none()
+    return SubscriptionNow(*row) if row else None
+
+
+async def order_now(session: Session, agency: str, id_: UUID) -> OrderNow | None:
+    row = (await session.execute(_ORDER_NOW, {"id": id_, "agency": agency})).one_or_none()
+    return OrderNow(*row) if row else None
+
+
+async def mark(
+    session: Session, letter: Claimed, state: str, *, now: datetime, next_at: datetime, error: str
+) -> None:
+    """What became of a try. Nothing happens to a letter that somebody else has finished meanwhile."""
+    await session.execute(
+        text(
+            """UPDATE letter SET state = :state, attempts = attempts + 1, error = :error,
+                      next_attempt_at = greatest(:next, due_at),
+                      sent_at = CASE WHEN :state = 'sent' THEN CAST(:now AS timestamptz) END
+               WHERE id = :id AND state = 'waiting' AND attempts = :attempts"""
+        ),
+        {
+            "id": letter.id,
+            "state": state,
+            "attempts": letter.attempts,
+            "error": error[:200],
+            "now": now,
+            "next": next_at,
+        },
+    )
+
+
+async def settle_given_up(
+    session: Session, ids: Sequence[UUID] | None, state: str, now: datetime
+) -> list[tuple[str, UUID]]:
+    """Given up ones (all, or these) wait again or are dropped. Returns (agency, id) of each."""
+    rows = await session.execute(
+        text(
+            """UPDATE letter SET state = :state, attempts = 0, next_attempt_at = greatest(:now, due_at)
+               WHERE state = 'given_up' AND (CAST(:ids AS uuid[]) IS NULL OR id = ANY(CAST(:ids AS uuid[])))
+               RETURNING agency, id"""
+        ),
+        {"state": state, "now": now, "ids": list(ids) if ids is not None else None},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def listing(session: ReadSession, state: str | None, limit: int) -> Sequence[Letter]:
+    """The newest first."""
+    query = select(Letter).order_by(col(Letter.created_at).desc()).limit(limit)
+    if state is not None:
+        query = query.where(col(Letter.state) == state)
+    return (await session.scalars(query)).all()
+
+
+async def letters_state(session: ReadSession, now: datetime) -> LettersState:
+    row = (
+        await session.execute(
+            text(
+                """SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'given_up'),
+                          min(due_at) FILTER (WHERE state = 'waiting')
+                   FROM letter WHERE (state = 'waiting' AND due_at <= :now) OR state = 'given_up'"""
+            ),
+            {"now": now},
+        )
+    ).one()
+    return LettersState(*row)

@@ -1,0 +1,246 @@
+"""Decisions about letters: values in, values out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Kind(StrEnum):
+    """What a letter is about."""
+
+    WELCOME = "welcome"
+    RECEIPT = "receipt"
+    TERM_ENDING = "term_ending"
+    TERM_ENDED = "term_ended"
+    RENEWAL_REMINDER = "renewal_reminder"
+    PAYMENT_FAILED = "payment_failed"
+    CANCELED = "canceled"
+    REFUNDED = "refunded"
+    TRANSFER_SHORT = "transfer_short"
+
+
+#: How long before a prepaid term ends its reader is reminded.
+ENDING_BEFORE = timedelta(days=3)
+#: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
+RENEWAL_BEFORE = timedelta(days=7)
+LONG_PERIODS = ("half_year", "year")
+#: A term that has ended is told of from this hour of the next day in the agency's zone, and this long after its end no more.
+ENDED_HOUR = 8
+ENDED_WITHIN = timedelta(days=4)
+
+#: RFC 5322, 2.1.1: a line should have no more.
+SUBJECT_MOST = 78
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 30, 3_600
+#: A letter that nobody takes is given up when it is so old and was tried so often (a worker may have been off for days).
+GIVEN_UP_AFTER, TRIES_AT_LEAST = timedelta(days=3), 10
+
+
+def delay(attempts: int) -> timedelta:
+    """How long to wait after ``attempts`` failed tries: 30 s, 1 min, 2 min … an hour."""
+    doubled = FIRST_DELAY_SECONDS << min(max(attempts - 1, 0), 10)
+    return timedelta(seconds=min(doubled, LONGEST_DELAY_SECONDS))
+
+
+def gives_up(attempts: int, due_at: datetime, now: datetime) -> bool:
+    """Whether a letter that has just failed for the ``attempts``-th time is tried no more."""
+    return attempts >= TRIES_AT_LEAST and now - due_at >= GIVEN_UP_AFTER
+
+
+def plain(text: str) -> str:
+    """A name as one line: no line end, no control or direction character, single blanks. Fit for a header."""
+    shown = (" " if unicodedata.category(one)[0] in "CZ" else one for one in text)
+    return " ".join("".join(shown).split())
+
+
+def clipped(text: str, most: int = SUBJECT_MOST) -> str:
+    """One line of ``most`` characters at the most; what is too long ends in an ellipsis."""
+    line = plain(text)
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A letter to be written: ``key`` is its business key within the agency."""
+
+    kind: Kind
+    key: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What was bought: the plan's names as they were, and the period."""
+
+    name_vi: str
+    name_en: str
+    period: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"plan": {"vi": self.name_vi, "en": self.name_en}, "period": self.period}
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
+    without ``order_code`` it renews by itself. ``invoice``: id and number; None where nothing was to be paid."""
+
+    payment_id: UUID
+    sold: Sold
+    amount_vnd: int
+    vat_vnd: int
+    vat_basis_points: int | None
+    paid_at: datetime
+    starts_at: datetime | None
+    ends_at: datetime | None
+    order_code: str
+    invoice: tuple[UUID, str] | None
+
+
+def welcome(reader_id: UUID) -> Draft:
+    """A new account."""
+    return Draft(Kind.WELCOME, f"welcome:{reader_id}", {})
+
+
+def receipt(paid: Paid) -> Draft:
+    """A payment that went through."""
+    facts = {
+        **paid.sold.facts,
+        "amount_vnd": paid.amount_vnd,
+        "vat_vnd": paid.vat_vnd,
+        "vat_basis_points": paid.vat_basis_points,
+        "paid_at": paid.paid_at.isoformat(),
+        "starts_at": paid.starts_at.isoformat() if paid.starts_at else None,
+        "ends_at": paid.ends_at.isoformat() if paid.ends_at else None,
+        "code": paid.order_code,
+        "invoice": str(paid.invoice[0]) if paid.invoice else None,
+        "number": paid.invoice[1] if paid.invoice else "",
+    }
+    return Draft(Kind.RECEIPT, f"receipt:{paid.payment_id}", facts)
+
+
+def payment_failed(
+    subscription_id: UUID, sold: Sold, amount_vnd: int, paid_until: datetime, reads_until: datetime
+) -> Draft:
+    """A renewal that could not be collected. Once for each period that was not paid."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "amount_vnd": amount_vnd,
+        "reads_until": reads_until.isoformat(),
+    }
+    key = f"payment-failed:{subscription_id}:{paid_until.isoformat()}"
+    return Draft(Kind.PAYMENT_FAILED, key, facts)
+
+
+def canceled(subscription_id: UUID, version: int, sold: Sold, reads_until: datetime) -> Draft:
+    """A subscription that will not renew. ``version`` is the subscription's: who resumes and cancels again is told again."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "reads_until": reads_until.isoformat(),
+    }
+    return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
+
+
+def refunded(
+    refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int, paid_at: datetime, *, whole: bool
+) -> Draft:
+    """Money that went back: ``amount_vnd`` of a payment of ``of_vnd``; ``whole`` when nothing of it is left."""
+    facts = {
+        **sold.facts,
+        "amount_vnd": amount_vnd,
+        "of_vnd": of_vnd,
+        "paid_at": paid_at.isoformat(),
+        "whole": whole,
+    }
+    return Draft(Kind.REFUNDED, f"refunded:{refund_id}", facts)
+
+
+def transfer_short(
+    credit_id: UUID,
+    order: tuple[UUID, str, int, datetime],
+    sold: Sold,
+    came_vnd: int,
+    received_vnd: int,
+) -> Draft:
+    """A transfer that is not enough for its ``order`` (id, code, amount, end): what came now, and in all."""
+    id_, code, amount_vnd, expires_at = order
+    facts = {
+        **sold.facts,
+        "order": str(id_),
+        "code": code,
+        "amount_vnd": amount_vnd,
+        "came_vnd": came_vnd,
+        "received_vnd": received_vnd,
+        "missing_vnd": amount_vnd - received_vnd,
+        "expires_at": expires_at.isoformat(),
+    }
+    return Draft(Kind.TRANSFER_SHORT, f"transfer-short:{id_}:{credit_id}", facts)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionNow:
+    """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
+    ``others_until``: until when its reader may read without it."""
+
+    state: str
+    cancels: bool
+    ended: bool
+    period_end: datetime
+    paid: bool
+    others_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNow:
+    """An order at the moment of sending."""
+
+    state: str
+    expires_at: datetime
+    missing_vnd: int
+
+
+def still_true(
+    kind: Kind,
+    facts: Mapping[str, Any],
+    now: datetime,
+    *,
+    subscription: SubscriptionNow | None = None,
+    order: OrderNow | None = None,
+) -> bool:
+    """Whether a letter that was written some time ago may still be sent."""
+    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED):
+        return True
+    if kind is Kind.TRANSFER_SHORT:
+        return order is not None and _still_short(facts, now, order)
+    if subscription is None:
+        return False
+    if kind is Kind.PAYMENT_FAILED:
+        return subscription.state in ("past_due", "grace")
+    if kind is Kind.CANCELED:
+        return subscription.cancels or subscription.ended
+    return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
+
+
+def _still_short(facts: Mapping[str, Any], now: datetime, order: OrderNow) -> bool:
+    waits = order.state == "open" and now < order.expires_at
+    return waits and order.missing_vnd == facts["missing_vnd"]
+
+
+def _still_ends(kind: Kind, ends_at: datetime, now: datetime, row: SubscriptionNow) -> bool:
+    """Whether the end that is told of is still the end: not renewed meanwhile, not given back, nothing else to read by."""
+    if row.period_end != ends_at or not row.paid:
+        return False
+    if kind is Kind.RENEWAL_REMINDER:
+        return row.state == "active" and not row.cancels and now < ends_at
+    told = ends_at if kind is Kind.TERM_ENDING else now
+    if row.others_until is not None and row.others_until > told:
+        return False
+    return now < ends_at if kind is Kind.TERM_ENDING else ends_at <= now < ends_at + ENDED_WITHIN

@@ -1,0 +1,232 @@
+"""Letters: written in the transaction of their fact, sent by the worker.
+
+A letter that may have become untrue (a reminder to somebody who has renewed) is found out when it is sent, by the present
+facts (:func:`rules.still_true`), and not taken back by the use case that changed them: that way no use case can forget it,
+also not one that is written later, and a letter that waited for the mail server for a day is judged like any other.
+
+Reminders are written by a sweep over what ends soon (:meth:`Letters.sweep`), not when a term is bought: their time then
+follows the term as it is, whatever was renewed or refunded meanwhile; a worker that was off writes what is still of use;
+and one whose time has passed is never written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import structlog
+
+from services.billing import metrics
+from services.billing.letters import repository, rules
+from services.billing.letters.models import Letter
+from services.billing.letters.render import mail_of
+from services.billing.letters.repository import Claimed
+from services.billing.letters.rules import Draft, Kind
+from services.billing.letters.words import Voice, code_content, code_footer, content_of, footer_of
+from shared import audit
+from shared.agencies import Agency, get_agency
+from shared.clock import Clock
+from shared.database import Database, Session
+from shared.errors import UnavailableError
+from shared.faults import fault_point
+from shared.ids import new_id
+from shared.loops import Heartbeat
+from shared.mail import Mail, MailRefusedError, MailSender
+from shared.web.i18n import load_catalogues
+from shared.web.pages import SHARED_FOLDER
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+#: While no mail can be sent, one letter is tried this often.
+AWAY_SECONDS = 5.0
+REMINDERS_A_ROUND = 200
+REMINDERS = (Kind.TERM_ENDING, Kind.TERM_ENDED, Kind.RENEWAL_REMINDER)
+
+#: What became of a letter that was taken up; ``away``: it waits, as would any other now.
+Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
+
+
+async def write(
+    session: Session, agency: str, reader_id: UUID, draft: Draft, now: datetime
+) -> bool:
+    """A letter, in the caller's transaction, in the reader's language. False when the fact was told before."""
+    return await repository.write(session, new_id(), agency, reader_id, draft, now)
+
+
+class Letters:
+    """Sends what was written, and writes reminders."""
+
+    def __init__(
+        self, database: Database, clock: Clock, mail: MailSender, *, public_url: str
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._mail = mail
+        self._public_url = public_url
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        billing = Path(__file__).parents[1]
+        return load_catalogues([SHARED_FOLDER / "locale", billing / "locale"])
+
+    def code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with a sign-in code."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
+
+    async def sweep(self) -> int:
+        """Write the reminders whose time has come. Returns how many."""
+        total = 0
+        for kind in REMINDERS:
+            found = REMINDERS_A_ROUND
+            while found == REMINDERS_A_ROUND:
+                now = self._clock.now()
+                async with self._database.transaction() as session:
+                    due = await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+                    for agency, reader_id, draft in due:
+                        total += await write(session, agency, reader_id, draft, now)
+                found = len(due)
+        return total
+
+    async def send_one(self) -> Outcome | None:
+        """Take up the next due letter. None when nothing is due.
+
+        The letter's row stays locked while it is sent, and no other. What goes wrong is written down with it.
+        """
+        letter: Claimed | None = None
+        outcome: Outcome
+        try:
+            async with self._database.transaction() as session:
+                letter = await repository.claim(session, self._clock.now())
+                if letter is None:
+                    return None
+                if not await self._holds(session, letter):
+                    outcome = "dropped"
+                    await self._mark(session, letter, outcome)
+                else:
+                    await fault_point("letter.before_send")
+                    outcome = await self._deliver(session, letter)
+        except Exception as error:
+            # Whatever it is: the letter waits, or is given up, and the others go on.
+            if letter is None:
+                raise
+            log.exception("letter_failed", letter=str(letter.id), kind=letter.kind)
+            async with self._database.transaction() as session:
+                outcome = await self._failed(session, letter, error)
+        metrics.LETTERS.labels(letter.kind, outcome).inc()
+        return outcome
+
+    async def _holds(self, session: Session, letter: Claimed) -> bool:
+        """Whether it is still true."""
+        subscription = order = None
+        if "subscription" in letter.facts:
+            subscription = await repository.subscription_now(
+                session, letter.agency, UUID(letter.facts["subscription"])
+            )
+        if "order" in letter.facts:
+            order = await repository.order_now(session, letter.agency, UUID(letter.facts["order"]))
+        return rules.still_true(
+            letter.kind, letter.facts, self._clock.now(), subscription=subscription, order=order
+        )
+
+    async def _deliver(self, session: Session, letter: Claimed) -> Outcome:
+        agency = await get_agency(session, letter.agency)
+        voice = Voice(self._words, letter.language, agency, self._public_url)
+        content = content_of(voice, letter.kind, letter.facts)
+        mail = mail_of(
+            voice,
+            content,
+            letter.email,
+            footer_of(voice, letter.email),
+            message_id=f"letter.{letter.id}",
+        )
+        try:
+            await self._mail.send(mail)
+        except UnavailableError as error:
+            outcome = await self._failed(session, letter, error)
+            refused = isinstance(error, MailRefusedError) or outcome == "given_up"
+            return outcome if refused else "away"
+        await fault_point("letter.sent")
+        await self._mark(session, letter, "sent")
+        return "sent"
+
+    async def _failed(self, session: Session, letter: Claimed, error: Exception) -> Outcome:
+        now = self._clock.now()
+        given_up = rules.gives_up(letter.attempts + 1, letter.due_at, now)
+        cause = type(error.__cause__ or error).__name__
+        await repository.mark(
+            session,
+            letter,
+            "given_up" if given_up else "waiting",
+            now=now,
+            next_at=now + rules.delay(letter.attempts + 1),
+            error=cause,
+        )
+        outcome: Outcome = "given_up" if given_up else "retried"
+        level = log.error if given_up else log.warning
+        level(f"letter_{outcome}", letter=str(letter.id), kind=letter.kind, error=cause)
+        return outcome
+
+    async def _mark(self, session: Session, letter: Claimed, state: str) -> None:
+        now = self._clock.now()
+        await repository.mark(session, letter, state, now=now, next_at=now, error="")
+
+    async def send_due(self) -> int:
+        """Everything that is due now, until no mail can be sent. Returns how many were sent."""
+        sent = 0
+        while (outcome := await self.send_one()) not in (None, "away"):
+            sent += outcome == "sent"
+        return sent
+
+    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        """The worker's loop: one letter after the other."""
+        while not stop.is_set():
+            heartbeat.beat()
+            outcome = await self.send_one()
+            heartbeat.succeeded()
+            if outcome in (None, "away"):
+                pause = AWAY_SECONDS if outcome else POLL_SECONDS
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+
+    async def listing(self, state: str | None, limit: int) -> Sequence[Letter]:
+        """The newest first; ``state`` None: all of them."""
+        async with self._database.read() as session:
+            return await repository.listing(session, state, limit)
+
+    async def settle_given_up(self, ids: Sequence[UUID] | None, *, again: bool) -> int:
+        """Letters that were given up (all with None) are tried ``again``, or let go. Returns how many."""
+        now = self._clock.now()
+        action = audit.Action.LETTERS_RETRIED if again else audit.Action.LETTERS_DROPPED
+        async with self._database.transaction() as session:
+            settled = await repository.settle_given_up(
+                session, ids, "waiting" if again else "dropped", now
+            )
+            for agency in sorted({agency for agency, _ in settled}):
+                own = sorted(str(id_) for of, id_ in settled if of == agency)
+                await audit.record(
+                    session,
+                    action,
+                    agency=agency,
+                    at=now,
+                    subject="letters",
+                    after={"count": len(own), "letters": own},
+                )
+        return len(settled)
+
+    async def measure(self) -> None:
+        """The gauges."""
+        now = self._clock.now()
+        async with self._database.read() as session:
+            state = await repository.letters_state(session, now)
+        metrics.LETTERS_WAITING.set(state.waiting)
+        metrics.LETTERS_GIVEN_UP.set(state.given_up)
+        age = (now - state.oldest_at).total_seconds() if state.oldest_at else 0.0
+        metrics.LETTERS_AGE.set(max(age, 0.0))

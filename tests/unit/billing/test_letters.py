@@ -1,0 +1,322 @@
+"""Letters: what each says in both languages, to the word, and when it may still be sent."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.billing import letters
+from services.billing.letters import rules
+from services.billing.letters.render import mail_of
+from services.billing.letters.rules import Draft, Kind, OrderNow, Paid, Sold, SubscriptionNow
+from services.billing.letters.words import Voice, code_content, code_footer, content_of, footer_of
+from shared.agencies import Agency
+from shared.mail import Mail
+from shared.web.i18n import load_catalogues
+from shared.web.pages import SHARED_FOLDER
+
+WORDS = load_catalogues([SHARED_FOLDER / "locale", Path(letters.__file__).parents[1] / "locale"])
+EXPECTED = Path(__file__).parent / "letters"
+AGENCY = Agency("bao-hung-yen", "Báo Hưng Yên", "Asia/Ho_Chi_Minh")
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+END = NOW + timedelta(days=30)
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+ID = UUID(int=7)
+MONTH = Sold("Đọc báo không giới hạn", "Unlimited reading", "month")
+YEAR = Sold("Đọc báo không giới hạn", "Unlimited reading", "year")
+
+
+def paid(**changes) -> Paid:
+    values = {
+        "payment_id": ID,
+        "sold": MONTH,
+        "amount_vnd": 59_000,
+        "vat_vnd": 0,
+        "vat_basis_points": None,
+        "paid_at": NOW,
+        "starts_at": NOW,
+        "ends_at": END,
+        "order_code": "PR34679CFGH",
+        "invoice": (ID, "26-000123"),
+    }
+    return Paid(**values | changes)
+
+
+def ending(kind: Kind, sold: Sold = MONTH, amount_vnd: int | None = 59_000) -> Draft:
+    facts = {"subscription": str(ID), "ends_at": END.isoformat(), "amount_vnd": amount_vnd}
+    return Draft(kind, "key", sold.facts | facts)
+
+
+SHORT = rules.transfer_short(
+    ID, (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72)), MONTH, 5_000, 20_000
+)
+DRAFTS = {
+    "welcome": rules.welcome(ID),
+    "receipt": rules.receipt(paid()),
+    "receipt-card": rules.receipt(
+        paid(
+            sold=YEAR,
+            amount_vnd=637_200,
+            vat_vnd=47_200,
+            vat_basis_points=800,
+            starts_at=NOW + DAY,
+            ends_at=END,
+            order_code="",
+        )
+    ),
+    "receipt-gift": rules.receipt(paid(starts_at=None, ends_at=None)),
+    "receipt-once": rules.receipt(
+        paid(
+            sold=Sold("Đọc một ngày", "A day's reading", "once"),
+            amount_vnd=0,
+            ends_at=NOW + DAY,
+            invoice=None,
+        )
+    ),
+    "term_ending": ending(Kind.TERM_ENDING),
+    "term_ended": ending(Kind.TERM_ENDED, amount_vnd=None),
+    "renewal_reminder": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000),
+    "payment_failed": rules.payment_failed(ID, MONTH, 59_000, END, END + 3 * DAY),
+    "canceled": rules.canceled(ID, 3, MONTH, END),
+    "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
+    "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
+    "transfer_short": SHORT,
+}
+
+
+def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
+    voice = Voice(WORDS, language, agency, "https://billing.example/")
+    content = content_of(voice, draft.kind, draft.facts)
+    return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn"))
+
+
+class Seen(HTMLParser):
+    """What a reader sees of HTML, one piece after the other; a link's address after its words."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._tag, self._href = "", ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag, self._href = tag, dict(attrs).get("href") or self._href
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self.pieces.append(self._href)
+
+    def handle_data(self, data: str) -> None:
+        if self._tag != "title":
+            self.pieces.append(data)
+
+
+def only_words(text: str) -> str:
+    return re.sub(r"^--$|[\s:]", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize("name", DRAFTS)
+def test_a_letter_says_to_the_word_what_stands_in_the_file_beside(name: str, language: str) -> None:
+    made = mail(DRAFTS[name], language)
+    expected = (EXPECTED / f"{name}.{language}.txt").read_text(encoding="utf-8")
+    assert f"Subject: {made.subject}\n\n{made.body}" == expected
+    assert made.sender_name == "Báo Hưng Yên"
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize("name", DRAFTS)
+def test_text_and_html_say_the_same(name: str, language: str) -> None:
+    made = mail(DRAFTS[name], language)
+    assert f'<html lang="{language}">' in made.html
+    seen = only_words("".join(Seen(made.html).pieces))
+    assert seen == only_words(AGENCY.name + made.body)
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+def test_nothing_is_fetched_from_anywhere_and_links_lead_to_the_agencys_own_pages(
+    name: str,
+) -> None:
+    html = mail(DRAFTS[name]).html
+    assert not re.search(r"<(?:img|link|script|style|iframe)\b|\bsrc=|url\(", html)
+    assert all(
+        link.startswith("https://billing.example/r/bao-hung-yen/")
+        for link in re.findall(r'href="([^"]*)"', html)
+    )
+    assert re.findall(r'href="([^"]*)"', html)
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize("name", DRAFTS)
+def test_names_are_text_in_html_and_one_line_in_headers(name: str, language: str) -> None:
+    evil = 'X <script>alert(1)</script>\r\nBcc: all@example.vn\u202e "q" ' + "dài " * 50
+    draft = DRAFTS[name]
+    plan = {"plan": {"vi": evil, "en": evil}} if "plan" in draft.facts else {}
+    made = mail(
+        Draft(draft.kind, draft.key, {**draft.facts, **plan}),
+        language,
+        Agency("bao-hung-yen", evil, "Asia/Ho_Chi_Minh"),
+    )
+    assert "<script" not in made.html and "&lt;script&gt;" in made.html
+    for header in (made.subject, made.sender_name):
+        assert header.isprintable() and "\u202e" not in header
+    assert len(made.subject) <= 78
+    assert "\nBcc" not in made.body
+
+
+@pytest.mark.parametrize("amount", [1, 10**15])
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_subjects_keep_their_length(amount: int, language: str) -> None:
+    for draft in DRAFTS.values():
+        facts = {
+            name: amount if name.endswith("_vnd") else value for name, value in draft.facts.items()
+        }
+        assert len(mail(Draft(draft.kind, draft.key, facts), language).subject) <= 78
+
+
+def test_moments_are_of_the_agencys_zone() -> None:
+    far = Agency("x", "X", "America/New_York")
+    assert "22 Nov 2026 22:00" in mail(DRAFTS["receipt"], "en", far).body
+    assert str(far.zone) == str(ZoneInfo("America/New_York"))
+
+
+def test_a_code_is_mailed_as_text_and_html() -> None:
+    voice = Voice(WORDS, "vi", AGENCY, "https://billing.example")
+    made = mail_of(
+        voice,
+        code_content(voice, "123456"),
+        "lan@example.vn",
+        code_footer(voice, "lan@example.vn"),
+    )
+    assert made.subject == "123456 là mã đăng nhập của bạn"
+    assert "123456" in made.body and "123456" in made.html
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"),
+    [(0, 30), (1, 30), (2, 60), (3, 120), (7, 1_920), (8, 3_600), (9, 3_600), (500, 3_600)],
+)
+def test_tries_come_after_half_a_minute_up_to_an_hour(attempts: int, seconds: int) -> None:
+    assert rules.delay(attempts) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "age", "given_up"),
+    [
+        (10, 3 * DAY, True),
+        (9, 3 * DAY, False),  # the worker was off: it has not been tried for long
+        (10, 3 * DAY - SECOND, False),
+        (200, 30 * DAY, True),
+    ],
+)
+def test_a_letter_is_given_up_after_three_days_of_tries(
+    attempts: int, age: timedelta, given_up: bool
+) -> None:
+    assert rules.gives_up(attempts, NOW, NOW + age) is given_up
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\r\nb", "a b"),
+        ("a\x00\u202eb\u00a0 c", "a b c"),
+        ("  Báo\tHưng Yên ", "Báo Hưng Yên"),
+        ("", ""),
+    ],
+)
+def test_a_name_becomes_one_line(text: str, line: str) -> None:
+    assert rules.plain(text) == line
+
+
+def test_what_is_too_long_ends_in_an_ellipsis() -> None:
+    assert rules.clipped("a" * 78) == "a" * 78
+    assert rules.clipped("a" * 79) == "a" * 77 + "…"
+
+
+def row(**changes) -> SubscriptionNow:
+    values = {
+        "state": "active",
+        "cancels": False,
+        "ended": False,
+        "period_end": END,
+        "paid": True,
+        "others_until": None,
+    }
+    return SubscriptionNow(**values | changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "changes", "true"),
+    [
+        (Kind.TERM_ENDING, END - DAY, {}, True),
+        (Kind.TERM_ENDING, END - SECOND, {"others_until": END}, True),
+        (Kind.TERM_ENDING, END, {}, False),  # its day has passed
+        (Kind.TERM_ENDING, END - DAY, {"period_end": END + DAY}, False),  # renewed
+        (Kind.TERM_ENDING, END - DAY, {"paid": False}, False),  # given back
+        (Kind.TERM_ENDING, END - DAY, {"others_until": END + SECOND}, False),
+        (Kind.TERM_ENDED, END, {}, True),
+        (Kind.TERM_ENDED, END - SECOND, {}, False),
+        (Kind.TERM_ENDED, END + 4 * DAY - SECOND, {}, True),
+        (Kind.TERM_ENDED, END + 4 * DAY, {}, False),
+        (Kind.TERM_ENDED, END + DAY, {"period_end": END + 30 * DAY}, False),
+        (Kind.TERM_ENDED, END + DAY, {"paid": False}, False),
+        (Kind.TERM_ENDED, END + DAY, {"others_until": END + DAY}, True),
+        (Kind.TERM_ENDED, END + DAY, {"others_until": END + DAY + SECOND}, False),
+        (Kind.RENEWAL_REMINDER, END - DAY, {}, True),
+        (Kind.RENEWAL_REMINDER, END, {}, False),
+        (Kind.RENEWAL_REMINDER, END - DAY, {"cancels": True}, False),
+        (Kind.RENEWAL_REMINDER, END - DAY, {"state": "past_due"}, False),
+        (Kind.RENEWAL_REMINDER, END - DAY, {"period_end": END + 365 * DAY}, False),
+        (Kind.PAYMENT_FAILED, END, {"state": "past_due"}, True),
+        (Kind.PAYMENT_FAILED, END, {"state": "grace"}, True),
+        (Kind.PAYMENT_FAILED, END, {"state": "active"}, False),  # paid meanwhile
+        (Kind.PAYMENT_FAILED, END, {"state": "expired"}, False),
+        (Kind.CANCELED, NOW, {"cancels": True}, True),
+        (Kind.CANCELED, NOW, {"ended": True}, True),
+        (Kind.CANCELED, NOW, {}, False),  # resumed meanwhile
+    ],
+)
+def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
+    kind: Kind, now: datetime, changes: dict, true: bool
+) -> None:
+    facts = {"ends_at": END.isoformat()}
+    assert rules.still_true(kind, facts, now, subscription=row(**changes)) is true
+    assert not rules.still_true(kind, facts, now)
+
+
+@pytest.mark.parametrize(
+    ("order", "true"),
+    [
+        (OrderNow("open", NOW + SECOND, 39_000), True),
+        (OrderNow("paid", NOW + SECOND, 39_000), False),
+        (OrderNow("open", NOW, 39_000), False),
+        (OrderNow("open", NOW + SECOND, 9_000), False),  # more has come
+        (None, False),
+    ],
+)
+def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, true: bool) -> None:
+    assert SHORT.facts["missing_vnd"] == 39_000
+    assert rules.still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
+
+
+@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED])
+def test_what_has_happened_stays_true(kind: Kind) -> None:
+    assert rules.still_true(kind, {}, NOW)
+
+
+def test_keys_tell_facts_apart() -> None:
+    made = [
+        *(draft.key for name, draft in DRAFTS.items() if draft.key != "key" and "-" not in name),
+        rules.canceled(ID, 4, MONTH, END).key,
+        rules.payment_failed(ID, MONTH, 1, END + DAY, END).key,
+        rules.welcome(UUID(int=8)).key,
+    ]
+    assert len(set(made)) == len(made)
+    assert rules.receipt(paid(amount_vnd=1)).key == rules.receipt(paid()).key
