@@ -17,6 +17,7 @@ from services.billing.staff import statement_pages
 from services.billing.transfers.statement import MAX_BYTES
 from shared.audit import Action
 from tests.fixtures.audited import entries
+from tests.integration.billing.test_credits_pages import token_for
 from tests.integration.billing.test_transfers import (
     ACCOUNT,
     MONTH,
@@ -230,9 +231,8 @@ async def test_only_finance_takes_in_a_statement(
 ) -> None:
     page = (await send(staff(world), statement(("FT-1", "a", 1)))).headers["location"]
     client = staff(world, token)
-    own = page if token == "tired-token" else f"/r/{AGENCY}/sign-in"
     data = {
-        "csrf_token": form_token((await client.get(own)).text),
+        "csrf_token": token_for(world, token),
         "account": ACCOUNT,
         "confirmed": "true",
     }
