@@ -28,6 +28,7 @@ from tests.integration.billing.paying import (
     tell,
     told,
 )
+from tests.integration.billing.test_credits_pages import token_for
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, World, form_token, make_world
 
 PAGE = f"/staff/{AGENCY}/transfers/statement"
@@ -230,9 +231,8 @@ async def test_only_finance_takes_in_a_statement(
 ) -> None:
     page = (await send(staff(world), statement(("FT-1", "a", 1)))).headers["location"]
     client = staff(world, token)
-    own = page if token == "tired-token" else f"/r/{AGENCY}/sign-in"
     data = {
-        "csrf_token": form_token((await client.get(own)).text),
+        "csrf_token": token_for(world, token),
         "account": ACCOUNT,
         "confirmed": "true",
     }
