@@ -187,12 +187,11 @@ async def mark(
             """UPDATE letter SET state = :state, attempts = attempts + 1, error = :error,
                       next_attempt_at = greatest(:next, due_at),
                       sent_at = CASE WHEN :state = 'sent' THEN CAST(:now AS timestamptz) END
-               WHERE id = :id AND state = 'waiting' AND attempts = :attempts"""
+               WHERE id = :id AND state = 'waiting'"""
         ),
         {
             "id": letter.id,
             "state": state,
-            "attempts": letter.attempts,
             "error": error[:200],
             "now": now,
             "next": next_at,

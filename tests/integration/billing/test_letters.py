@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from services.billing.coupons.service import NewCoupon
 from services.billing.letters.service import Letters
+from services.billing.readers.service import Visitor
 from shared.audit import Actor, acting
+from tests.integration.billing.paying import MONTH, credited, order, ordered, person
 from tests.integration.billing.post_office import PostOffice, post_office
 from tests.integration.billing.test_any_order import API
-from tests.integration.billing.test_transfers import (
-    ACCOUNT,
-    MONTH,
-    OTHER_ACCOUNT,
-    SECRETS,
-    credited,
-    order,
-    ordered,
-)
+from tests.integration.billing.test_once_and_gifts import chosen
 from tests.integration.billing.world import (
     AGENCY,
     FAILS_ON_RENEWAL,
     OTHER_AGENCY,
     OWN,
     World,
-    make_world,
 )
 
 NAME = "Báo và Phát thanh, Truyền hình Hưng Yên"
@@ -46,13 +39,8 @@ def office() -> Iterator[PostOffice]:
 
 
 @pytest.fixture
-async def world(billing_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with make_world(billing_url, tmp_path, bank_webhook_secrets=SECRETS) as made:
-        with acting(Actor.system("test")):
-            save = made.billing.transfers.save_account
-            await save(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
-            await save(OTHER_AGENCY, OTHER_ACCOUNT, "970415", "DAI SONG HONG")
-        yield made
+def world(paid_by_transfer: World) -> World:
+    return paid_by_transfer
 
 
 @pytest.fixture
@@ -98,9 +86,22 @@ async def test_who_is_new_is_welcomed_once_under_the_agencys_name(
 
 
 async def test_two_first_sign_ins_at_once_are_one_welcome(world: World) -> None:
-    await asyncio.gather(*(world.signed_in(f"{name}@example.vn") for name in "abc"))
-    assert sorted(await states(world)) == [("welcome", "waiting")] * 3
-    assert await world.value("SELECT count(DISTINCT reader_id) FROM letter") == 3
+    visitor = Visitor("203.0.113.7", "", "en")
+
+    async def enter(number: int) -> None:
+        async with world.billing.database.transaction() as session:
+            await world.billing.readers.enter(
+                session,
+                AGENCY,
+                "lan@example.vn",
+                frozenset(),
+                visitor,
+                browser=bytes([number]),
+                replaces="",
+            )
+
+    await asyncio.gather(*(enter(number) for number in range(4)))
+    assert await world.rows("SELECT kind, language FROM letter") == [("welcome", "en")]
 
 
 async def test_letters_are_in_the_language_of_the_pages(
@@ -119,6 +120,13 @@ async def test_letters_are_in_the_language_of_the_pages(
     assert office.subjects() == [f"Welcome to {NAME}", RECEIPT]
     assert '<html lang="en">' in office.bodies("html")[0]
     assert await world.rows("SELECT language FROM reader") == [("vi",)]
+    other = await world.signed_in("minh@example.vn")
+    await other.get(f"/r/{AGENCY}/plans?lang=en")
+    await world.start_checkout(other)  # the payment page of the card is chosen in English
+    assert await world.rows("SELECT language FROM reader ORDER BY email") == [("vi",), ("en",)]
+    await other.get(f"/r/{AGENCY}/plans?lang=vi")
+    await world.signed_in("minh@example.vn")
+    assert await world.rows("SELECT language FROM reader ORDER BY email") == [("vi",), ("vi",)]
 
 
 async def test_a_transfer_brings_one_receipt_however_often_the_bank_tells(
@@ -159,6 +167,54 @@ async def test_a_card_payment_brings_one_receipt_whoever_tells_of_it(
     await world.advance(30 * DAY + MINUTE)
     await world.deliver()
     assert await sent(letters, office) == [RECEIPT]
+
+
+async def test_the_receipt_leads_to_the_invoice(
+    world: World, letters: Letters, office: PostOffice
+) -> None:
+    browser, code = await ordered(world)
+    await credited(world, code)
+    await sent(letters, office)
+    ((id_, document),) = await world.rows("SELECT id, document FROM invoice")
+    lines = office.bodies()[1].splitlines()
+    assert f"Số hóa đơn: {document}" in lines
+    address = next(line for line in lines if ".pdf" in line)
+    assert address == f"{OWN}/r/{AGENCY}/invoices/{id_}.pdf?lang=vi"
+    paper = await browser.get(address.removeprefix(OWN))
+    assert paper.headers["content-type"] == "application/pdf"
+
+
+async def test_a_gift_a_pass_and_a_coupon_for_all_of_it_have_their_receipts(
+    world: World, letters: Letters, office: PostOffice
+) -> None:
+    browser = await world.signed_in()
+    gift = await chosen(world, browser, "doc-bao", gift="1")
+    await credited(world, gift, id_=1)
+    await sent(letters, office)
+    pass_ = await chosen(world, browser, "ngay")
+    await credited(world, pass_, 5_000, id_=2)
+    await sent(letters, office)
+    world.clock.advance(2 * DAY)
+    with acting(Actor.system("finance")):
+        await world.billing.coupons.make(
+            AGENCY, NewCoupon("TANG100", 100, None, None, world.clock.now(), None, None, True)
+        )
+    await world.billing.orders.discount(await person(world), await order(world, browser), "TANG100")
+    await sent(letters, office)
+    given, day, nothing = office.bodies()[1:]
+    assert office.subjects()[1:] == [
+        RECEIPT,
+        f"Biên nhận 5.000 ₫ – {NAME}",
+        f"Biên nhận 0 ₫ – {NAME}",
+    ]
+    assert f"{OWN}/r/{AGENCY}/orders/{gift}?lang=vi" in given and "Đọc đến" not in given
+    code = await world.value("SELECT code FROM gift")
+    assert code not in given and code not in str(await world.rows("SELECT facts FROM letter"))
+    assert "Khoản này trả một lần" in day and "Đọc đến: 24/11/2026 10:00" in day
+    assert "Thuế" not in nothing and "hóa đơn" not in nothing.lower()
+    # What was paid by a coupon ends like any other term.
+    world.clock.advance(29 * DAY)
+    assert await sent(letters, office) == ["Gói đọc báo của bạn hết hạn ngày 25/12/2026"]
 
 
 async def test_what_is_rolled_back_is_not_told(world: World) -> None:
@@ -205,6 +261,19 @@ async def test_finance_gives_too_small_a_credit_to_an_order_and_its_reader_is_to
     with acting(Actor.system("finance")):
         await world.billing.transfers.assign(AGENCY, credit, code, "called")
     assert (await sent(letters, office))[1:] == ["Đã nhận chuyển khoản, còn thiếu 39.000 ₫"]
+
+
+async def test_nobody_is_asked_to_pay_the_rest_of_an_order_that_is_closed(
+    world: World, letters: Letters, office: PostOffice
+) -> None:
+    _, code = await ordered(world)
+    await credited(world, "tien bao", 20_000)
+    (credit,) = (await world.rows("SELECT id FROM bank_credit"))[0]
+    world.clock.advance(4 * DAY)
+    await world.billing.orders.close_expired()
+    with acting(Actor.system("finance")):
+        await world.billing.transfers.assign(AGENCY, credit, code, "called")
+    assert await states(world) == [("welcome", "waiting")]
 
 
 async def with_term(world: World, letters: Letters, office: PostOffice) -> str:
