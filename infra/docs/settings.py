@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from infra.docs.source import cell, module_name, python_files
+from infra.docs.source import REPOSITORY, cell, module_name, python_files
 from shared.settings import ServiceSettings
 
 
@@ -64,7 +65,11 @@ def _default(info: FieldInfo) -> str:
         return "made at start"
     if info.is_required():
         return "needed"
-    return "empty" if info.default in ("", None, ()) else f"`{info.default}`"
+    default = info.default
+    if isinstance(default, Path) and default.is_relative_to(REPOSITORY):
+        # Where the repository lies is each machine's own business.
+        default = default.relative_to(REPOSITORY)
+    return "empty" if default in ("", None, ()) else f"`{default}`"
 
 
 def settings_page() -> str:
