@@ -2,7 +2,7 @@
 
 from heapq import heapify, heappop, heappush
 
-from . import balance, disputes, dues, invoices, payouts, refunds, subscriptions
+from . import disputes, dues, invoices, payouts, refunds, subscriptions
 from .checkout import expire_session
 from .checkout_flow import bank_answers
 from .periods import next_boundary
@@ -83,7 +83,6 @@ def run_due(scope: Scope, *, until: int, clock: str | None) -> None:
             heappush(queue, (again, identifier))
     for due in dues.take(scope, until=until, clock=clock):
         _play(scope, due)
-    balance.mature(scope, scope.now() if clock is None else until)
     if clock is None:
         for session in scope.all(
             "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)

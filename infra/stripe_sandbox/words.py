@@ -18,6 +18,7 @@ WORDS: dict[str, dict[str, str]] = {
         "expiry_hint": "MM / NN",
         "cvc": "Mã bảo mật (CVC)",
         "name": "Tên trên thẻ",
+        "name_either": "Tên trên thẻ hoặc tài khoản",
         "pay": "Thanh toán",
         "subscribe": "Đăng ký và thanh toán",
         "test_cards": "Thẻ thử dùng được ở đây",
@@ -65,7 +66,9 @@ WORDS: dict[str, dict[str, str]] = {
         "setup_title": "Lưu thẻ",
         "setup_text": "Hôm nay không trừ tiền. Thẻ được lưu cho các lần thanh toán sau.",
         "save_card": "Lưu thẻ",
-        "agree_later": "Khi thanh toán, bạn đồng ý để thẻ này được dùng cho các lần gia hạn sau.",
+        "agree_later": (
+            "Khi thanh toán, bạn đồng ý để cách thanh toán này được dùng cho các lần gia hạn sau."
+        ),
         "free": "Không phải trả tiền",
         "finish": "Hoàn tất",
         "method": "Cách thanh toán",
@@ -99,6 +102,7 @@ WORDS: dict[str, dict[str, str]] = {
         "expiry_hint": "MM / YY",
         "cvc": "Security code (CVC)",
         "name": "Name on card",
+        "name_either": "Name on card or account",
         "pay": "Pay",
         "subscribe": "Subscribe and pay",
         "test_cards": "Test cards that work here",
@@ -146,7 +150,9 @@ WORDS: dict[str, dict[str, str]] = {
         "setup_title": "Save a card",
         "setup_text": "Nothing is charged today. The card is saved for later payments.",
         "save_card": "Save card",
-        "agree_later": "By paying, you agree that this card is charged for later renewals.",
+        "agree_later": (
+            "By paying, you agree that this way of paying is charged for later renewals."
+        ),
         "free": "Nothing to pay",
         "finish": "Complete order",
         "method": "How to pay",

@@ -46,7 +46,7 @@ async def test_a_payment_saves_its_card_where_asked(world: World) -> None:
         locale="vi",
     )
     page = (await world.browser.get(f"/c/pay/{session.id}")).text
-    assert "đồng ý để thẻ này được dùng cho các lần gia hạn sau" in page
+    assert "đồng ý để cách thanh toán này được dùng cho các lần gia hạn sau" in page
     await world.pay(session)
     done = await world.reread(session, "payment_intent.latest_charge.balance_transaction")
     intent = done.payment_intent
