@@ -191,6 +191,7 @@ def _intent_data(params: Params, mode: str) -> Doc:
     return {
         "metadata": data.metadata(),
         "description": data.text("description", longest=1000),
+        "capture_method": data.text("capture_method", choices=intents.CAPTURES),
         "setup_future_usage": data.text(
             "setup_future_usage", choices=("off_session", "on_session")
         ),

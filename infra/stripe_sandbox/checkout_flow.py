@@ -165,6 +165,7 @@ def _intent(scope: Scope, session: Doc, at: int) -> Doc:
         description="Subscription creation" if subscription else data.get("description"),
         metadata=data.get("metadata"),
         setup_future_usage="off_session" if subscription else data.get("setup_future_usage"),
+        capture_method=data.get("capture_method") or "automatic_async",
         payment_method_types=session["payment_method_types"],
     )
     if not subscription:

@@ -27,6 +27,7 @@ OFF: dict[str, dict[str, Any]] = {
     "api": {
         "currency": "",
         "bank_debits": False,
+        "late_fees": False,
         "event_version": "",
         "fail_after_effect": False,
         "no_answer_after_effect": False,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from . import disputes, payouts, refunds
+from . import disputes, payments, payouts, refunds
 from .checkout_flow import bank_answers
 from .errors import invalid
 from .scope import Scope
@@ -57,6 +57,12 @@ def _settle_refund(scope: Scope, refund: Doc, wish: Outcome) -> Doc:
     return refunds.settle(scope, refund, succeeded=wish.outcome == "succeed", at=at)
 
 
+def _capture(scope: Scope, charge: Doc, wish: Wish) -> Doc:
+    if charge["status"] != "succeeded" or charge["balance_transaction"]:
+        raise invalid(f"The charge {charge['id']} has nothing to wait for.")
+    return payments.capture(scope, charge, scope.time_of(charge["customer"]))
+
+
 def _dispute(scope: Scope, charge: Doc, wish: DisputeWish) -> Doc:
     if wish.reason not in disputes.REASONS:
         raise invalid(
@@ -92,6 +98,7 @@ Act = Callable[[Scope, Doc, Any], Doc]
 ACTS: dict[tuple[str, str], tuple[str, type[Wish], Act]] = {
     ("payment_intents", "settle"): ("payment_intent", Outcome, _settle_payment),
     ("refunds", "settle"): ("refund", Outcome, _settle_refund),
+    ("charges", "capture"): ("charge", Wish, _capture),
     ("charges", "dispute"): ("charge", DisputeWish, _dispute),
     ("disputes", "close"): ("dispute", Verdict, _decide),
     ("payouts", "settle"): ("payout", Outcome, _settle_payout),

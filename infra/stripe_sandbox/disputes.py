@@ -3,6 +3,7 @@
 https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/testing#disputes
 """
 
+from . import payments
 from .balance import record as record_balance
 from .errors import invalid
 from .listing import listing
@@ -51,6 +52,7 @@ def open_(scope: Scope, charge: Doc, *, reason: str, amount: int | None, at: int
     taken = amount or (charge["amount"] - charge["amount_refunded"]) or charge["amount"]
     if taken > charge["amount"]:
         raise invalid(f"Charge {charge['id']} took {charge['amount']} only.", param="amount")
+    charge = payments.capture(scope, charge, at)
     identifier = scope.new_id("du")
     entry = _move(scope, identifier, charge["currency"], -taken, at)
     dispute = scope.save(

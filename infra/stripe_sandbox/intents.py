@@ -20,6 +20,7 @@ URL = "/v1/payment_intents"
 KIND = "payment_intent"
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 LARGEST = 99_999_999
+CAPTURES = ("automatic", "automatic_async")
 USAGES = ("off_session", "on_session")
 
 
@@ -59,13 +60,13 @@ def create(scope: Scope, params: Params) -> Doc:
         metadata=params.metadata(),
         setup_future_usage=params.text("setup_future_usage", choices=USAGES),
         automatic_payment_methods=_automatic(params),
+        capture_method=params.text("capture_method", choices=CAPTURES) or CAPTURES[1],
         payment_method=method["id"] if method else None,
         payment_method_types=types,
         receipt_email=params.text("receipt_email", longest=800),
         statement_descriptor_suffix=params.text("statement_descriptor_suffix", longest=22),
         status="requires_confirmation" if method else "requires_payment_method",
     )
-    params.text("capture_method", choices=("automatic", "automatic_async"))
     params.text("confirmation_method", choices=("automatic",))
     return _confirm(scope, intent, method, wish) if asks else intent
 

@@ -77,9 +77,13 @@ def confirm(
         scope.save(charge)
         scope.emit("charge.failed", charge)
         return fail(scope, intent, method, declined, charge=charge["id"])
-    charge = _book(scope, charge, kind="charge", at=at)
+    late = scope.switches.late_fees and intent["capture_method"] == "automatic_async"
+    charge = scope.save(charge) if late else _book(scope, charge, kind="charge", at=at)
     scope.emit("charge.succeeded", charge)
     paid = _paid(scope, intent, method, charge)
+    if late:
+        owner = charge["customer"]
+        dues.later(scope, "capture", charge["id"], customer=owner, outcome="succeed", at=at)
     if card_of(scope, method).is_disputed:
         owner = charge["customer"]
         dues.plan(scope, "dispute", charge["id"], customer=owner, outcome="fraudulent", at=at)
@@ -96,6 +100,18 @@ def _book(scope: Scope, charge: Doc, *, kind: str, at: int) -> Doc:
         at=at,
     )
     return scope.save({**charge, "balance_transaction": entry["id"]})
+
+
+def capture(scope: Scope, charge: Doc, at: int) -> Doc:
+    """A card's money, and the fee on it, reach the balance: with the charge, or some time later.
+
+    https://docs.stripe.com/payments/payment-intents/asynchronous-capture
+    """
+    if charge["status"] != "succeeded" or charge["balance_transaction"]:
+        return charge
+    booked = _book(scope, charge, kind="charge", at=at)
+    scope.emit("charge.updated", booked, charge)
+    return booked
 
 
 def _paid(scope: Scope, intent: Doc, method: Doc, charge: Doc) -> Doc:

@@ -3,7 +3,7 @@
 https://docs.stripe.com/refunds, test cards: https://docs.stripe.com/testing#refunds
 """
 
-from . import dues
+from . import dues, payments
 from .balance import record as record_balance
 from .errors import invalid, missing
 from .listing import listing
@@ -37,6 +37,7 @@ def create(scope: Scope, params: Params) -> Doc:
             param="amount",
         )
     at = scope.time_of(charge["customer"])
+    charge = payments.capture(scope, charge, at)
     taken = amount or left
     refund = scope.save(
         {

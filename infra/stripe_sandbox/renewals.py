@@ -2,7 +2,7 @@
 
 from heapq import heapify, heappop, heappush
 
-from . import disputes, dues, invoices, payouts, refunds, subscriptions
+from . import disputes, dues, invoices, payments, payouts, refunds, subscriptions
 from .checkout import expire_session
 from .checkout_flow import bank_answers
 from .periods import next_boundary
@@ -99,6 +99,8 @@ def _play(scope: Scope, due: Doc) -> None:
     match due["job"], target["status"]:
         case "debit", "processing":
             bank_answers(scope, target, succeeded=succeeded, at=at)
+        case "capture", _:
+            payments.capture(scope, target, at)
         case "refund", "pending" | "succeeded":
             refunds.settle(scope, target, succeeded=succeeded, at=at)
         case "payout", "in_transit":

@@ -20,6 +20,7 @@ from . import (
     refunds,
     setups,
     subscriptions,
+    webhook_endpoints,
 )
 from .store import Doc
 
@@ -85,6 +86,8 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{balance.URL}/:id", balance.retrieve),
     ("GET", events.URL, events.list_),
     ("GET", f"{events.URL}/:id", events.retrieve),
+    ("GET", webhook_endpoints.URL, webhook_endpoints.list_),
+    ("GET", f"{webhook_endpoints.URL}/:id", webhook_endpoints.retrieve),
     ("POST", clock.URL, clock.create),
     ("GET", clock.URL, clock.list_),
     ("GET", f"{clock.URL}/:id", clock.retrieve),

@@ -18,6 +18,9 @@ class ApiSwitches(BaseModel):
     bank_debits: bool = Field(
         default=False, description="Checkout also takes a bank debit, which stays processing."
     )
+    late_fees: bool = Field(
+        default=False, description="A charge's balance transaction, with its fee, comes later."
+    )
     refunds: Refunds = Field(default="by_card", description="What becomes of a refund.")
     event_version: str = Field(
         default="", max_length=40, description="API version, and shape, of the next events."

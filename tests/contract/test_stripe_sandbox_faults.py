@@ -168,6 +168,17 @@ async def test_events_of_another_version_keep_their_shape_also_in_the_list(world
     }
 
 
+async def test_the_endpoint_says_which_version_its_events_have(world: World) -> None:
+    world.stripe = world.client(KEY)
+    api = world.stripe.v1.webhook_endpoints
+    found = (await api.list_async()).data[0]
+    assert (found.url, found.api_version) == (world.settings.webhook_url, PINNED_VERSION)
+    await world.switch(event_version="2020-08-27")
+    assert (await api.retrieve_async(found.id)).api_version == "2020-08-27"
+    with pytest.raises(stripe.InvalidRequestError):
+        await api.retrieve_async("we_other")
+
+
 async def test_a_payment_may_come_in_another_currency(world: World) -> None:
     await world.switch(currency="usd")
     session = await world.single(59_000)

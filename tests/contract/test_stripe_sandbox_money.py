@@ -59,6 +59,32 @@ async def count_events(world: World) -> int:
     return len(await world.events())
 
 
+# -- when the fee comes --------------------------------------------------------------------------
+
+
+async def test_a_fee_may_come_later_than_its_charge(world: World) -> None:
+    await world.switch(late_fees=True)
+    charge = await world.paid()
+    assert (charge.status, charge.balance_transaction) == ("succeeded", None)
+    shown = (await world.events("charge.succeeded"))[0].data.object
+    assert shown.balance_transaction is None
+    await world.later()
+    told = (await world.events("charge.updated"))[0].data
+    assert told.object.balance_transaction
+    assert told.previous_attributes.to_dict() == {"balance_transaction": None}
+    other = await world.paid()
+    booked = await world.act(f"charges/{other.id}/capture")
+    assert booked["balance_transaction"]
+    assert (await world.control(f"/sandbox/charges/{other.id}/capture")).status_code == 400
+    third = await world.paid()  # given back before its fee has come: the fee comes first
+    await world.stripe.v1.refunds.create_async({"charge": third.id})
+    customer, method = await world.saved()
+    at_once = await world.charge_saved(
+        customer, method, capture_method="automatic", expand=["latest_charge"]
+    )
+    assert at_once.latest_charge.balance_transaction
+
+
 # -- refunds ---------------------------------------------------------------------------------------
 
 
@@ -322,6 +348,7 @@ ACTS = st.one_of(
     st.tuples(st.just("payout"), st.booleans()),
     st.tuples(st.just("payout ends"), st.sampled_from(["succeed", "fail"])),
     st.tuples(st.just("switch"), st.sampled_from(["by_card", "wait", "fail", "wait_then_fail"])),
+    st.tuples(st.just("fees"), st.booleans()),
     st.tuples(st.just("currency"), st.sampled_from(["", "usd"])),
     st.tuples(st.just("time"), st.sampled_from([1, 200, 200_000])),
 )
@@ -356,6 +383,8 @@ async def play(world: World, act: str, value: Any) -> None:
             await world.control(f"/sandbox/payouts/{newest('payout')}/settle", {"outcome": value})
         case "switch":
             await world.switch(refunds=value)
+        case "fees":
+            await world.switch(late_fees=value)
         case "currency":
             await world.switch(currency=value)
         case "time":
