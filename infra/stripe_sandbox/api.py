@@ -1,5 +1,9 @@
-"""The door of the /v1 API: key, version, parameters, idempotency, expansion, errors."""
+"""The door of the /v1 API: key, version, parameters, idempotency, expansion, errors, faults.
 
+Idempotency: https://docs.stripe.com/api/idempotent_requests
+"""
+
+import asyncio
 import hashlib
 import hmac
 import json
@@ -7,13 +11,16 @@ import logging
 import secrets
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .errors import StripeError, idempotency_error, invalid, unauthorised
+from .errors import StripeError, idempotency_error, invalid, key_in_use, unauthorised
 from .expand import expand
+from .faults import NoAnswer, stored_fault
 from .params import Params, parse_form
 from .routes import find
 from .scope import RequestInfo, Sandbox
@@ -34,6 +41,14 @@ class Answer:
     status: int
     body: str
     replayed: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it says of itself: a 500 that is kept, and a key in use, are worth another try or not."""
+        found = {"Idempotent-Replayed": "true"} if self.replayed else {}
+        if self.status in {409, 500}:
+            found["Stripe-Should-Retry"] = "true" if self.status == 409 else "false"
+        return found
 
 
 def key_of(request: Request, only: str = "") -> str:
@@ -88,10 +103,15 @@ class Api:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        self._running: set[tuple[str, str]] = set()
 
     async def __call__(self, request: Request) -> Response:
         """The ASGI endpoint."""
         request_id = f"req_{secrets.token_hex(7)}"
+        switches = self.sandbox.switches
+        lost = switches.take("no_answer")
+        if lost and not switches.no_answer_after_effect:
+            return NoAnswer()
         try:
             answer = await self._answer(request, request_id)
         except StripeError as error:
@@ -104,8 +124,9 @@ class Api:
         headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
         if key := request.headers.get("idempotency-key"):
             headers["Idempotency-Key"] = key
-        if answer.replayed:
-            headers["Idempotent-Replayed"] = "true"
+        headers |= answer.headers
+        if lost:
+            return NoAnswer()
         return Response(answer.body, answer.status, headers=headers, media_type="application/json")
 
     async def _answer(self, request: Request, request_id: str) -> Answer:
@@ -126,7 +147,24 @@ class Api:
         with self.sandbox.store.transaction():
             self.sandbox.store.know_account(account, f"sk_test_…{key[-4:]}")
         info = RequestInfo(request_id, idempotency_key)
-        return self._idempotent(account, info, request.method, request.url.path, form)
+        async with self._alone(account, idempotency_key):
+            if wait := self.sandbox.switches.slow_seconds:
+                await asyncio.sleep(wait)
+            return self._idempotent(account, info, request.method, request.url.path, form)
+
+    @asynccontextmanager
+    async def _alone(self, account: str, key: str | None) -> AsyncIterator[None]:
+        """One request at a time under a key; the second is told so."""
+        if key is None:
+            yield
+            return
+        if (account, key) in self._running:
+            raise key_in_use(key)
+        self._running.add((account, key))
+        try:
+            yield
+        finally:
+            self._running.discard((account, key))
 
     def _idempotent(
         self, account: str, info: RequestInfo, method: str, path: str, form: str
@@ -134,7 +172,7 @@ class Api:
         """Run once for each idempotency key; afterwards play the same answer again."""
         key = info.idempotency_key
         if key is None:
-            return self._run(account, info, method, path, form)
+            return self._run_or_fail(account, info, method, path, form)
         if len(key) > LONGEST_KEY:
             raise invalid(f"Idempotency keys have at most {LONGEST_KEY} characters.")
         fingerprint = hashlib.sha256(
@@ -150,10 +188,22 @@ class Api:
                 )
             return Answer(known[1], known[2], replayed=True)
         with store.transaction():
-            answer = self._run(account, info, method, path, form)
+            answer = self._run_or_fail(account, info, method, path, form)
             # What failed validation never began, so its key stays free: as at Stripe.
             store.remember(account, key, fingerprint, answer.status, answer.body, now)
         return answer
+
+    def _run_or_fail(
+        self, account: str, info: RequestInfo, method: str, path: str, form: str
+    ) -> Answer:
+        """Run, unless the switch says that new creating calls fail: before their effect, or after."""
+        switches = self.sandbox.switches
+        if method != "POST" or not switches.take("fail_creates"):
+            return self._run(account, info, method, path, form)
+        if switches.fail_after_effect:
+            self._run(account, info, method, path, form)
+        fault = stored_fault(info.id)
+        return Answer(fault.status, json.dumps(fault.body()))
 
     def _run(self, account: str, info: RequestInfo, method: str, path: str, form: str) -> Answer:
         found = find(method, path)

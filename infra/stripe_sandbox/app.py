@@ -21,6 +21,7 @@ from infra.bank_sandbox.settings import BankSettings
 from infra.bank_sandbox.webhooks import BankDeliverer
 
 from .api import Api
+from .authorize_pages import AuthorizePages
 from .checkout_pages import CheckoutPages
 from .control import Control
 from .delivery import Deliverer
@@ -95,7 +96,7 @@ def create_app(
 
 
 def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRoute]:
-    api, pages = Api(sandbox), CheckoutPages(sandbox)
+    api, pages, authorize = Api(sandbox), CheckoutPages(sandbox), AuthorizePages(sandbox)
     control = Control(sandbox, deliverer, guard)
 
     def waking(endpoint: Endpoint) -> Endpoint:
@@ -114,10 +115,15 @@ def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRo
         Route("/c/pay/{id}", waking(pages.pay), methods=["POST"]),
         Route("/c/pay/{id}/3ds", pages.challenge, methods=["GET"]),
         Route("/c/pay/{id}/3ds", waking(pages.answer), methods=["POST"]),
+        Route("/c/authorize/{id}", authorize.show, methods=["GET"]),
+        Route("/c/authorize/{id}", waking(authorize.answer), methods=["POST"]),
         Route("/", control.page, methods=["GET"]),
         Route("/sandbox/control", control.switch, methods=["POST"]),
         Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
         Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
+        Route("/sandbox/due", control.due, methods=["POST"]),
+        Route("/sandbox/payouts", control.payout, methods=["POST"]),
+        Route("/sandbox/{kind}/{id}/{act}", control.act, methods=["POST"]),
         Route("/healthz", _healthy, methods=["GET"]),
         ASSETS.mount(),
     ]

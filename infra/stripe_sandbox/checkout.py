@@ -1,13 +1,12 @@
 """Checkout Sessions: what is to be paid, by whom, and where the person goes afterwards."""
 
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-from . import prices
-from .customers import living
+from . import currencies, intents, prices, setups
 from .errors import invalid, missing
 from .listing import listing
 from .params import Params
+from .people import living
 from .scope import Scope, page
 from .session_shapes import blank, line_item
 from .store import Doc, Filter
@@ -24,14 +23,16 @@ class Lines:
     shown: list[Doc] = field(default_factory=list)
     kept: list[list[object]] = field(default_factory=list)
     total: int = 0
+    currency: str | None = None
 
 
 def create(scope: Scope, params: Params) -> Doc:
     """POST /v1/checkout/sessions"""
-    mode = params.text("mode", choices=("payment", "subscription"))
+    mode = params.text("mode", choices=("payment", "setup", "subscription"))
     if mode is None:
         raise missing("mode")
     identifier = scope.new_id("cs_test")
+    types, currency = _methods(scope, params, mode)
     lines = _lines(scope, params, mode)
     customer, email = _payer(scope, params)
     hidden: Doc = {"line_items": lines.shown, "prices": lines.kept}
@@ -43,9 +44,13 @@ def create(scope: Scope, params: Params) -> Doc:
         total=lines.total,
         url=f"{scope.settings.public_url}/c/pay/{identifier}",
         at=scope.now(),
+        types=types,
     )
-    session["success_url"] = _address(params, "success_url", required=True)
-    session["cancel_url"] = _address(params, "cancel_url")
+    session["currency"] = currency or lines.currency
+    session["success_url"] = params.address("success_url")
+    if session["success_url"] is None:
+        raise missing("success_url")
+    session["cancel_url"] = params.address("cancel_url")
     session["customer"], session["customer_email"] = customer, email
     session["customer_creation"] = _customer_creation(params, mode, customer)
     session["client_reference_id"] = params.text("client_reference_id", longest=200)
@@ -55,13 +60,44 @@ def create(scope: Scope, params: Params) -> Doc:
         "submit_type", choices=("auto", "book", "donate", "pay", "subscribe")
     )
     session["expires_at"] = _expiry(params, scope.now())
+    setup = _setup_data(params, mode)
     _accept_defaults(params)
     params.finish()
+    if mode == "setup":
+        at = scope.time_of(customer)
+        session["setup_intent"] = setups.build(scope, customer=customer, at=at, **setup)["id"]
     return scope.save(session, hidden)
+
+
+def _methods(scope: Scope, params: Params, mode: str) -> tuple[list[str], str | None]:
+    """What may be paid with, and the currency where it is named.
+
+    Methods come from the account's settings (here: a switch), ``allowed_payment_method_types``
+    only leaves some out: https://docs.stripe.com/api/checkout/sessions/create
+    """
+    offered = ["card"]
+    if mode == "payment" and scope.switches.bank_debits:
+        offered.append("sepa_debit")
+    allowed = params.texts("allowed_payment_method_types")
+    if allowed is not None:
+        offered = [one for one in offered if one in allowed]
+    if not offered:
+        raise invalid(
+            "No valid payment method types for this Checkout Session.",
+            param="allowed_payment_method_types",
+        )
+    named = currencies.asked(params, scope) if "currency" in params else None
+    if mode == "setup" and named is None and allowed is None:
+        raise missing("currency")
+    return offered, named
 
 
 def _lines(scope: Scope, params: Params, mode: str) -> Lines:
     found = Lines()
+    if mode == "setup":
+        if "line_items" in params:
+            raise invalid("You can not pass `line_items` in `setup` mode.", param="line_items")
+        return found
     for given in params.children("line_items"):
         price = _price(scope, given)
         _fits(price, given, mode, found)
@@ -73,6 +109,7 @@ def _lines(scope: Scope, params: Params, mode: str) -> Lines:
         found.shown.append(line_item(scope.new_id("li"), price, quantity, product["name"]))
         found.kept.append([price["id"], quantity])
         found.total += amount
+        found.currency = price["currency"]
     if not found.shown:
         raise missing("line_items")
     return found
@@ -132,9 +169,10 @@ def _payer(scope: Scope, params: Params) -> tuple[str | None, str | None]:
 
 def _customer_creation(params: Params, mode: str, customer: str | None) -> str | None:
     creation = params.text("customer_creation", choices=("always", "if_required"))
-    if creation and mode != "payment":
+    if creation and mode == "subscription":
         raise invalid(
-            "You can only set customer_creation in payment mode.", param="customer_creation"
+            "You can only set customer_creation in payment and setup mode.",
+            param="customer_creation",
         )
     if customer:
         return None
@@ -147,12 +185,13 @@ def _intent_data(params: Params, mode: str) -> Doc:
         return {}
     if mode != "payment":
         raise invalid(
-            "You can not pass `payment_intent_data` in `subscription` mode.",
+            f"You can not pass `payment_intent_data` in `{mode}` mode.",
             param="payment_intent_data",
         )
     return {
         "metadata": data.metadata(),
         "description": data.text("description", longest=1000),
+        "capture_method": data.text("capture_method", choices=intents.CAPTURES),
         "setup_future_usage": data.text(
             "setup_future_usage", choices=("off_session", "on_session")
         ),
@@ -165,21 +204,20 @@ def _subscription_data(params: Params, mode: str) -> Doc:
         return {}
     if mode != "subscription":
         raise invalid(
-            "You can not pass `subscription_data` in `payment` mode.", param="subscription_data"
+            f"You can not pass `subscription_data` in `{mode}` mode.", param="subscription_data"
         )
     return {"metadata": data.metadata(), "description": data.text("description", longest=500)}
 
 
-def _address(params: Params, name: str, *, required: bool = False) -> str | None:
-    value = params.text(name)
-    if value is None:
-        if required:
-            raise missing(name)
-        return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise invalid("Not a valid URL", param=name, code="url_invalid")
-    return value
+def _setup_data(params: Params, mode: str) -> Doc:
+    data = params.child("setup_intent_data")
+    if data is None:
+        return {"metadata": {}, "description": None}
+    if mode != "setup":
+        raise invalid(
+            f"You can not pass `setup_intent_data` in `{mode}` mode.", param="setup_intent_data"
+        )
+    return {"metadata": data.metadata(), "description": data.text("description", longest=1000)}
 
 
 def _expiry(params: Params, now: int) -> int:
@@ -199,16 +237,16 @@ def _accept_defaults(params: Params) -> None:
     """Parameters that may only say what happens anyway."""
     params.text("ui_mode", choices=("hosted_page",))
     params.text("billing_address_collection", choices=("auto",))
-    params.text("currency", choices=("vnd",))
-    for kind in params.texts("payment_method_types") or []:
-        if kind != "card":
-            raise invalid(
-                f"The sandbox does not support {kind} payments.", param="payment_method_types"
-            )
     for name in ("allow_promotion_codes",):
         if params.boolean(name):
             raise invalid(f"The sandbox does not support {name} yet.", param=name)
-    for name in ("automatic_tax", "tax_id_collection", "phone_number_collection"):
+    for name in (
+        "adaptive_pricing",
+        "automatic_tax",
+        "invoice_creation",
+        "phone_number_collection",
+        "tax_id_collection",
+    ):
         feature = params.child(name)
         if feature is not None and feature.boolean("enabled"):
             raise invalid(f"The sandbox does not support {name}.", param=f"{name}[enabled]")
@@ -254,7 +292,11 @@ def expire(scope: Scope, params: Params, identifier: str) -> Doc:
 
 
 def expire_session(scope: Scope, session: Doc) -> Doc:
-    """Nobody paid in time: the page closes."""
+    """Nobody paid in time: the page closes, and its intent with it."""
+    for name, cancel in (("payment_intent", intents.cancelled), ("setup_intent", setups.cancelled)):
+        intent = scope.find(session[name]) if session[name] else None
+        if intent and intent["status"] in intents.CONFIRMABLE:
+            cancel(scope, intent)
     expired = scope.save({**session, "status": "expired", "url": None})
     scope.emit("checkout.session.expired", expired)
     return expired

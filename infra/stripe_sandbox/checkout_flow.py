@@ -1,10 +1,14 @@
-"""What happens when somebody pays on the hosted page."""
+"""What happens when somebody pays, or leaves a card, on the hosted page.
+
+https://docs.stripe.com/payments/checkout/how-checkout-works
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from . import customers, invoices, payment_methods, payments, subscriptions
-from .cards import AUTHENTICATION, TEST_CARDS, decide
+from . import customers, invoices, payment_methods, payments, setups, subscriptions
+from .cards import AUTHENTICATION, SETUP_AUTHENTICATION, TEST_CARDS, decide
+from .debits import TEST_ACCOUNTS
 from .scope import Scope
 from .session_shapes import details
 from .store import Doc
@@ -14,50 +18,104 @@ Outcome = Literal["complete", "challenge", "declined"]
 
 @dataclass(frozen=True)
 class Entry:
-    """The form, already checked."""
+    """The form, already checked. One of ``number`` and ``iban``, or neither where all is free."""
 
     number: str
     month: int
     year: int
     email: str
     name: str
+    iban: str = ""
 
 
 def submit(scope: Scope, session: Doc, entry: Entry) -> Outcome:
-    """Try the card that was typed."""
+    """Try the card, or the bank account, that was typed."""
     at = scope.time_of(session["customer"])
-    card = TEST_CARDS[entry.number]
-    method = payment_methods.from_card(
+    if session["mode"] == "payment" and session["amount_total"] == 0:
+        return _give(scope, session, entry, at)
+    method = _method(scope, entry, at)
+    challenge = payments.redirect(f"{scope.settings.public_url}/c/pay/{session['id']}/3ds", None)
+    if session["mode"] == "setup":
+        return _set_up(scope, session, method, at, challenge=challenge)
+    intent = _intent(scope, session, at)
+    _remember(scope, session, intent=intent["id"], method=method["id"])
+    if entry.iban or _passes(entry.number):
+        intent = _with_customer(scope, session, intent, method, at)
+    intent = payments.confirm(scope, intent, method, at=at, off_session=False, challenge=challenge)
+    return _finish(scope, session, intent, at)
+
+
+def _method(scope: Scope, entry: Entry, at: int) -> Doc:
+    if entry.iban:
+        account = TEST_ACCOUNTS[entry.iban]
+        return payment_methods.from_account(
+            scope, account, email=entry.email, name=entry.name, at=at
+        )
+    return payment_methods.from_card(
         scope,
-        card,
+        TEST_CARDS[entry.number],
         month=entry.month,
         year=entry.year,
         email=entry.email,
         name=entry.name,
         at=at,
     )
-    intent = _intent(scope, session, at)
+
+
+def _passes(number: str) -> bool:
+    return decide(TEST_CARDS[number], off_session=False, authenticated=False)[0] == "succeed"
+
+
+def _give(scope: Scope, session: Doc, entry: Entry, at: int) -> Outcome:
+    """Nothing is due: no intent, no charge; a customer where one is wanted."""
+    owner = session["customer"]
+    if owner is None and session["customer_creation"] == "always":
+        owner = _new_customer(scope, entry.email, entry.name, at)
+    done = {**session, "customer": owner}
+    _close(scope, done, details(entry.email, entry.name), status="no_payment_required")
+    return "complete"
+
+
+def _set_up(
+    scope: Scope,
+    session: Doc,
+    method: Doc,
+    at: int,
+    *,
+    challenge: Doc | None = None,
+    authenticated: bool = False,
+) -> Outcome:
+    """Nothing is charged: the card is saved once its bank, and its holder, agree."""
+    intent = scope.fetch(setups.KIND, session["setup_intent"])
     _remember(scope, session, intent=intent["id"], method=method["id"])
-    verdict, _ = decide(card, off_session=False, authenticated=False)
-    if verdict == "succeed":
-        intent = _with_customer(scope, session, intent, method, at)
-    intent = payments.confirm(
-        scope,
-        intent,
-        method,
-        at=at,
-        off_session=False,
-        challenge_url=f"{scope.settings.public_url}/c/pay/{session['id']}/3ds",
-    )
-    return _finish(scope, session, intent, at)
+    payer = method["billing_details"]
+    if authenticated or _passes(payment_methods.card_of(scope, method).number):
+        owner = session["customer"]
+        if owner is None and session["customer_creation"] == "always":
+            owner = _new_customer(scope, payer["email"], payer["name"], at)
+        intent = scope.save({**intent, "customer": owner})
+    intent = setups.confirm(scope, intent, method, challenge=challenge, authenticated=authenticated)
+    if intent["status"] == "requires_action":
+        return "challenge"
+    if intent["status"] != "succeeded":
+        return "declined"
+    done = {**session, "customer": intent["customer"]}
+    _close(scope, done, details(payer["email"], payer["name"]), status="no_payment_required")
+    return "complete"
 
 
 def answer(scope: Scope, session: Doc, *, approved: bool) -> Outcome:
     """The holder approved or refused at the (pretended) bank."""
     at = scope.time_of(session["customer"])
     hidden = scope.hidden(session["id"])
-    intent = scope.fetch("payment_intent", hidden["intent"])
     method = scope.fetch("payment_method", hidden["method"])
+    if session["mode"] == "setup":
+        if approved:
+            return _set_up(scope, session, method, at, authenticated=True)
+        intent = scope.fetch(setups.KIND, hidden["intent"])
+        setups.fail(scope, intent, method, SETUP_AUTHENTICATION)
+        return "declined"
+    intent = scope.fetch("payment_intent", hidden["intent"])
     if not approved:
         payments.fail(scope, intent, method, AUTHENTICATION)
         return "declined"
@@ -66,18 +124,21 @@ def answer(scope: Scope, session: Doc, *, approved: bool) -> Outcome:
     return _finish(scope, session, intent, at)
 
 
+def _last_intent(scope: Scope, session: Doc) -> Doc | None:
+    kept = scope.hidden(session["id"]).get("intent")
+    return scope.find(kept) if kept else None
+
+
 def waits_for_answer(scope: Scope, session: Doc) -> bool:
     """Whether the bank's question is still open."""
-    kept = scope.hidden(session["id"]).get("intent")
-    intent = scope.find(kept) if kept else None
+    intent = _last_intent(scope, session)
     return intent is not None and intent["status"] == "requires_action"
 
 
 def last_decline(scope: Scope, session: Doc) -> str | None:
     """The decline code (else the error code) of the last try, or None."""
-    kept = scope.hidden(session["id"]).get("intent")
-    intent = scope.find(kept) if kept else None
-    error = intent["last_payment_error"] if intent else None
+    intent = _last_intent(scope, session) or {}
+    error = intent.get("last_payment_error") or intent.get("last_setup_error")
     return (error.get("decline_code") or error["code"]) if error else None
 
 
@@ -104,6 +165,8 @@ def _intent(scope: Scope, session: Doc, at: int) -> Doc:
         description="Subscription creation" if subscription else data.get("description"),
         metadata=data.get("metadata"),
         setup_future_usage="off_session" if subscription else data.get("setup_future_usage"),
+        capture_method=data.get("capture_method") or "automatic_async",
+        payment_method_types=session["payment_method_types"],
     )
     if not subscription:
         scope.save({**session, "payment_intent": intent["id"]})
@@ -111,8 +174,13 @@ def _intent(scope: Scope, session: Doc, at: int) -> Doc:
 
 
 def _remember(scope: Scope, session: Doc, **facts: str) -> None:
-    current = scope.fetch("checkout.session", session["id"])
-    scope.save(current, {**scope.hidden(session["id"]), **facts})
+    scope.keep_hidden(scope.fetch("checkout.session", session["id"]), **facts)
+
+
+def _new_customer(scope: Scope, email: str | None, name: str | None, at: int) -> str:
+    customer = customers.build(scope, email=email, name=name, at=at)
+    scope.emit("customer.created", customer)
+    return str(customer["id"])
 
 
 def _with_customer(scope: Scope, session: Doc, intent: Doc, method: Doc, at: int) -> Doc:
@@ -122,18 +190,16 @@ def _with_customer(scope: Scope, session: Doc, intent: Doc, method: Doc, at: int
         if session["customer_creation"] != "always":
             return intent
         payer = method["billing_details"]
-        customer = customers.build(scope, email=payer["email"], name=payer["name"], at=at)
-        scope.emit("customer.created", customer)
-        owner = customer["id"]
+        owner = _new_customer(scope, payer["email"], payer["name"], at)
     if intent["setup_future_usage"]:
-        payment_methods.bind(scope, method, owner)
+        payment_methods.save_for_later(scope, method, owner)
     return scope.save({**intent, "customer": owner})
 
 
 def _finish(scope: Scope, session: Doc, intent: Doc, at: int) -> Outcome:
     if intent["status"] == "requires_action":
         return "challenge"
-    if intent["status"] != "succeeded":
+    if intent["status"] not in {"succeeded", "processing"}:
         return "declined"
     _complete(scope, session["id"], intent, at)
     return "complete"
@@ -143,20 +209,39 @@ def _complete(scope: Scope, identifier: str, intent: Doc, at: int) -> None:
     session = scope.fetch("checkout.session", identifier)
     method = scope.fetch("payment_method", intent["payment_method"])
     payer = method["billing_details"]
-    done = {
-        **session,
-        "customer": intent["customer"],
-        "customer_details": details(payer["email"], payer["name"]),
-        "payment_status": "paid",
-        "status": "complete",
-        "url": None,
-    }
+    done = {**session, "customer": intent["customer"]}
     if session["mode"] == "subscription":
         subscription = _subscribe(scope, session, intent, at)
         done["subscription"] = subscription["id"]
         done["invoice"] = subscription["latest_invoice"]
+    status = "paid" if intent["status"] == "succeeded" else "unpaid"
+    _close(scope, done, details(payer["email"], payer["name"]), status=status)
+
+
+def _close(scope: Scope, session: Doc, payer: Doc, *, status: str) -> None:
+    done = {
+        **scope.fetch("checkout.session", session["id"]),
+        **{name: session[name] for name in ("customer", "subscription", "invoice")},
+        "customer_details": payer,
+        "payment_status": status,
+        "status": "complete",
+        "url": None,
+    }
     scope.save(done)
     scope.emit("checkout.session.completed", done)
+
+
+def bank_answers(scope: Scope, intent: Doc, *, succeeded: bool, at: int) -> Doc:
+    """A bank says what became of a debit; a session that waited for it is told too.
+
+    https://docs.stripe.com/payments/checkout/fulfill-orders
+    """
+    after = payments.settle(scope, intent, succeeded=succeeded, at=at)
+    for session in scope.all("checkout.session", ("payment_intent", "=", intent["id"])):
+        told = scope.save({**session, "payment_status": "paid" if succeeded else "unpaid"})
+        outcome = "succeeded" if succeeded else "failed"
+        scope.emit(f"checkout.session.async_payment_{outcome}", told)
+    return after
 
 
 def _subscribe(scope: Scope, session: Doc, intent: Doc, at: int) -> Doc:

@@ -6,7 +6,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from . import cards, checkout_flow
+from . import cards, checkout_flow, debits
 from .checkout import expire_session
 from .checkout_flow import Entry
 from .scope import Sandbox, Scope
@@ -75,6 +75,7 @@ class CheckoutPages:
         heading: str = "check",
         email: str = "",
         name: str = "",
+        method: str = "card",
     ) -> Response:
         lang = language(request.query_params.get("lang"), session["locale"])
         words = WORDS[lang]
@@ -93,7 +94,10 @@ class CheckoutPages:
             name=name,
             problem=words.get(problem, words["generic_decline"]) if problem else None,
             heading=words[heading],
+            method=method,
+            later=bool(hidden["intent_data"].get("setup_future_usage")),
             cards=cards.TEST_CARDS.values(),
+            test_accounts=debits.TEST_ACCOUNTS.values(),
         )
 
     def _fixed_email(self, scope: Scope, session: Doc) -> str:
@@ -136,7 +140,7 @@ class CheckoutPages:
             return self._closed_after_post(request, session)
         form = await request.form()
         fixed = self._fixed_email(scope, session)
-        entry, problem = read(form, fixed, scope.now())
+        entry, problem = read(form, fixed, scope.now(), session)
         if problem is not None:
             return self._form(
                 request,
@@ -146,6 +150,7 @@ class CheckoutPages:
                 problem=problem,
                 email=entry.email,
                 name=entry.name,
+                method="sepa_debit" if entry.iban else "card",
             )
         # Read again: another tab may have paid while this form was on its way.
         with self.sandbox.store.transaction():
@@ -185,12 +190,11 @@ class CheckoutPages:
         if not checkout_flow.waits_for_answer(scope, session):
             return RedirectResponse(f"/c/pay/{session['id']}", 303)
         lang = language(request.query_params.get("lang"), session["locale"])
-        return render(
-            "challenge.html",
-            form_targets=(origin_of(session["success_url"]),),
-            t=WORDS[lang],
-            lang=lang,
-            session=session,
+        return ask_holder(
+            lang,
+            origin_of(session["success_url"]),
+            amount=session["amount_total"],
+            currency=session["currency"],
         )
 
     async def answer(self, request: Request) -> Response:
@@ -210,23 +214,46 @@ class CheckoutPages:
         return self._after(request, session, outcome)
 
 
-def read(form: FormData, fixed_email: str, now: int) -> tuple[Entry, str | None]:
+def ask_holder(
+    lang: str, target: str, *, amount: int | None, currency: str | None, query: str = ""
+) -> Response:
+    """The (pretended) bank's page. ``amount`` is None where only a card is saved."""
+    other = "en" if lang == "vi" else "vi"
+    return render(
+        "challenge.html",
+        form_targets=(target,),
+        t=WORDS[lang],
+        lang=lang,
+        other=other,
+        other_url=f"?{query}{'&' if query else ''}lang={other}",
+        amount=amount,
+        currency=currency,
+    )
+
+
+def read(form: FormData, fixed_email: str, now: int, session: Doc) -> tuple[Entry, str | None]:
     """The form as an entry, and the first thing wrong with it."""
 
     def field(name: str) -> str:
         value = form.get(name, "")
         return value.strip()[:200] if isinstance(value, str) else ""
 
+    debit = field("method") == debits.TYPE and debits.TYPE in session["payment_method_types"]
     month, year = expiry(field("expiry"))
     entry = Entry(
-        number=cards.digits(field("number")),
+        number="" if debit else cards.digits(field("number")),
         month=month,
         year=year,
         email=fixed_email or field("email"),
         name=field("name"),
+        iban=debits.compact(field("iban")) if debit else "",
     )
     if "@" not in entry.email or " " in entry.email:
         return entry, "invalid_email"
+    if session["mode"] == "payment" and session["amount_total"] == 0:
+        return entry, None
+    if debit:
+        return entry, None if entry.iban in debits.TEST_ACCOUNTS else "not_a_test_account"
     today = datetime.fromtimestamp(now, UTC)
     problem = cards.problem_with(
         entry.number, month, year, field("cvc"), today=(today.year, today.month)

@@ -1,22 +1,38 @@
-"""The control page and the control endpoints: switches, resend, and moving a subscription on."""
+"""The control page and the control endpoints: switches, resend, and moving things on."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from . import clock
+from . import balance, clock, control_acts
+from .control_words import CONTROL
 from .delivery import Deliverer
 from .errors import StripeError, invalid
 from .guard import Guard, is_form, refusal, remember
-from .renewals import due_at, step
+from .params import Params
+from .renewals import due_at, run_due, step
 from .scope import Sandbox, Scope
 from .store import Doc
+from .switches import ApiSwitches
 from .web import render
-from .words import CONTROL, language
+from .words import WORDS, language
 
 SHOWN = 20
+# What each form of the page leaves out where it is switched off.
+OFF: dict[str, dict[str, Any]] = {
+    "1": {"reorder": False},
+    "api": {
+        "currency": "",
+        "bank_debits": False,
+        "late_fees": False,
+        "event_version": "",
+        "fail_after_effect": False,
+        "no_answer_after_effect": False,
+    },
+}
 
 
 class Switches(BaseModel):
@@ -68,6 +84,7 @@ class Control:
             "duplicates": settings.webhook_duplicates,
             "reorder": settings.webhook_reorder,
             "drop": settings.webhook_drop,
+            **self.sandbox.switches.model_dump(),
         }
 
     async def switch(self, request: Request) -> Response:
@@ -75,16 +92,96 @@ class Control:
         body = await self.guard.may(request)
         if isinstance(body, Response):
             return body
-        if "form" in body:
-            # An unticked box sends nothing: from the form, absence means off.
-            body.pop("form")
-            body.setdefault("reorder", False)
+        off = OFF.get(body.pop("form", ""), {})
+        # An unticked box and an emptied field send nothing: from a form, absence means off.
+        body = {**off, **body}
+        named = {name: body.pop(name) for name in list(body) if name in ApiSwitches.model_fields}
         wanted = validated(Switches, body)
         if isinstance(wanted, Response):
             return wanted
+        switches = validated(ApiSwitches, {**self.sandbox.switches.model_dump(), **named})
+        if isinstance(switches, Response):
+            return switches
         for name, value in wanted.model_dump(exclude_none=True).items():
             setattr(self.sandbox.settings, f"webhook_{name}", value)
+        for name in named:
+            setattr(self.sandbox.switches, name, getattr(switches, name))
         return self._done(request, self.switches())
+
+    async def due(self, request: Request) -> Response:
+        """POST /sandbox/due: what has come due by the wall's clock happens now, in every account."""
+        body = await self.guard.may(request)
+        if isinstance(body, Response):
+            return body
+        for account, _ in self.sandbox.store.accounts():
+            scope = self.sandbox.scope(account)
+            with self.sandbox.store.transaction():
+                run_due(scope, until=scope.now(), clock=None)
+        return self._done(request, {"done": True})
+
+    async def act(self, request: Request) -> Response:
+        """POST /sandbox/:kind/:id/:act: what a bank, or a card's holder, does to an object."""
+        body = await self.guard.may(request)
+        if isinstance(body, Response):
+            return body
+        found = control_acts.ACTS.get((request.path_params["kind"], request.path_params["act"]))
+        if found is None:
+            return JSONResponse(invalid("There is no such act.", status=404).body(), 404)
+        kind, model, act = found
+        owned = self._owned(request, kind)
+        if isinstance(owned, Response):
+            return owned
+        wish = validated(model, body)
+        if isinstance(wish, Response):
+            return wish
+        return self._acted(request, owned[0], lambda scope: act(scope, owned[1], wish))
+
+    async def payout(self, request: Request) -> Response:
+        """POST /sandbox/payouts: pay out what is available, or everything."""
+        body = await self.guard.may(request)
+        if isinstance(body, Response):
+            return body
+        wish = validated(control_acts.PayoutWish, body)
+        if isinstance(wish, Response):
+            return wish
+        account = self._account_meant(wish.account)
+        if isinstance(account, Response):
+            return account
+        scope = self.sandbox.scope(account)
+        return self._acted(request, scope, lambda scope: control_acts.pay_out(scope, wish))
+
+    def _account_meant(self, named: str) -> str | Response:
+        """The account by its id or its key's label; the only one where none is named."""
+        known = self.sandbox.store.accounts()
+        fits = [account for account, label in known if named in {"", account, label}]
+        if len(fits) == 1:
+            return fits[0]
+        labels = ", ".join(account for account, _ in known) or "none"
+        wrong = invalid(f"Name one account of: {labels}.", param="account")
+        return JSONResponse(wrong.body(), 400)
+
+    def _acted(self, request: Request, scope: Scope, run: Callable[[Scope], Doc]) -> Response:
+        try:
+            with self.sandbox.store.transaction():
+                answer = run(scope)
+        except StripeError as error:
+            return self._refused(request, error)
+        return self._done(request, answer)
+
+    def _refused(self, request: Request, error: StripeError) -> Response:
+        if not is_form(request):
+            return JSONResponse(error.body(), error.status)
+        lang = language(request.query_params.get("lang"), None)
+        words = {**WORDS[lang], "continue": CONTROL[lang]["back"]}
+        return render(
+            "notice.html",
+            error.status,
+            t=words,
+            lang=lang,
+            title=CONTROL[lang]["refused"],
+            text=error.message,
+            link=f"/?lang={lang}",
+        )
 
     async def resend(self, request: Request) -> Response:
         """POST /sandbox/events/:id/resend: one more copy, whatever the switches say."""
@@ -123,7 +220,7 @@ class Control:
                 else:
                     step(scope, subscription)
         except StripeError as error:
-            return JSONResponse(error.body(), error.status)
+            return self._refused(request, error)
         return self._done(request, scope.fetch("subscription", subscription["id"]))
 
     def _owned(self, request: Request, kind: str) -> tuple[Scope, Doc] | Response:
@@ -161,15 +258,23 @@ class Control:
         kinds = {
             "customers": "customer",
             "sessions": "checkout.session",
+            "intents": "payment_intent",
+            "charges": "charge",
+            "refunds": "refund",
+            "disputes": "dispute",
+            "payouts": "payout",
             "subscriptions": "subscription",
             "events": "event",
         }
         found: dict[str, Any] = {
             name: store.select(account, kind, limit=SHOWN) for name, kind in kinds.items()
         }
+        with store.transaction():
+            held = balance.of_account(self.sandbox.scope(account), Params({}))
         return {
             "id": account,
             "label": label,
+            "balance": held,
             "deliveries": self.sandbox.outbox.history(account),
             **found,
         }

@@ -2,21 +2,16 @@
 
 import secrets
 
-from . import subscriptions
+from . import payment_methods, subscriptions
 from .errors import invalid
 from .listing import listing
 from .params import Params
+from .people import ADDRESS, living
 from .scope import Scope
 from .shapes import CUSTOMER, template
 from .store import Doc, Filter
 
 URL = "/v1/customers"
-ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
-
-
-def blank_address() -> Doc:
-    """An address of which nothing is known."""
-    return dict.fromkeys(ADDRESS)
 
 
 def build(
@@ -101,17 +96,9 @@ def update(scope: Scope, params: Params, identifier: str) -> Doc:
     return scope.update("customer.updated", before, after)
 
 
-def living(scope: Scope, identifier: str, param: str = "id") -> Doc:
-    """A customer that is not deleted."""
-    customer = scope.fetch("customer", identifier, param)
-    if customer.get("deleted"):
-        raise invalid(f"No such customer: '{identifier}'", param=param, code="resource_missing")
-    return customer
-
-
 def delete(scope: Scope, params: Params, identifier: str) -> Doc:
-    """DELETE /v1/customers/:id: ends the subscriptions and forgets the person."""
-    customer = living(scope, identifier)
+    """DELETE /v1/customers/:id: ends the subscriptions, lets the cards go, forgets the person."""
+    living(scope, identifier)
     params.finish()
     for subscription in scope.all(
         "subscription", ("customer", "=", identifier), ("status", "!=", "canceled")
@@ -119,7 +106,9 @@ def delete(scope: Scope, params: Params, identifier: str) -> Doc:
         subscriptions.end(
             scope, subscription, at=scope.time_of(identifier), reason="cancellation_requested"
         )
-    scope.emit("customer.deleted", customer)
+    for method in scope.all("payment_method", ("customer", "=", identifier)):
+        payment_methods.release(scope, method)
+    scope.emit("customer.deleted", scope.fetch("customer", identifier))
     return scope.save({"id": identifier, "object": "customer", "deleted": True})
 
 

@@ -36,10 +36,15 @@ class StripeError(Exception):
 
 
 def invalid(
-    message: str, *, param: str | None = None, code: str | None = None, status: int = 400
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    status: int = 400,
+    **extra: Any,
 ) -> StripeError:
     """The request asks for something that cannot be."""
-    return StripeError(status, "invalid_request_error", message, code=code, param=param)
+    return StripeError(status, "invalid_request_error", message, code=code, param=param, **extra)
 
 
 def missing(param: str) -> StripeError:
@@ -57,9 +62,16 @@ def unknown(param: str) -> StripeError:
 
 
 def no_such(noun: str, identifier: str, param: str = "id") -> StripeError:
-    """There is no object with this id in this account."""
+    """There is no object with this id in this account.
+
+    In the address (``param`` is ``id``) that is a 404, in a parameter a 400:
+    https://docs.stripe.com/error-codes#resource-missing
+    """
     return invalid(
-        f"No such {noun}: '{identifier}'", param=param, code="resource_missing", status=404
+        f"No such {noun}: '{identifier}'",
+        param=param,
+        code="resource_missing",
+        status=404 if param == "id" else 400,
     )
 
 
@@ -76,3 +88,20 @@ def card_error(message: str, code: str, decline_code: str | None, **extra: Any) 
 def idempotency_error(message: str) -> StripeError:
     """The same idempotency key came with another request."""
     return StripeError(400, "idempotency_error", message)
+
+
+def key_in_use(key: str) -> StripeError:
+    """The first request under this idempotency key is not answered yet."""
+    return StripeError(
+        409,
+        "idempotency_error",
+        "There is currently another in-progress request using this Idempotent Key (that probably "
+        "means you submitted twice, and the other request is still going through): "
+        f"{key}. Please try again later.",
+        code="idempotency_key_in_use",
+    )
+
+
+def doc_url(code: str) -> str:
+    """Where Stripe explains an error code."""
+    return f"https://docs.stripe.com/error-codes/{code.replace('_', '-')}"

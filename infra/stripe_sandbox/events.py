@@ -7,6 +7,8 @@ from .scope import Scope
 from .store import Doc, Filter
 
 URL = "/v1/events"
+# https://docs.stripe.com/api/events/list#list_events-types
+MOST_TYPES = 20
 
 
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
@@ -20,6 +22,8 @@ def list_(scope: Scope, params: Params) -> Doc:
     one, several = params.text("type"), params.texts("types")
     if one and several:
         raise invalid("You may not specify both type and types.", param="type")
+    if several and len(several) > MOST_TYPES:
+        raise invalid(f"You may specify at most {MOST_TYPES} types.", param="types")
     if one and one.endswith(".*"):
         filters += [("type", ">=", one[:-1]), ("type", "<", one[:-2] + "/")]
     elif one:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import httpx
 from starlette.types import ASGIApp
-from stripe import HTTPClient
+from stripe import APIConnectionError, HTTPClient
 from stripe._base_address import BaseAddresses
 
 from .app import IN_PROCESS_HOST
@@ -43,6 +43,9 @@ class InProcessClient(HTTPClient):
         response = await self._http.request(
             method, url, headers=dict(headers), content=post_data or b""
         )
+        if len(response.content) < int(response.headers.get("content-length", 0)):
+            # What a socket would say of a connection that closes before the answer has come.
+            raise APIConnectionError("the connection was closed", should_retry=True)  # type: ignore[no-untyped-call]
         return response.content, response.status_code, response.headers
 
     async def request_stream_async(

@@ -1,7 +1,7 @@
 """Invoices: what a subscription asks for, and whether it was paid."""
 
 from . import payments
-from .errors import card_error, invalid
+from .errors import invalid
 from .invoice_shapes import blank, line_of
 from .listing import listing
 from .params import Params
@@ -175,14 +175,7 @@ def pay(scope: Scope, params: Params, identifier: str) -> Doc:
         recover(scope, subscription)
         return after
     assert intent is not None
-    error = intent["last_payment_error"]
-    raise card_error(
-        error["message"],
-        error["code"],
-        error.get("decline_code"),
-        charge=error.get("charge"),
-        payment_intent=intent,
-    )
+    raise payments.declined(intent)
 
 
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:

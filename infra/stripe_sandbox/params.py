@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from .errors import StripeError, invalid, missing, unknown
 
@@ -93,6 +93,14 @@ class Params:
         value = self.text(name, **options)
         if value is None:
             raise missing(self.path(name))
+        return value
+
+    def address(self, name: str) -> str | None:
+        """An http or https address, or None where absent."""
+        value = self.text(name)
+        parts = urlsplit(value or "")
+        if value is not None and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise invalid("Not a valid URL", param=self.path(name), code="url_invalid")
         return value
 
     def integer(

@@ -1,16 +1,21 @@
-"""Payment methods: a test card that somebody typed."""
+"""Payment methods: a test card or bank account that somebody typed, or that a test names."""
 
 import hashlib
+from datetime import UTC, datetime
 
+from . import cards, debits
 from .cards import TEST_CARDS, TestCard
-from .customers import blank_address
-from .errors import invalid
+from .debits import TEST_ACCOUNTS, TestAccount
+from .errors import card_error, doc_url, invalid
 from .listing import listing
 from .params import Params
+from .people import blank_address, living
 from .scope import Scope
 from .store import Doc, Filter
 
 URL = "/v1/payment_methods"
+KIND = "payment_method"
+TYPES = ("card", debits.TYPE)
 
 
 def from_card(
@@ -26,10 +31,7 @@ def from_card(
     """A card payment method; which test card it was stays beside the document."""
     return scope.save(
         {
-            "id": scope.new_id("pm"),
-            "object": "payment_method",
-            "allow_redisplay": "limited",
-            "billing_details": billing_details(email, name),
+            **_blank(scope, "card", email, name, at),
             "card": {
                 "brand": card.brand,
                 "checks": {
@@ -41,7 +43,7 @@ def from_card(
                 "display_brand": card.brand,
                 "exp_month": month,
                 "exp_year": year,
-                "fingerprint": hashlib.sha256(card.number.encode()).hexdigest()[:16],
+                "fingerprint": _fingerprint(card.number),
                 "funding": "credit",
                 "generated_from": None,
                 "last4": card.number[-4:],
@@ -50,14 +52,47 @@ def from_card(
                 "three_d_secure_usage": {"supported": True},
                 "wallet": None,
             },
-            "created": at,
-            "customer": None,
-            "livemode": False,
-            "metadata": {},
-            "type": "card",
         },
         hidden={"test_card": card.number},
     )
+
+
+def from_account(
+    scope: Scope, account: TestAccount, *, email: str | None, name: str | None, at: int
+) -> Doc:
+    """A bank debit; which test account it was stays beside the document."""
+    return scope.save(
+        {
+            **_blank(scope, debits.TYPE, email, name, at),
+            debits.TYPE: {
+                "bank_code": account.iban[4:9],
+                "branch_code": "",
+                "country": account.iban[:2],
+                "fingerprint": _fingerprint(account.iban),
+                "generated_from": {"charge": None, "setup_attempt": None},
+                "last4": account.iban[-4:],
+            },
+        },
+        hidden={"test_account": account.iban},
+    )
+
+
+def _blank(scope: Scope, kind: str, email: str | None, name: str | None, at: int) -> Doc:
+    return {
+        "id": scope.new_id("pm"),
+        "object": KIND,
+        "allow_redisplay": "limited",
+        "billing_details": billing_details(email, name),
+        "created": at,
+        "customer": None,
+        "livemode": False,
+        "metadata": {},
+        "type": kind,
+    }
+
+
+def _fingerprint(number: str) -> str:
+    return hashlib.sha256(number.encode()).hexdigest()[:16]
 
 
 def billing_details(email: str | None, name: str | None) -> Doc:
@@ -71,9 +106,30 @@ def billing_details(email: str | None, name: str | None) -> Doc:
     }
 
 
+def named(scope: Scope, identifier: str, param: str = "id") -> Doc:
+    """A payment method by its id, or a new one by Stripe's name of a test card (``pm_card_visa``)."""
+    at = scope.now()
+    if card := cards.ALIASES.get(identifier):
+        year = datetime.fromtimestamp(at, UTC).year + 1
+        return from_card(scope, card, month=12, year=year, email=None, name=None, at=at)
+    if account := debits.ALIASES.get(identifier):
+        return from_account(scope, account, email=None, name=None, at=at)
+    return scope.fetch(KIND, identifier, param)
+
+
 def card_of(scope: Scope, method: Doc) -> TestCard:
     """The test card behind a payment method."""
     return TEST_CARDS[scope.hidden(method["id"])["test_card"]]
+
+
+def account_of(scope: Scope, method: Doc) -> TestAccount:
+    """The test account behind a bank debit."""
+    return TEST_ACCOUNTS[scope.hidden(method["id"])["test_account"]]
+
+
+def settled_for_later(scope: Scope, method: Doc) -> bool:
+    """Whether the holder agreed, while there, that it is charged later."""
+    return bool(scope.hidden(method["id"]).get("set_up"))
 
 
 def bind(scope: Scope, method: Doc, customer: str) -> Doc:
@@ -85,18 +141,104 @@ def bind(scope: Scope, method: Doc, customer: str) -> Doc:
     return attached
 
 
+def save_for_later(scope: Scope, method: Doc, customer: str | None) -> Doc:
+    """Its holder is there and agrees to later charges; kept with the customer, where there is one."""
+    bound = bind(scope, method, customer) if customer else method
+    scope.keep_hidden(bound, set_up=True)
+    return bound
+
+
+def refuse_spent(scope: Scope, method: Doc) -> None:
+    """One that was detached, or paid without a customer, is of no more use."""
+    if scope.hidden(method["id"]).get("spent"):
+        raise invalid(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+            "attachment, shared with a connected account without Customer attachment, or was "
+            "detached from a Customer. It may not be used again. To use a PaymentMethod multiple "
+            "times, you must attach it to a Customer first."
+        )
+
+
+def attach(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/payment_methods/:id/attach; a card that would be declined cannot be attached.
+
+    https://docs.stripe.com/api/payment_methods/attach
+    """
+    method = named(scope, identifier)
+    customer = params.need("customer")
+    params.finish()
+    living(scope, customer, "customer")
+    refuse_spent(scope, method)
+    if method["customer"] not in {None, customer}:
+        raise invalid(
+            "The payment method you provided has already been attached to a customer.",
+            param=KIND,
+        )
+    decline = card_of(scope, method).decline if method["type"] == "card" else None
+    if decline is not None:
+        raise card_error(
+            decline.message,
+            decline.code,
+            decline.decline_code,
+            param=decline.param,
+            doc_url=doc_url(decline.code),
+        )
+    return bind(scope, method, customer)
+
+
+def detach(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/payment_methods/:id/detach"""
+    method = scope.fetch(KIND, identifier)
+    params.finish()
+    if method["customer"] is None:
+        raise invalid(
+            "The payment method you provided is not attached to a customer so detachment is "
+            "impossible."
+        )
+    return release(scope, method)
+
+
+def release(scope: Scope, method: Doc) -> Doc:
+    """Take it from its customer for good; it is nobody's default any more."""
+    owner = scope.find(method["customer"])
+    if owner is not None and not owner.get("deleted"):
+        settings = owner["invoice_settings"]
+        if settings["default_payment_method"] == method["id"]:
+            after = {**owner, "invoice_settings": {**settings, "default_payment_method": None}}
+            scope.update("customer.updated", owner, after)
+    detached = {**method, "customer": None}
+    scope.keep_hidden(detached, spent=True)
+    scope.emit("payment_method.detached", detached, method)
+    return detached
+
+
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
     """GET /v1/payment_methods/:id"""
-    return scope.fetch("payment_method", identifier)
+    return scope.fetch(KIND, identifier)
 
 
 def list_(scope: Scope, params: Params, customer: str | None = None) -> Doc:
     """GET /v1/payment_methods and GET /v1/customers/:id/payment_methods"""
-    params.text("type", choices=["card"])
+    kind = params.text("type", choices=TYPES)
     owner = customer or params.text("customer")
     if owner is None:
         raise invalid("Missing required param: customer.", param="customer")
     scope.fetch("customer", owner, "customer")
     filters: list[Filter] = [("customer", "=", owner)]
+    if kind:
+        filters.append(("type", "=", kind))
     url = f"/v1/customers/{customer}/payment_methods" if customer else URL
-    return listing(scope, "payment_method", url, params, filters)
+    return listing(scope, KIND, url, params, filters)
+
+
+def retrieve_of(scope: Scope, params: Params, customer: str, identifier: str) -> Doc:
+    """GET /v1/customers/:id/payment_methods/:id"""
+    method = scope.fetch(KIND, identifier)
+    if method["customer"] != customer:
+        raise invalid(
+            f"No such PaymentMethod: '{identifier}'",
+            param="payment_method",
+            code="resource_missing",
+            status=404,
+        )
+    return method

@@ -1,25 +1,16 @@
-"""Payment intents and charges: asking a test card for money."""
+"""Asking a card or a bank for money: what becomes of a payment intent.
 
-from . import cards
+States: https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+from . import cards, charges, debits, dues
 from .balance import record as record_balance
 from .cards import Decline
-from .listing import listing
-from .params import Params
-from .payment_methods import card_of
+from .errors import StripeError, card_error, doc_url
+from .payment_methods import account_of, card_of, settled_for_later
 from .scope import Scope
-from .shapes import CHARGE, PAYMENT_INTENT, template
-from .store import Doc, Filter
-
-# How a charge says that its holder proved to be who they are.
-AUTHENTICATED = {
-    "authentication_flow": "challenge",
-    "electronic_commerce_indicator": "05",
-    "exemption_indicator": None,
-    "result": "authenticated",
-    "result_reason": None,
-    "version": "2.2.0",
-}
-INTENTS_URL, CHARGES_URL = "/v1/payment_intents", "/v1/charges"
+from .shapes import PAYMENT_INTENT, template
+from .store import Doc
 
 
 def create_intent(
@@ -32,6 +23,7 @@ def create_intent(
     description: str | None = None,
     metadata: dict[str, str] | None = None,
     setup_future_usage: str | None = None,
+    **further: object,
 ) -> Doc:
     """The intention to take an amount, still without a card."""
     identifier = scope.new_id("pi")
@@ -47,6 +39,7 @@ def create_intent(
             "description": description,
             "metadata": metadata or {},
             "setup_future_usage": setup_future_usage,
+            **further,
         }
     )
     scope.emit("payment_intent.created", intent)
@@ -61,34 +54,67 @@ def confirm(
     at: int,
     off_session: bool,
     authenticated: bool = False,
-    challenge_url: str | None = None,
+    challenge: Doc | None = None,
 ) -> Doc:
-    """Try a card. The intent's new status says how it went.
+    """Try a card, or tell a bank to pay. The intent's new status says how it went.
 
-    ``succeeded``; ``requires_action`` (its ``next_action`` leads to the 3-D Secure page);
-    ``requires_payment_method`` (declined: see ``last_payment_error``).
+    ``succeeded``; ``processing`` (a bank will answer); ``requires_action`` (its ``next_action``
+    is the given challenge); ``requires_payment_method`` (declined: see ``last_payment_error``).
     """
+    if method["type"] == debits.TYPE:
+        return _process(scope, intent, method, at)
     verdict, decline = cards.decide(
-        card_of(scope, method), off_session=off_session, authenticated=authenticated
+        card_of(scope, method),
+        off_session=off_session,
+        authenticated=authenticated,
+        set_up=settled_for_later(scope, method),
     )
     if verdict == "challenge":
-        return _challenge(scope, intent, method, challenge_url)
-    charge = _charge(scope, intent, method, decline if verdict == "decline" else None, at)
-    if authenticated:
-        charge["payment_method_details"]["card"]["three_d_secure"] = {
-            **AUTHENTICATED,
-            "transaction_id": scope.new_id("dst"),
-        }
-    if verdict == "decline":
+        return _challenge(scope, intent, method, challenge)
+    declined = decline if verdict == "decline" else None
+    charge = charges.of_card(scope, intent, method, declined, at, secure=authenticated)
+    if declined is not None:
         scope.save(charge)
         scope.emit("charge.failed", charge)
-        return fail(scope, intent, method, decline, charge=charge["id"])
-    entry = record_balance(
-        scope, kind="charge", amount=intent["amount"], source=charge["id"], at=at
-    )
-    charge["balance_transaction"] = entry["id"]
-    scope.save(charge)
+        return fail(scope, intent, method, declined, charge=charge["id"])
+    late = scope.switches.late_fees and intent["capture_method"] == "automatic_async"
+    charge = scope.save(charge) if late else _book(scope, charge, kind="charge", at=at)
     scope.emit("charge.succeeded", charge)
+    paid = _paid(scope, intent, method, charge)
+    if late:
+        owner = charge["customer"]
+        dues.later(scope, "capture", charge["id"], customer=owner, outcome="succeed", at=at)
+    if card_of(scope, method).is_disputed:
+        owner = charge["customer"]
+        dues.plan(scope, "dispute", charge["id"], customer=owner, outcome="fraudulent", at=at)
+    return paid
+
+
+def _book(scope: Scope, charge: Doc, *, kind: str, at: int) -> Doc:
+    entry = record_balance(
+        scope,
+        kind=kind,
+        amount=charge["amount"],
+        currency=charge["currency"],
+        source=charge["id"],
+        at=at,
+    )
+    return scope.save({**charge, "balance_transaction": entry["id"]})
+
+
+def capture(scope: Scope, charge: Doc, at: int) -> Doc:
+    """A card's money, and the fee on it, reach the balance: with the charge, or some time later.
+
+    https://docs.stripe.com/payments/payment-intents/asynchronous-capture
+    """
+    if charge["status"] != "succeeded" or charge["balance_transaction"]:
+        return charge
+    booked = _book(scope, charge, kind="charge", at=at)
+    scope.emit("charge.updated", booked, charge)
+    return booked
+
+
+def _paid(scope: Scope, intent: Doc, method: Doc, charge: Doc) -> Doc:
     paid = scope.save(
         {
             **intent,
@@ -101,10 +127,57 @@ def confirm(
         }
     )
     scope.emit("payment_intent.succeeded", paid)
+    if scope.fetch("payment_method", method["id"])["customer"] is None:
+        scope.keep_hidden(method, spent=True)
     return paid
 
 
-def _challenge(scope: Scope, intent: Doc, method: Doc, url: str | None) -> Doc:
+def _process(scope: Scope, intent: Doc, method: Doc, at: int) -> Doc:
+    """The bank was told; its answer comes later, or by the control page."""
+    charge = scope.save(charges.of_debit(scope, intent, method, at))
+    scope.emit("charge.pending", charge)
+    waiting = scope.save(
+        {
+            **intent,
+            "last_payment_error": None,
+            "latest_charge": charge["id"],
+            "next_action": None,
+            "payment_method": method["id"],
+            "status": "processing",
+        }
+    )
+    scope.emit("payment_intent.processing", waiting)
+    outcome = account_of(scope, method).outcome
+    owner = intent["customer"]
+    dues.later(scope, "debit", intent["id"], customer=owner, outcome=outcome, at=at)
+    return waiting
+
+
+def settle(scope: Scope, intent: Doc, *, succeeded: bool, at: int) -> Doc:
+    """The bank answers for an intent that is processing."""
+    charge = scope.fetch("charge", intent["latest_charge"])
+    method = scope.fetch("payment_method", intent["payment_method"])
+    if succeeded:
+        charge = _book(
+            scope, {**charge, "paid": True, "status": "succeeded"}, kind="payment", at=at
+        )
+        scope.emit("charge.succeeded", charge)
+        return _paid(scope, intent, method, charge)
+    charge = {
+        **charge,
+        "amount_captured": 0,
+        "captured": False,
+        "failure_code": "insufficient_funds",
+        "failure_message": "The customer's account has insufficient funds to cover this payment.",
+        "status": "failed",
+    }
+    scope.save(charge)
+    scope.emit("charge.failed", charge)
+    failure = Decline("payment_intent_payment_attempt_failed", None, charge["failure_message"])
+    return fail(scope, intent, method, failure, charge=charge["id"])
+
+
+def _challenge(scope: Scope, intent: Doc, method: Doc, challenge: Doc | None) -> Doc:
     """The bank wants to ask its customer first."""
     waiting = scope.save(
         {
@@ -112,35 +185,47 @@ def _challenge(scope: Scope, intent: Doc, method: Doc, url: str | None) -> Doc:
             "payment_method": method["id"],
             "status": "requires_action",
             "last_payment_error": None,
-            "next_action": {
-                "type": "redirect_to_url",
-                "redirect_to_url": {"url": url, "return_url": None},
-            },
+            "next_action": challenge,
         }
     )
     scope.emit("payment_intent.requires_action", waiting)
     return waiting
 
 
-def fail(
-    scope: Scope, intent: Doc, method: Doc, decline: Decline, *, charge: str | None = None
-) -> Doc:
-    """The card said no, or its holder did: the intent waits for another card."""
+def redirect(url: str, return_url: str | None) -> Doc:
+    """The ``next_action`` that sends the holder to their bank."""
+    return {
+        "type": "redirect_to_url",
+        "redirect_to_url": {"url": url, "return_url": return_url},
+    }
+
+
+def failure(decline: Decline, method: Doc, charge: str | None = None) -> Doc:
+    """The error that an intent keeps of its last try."""
     error: Doc = {
         "code": decline.code,
-        "doc_url": f"https://docs.stripe.com/error-codes/{decline.code.replace('_', '-')}",
+        "doc_url": doc_url(decline.code),
         "message": decline.message,
         "payment_method": method,
         "type": "card_error",
     }
     if decline.decline_code:
         error["decline_code"] = decline.decline_code
+    if decline.param:
+        error["param"] = decline.param
     if charge:
         error["charge"] = charge
+    return error
+
+
+def fail(
+    scope: Scope, intent: Doc, method: Doc, decline: Decline, *, charge: str | None = None
+) -> Doc:
+    """The card said no, or its holder did: the intent waits for another card."""
     failed = scope.save(
         {
             **intent,
-            "last_payment_error": error,
+            "last_payment_error": failure(decline, method, charge),
             "latest_charge": charge or intent["latest_charge"],
             "next_action": None,
             "payment_method": None,
@@ -151,87 +236,16 @@ def fail(
     return failed
 
 
-def _charge(scope: Scope, intent: Doc, method: Doc, decline: Decline | None, at: int) -> Doc:
-    amount, card = intent["amount"], method["card"]
-    return {
-        **template(CHARGE),
-        "id": scope.new_id("ch"),
-        "amount": amount,
-        "amount_captured": 0 if decline else amount,
-        "billing_details": method["billing_details"],
-        "captured": decline is None,
-        "created": at,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "description": intent["description"],
-        "failure_code": decline.code if decline else None,
-        "failure_message": decline.message if decline else None,
-        "metadata": intent["metadata"],
-        "outcome": _outcome(decline),
-        "paid": decline is None,
-        "payment_intent": intent["id"],
-        "payment_method": method["id"],
-        "payment_method_details": {
-            "type": "card",
-            "card": {
-                "amount_authorized": None if decline else amount,
-                "authorization_code": None,
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "network_token": {"used": False},
-                "regulated_status": "unregulated",
-                "three_d_secure": None,
-                "wallet": None,
-            },
-        },
-        "status": "failed" if decline else "succeeded",
-    }
-
-
-def _outcome(decline: Decline | None) -> Doc:
-    return {
-        "advice_code": "try_again_later" if decline else None,
-        "network_advice_code": None,
-        "network_decline_code": None,
-        "network_status": "declined_by_network" if decline else "approved_by_network",
-        "reason": decline.decline_code if decline else None,
-        "risk_level": "normal",
-        "risk_score": 10,
-        "seller_message": decline.message if decline else "Payment complete.",
-        "type": "issuer_declined" if decline else "authorized",
-    }
-
-
-def _filters(params: Params, *names: str) -> list[Filter]:
-    return [(name, "=", value) for name in names if (value := params.text(name))]
-
-
-def retrieve_intent(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/payment_intents/:id"""
-    return scope.fetch("payment_intent", identifier)
-
-
-def list_intents(scope: Scope, params: Params) -> Doc:
-    """GET /v1/payment_intents"""
-    return listing(scope, "payment_intent", INTENTS_URL, params, _filters(params, "customer"))
-
-
-def retrieve_charge(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/charges/:id"""
-    return scope.fetch("charge", identifier)
-
-
-def list_charges(scope: Scope, params: Params) -> Doc:
-    """GET /v1/charges"""
-    return listing(
-        scope, "charge", CHARGES_URL, params, _filters(params, "customer", "payment_intent")
+def declined(intent: Doc) -> StripeError:
+    """The 402 that tells of an intent's last try: https://docs.stripe.com/declines"""
+    error = intent["last_payment_error"]
+    return card_error(
+        error["message"],
+        error["code"],
+        error.get("decline_code"),
+        param=error.get("param"),
+        charge=error.get("charge"),
+        doc_url=error["doc_url"],
+        payment_intent=intent,
+        payment_method=error["payment_method"],
     )

@@ -1,6 +1,6 @@
 """Prices: in đồng, once or every so often. A price is never edited, only superseded."""
 
-from . import products
+from . import currencies, products
 from .errors import invalid
 from .listing import listing
 from .params import Params
@@ -40,12 +40,7 @@ def inline(scope: Scope, params: Params) -> Doc:
 
 def build(scope: Scope, params: Params, product: str, *, active: bool) -> Doc:
     """A price of a product; saved, no event yet."""
-    currency = params.need("currency").lower()
-    if currency != "vnd":
-        raise invalid(
-            f"Invalid currency: {currency}. The sandbox only knows vnd.",
-            param=params.path("currency"),
-        )
+    currency = currencies.asked(params, scope)
     amount = _amount(params)
     recurring = _recurring(params)
     lookup_key = _lookup_key(scope, params)

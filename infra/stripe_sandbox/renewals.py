@@ -1,9 +1,10 @@
-"""What waits for a date: renewals, further tries of a failed one, ends, session expiry."""
+"""What waits for a date: renewals, further tries, ends, session expiry, and what pends."""
 
 from heapq import heapify, heappop, heappush
 
-from . import invoices, subscriptions
+from . import disputes, dues, invoices, payments, payouts, refunds, subscriptions
 from .checkout import expire_session
+from .checkout_flow import bank_answers
 from .periods import next_boundary
 from .scope import Scope
 from .store import Doc
@@ -80,11 +81,32 @@ def run_due(scope: Scope, *, until: int, clock: str | None) -> None:
         after = step(scope, scope.fetch("subscription", identifier))
         if after["status"] != "canceled" and (again := due_at(scope, after)) <= until:
             heappush(queue, (again, identifier))
+    for due in dues.take(scope, until=until, clock=clock):
+        _play(scope, due)
     if clock is None:
         for session in scope.all(
             "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)
         ):
             expire_session(scope, session)
+
+
+def _play(scope: Scope, due: Doc) -> None:
+    """What was noted for this date, unless somebody has made something else of it."""
+    target = scope.find(due["target"])
+    if target is None:
+        return
+    succeeded, at = due["outcome"] == "succeed", due["at"]
+    match due["job"], target["status"]:
+        case "debit", "processing":
+            bank_answers(scope, target, succeeded=succeeded, at=at)
+        case "capture", _:
+            payments.capture(scope, target, at)
+        case "refund", "pending" | "succeeded":
+            refunds.settle(scope, target, succeeded=succeeded, at=at)
+        case "payout", "in_transit":
+            payouts.settle(scope, target, succeeded=succeeded, at=at)
+        case "dispute", "succeeded" if not scope.all("dispute", ("charge", "=", target["id"])):
+            disputes.open_(scope, target, reason=due["outcome"], amount=None, at=at)
 
 
 def _due(scope: Scope, until: int, clock: str | None) -> list[Doc]:

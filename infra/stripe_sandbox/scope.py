@@ -3,13 +3,15 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import no_such
+from .event_versions import reshaped
 from .outbox import Outbox
 from .settings import API_VERSION, SandboxSettings
 from .store import Doc, Filter, Store
+from .switches import ApiSwitches
 
 Clock = Callable[[], float]
 
@@ -18,6 +20,7 @@ NOUNS = {
     "checkout.session": "checkout.session",
     "test_helpers.test_clock": "test_clock",
     "payment_method": "PaymentMethod",
+    "setup_intent": "setupintent",
 }
 
 
@@ -37,6 +40,7 @@ class Sandbox:
     store: Store
     outbox: Outbox
     clock: Clock = time.time
+    switches: ApiSwitches = field(default_factory=ApiSwitches)
 
     def scope(self, account: str, request: RequestInfo | None = None) -> "Scope":
         """One account's view."""
@@ -49,6 +53,7 @@ class Scope:
     def __init__(self, sandbox: Sandbox, account: str, request: RequestInfo) -> None:
         self.sandbox = sandbox
         self.settings = sandbox.settings
+        self.switches = sandbox.switches
         self.store = sandbox.store
         self.account = account
         self.request = request
@@ -95,19 +100,28 @@ class Scope:
         self.store.save(self.account, doc, hidden)
         return doc
 
+    def keep_hidden(self, doc: Doc, **facts: Any) -> None:
+        """Remember something beside a document, with what is remembered already."""
+        self.save(doc, {**self.hidden(doc["id"]), **facts})
+
+    def forget(self, identifier: str) -> None:
+        """Remove a document that nothing refers to."""
+        self.store.remove(self.account, identifier)
+
     def emit(self, kind: str, doc: Doc, before: Doc | None = None) -> Doc:
         """Record an event and line it up for delivery, in the transaction of its cause.
 
         An event's time is wall time, also for objects under a test clock: a sweep asks for what
-        was created since it last looked.
+        was created since it last looked. Another version's switch changes the object's shape too.
         """
-        data: Doc = {"object": doc}
+        version = self.switches.event_version
+        data: Doc = {"object": reshaped(doc) if version else doc}
         if before is not None:
             data["previous_attributes"] = changed(before, doc)
         event: Doc = {
             "id": self.new_id("evt"),
             "object": "event",
-            "api_version": API_VERSION,
+            "api_version": version or API_VERSION,
             "created": self.now(),
             "data": data,
             "livemode": False,

@@ -4,20 +4,29 @@ from .shapes import SESSION, template
 from .store import Doc
 
 
-def blank(identifier: str, *, mode: str, total: int, url: str, at: int) -> Doc:
+def blank(identifier: str, *, mode: str, total: int, url: str, at: int, types: list[str]) -> Doc:
     """An open session that nobody has looked at yet."""
+    sums = None if mode == "setup" else total
+    free = mode == "setup" or (mode == "payment" and total == 0)
     return {
         **template(SESSION),
         "id": identifier,
-        "amount_subtotal": total,
-        "amount_total": total,
+        "amount_subtotal": sums,
+        "amount_total": sums,
         "created": at,
         "expires_at": at,
         "invoice_creation": _no_invoice() if mode == "payment" else None,
         "mode": mode,
         "payment_method_collection": "if_required" if mode == "payment" else "always",
+        "payment_method_types": types,
+        "payment_status": "no_payment_required" if free else "unpaid",
+        "total_details": None if mode == "setup" else _no_extras(),
         "url": url,
     }
+
+
+def _no_extras() -> Doc:
+    return {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
 
 
 def _no_invoice() -> Doc:

@@ -43,6 +43,12 @@ class SandboxSettings(BaseSettings):
     webhook_max_attempts: int = Field(default=12, ge=1)
 
     fee_basis_points: int = Field(default=290, ge=0, le=10_000, description="Stripe's own fee.")
+    dispute_fee: int = Field(default=350_000, ge=0, description="Stripe's fee on a dispute.")
+    later_seconds: int = Field(
+        default=180,
+        ge=0,
+        description="When what is pending moves by itself; 0: only by the control page.",
+    )
     retry_days: tuple[int, ...] = Field(
         default=(3, 5, 7), description="Days between tries of a failed renewal, then it ends."
     )

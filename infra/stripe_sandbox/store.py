@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS attempts (
 );
 """
 
-# JSON path below the document, comparison, value.
+# JSON path below the document (below what is hidden beside it after a ~), comparison, value.
 Filter = tuple[str, str, Any]
 COMPARISONS = {"=", ">", ">=", "<", "<=", "!=", "in", "is"}
 PATH = re.compile(r"[a-z_]+(\[[0-9]+\])?(\.[a-z_]+(\[[0-9]+\])?)*")
@@ -110,6 +110,10 @@ class Store:
             ),
         )
 
+    def remove(self, account: str, identifier: str) -> None:
+        """Forget a document that nothing refers to."""
+        self.db.execute("DELETE FROM documents WHERE account = ? AND id = ?", (account, identifier))
+
     def get(self, account: str, identifier: str) -> Doc | None:
         """One document by its id."""
         row = self.db.execute(
@@ -154,12 +158,14 @@ class Store:
         """Documents of one kind, newest first unless told otherwise."""
         where, values = ["account = ?", "kind = ?"], [account, kind]
         arguments: list[Any] = list(values)
-        for path, comparison, value in filters:
+        for named, comparison, value in filters:
+            path, hidden = named.removeprefix("~"), named.startswith("~")
             # A path is the sandbox's own word, never a caller's. It stands in the statement itself
             # so that SQLite can use the indexes on what is often asked for.
             assert comparison in COMPARISONS
             assert PATH.fullmatch(path)
-            field = "created" if path == "created" else f"json_extract(body, '$.{path}')"
+            column = "hidden" if hidden else "body"
+            field = "created" if path == "created" else f"json_extract({column}, '$.{path}')"
             if comparison == "in":
                 where.append(f"{field} IN ({', '.join('?' for _ in value)})")
                 arguments += value

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from shared.web.assets import Assets
 
-from .words import dong, period
+from .words import dong, money, period
 
 HERE = Path(__file__).parent
 ASSETS = Assets({"/static": HERE / "static"})
@@ -27,6 +27,7 @@ _templates = Environment(
 )
 _templates.globals["asset"] = ASSETS.url
 _templates.filters["dong"] = dong
+_templates.filters["money"] = money
 _templates.filters["period"] = period
 
 

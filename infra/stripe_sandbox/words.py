@@ -18,6 +18,7 @@ WORDS: dict[str, dict[str, str]] = {
         "expiry_hint": "MM / NN",
         "cvc": "Mã bảo mật (CVC)",
         "name": "Tên trên thẻ",
+        "name_either": "Tên trên thẻ hoặc tài khoản",
         "pay": "Thanh toán",
         "subscribe": "Đăng ký và thanh toán",
         "test_cards": "Thẻ thử dùng được ở đây",
@@ -57,7 +58,34 @@ WORDS: dict[str, dict[str, str]] = {
         "expired": "thẻ hết hạn",
         "wrong security code": "sai mã bảo mật",
         "3-D Secure": "xác thực 3-D Secure",
+        "3-D Secure every time": "xác thực 3-D Secure ở mọi lần thanh toán",
         "fails on renewal": "thất bại khi gia hạn",
+        "refund waits": "hoàn tiền phải chờ rồi mới xong",
+        "refund fails": "hoàn tiền xong rồi bị trả lại",
+        "disputed": "chủ thẻ khiếu nại ngay sau đó",
+        "setup_title": "Lưu thẻ",
+        "setup_text": "Hôm nay không trừ tiền. Thẻ được lưu cho các lần thanh toán sau.",
+        "save_card": "Lưu thẻ",
+        "agree_later": (
+            "Khi thanh toán, bạn đồng ý để cách thanh toán này được dùng cho các lần gia hạn sau."
+        ),
+        "free": "Không phải trả tiền",
+        "finish": "Hoàn tất",
+        "method": "Cách thanh toán",
+        "by_card": "Thẻ",
+        "by_debit": "Ghi nợ tài khoản ngân hàng",
+        "iban": "Số tài khoản (IBAN)",
+        "debit_hint": "Ngân hàng trả lời sau: thanh toán ở trạng thái đang xử lý.",
+        "debit succeeds": "ghi nợ: thành công sau ít phút",
+        "debit fails": "ghi nợ: thất bại sau ít phút",
+        "not_a_test_account": "Đây không phải tài khoản thử. Đừng nhập tài khoản thật vào đây.",
+        "bank_text_setup": "Ngân hàng phát hành thẻ muốn bạn xác nhận việc lưu thẻ này.",
+        "approve_setup": "Xác nhận lưu thẻ",
+        "setup_intent_authentication_failure": (
+            "Ngân hàng chưa xác thực được thẻ của bạn. Hãy thử lại hoặc dùng thẻ khác."
+        ),
+        "settled_title": "Không còn gì phải xác nhận",
+        "settled_text": "Khoản thanh toán này không chờ xác nhận nữa.",
     },
     "en": {
         "sandbox": "Sandbox – no real money is taken",
@@ -74,6 +102,7 @@ WORDS: dict[str, dict[str, str]] = {
         "expiry_hint": "MM / YY",
         "cvc": "Security code (CVC)",
         "name": "Name on card",
+        "name_either": "Name on card or account",
         "pay": "Pay",
         "subscribe": "Subscribe and pay",
         "test_cards": "Test cards that work here",
@@ -113,84 +142,34 @@ WORDS: dict[str, dict[str, str]] = {
         "expired": "card expired",
         "wrong security code": "wrong security code",
         "3-D Secure": "3-D Secure",
+        "3-D Secure every time": "3-D Secure at every payment",
         "fails on renewal": "fails on renewal",
-    },
-}
-
-CONTROL: dict[str, dict[str, str]] = {
-    "vi": {
-        "title": "Stripe thử",
-        "ribbon": "Môi trường thử – không có tiền thật",
-        "other_language": "English",
-        "goes_to": "Sự kiện được gửi tới",
-        "goes_nowhere": "Chưa đặt địa chỉ nhận: sự kiện chỉ được liệt kê.",
-        "delay": "Chậm lại, giây",
-        "copies": "Số bản gửi thừa",
-        "drop": "Tỷ lệ bỏ, 0 đến 1",
-        "reorder": "Gửi sai thứ tự",
-        "set": "Đặt",
-        "account": "Tài khoản",
-        "customers": "Khách hàng",
-        "sessions": "Phiên thanh toán",
-        "subscriptions": "Gói đăng ký",
-        "events": "Sự kiện",
-        "deliveries": "Lượt gửi",
-        "id": "Mã",
-        "email": "Thư điện tử",
-        "name": "Tên",
-        "mode": "Kiểu",
-        "status": "Trạng thái",
-        "sum": "Số tiền",
-        "ends": "Dừng khi hết kỳ",
-        "type": "Loại",
-        "event": "Sự kiện",
-        "state": "Trạng thái",
-        "attempts": "Số lần thử",
-        "last": "Trả lời gần nhất",
-        "action": "Thao tác",
-        "yes": "có",
-        "no": "không",
-        "advance": "Tới kỳ tiếp theo",
-        "resend": "Gửi lại",
-        "none": "Chưa có.",
-        "nobody": "Chưa có ai gọi API.",
-    },
-    "en": {
-        "title": "Stripe sandbox",
-        "ribbon": "Sandbox – no real money",
-        "other_language": "Tiếng Việt",
-        "goes_to": "Events go to",
-        "goes_nowhere": "No webhook address is set: events are only listed.",
-        "delay": "Delay, seconds",
-        "copies": "Extra copies",
-        "drop": "Share dropped, 0 to 1",
-        "reorder": "Out of order",
-        "set": "Set",
-        "account": "Account",
-        "customers": "Customers",
-        "sessions": "Checkout sessions",
-        "subscriptions": "Subscriptions",
-        "events": "Events",
-        "deliveries": "Deliveries",
-        "id": "Id",
-        "email": "E-mail",
-        "name": "Name",
-        "mode": "Mode",
-        "status": "Status",
-        "sum": "Sum",
-        "ends": "Ends at period end",
-        "type": "Type",
-        "event": "Event",
-        "state": "State",
-        "attempts": "Attempts",
-        "last": "Last answer",
-        "action": "Action",
-        "yes": "yes",
-        "no": "no",
-        "advance": "To its next date",
-        "resend": "Resend",
-        "none": "None yet.",
-        "nobody": "Nobody has called the API yet.",
+        "refund waits": "a refund waits, then goes through",
+        "refund fails": "a refund goes through, then comes back",
+        "disputed": "disputed right afterwards",
+        "setup_title": "Save a card",
+        "setup_text": "Nothing is charged today. The card is saved for later payments.",
+        "save_card": "Save card",
+        "agree_later": (
+            "By paying, you agree that this way of paying is charged for later renewals."
+        ),
+        "free": "Nothing to pay",
+        "finish": "Complete order",
+        "method": "How to pay",
+        "by_card": "Card",
+        "by_debit": "Bank account debit",
+        "iban": "Account number (IBAN)",
+        "debit_hint": "The bank answers later: the payment stays in process.",
+        "debit succeeds": "debit: succeeds after some minutes",
+        "debit fails": "debit: fails after some minutes",
+        "not_a_test_account": "This is not a test account. Never type a real account here.",
+        "bank_text_setup": "The bank that issued your card wants you to confirm that it is saved.",
+        "approve_setup": "Approve saving the card",
+        "setup_intent_authentication_failure": (
+            "Your bank could not authenticate your card. Please try again or use another card."
+        ),
+        "settled_title": "Nothing left to confirm",
+        "settled_text": "This payment waits for no confirmation any more.",
     },
 }
 
@@ -210,6 +189,15 @@ def language(asked: str | None, locale: str | None) -> str:
 def dong(amount: int) -> str:
     """``59000`` to ``59.000 ₫``."""
     return f"{amount:,}".replace(",", ".") + " ₫"
+
+
+def money(amount: int, currency: str) -> str:
+    """A sum in its currency: ``59.000 ₫``, ``US$590.00``."""
+    if currency == "vnd":
+        return dong(amount)
+    sign = {"usd": "US$", "eur": "€"}.get(currency, f"{currency.upper()} ")
+    whole, cents = divmod(abs(amount), 100)
+    return f"{'-' if amount < 0 else ''}{sign}{whole:,}.{cents:02d}"
 
 
 def period(recurring: Doc | None, lang: str) -> str:

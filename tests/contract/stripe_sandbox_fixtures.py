@@ -26,6 +26,9 @@ HOOK = "http://billing.example/webhooks/stripe"
 
 GOOD, DECLINED, NO_FUNDS = "4242424242424242", "4000000000000002", "4000000000009995"
 SECURE, FAILS_LATER = "4000002500003155", "4000000000000341"
+ALWAYS_SECURE, DISPUTED = "4000002760003184", "4000000000000259"
+REFUND_WAITS, REFUND_FAILS = "4000000000007726", "4000000000005126"
+IBAN_PAYS, IBAN_FAILS = "AT321904300235473204", "AT051904300235473205"
 
 
 class CheckedClient(InProcessClient):
@@ -113,6 +116,22 @@ class World:
             path, json=body or {}, headers={"Sandbox-Control-Token": TOKEN}
         )
 
+    async def switch(self, **switches: Any) -> None:
+        """Set switches of the control page."""
+        answer = await self.control("/sandbox/control", switches)
+        assert answer.status_code == 200, answer.text
+
+    async def act(self, path: str, **body: Any) -> Any:
+        """Let a bank do something to an object; gives the object as the control call shows it."""
+        answer = await self.control(f"/sandbox/{path}", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def later(self, seconds: int = 181) -> None:
+        """Time passes, and what is due happens."""
+        self.time += seconds
+        await self.act("due")
+
     async def price(self, amount: int = 59_000, every: str = "month", count: int = 1) -> Any:
         return await self.stripe.v1.prices.create_async(
             {
@@ -131,7 +150,7 @@ class World:
             "cancel_url": "http://bao.example/goi",
             **extra,
         }
-        if "line_items" not in params:
+        if "line_items" not in params and params["mode"] != "setup":
             params["line_items"] = [{"price": (await self.price()).id, "quantity": 1}]
         if not {"customer", "customer_email"} & params.keys():
             params["customer_email"] = "doc.gia@example.vn"
@@ -155,6 +174,48 @@ class World:
             f"/c/pay/{session.id}",
             data={"number": number, "expiry": "12 / 34", "cvc": "123", "name": "BẠN ĐỌC", **form},
         )
+
+    async def debit(self, session: Any, iban: str = IBAN_PAYS) -> httpx.Response:
+        """Fill the hosted page in with a bank account and send it."""
+        return await self.browser.post(
+            f"/c/pay/{session.id}", data={"method": "sepa_debit", "iban": iban, "name": "BẠN ĐỌC"}
+        )
+
+    async def setup(self, **extra: Any) -> Any:
+        """A session that saves a card and charges nothing."""
+        return await self.session(**{"mode": "setup", "currency": "vnd", **extra})
+
+    async def saved(self, number: str = GOOD, **extra: Any) -> tuple[str, str]:
+        """A customer with a card saved on the hosted page: both ids."""
+        session = await self.setup(customer_creation="always", **extra)
+        answer = await self.pay(session, number)
+        if answer.headers["location"].endswith("/3ds"):
+            await self.browser.post(answer.headers["location"], data={"answer": "approve"})
+        done = await self.reread(session, "setup_intent")
+        assert done.setup_intent.status == "succeeded", done.setup_intent
+        return done.customer, done.setup_intent.payment_method
+
+    async def charge_saved(self, owner: str, method: str, key: str = "", **extra: Any) -> Any:
+        """Charge a saved card, its holder away."""
+        return await self.stripe.v1.payment_intents.create_async(
+            {
+                "amount": 59_000,
+                "currency": "vnd",
+                "customer": owner,
+                "payment_method": method,
+                "confirm": True,
+                "off_session": True,
+                **extra,
+            },
+            {"idempotency_key": key} if key else {},
+        )
+
+    async def paid(self, amount: int = 50_000, number: str = GOOD, **extra: Any) -> Any:
+        """A charge that was paid for on the hosted page."""
+        session = await self.single(amount, **extra)
+        await self.pay(session, number)
+        done = await self.reread(session, "payment_intent.latest_charge")
+        return done.payment_intent.latest_charge
 
     async def reread(self, session: Any, *expand: str) -> Any:
         return await self.stripe.v1.checkout.sessions.retrieve_async(

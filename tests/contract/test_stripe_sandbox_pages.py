@@ -21,7 +21,16 @@ from starlette.routing import Route
 from infra.local.ports import free_port
 
 from .sandbox_process import sandbox_process
-from .stripe_sandbox_fixtures import DECLINED, GOOD, KEY, SECRET, SECURE, TOKEN, Receiver
+from .stripe_sandbox_fixtures import (
+    ALWAYS_SECURE,
+    DECLINED,
+    GOOD,
+    KEY,
+    SECRET,
+    SECURE,
+    TOKEN,
+    Receiver,
+)
 
 # The SDK's own HTTPX client hands text to httpx the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -37,25 +46,22 @@ class Shop:
     stripe: stripe.StripeClient
 
     async def session(self, **extra: Any) -> Any:
-        return await self.stripe.v1.checkout.sessions.create_async(
-            {
-                "mode": "subscription",
-                "line_items": [
-                    {
-                        "quantity": 1,
-                        "price_data": {
-                            "currency": "vnd",
-                            "unit_amount": 59_000,
-                            "recurring": {"interval": "month"},
-                            "product_data": {"name": "Gói đọc báo tháng"},
-                        },
-                    }
-                ],
-                "success_url": f"{self.website}/cam-on?phien={{CHECKOUT_SESSION_ID}}",
-                "cancel_url": f"{self.website}/goi",
-                **extra,
+        params: dict[str, Any] = {
+            "mode": "subscription",
+            "success_url": f"{self.website}/cam-on?phien={{CHECKOUT_SESSION_ID}}",
+            "cancel_url": f"{self.website}/goi",
+            **extra,
+        }
+        if params["mode"] != "setup":
+            price: dict[str, Any] = {
+                "currency": "vnd",
+                "unit_amount": 59_000,
+                "product_data": {"name": "Gói đọc báo tháng"},
             }
-        )
+            if params["mode"] == "subscription":
+                price["recurring"] = {"interval": "month"}
+            params["line_items"] = [{"quantity": 1, "price_data": price}]
+        return await self.stripe.v1.checkout.sessions.create_async(params)
 
     async def until(self, event: str) -> Any:
         """The event of this type, once it has arrived."""
@@ -201,3 +207,86 @@ async def test_on_the_control_page_an_event_is_sent_again(
     await page.goto(shop.sandbox)
     await expect(page.get_by_label("Gửi sai thứ tự")).to_be_checked()
     await expect(page.get_by_label("Số bản gửi thừa")).to_have_value("3")
+
+
+async def saved_card(shop: Shop, page: Page, number: str) -> tuple[str, str]:
+    """A card saved on the hosted page: the customer and the card."""
+    session = await shop.session(mode="setup", currency="vnd", customer_creation="always")
+    await page.goto(session.url)
+    await expect(page.get_by_role("heading", name="Lưu thẻ")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    await page.get_by_label("Thư điện tử").fill("doc.gia@example.vn")
+    await page.get_by_label("Số thẻ").fill(number)
+    await page.get_by_label("Ngày hết hạn").fill("1234")
+    await page.get_by_label("Mã bảo mật").fill("123")
+    await page.get_by_role("button", name="Lưu thẻ").click()
+    await page.get_by_role("button", name="Xác nhận lưu thẻ").click()
+    await expect(page.get_by_role("heading", name="Cảm ơn")).to_be_visible()
+    done = await shop.stripe.v1.checkout.sessions.retrieve_async(
+        session.id, {"expand": ["setup_intent"]}
+    )
+    return done.customer, done.setup_intent.payment_method
+
+
+async def test_on_a_phone_a_saved_card_is_confirmed_for_a_charge_that_needs_its_holder(
+    shop: Shop, phone: BrowserContext
+) -> None:
+    page = await phone.new_page()
+    customer, method = await saved_card(shop, page, ALWAYS_SECURE)
+    intents = shop.stripe.v1.payment_intents
+    with pytest.raises(stripe.CardError) as refused:
+        await intents.create_async(
+            {
+                "amount": 59_000,
+                "currency": "vnd",
+                "customer": customer,
+                "payment_method": method,
+                "confirm": True,
+                "off_session": True,
+            }
+        )
+    asked = await intents.confirm_async(
+        refused.value.error.payment_intent.id,
+        {"payment_method": method, "return_url": f"{shop.website}/xac-nhan?phien=7"},
+    )
+    await page.goto(asked.next_action.redirect_to_url.url)
+    await expect(page.get_by_text("59.000 ₫")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    await page.get_by_role("button", name="Xác nhận thanh toán").click()
+    await expect(page.get_by_role("heading", name="Cảm ơn")).to_be_visible()
+    assert "redirect_status=succeeded" in page.url
+    assert (await shop.until("payment_intent.succeeded")).data.object.id == asked.id
+
+
+async def test_on_a_phone_a_bank_debit_is_chosen_and_the_control_page_answers_for_the_bank(
+    shop: Shop, phone: BrowserContext
+) -> None:
+    page = await phone.new_page()
+    await page.goto(shop.sandbox)
+    await page.get_by_label("Cho ghi nợ ngân hàng").check()
+    await page.get_by_role("button", name="Áp dụng").click()
+    session = await shop.session(mode="payment")
+    await page.goto(session.url)
+    await page.get_by_label("Thư điện tử").fill("doc.gia@example.vn")
+    await page.get_by_label("Ghi nợ tài khoản ngân hàng").check()
+    await expect(page.get_by_label("Số thẻ")).to_be_hidden()
+    await page.get_by_label("Số tài khoản").fill("AT32 1904 3002 3547 3204")
+    await page.get_by_role("button", name="Thanh toán").click()
+    await expect(page.get_by_role("heading", name="Cảm ơn")).to_be_visible()
+    assert (await shop.until("checkout.session.completed")).data.object.payment_status == "unpaid"
+
+    await page.goto(shop.sandbox)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    await page.get_by_role("button", name="Thành công").click()
+    paid = await shop.until("checkout.session.async_payment_succeeded")
+    assert (paid.data.object.id, paid.data.object.payment_status) == (session.id, "paid")
+
+    await page.get_by_role("button", name="Khiếu nại").click()
+    await shop.until("charge.dispute.funds_withdrawn")
+    await page.get_by_role("button", name="Thắng").click()
+    await shop.until("charge.dispute.funds_reinstated")
+    await page.get_by_role("button", name="Chuyển tất cả").click()
+    # The fee of the dispute is more than what was taken: nothing can be paid out.
+    await expect(page.get_by_role("heading", name="Không làm được")).to_be_visible()
+    await page.get_by_role("link", name="Quay lại").click()
+    await expect(page.get_by_role("heading", name="Stripe thử")).to_be_visible()

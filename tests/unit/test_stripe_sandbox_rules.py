@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from infra.stripe_sandbox.balance import fee_of
 from infra.stripe_sandbox.cards import TEST_CARDS, decide, passes_luhn, problem_with
 from infra.stripe_sandbox.checkout_pages import expiry
+from infra.stripe_sandbox.control_words import CONTROL
+from infra.stripe_sandbox.debits import TEST_ACCOUNTS
 from infra.stripe_sandbox.errors import StripeError
 from infra.stripe_sandbox.outbox import pause
 from infra.stripe_sandbox.params import Params, parse_form
@@ -16,7 +18,7 @@ from infra.stripe_sandbox.periods import boundary, next_boundary
 from infra.stripe_sandbox.scope import changed
 from infra.stripe_sandbox.settings import SandboxSettings
 from infra.stripe_sandbox.web import origin_of, policy
-from infra.stripe_sandbox.words import CONTROL, WORDS, dong, language, period
+from infra.stripe_sandbox.words import WORDS, dong, language, money, period
 
 
 def at(*parts: int) -> int:
@@ -101,6 +103,9 @@ def test_a_check_digit_catches_one_wrong_digit(number: int) -> None:
         ("4000002500003155", False, False, "challenge"),
         ("4000002500003155", False, True, "succeed"),
         ("4000002500003155", True, False, "succeed"),
+        ("4000002760003184", False, False, "challenge"),
+        ("4000002760003184", False, True, "succeed"),
+        ("4000002760003184", True, False, "decline"),
         ("4000000000000341", False, False, "succeed"),
         ("4000000000000341", True, False, "decline"),
     ],
@@ -110,6 +115,12 @@ def test_a_card_does_what_its_number_says(
 ) -> None:
     card = TEST_CARDS[number]
     assert decide(card, off_session=off_session, authenticated=authenticated)[0] == expected
+
+
+def test_a_card_that_nobody_agreed_to_charge_later_needs_its_holder() -> None:
+    card = TEST_CARDS["4000002500003155"]
+    verdict, decline = decide(card, off_session=True, authenticated=False, set_up=False)
+    assert (verdict, decline.code) == ("decline", "authentication_required")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +225,14 @@ def test_a_sum_is_written_the_vietnamese_way(amount: int, text: str) -> None:
     assert dong(amount) == text
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [(59_000, "vnd", "59.000 ₫"), (59_000, "usd", "US$590.00"), (-105, "eur", "-€1.05")],
+)
+def test_a_sum_is_written_in_its_currency(amount: int, currency: str, text: str) -> None:
+    assert money(amount, currency) == text
+
+
 def test_a_period_is_said_in_words() -> None:
     quarter = {"interval": "month", "interval_count": 3}
     assert period(quarter, "vi") == "mỗi 3 tháng"
@@ -224,7 +243,8 @@ def test_a_period_is_said_in_words() -> None:
 def test_both_languages_have_the_same_words() -> None:
     for words in (WORDS, CONTROL):
         assert words["vi"].keys() == words["en"].keys()
-    assert {card.label for card in TEST_CARDS.values()} <= WORDS["vi"].keys()
+    labels = {one.label for one in (*TEST_CARDS.values(), *TEST_ACCOUNTS.values())}
+    assert labels <= WORDS["vi"].keys()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,210 @@
+"""Disputes: a reader's bank takes a payment back, until the dispute is won or lost.
+
+https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/testing#disputes
+"""
+
+from . import payments
+from .balance import record as record_balance
+from .errors import invalid
+from .listing import listing
+from .params import Params
+from .scope import Scope
+from .shapes import DISPUTE, template
+from .store import Doc, Filter
+
+URL = "/v1/disputes"
+KIND = "dispute"
+DAY = 86_400
+ANSWER_WITHIN = 7 * DAY
+OPEN = ("needs_response", "under_review")
+# https://docs.stripe.com/api/disputes/object#dispute_object-reason
+REASONS = (
+    "bank_cannot_process",
+    "check_returned",
+    "credit_not_processed",
+    "customer_initiated",
+    "debit_not_authorized",
+    "duplicate",
+    "fraudulent",
+    "general",
+    "incorrect_account_details",
+    "insufficient_funds",
+    "noncompliant",
+    "product_not_received",
+    "product_unacceptable",
+    "subscription_canceled",
+    "unrecognized",
+)
+# What Stripe's test mode reads in the evidence.
+DECIDING = {"winning_evidence": True, "losing_evidence": False}
+
+
+def open_(scope: Scope, charge: Doc, *, reason: str, amount: int | None, at: int) -> Doc:
+    """A bank disputes a charge (what is left of it): the money and a fee leave the balance at once.
+
+    Raises:
+        StripeError: the charge took no money, is disputed already, or took less.
+    """
+    if charge["status"] != "succeeded":
+        raise invalid(f"Charge {charge['id']} is {charge['status']}: nothing to dispute.")
+    if scope.all(KIND, ("charge", "=", charge["id"])):
+        raise invalid(f"Charge {charge['id']} has been disputed already.")
+    taken = amount or (charge["amount"] - charge["amount_refunded"]) or charge["amount"]
+    if taken > charge["amount"]:
+        raise invalid(f"Charge {charge['id']} took {charge['amount']} only.", param="amount")
+    charge = payments.capture(scope, charge, at)
+    identifier = scope.new_id("du")
+    entry = _move(scope, identifier, charge["currency"], -taken, at)
+    dispute = scope.save(
+        {
+            **template(DISPUTE),
+            "id": identifier,
+            "amount": taken,
+            "balance_transactions": [entry],
+            "charge": charge["id"],
+            "created": at,
+            "currency": charge["currency"],
+            "evidence_details": {
+                "due_by": at + ANSWER_WITHIN,
+                "enhanced_eligibility": {},
+                "has_evidence": False,
+                "past_due": False,
+                "submission_count": 0,
+                "submission_method": "not_submitted",
+            },
+            "payment_intent": charge["payment_intent"],
+            "payment_method_details": _method(charge),
+            "reason": reason,
+        }
+    )
+    scope.emit("charge.dispute.created", dispute)
+    scope.emit("charge.dispute.funds_withdrawn", dispute)
+    scope.update("charge.updated", charge, {**charge, "disputed": True})
+    return dispute
+
+
+def _method(charge: Doc) -> Doc | None:
+    card = charge["payment_method_details"].get("card")
+    if card is None:
+        return None
+    return {
+        "type": "card",
+        "card": {
+            "brand": card["brand"],
+            "case_type": "chargeback",
+            "network": card["network"],
+            "network_reason_code": "10.4",
+        },
+    }
+
+
+def _move(scope: Scope, dispute: str, currency: str, amount: int, at: int) -> Doc:
+    """Out with a fee, or back without one: https://docs.stripe.com/disputes/how-disputes-work"""
+    out = amount < 0
+    return record_balance(
+        scope,
+        kind="adjustment",
+        amount=amount,
+        currency=currency,
+        source=dispute,
+        at=at,
+        fee=scope.settings.dispute_fee if out and currency == "vnd" else 1_500 if out else 0,
+        category="dispute" if out else "dispute_reversal",
+        description=f"Chargeback {'withdrawal' if out else 'reversal'} for {dispute}",
+    )
+
+
+def close(scope: Scope, dispute: Doc, *, won: bool, at: int) -> Doc:
+    """The bank decides. Lost: the money is gone. Won: it comes back, the fee does not.
+
+    Raises:
+        StripeError: it is decided already.
+    """
+    if dispute["status"] not in OPEN:
+        raise invalid(
+            f"This dispute is already closed (it has a status of {dispute['status']}).",
+            code="dispute_already_closed",
+        )
+    after = {**dispute, "status": "won" if won else "lost"}
+    if won:
+        entry = _move(scope, dispute["id"], dispute["currency"], dispute["amount"], at)
+        after["balance_transactions"] = [*dispute["balance_transactions"], entry]
+        after["is_charge_refundable"] = True
+    scope.save(after)
+    scope.emit("charge.dispute.closed", after, dispute)
+    if won:
+        scope.emit("charge.dispute.funds_reinstated", after, dispute)
+    return after
+
+
+def review(scope: Scope, dispute: Doc, evidence: dict[str, str] | None = None) -> Doc:
+    """Evidence was handed in: the bank looks at it.
+
+    Raises:
+        StripeError: it is decided already.
+    """
+    if dispute["status"] not in OPEN:
+        raise invalid("This dispute is already closed.", code="dispute_already_closed")
+    details = dispute["evidence_details"]
+    after = {
+        **dispute,
+        "evidence": {**dispute["evidence"], **(evidence or {})},
+        "evidence_details": {
+            **details,
+            "has_evidence": True,
+            "submission_count": details["submission_count"] + 1,
+            "submission_method": "manual",
+        },
+        "status": "under_review",
+    }
+    return scope.update("charge.dispute.updated", dispute, after)
+
+
+def update(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/disputes/:id: evidence, handed in unless ``submit`` is false; metadata."""
+    dispute = scope.fetch(KIND, identifier)
+    given = params.child("evidence")
+    evidence = (
+        {name: str(given.text(name, longest=150_000) or "") for name in _named(given, dispute)}
+        if given
+        else {}
+    )
+    submit = params.boolean("submit")
+    after = {**dispute, "metadata": params.metadata(dispute["metadata"])}
+    params.finish()
+    if not evidence or submit is False:
+        after["evidence"] = {**dispute["evidence"], **evidence}
+        return scope.update("charge.dispute.updated", dispute, after)
+    after = review(scope, scope.save(after), evidence)
+    decided = DECIDING.get(evidence.get("uncategorized_text", ""))
+    if decided is None:
+        return after
+    return close(scope, after, won=decided, at=_time(scope, after))
+
+
+def _named(given: Params, dispute: Doc) -> list[str]:
+    return [name for name in dispute["evidence"] if name in given and name != "enhanced_evidence"]
+
+
+def _time(scope: Scope, dispute: Doc) -> int:
+    return scope.time_of(scope.fetch("charge", dispute["charge"])["customer"])
+
+
+def accept(scope: Scope, params: Params, identifier: str) -> Doc:
+    """POST /v1/disputes/:id/close: we give in."""
+    dispute = scope.fetch(KIND, identifier)
+    params.finish()
+    return close(scope, dispute, won=False, at=_time(scope, dispute))
+
+
+def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
+    """GET /v1/disputes/:id"""
+    return scope.fetch(KIND, identifier)
+
+
+def list_(scope: Scope, params: Params) -> Doc:
+    """GET /v1/disputes"""
+    filters: list[Filter] = [
+        (name, "=", value) for name in ("charge", "payment_intent") if (value := params.text(name))
+    ]
+    return listing(scope, KIND, URL, params, filters)
