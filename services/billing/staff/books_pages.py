@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from services.billing.composition import Billing
 from services.billing.ledger.repository import Wanted
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff import rules
+from services.billing.staff.downloads import Downloads, FileForm
 from services.billing.staff.query import KINDS, JournalQuery, cursor_of, parse_cursor
 from shared.agencies import Agency, get_agency
 from shared.auth.roles import Role
@@ -23,14 +24,10 @@ from shared.web.i18n import request_language
 from shared.web.known_first import signed_in_first
 from shared.web.params import Confirmed
 from shared.web.spreadsheet import (
-    BYTE_ORDER_MARK,
-    MEDIA_TYPE,
     csv_answer,
-    csv_lines,
-    download_headers,
 )
 from shared.web.staff import StaffAccess
-from shared.web.workbook import MAX_ROWS, Column, Workbooks
+from shared.web.workbook import MAX_ROWS, Column
 
 ENTRIES_A_PAGE = 50
 CHUNK = 500
@@ -67,7 +64,7 @@ def router(
     *,
     most_rows: int = MAX_ROWS,
 ) -> APIRouter:
-    workbooks = Workbooks()
+    downloads = Downloads(most_rows)
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
@@ -113,7 +110,7 @@ def router(
 
     @routes.get("/staff/{agency}/books.{form}")
     async def balances_file(
-        request: Request, agency: str, form: Literal["csv", "xlsx"], period: str = ""
+        request: Request, agency: str, form: FileForm, period: str = ""
     ) -> Response:
         found = await allowed(request, agency)
         chosen, vietnamese = period_of(period, found), request_language(request) == "vi"
@@ -127,7 +124,7 @@ def router(
             for row in await billing.ledger.trial_balance(agency, chosen.first, chosen.last)
         ]
         if form == "xlsx":
-            return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
+            return await downloads.workbook(name, chosen.name, columns, rows, agency=agency)
         return csv_answer(f"{name}.csv", [[column.title for column in columns], *rows])
 
     @routes.post("/staff/{agency}/books/close")
@@ -195,7 +192,7 @@ def router(
     async def journal_file(
         request: Request,
         agency: str,
-        form: Literal["csv", "xlsx"],
+        form: FileForm,
         asked: Annotated[JournalQuery, Query()],
         period: str = "",
     ) -> Response:
@@ -205,18 +202,8 @@ def router(
         lines = _journal_lines(
             billing, agency, wanted, vietnamese=request_language(request) == "vi"
         )
-        if form == "csv":
-            return StreamingResponse(
-                _as_csv(columns, lines),
-                media_type=MEDIA_TYPE,
-                headers=download_headers(f"{name}.csv"),
-            )
-        rows: list[Sequence[object]] = []
-        async for chunk in lines:
-            rows += chunk
-            if len(rows) > most_rows:
-                return await journal_page(request, found, chosen, asked, 422, refused="workbook")
-        return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
+        answer = await downloads.answer(form, name, chosen.name, columns, lines, agency=agency)
+        return answer or await journal_page(request, found, chosen, asked, 422, refused="workbook")
 
     return routes
 
@@ -242,14 +229,6 @@ async def _journal_lines(
         if not page.more:
             return
         after = parse_cursor(cursor_of(page.entries[-1]))
-
-
-async def _as_csv(
-    columns: Sequence[Column], chunks: AsyncIterator[list[Sequence[object]]]
-) -> AsyncIterator[str]:
-    yield BYTE_ORDER_MARK + csv_lines([[column.title for column in columns]])
-    async for chunk in chunks:
-        yield csv_lines(chunk)
 
 
 def _rows(entry: dict[str, Any], *, vietnamese: bool) -> list[Sequence[object]]:

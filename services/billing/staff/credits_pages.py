@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from services.billing.composition import Billing
 from services.billing.orders.codes import find_codes
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff.api import READERS
+from services.billing.staff.downloads import Downloads, FileForm
 from services.billing.staff.query import CreditsQuery, credit_cursor_of, parse_credit_cursor
 from services.billing.transfers.rules import Reason
 from services.billing.transfers.values import MAX_ID, kept
@@ -27,9 +28,8 @@ from shared.web import Pages
 from shared.web.i18n import show_datetime
 from shared.web.known_first import signed_in_first
 from shared.web.params import Confirmed
-from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 from shared.web.staff import StaffAccess
-from shared.web.workbook import MAX_ROWS, Column, Workbooks
+from shared.web.workbook import MAX_ROWS, Column
 
 CREDITS_A_PAGE = 50
 CHUNK = 500
@@ -225,7 +225,7 @@ def router(
     most_rows: int = MAX_ROWS,
 ) -> APIRouter:
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
-    billing, workbooks = desk.billing, Workbooks()
+    billing, downloads = desk.billing, Downloads(most_rows)
 
     @routes.get("/staff/{agency}/transfers")
     async def listing(
@@ -238,7 +238,7 @@ def router(
     async def file(
         request: Request,
         agency: str,
-        form: Literal["csv", "xlsx"],
+        form: FileForm,
         asked: Annotated[CreditsQuery, Query()],
     ) -> Response:
         found = await desk.enter(request, agency, *READERS)
@@ -247,20 +247,10 @@ def router(
         ]
         name = f"{agency}-transfers-{local_date(billing.clock.now(), found.zone)}"
         chunks = _rows(billing, pages, request, found, asked)
-        if form == "csv":
-            return StreamingResponse(
-                _as_csv(columns, chunks),
-                media_type=MEDIA_TYPE,
-                headers=download_headers(f"{name}.csv"),
-            )
-        rows: list[Sequence[object]] = []
-        async for chunk in chunks:
-            rows += chunk
-            if len(rows) > most_rows:
-                return await desk.listing(
-                    request, found, asked, 422, most=most_rows, refused="workbook"
-                )
-        return await workbooks.answer(f"{name}.xlsx", SHEET, columns, rows, agency=agency)
+        answer = await downloads.answer(form, name, SHEET, columns, chunks, agency=agency)
+        return answer or await desk.listing(
+            request, found, asked, 422, most=most_rows, refused="workbook"
+        )
 
     @routes.get("/staff/{agency}/transfers/{credit_id}")
     async def credit(request: Request, agency: str, credit_id: UUID, notice: str = "") -> Response:
@@ -367,11 +357,3 @@ async def _rows(
 
 def _time(row: Mapping[str, Any], found: Agency) -> str:
     return show_datetime(row["occurred_at"], "vi", found.zone).rsplit(" ", 1)[1]
-
-
-async def _as_csv(
-    columns: Sequence[Column], chunks: AsyncIterator[list[Sequence[object]]]
-) -> AsyncIterator[str]:
-    yield BYTE_ORDER_MARK + csv_lines([[column.title for column in columns]])
-    async for chunk in chunks:
-        yield csv_lines(chunk)

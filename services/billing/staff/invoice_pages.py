@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, Field
 
 from services.billing.composition import Billing
@@ -16,6 +16,7 @@ from services.billing.invoices.pdf import InvoicePrinter, vat_words
 from services.billing.invoices.repository import Wanted
 from services.billing.staff import rules
 from services.billing.staff.api import READERS
+from services.billing.staff.downloads import Downloads, FileForm
 from services.billing.staff.query import plain
 from shared.agencies import Agency, get_agency
 from shared.clock import local_date
@@ -23,9 +24,8 @@ from shared.errors import NotFoundError
 from shared.web import Pages
 from shared.web.i18n import Translate, request_language, translator
 from shared.web.known_first import signed_in_first
-from shared.web.spreadsheet import BYTE_ORDER_MARK, MEDIA_TYPE, csv_lines, download_headers
 from shared.web.staff import StaffAccess
-from shared.web.workbook import MAX_ROWS, Column, Workbooks
+from shared.web.workbook import MAX_ROWS, Column
 
 INVOICES_A_PAGE = 50
 CHUNK = 500
@@ -84,7 +84,7 @@ def router(
     *,
     most_rows: int = MAX_ROWS,
 ) -> APIRouter:
-    workbooks = Workbooks()
+    downloads = Downloads(most_rows)
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
@@ -139,7 +139,7 @@ def router(
     async def file(
         request: Request,
         agency: str,
-        form: Literal["csv", "xlsx"],
+        form: FileForm,
         asked: Annotated[InvoicesQuery, Query()],
         period: str = "",
     ) -> Response:
@@ -150,18 +150,8 @@ def router(
         name = f"{agency}-invoices-{chosen.name}"
         wanted = Wanted(chosen.first, chosen.last, asked.words)
         chunks = _rows(billing, agency, wanted, say, language)
-        if form == "csv":
-            return StreamingResponse(
-                _as_csv(columns, chunks),
-                media_type=MEDIA_TYPE,
-                headers=download_headers(f"{name}.csv"),
-            )
-        rows: list[Sequence[object]] = []
-        async for chunk in chunks:
-            rows += chunk
-            if len(rows) > most_rows:
-                return await list_page(request, found, chosen, asked, 422, refused="workbook")
-        return await workbooks.answer(f"{name}.xlsx", chosen.name, columns, rows, agency=agency)
+        answer = await downloads.answer(form, name, chosen.name, columns, chunks, agency=agency)
+        return answer or await list_page(request, found, chosen, asked, 422, refused="workbook")
 
     @routes.get("/staff/{agency}/invoices/{invoice}.pdf")
     async def paper(request: Request, agency: str, invoice: str) -> Response:
@@ -193,11 +183,3 @@ def _row(invoice: dict[str, Any], say: Translate, language: str) -> Sequence[obj
         *(invoice["net_vnd"], invoice["vat_vnd"], invoice["gross_vnd"]),
         *(invoice["currency"], invoice["id"]),
     )
-
-
-async def _as_csv(
-    columns: Sequence[Column], chunks: AsyncIterator[list[Sequence[object]]]
-) -> AsyncIterator[str]:
-    yield BYTE_ORDER_MARK + csv_lines([[column.title for column in columns]])
-    async for chunk in chunks:
-        yield csv_lines(chunk)
