@@ -12,7 +12,7 @@ import httpx
 
 from infra.local.ports import free_port
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60.0
 
 
 @asynccontextmanager
