@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import asyncpg
 import pytest
 
-from services.billing.coupons.rules import CouponFacts, Refusal, as_code, left_to_pay, refusal
 from services.billing.coupons.service import CouponRefusedError, NewCoupon
 from shared.audit import Actor, acting
 from tests.integration.billing.paying import (
@@ -24,86 +22,12 @@ from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
 
 MONTH = 59_000
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-DAY = timedelta(days=1)
-PLAN, OTHER_PLAN = UUID(int=1), UUID(int=2)
 PAGE = f"/staff/{AGENCY}/coupons"
 
 
 @pytest.fixture
 def world(paid_by_transfer: World) -> World:
     return paid_by_transfer
-
-
-def facts(**more: object) -> CouponFacts:
-    given: dict[str, object] = {
-        "plan_id": None,
-        "valid_from": NOW,
-        "valid_until": NOW + DAY,
-        "ended_at": None,
-        "most_uses": 2,
-        "once_a_reader": True,
-        "uses": 1,
-        "uses_of_reader": 0,
-    }
-    return CouponFacts(**(given | more))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        (facts(), None),
-        (facts(valid_from=NOW + timedelta(microseconds=1)), Refusal.NOT_YET),
-        (facts(valid_until=NOW), Refusal.OVER),
-        (facts(valid_until=NOW + timedelta(microseconds=1)), None),
-        (facts(valid_until=None), None),
-        (facts(ended_at=NOW), Refusal.UNKNOWN),
-        (facts(ended_at=NOW + DAY), None),
-        (facts(plan_id=PLAN), None),
-        (facts(plan_id=OTHER_PLAN), Refusal.OTHER_PLAN),
-        (facts(uses=2), Refusal.USED_UP),
-        (facts(uses=2_000, most_uses=None), None),
-        (facts(uses_of_reader=1), Refusal.USED),
-        (facts(uses_of_reader=1, once_a_reader=False), None),
-    ],
-)
-def test_a_coupon_applies_within_its_dates_plan_and_limits(
-    given: CouponFacts, reason: Refusal | None
-) -> None:
-    assert refusal(given, PLAN, NOW) == reason
-
-
-@pytest.mark.parametrize(
-    ("list_vnd", "percent", "off_vnd", "left"),
-    [
-        (59_000, 20, None, 47_200),
-        (59_001, 33, None, 39_531),  # 19,470.33 off, rounded down
-        (59_000, 100, None, 0),
-        (1, 1, None, 1),
-        (59_000, None, 1, 58_999),
-        (59_000, None, 59_000, 0),
-        (59_000, None, 60_000, 0),
-    ],
-)
-def test_what_is_left_to_pay_is_never_below_zero(
-    list_vnd: int, percent: int | None, off_vnd: int | None, left: int
-) -> None:
-    assert left_to_pay(list_vnd, percent=percent, off_vnd=off_vnd) == left
-
-
-@pytest.mark.parametrize(
-    ("typed", "code"),
-    [
-        (" tet 2027 ", "TET2027"),
-        ("ABC", "ABC"),
-        ("AB", None),
-        ("A" * 21, None),
-        ("TẾT", None),
-        ("A-B-C", None),
-        ("", None),
-    ],
-)
-def test_a_code_is_read_as_people_type_it(typed: str, code: str | None) -> None:
-    assert as_code(typed) == code
 
 
 async def made(world: World, code: str = "TET", **more: object) -> None:
