@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
+from services.billing.desk.service import Desk
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -51,6 +52,7 @@ class Billing:
     checkouts: Checkouts
     orders: Orders
     transfers: Transfers
+    desk: Desk
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -112,6 +114,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         recognition=Recognition(database, clock),
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
+        desk=Desk(database, clock),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

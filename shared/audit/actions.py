@@ -52,6 +52,9 @@ class Action(StrEnum):
     CREDIT_ASSIGNED = "credit-assigned"
     CREDIT_RETURNED = "credit-returned"
     STATEMENT_IMPORTED = "statement-imported"
+    RENEWAL_ENDED = "renewal-ended"
+    RENEWAL_RESUMED = "renewal-resumed"
+    READER_SIGNED_OUT = "reader-signed-out"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -122,6 +125,9 @@ WORDS: dict[Action, str] = {
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
     Action.CREDIT_RETURNED: "Transfer sent back",
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
+    Action.RENEWAL_ENDED: "Renewal of a reader's plan ended",
+    Action.RENEWAL_RESUMED: "Renewal of a reader's plan taken up again",
+    Action.READER_SIGNED_OUT: "Reader signed out everywhere",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.ADVERTISER_CREATED: "Advertiser created",
     Action.PLACEMENT_SAVED: "Placement saved",
@@ -203,6 +209,9 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.CREDIT_ASSIGNED,
         Action.CREDIT_RETURNED,
         Action.STATEMENT_IMPORTED,
+        Action.RENEWAL_ENDED,
+        Action.RENEWAL_RESUMED,
+        Action.READER_SIGNED_OUT,
         *_EVERYWHERE,
     ),
     "ads": (

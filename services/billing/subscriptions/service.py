@@ -19,6 +19,7 @@ from services.billing.plans import repository as plans
 from services.billing.plans.rules import monthly
 from services.billing.subscriptions import repository, rules
 from services.billing.subscriptions.models import EntitlementRow, Subscription
+from shared import audit
 from shared.agencies import get_agency
 from shared.clock import Clock, local_date
 from shared.contracts import new_event
@@ -310,9 +311,11 @@ class Subscriptions:
             return await repository.valid_entitlements(session, reader_id, self._clock.now())
 
     async def set_cancel_at_period_end(
-        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool
+        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool, why: str = ""
     ) -> Subscription:
         """Cancel at the end of what is paid, or take that back. The provider is told first, then asked.
+
+        ``why``: the reason of a member of staff who does it for the reader; it goes into the audit trail.
 
         Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already, or when
         another one took its place: nobody is to pay twice for the same reading.
@@ -341,6 +344,17 @@ class Subscriptions:
             now = self._clock.now()
             current = await observe(session, row.provider, facts, origin, now)
             await refresh(session, current, self.grace, now)
+            if why:
+                await audit.record(
+                    session,
+                    audit.Action.RENEWAL_ENDED if cancel else audit.Action.RENEWAL_RESUMED,
+                    agency=agency,
+                    at=now,
+                    subject=f"reader/{reader_id}",
+                    label=f"subscription/{row.id}",
+                    before={"cancel_at_period_end": not cancel},
+                    after={"cancel_at_period_end": cancel, "why": why},
+                )
             return current
 
     async def review_due(self) -> int:
