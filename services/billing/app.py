@@ -24,6 +24,7 @@ from services.billing.staff import books_pages
 from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.staff import reader_pages as staff_reader_pages
+from services.billing.staff import refund_pages as staff_refund_pages
 from services.billing.transfers import front as transfer_front
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
@@ -78,6 +79,7 @@ def routed(billing: Billing) -> WebParts:
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
             staff_reader_pages.router(billing, pages, access, forms),
+            staff_refund_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

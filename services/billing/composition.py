@@ -19,6 +19,7 @@ from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
+from services.billing.refunds.service import Refunds
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
 from services.billing.subscriptions.service import Subscriptions
@@ -53,6 +54,7 @@ class Billing:
     orders: Orders
     transfers: Transfers
     desk: Desk
+    refunds: Refunds
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -115,6 +117,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
         desk=Desk(database, clock),
+        refunds=Refunds(database, clock, approval_vnd=settings.refund_approval_vnd),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

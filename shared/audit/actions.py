@@ -52,6 +52,10 @@ class Action(StrEnum):
     CREDIT_ASSIGNED = "credit-assigned"
     CREDIT_RETURNED = "credit-returned"
     STATEMENT_IMPORTED = "statement-imported"
+    REFUND_ASKED = "refund-asked"
+    REFUND_APPROVED = "refund-approved"
+    REFUND_REFUSED = "refund-refused"
+    REFUND_PAID = "refund-paid"
     RENEWAL_ENDED = "renewal-ended"
     RENEWAL_RESUMED = "renewal-resumed"
     READER_SIGNED_OUT = "reader-signed-out"
@@ -125,6 +129,10 @@ WORDS: dict[Action, str] = {
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
     Action.CREDIT_RETURNED: "Transfer sent back",
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
+    Action.REFUND_ASKED: "Refund asked for",
+    Action.REFUND_APPROVED: "Refund approved",
+    Action.REFUND_REFUSED: "Refund refused",
+    Action.REFUND_PAID: "Refund paid out",
     Action.RENEWAL_ENDED: "Renewal of a reader's plan ended",
     Action.RENEWAL_RESUMED: "Renewal of a reader's plan taken up again",
     Action.READER_SIGNED_OUT: "Reader signed out everywhere",
@@ -209,6 +217,10 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.CREDIT_ASSIGNED,
         Action.CREDIT_RETURNED,
         Action.STATEMENT_IMPORTED,
+        Action.REFUND_ASKED,
+        Action.REFUND_APPROVED,
+        Action.REFUND_REFUSED,
+        Action.REFUND_PAID,
         Action.RENEWAL_ENDED,
         Action.RENEWAL_RESUMED,
         Action.READER_SIGNED_OUT,

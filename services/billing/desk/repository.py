@@ -94,6 +94,9 @@ _OF_READER = {
     "refunds": """SELECT f.payment_id, f.amount_vnd, f.refunded_at, f.provider_refund
         FROM refund f JOIN payment p ON p.id = f.payment_id
         WHERE p.reader_id = :reader ORDER BY f.refunded_at DESC, f.id LIMIT :limit""",
+    "requests": """SELECT q.id, q.payment_id, q.amount_vnd, q.reason, q.state, q.asked_name, q.asked_at, q.refused_why
+        FROM refund_request q JOIN payment p ON p.id = q.payment_id
+        WHERE p.reader_id = :reader AND q.state <> 'paid' ORDER BY q.asked_at DESC, q.id LIMIT :limit""",
     "given": """SELECT o.code AS order_code, g.created_at, g.redeemed_at, r.id AS other_id, r.email AS other_email,
             p.refunded_vnd >= p.amount_vnd AS returned
         FROM gift g JOIN sales_order o ON o.id = g.order_id JOIN payment p ON p.order_id = o.id
@@ -124,12 +127,14 @@ KINDS: Sequence[str] = tuple(_OF_READER)
 
 
 async def subjects(session: ReadSession, reader_id: UUID) -> list[str]:
-    """What entries of the audit trail that concern a reader are about: they, and the credits of their orders."""
+    """What entries of the audit trail that concern a reader are about: they, credits of their orders, refunds of theirs."""
     rows = await session.execute(
         text(
             """SELECT 'reader/' || CAST(:reader AS text)
                UNION SELECT 'bank-credit/' || c.id FROM bank_credit c JOIN sales_order o ON o.id = c.order_id
-                     WHERE o.reader_id = CAST(:reader AS uuid)"""
+                     WHERE o.reader_id = CAST(:reader AS uuid)
+               UNION SELECT 'refund/' || q.id FROM refund_request q JOIN payment p ON p.id = q.payment_id
+                     WHERE p.reader_id = CAST(:reader AS uuid)"""
         ),
         {"reader": str(reader_id)},
     )

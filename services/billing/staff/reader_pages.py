@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from services.billing.composition import Billing
 from services.billing.readers.devices import device_name
 from services.billing.readers.web import BillingFormTokens, see_other
+from services.billing.refunds.service import By
 from services.billing.staff.api import READERS
 from services.billing.staff.query import plain
+from services.billing.staff.rules import parse_vnd
 from shared.agencies import Agency, get_agency
 from shared.audit import WORDS
 from shared.errors import ConflictError
@@ -25,7 +27,7 @@ from shared.web.staff import StaffAccess
 
 FOUND_A_PAGE = 50
 MOST_REASON = 200
-Reason = Annotated[PlainText, Form()]
+Typed = Annotated[PlainText, Form()]
 
 
 def cursor_of(reader: dict[str, Any]) -> str:
@@ -111,6 +113,7 @@ class ReaderDesk:
             devices=[device_name(one["user_agent"]) for one in file.of["sessions"]],
             actions={str(action): words for action, words in WORDS.items()},
             most_reason=MOST_REASON,
+            limit_vnd=self.billing.refunds.approval_vnd,
             now=file.now,
             zone=found.zone,
             **{"typed": {}, "notice": "", "refused": "", **more},
@@ -186,6 +189,37 @@ class ReaderDesk:
         await self.billing.readers.sign_out_everywhere(agency, reader_id, reason.strip())
         return see_other(f"/staff/{agency}/readers/{reader_id}?notice=signed-out")
 
+    async def refund(
+        self,
+        request: Request,
+        agency: str,
+        reader_id: UUID,
+        payment_id: UUID,
+        typed: dict[str, str],
+        *,
+        confirmed: bool,
+    ) -> Response:
+        found = await self.acting(request, agency)
+        unready = await self.unready(request, found, reader_id, confirmed, typed)
+        if unready is not None:
+            return unready
+        amount, principal = parse_vnd(typed["amount"]), await self._access.page(request)
+        try:
+            if amount is None:
+                raise ConflictError(slug="refund-amount")
+            asked = await self.billing.refunds.ask(
+                agency,
+                reader_id,
+                payment_id,
+                amount,
+                typed["reason"].strip(),
+                By(str(principal.account_id), principal.name or principal.email),
+            )
+        except ConflictError as error:
+            return await self.refused(request, found, reader_id, error, typed)
+        notice = "refund-asked" if asked.state == "asked" else "refund-approved"
+        return see_other(f"/staff/{agency}/readers/{reader_id}?notice={notice}")
+
 
 def router(
     billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
@@ -215,7 +249,7 @@ def router(
         agency: str,
         reader_id: UUID,
         subscription_id: UUID,
-        reason: Reason = "",
+        reason: Typed = "",
         confirmed: Confirmed = False,
     ) -> Response:
         return await desk.renewal(
@@ -228,19 +262,32 @@ def router(
         agency: str,
         reader_id: UUID,
         subscription_id: UUID,
-        reason: Reason = "",
+        reason: Typed = "",
         confirmed: Confirmed = False,
     ) -> Response:
         return await desk.renewal(
             request, agency, reader_id, subscription_id, reason, confirmed=confirmed, cancel=False
         )
 
+    @routes.post("/{reader_id}/payments/{payment_id}/refund")
+    async def refund(
+        request: Request,
+        agency: str,
+        reader_id: UUID,
+        payment_id: UUID,
+        amount: Typed = "",
+        reason: Typed = "",
+        confirmed: Confirmed = False,
+    ) -> Response:
+        typed = {"amount": amount, "reason": reason}
+        return await desk.refund(request, agency, reader_id, payment_id, typed, confirmed=confirmed)
+
     @routes.post("/{reader_id}/sign-out")
     async def sign_out(
         request: Request,
         agency: str,
         reader_id: UUID,
-        reason: Reason = "",
+        reason: Typed = "",
         confirmed: Confirmed = False,
     ) -> Response:
         return await desk.sign_out(request, agency, reader_id, reason, confirmed=confirmed)

@@ -35,7 +35,8 @@ async def parked(world: World) -> None:
     await world.billing.applier.apply_due()
 
 
-async def test_every_changing_route_is_on_record(world: World):
+async def test_every_changing_route_is_on_record(paid_by_transfer: World):
+    world = paid_by_transfer
     await parked(world)
     staff = world.browser(press_staff="finance-token")
 

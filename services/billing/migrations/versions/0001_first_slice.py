@@ -26,6 +26,7 @@ PARTS = (
     "recognition",
     "gifts",
     "transfers",
+    "refunds",
     "webhooks",
 )
 #: What has happened stays as it was.
@@ -40,6 +41,7 @@ APPEND_ONLY = (
     "consent",
     "bank_notice",
     "credit_use",
+    "bank_payout",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
@@ -48,6 +50,7 @@ KEPT = (
     "gift",
     "bank_account",
     "bank_credit",
+    "refund_request",
     "payment",
     "invoice_series",
     "subscription",
