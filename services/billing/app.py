@@ -23,6 +23,8 @@ from services.billing.staff import api as staff_api
 from services.billing.staff import books_pages, coupon_pages, credits_pages, statement_pages
 from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
+from services.billing.staff import reader_pages as staff_reader_pages
+from services.billing.staff import refund_pages as staff_refund_pages
 from services.billing.transfers import front as transfer_front
 from services.billing.webhooks.front import PATH, StripeWebhook
 from shared.audit.pages import FOLDER as AUDIT_FOLDER
@@ -80,6 +82,8 @@ def routed(billing: Billing) -> WebParts:
             coupon_pages.router(billing, pages, access, forms),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
+            staff_reader_pages.router(billing, pages, access, forms),
+            staff_refund_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

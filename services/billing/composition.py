@@ -9,6 +9,7 @@ from datetime import timedelta
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.checkouts.service import Checkouts
 from services.billing.coupons.service import Coupons
+from services.billing.desk.service import Desk
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -20,6 +21,7 @@ from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
+from services.billing.refunds.service import Refunds
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
 from services.billing.statements.service import Statements
@@ -57,6 +59,8 @@ class Billing:
     transfers: Transfers
     letters: Letters
     statements: Statements
+    desk: Desk
+    refunds: Refunds
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -122,6 +126,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         orders=Orders(database, clock, plans, subscriptions),
         transfers=transfers,
         statements=Statements(database, clock),
+        desk=Desk(database, clock),
+        refunds=Refunds(database, clock, approval_vnd=settings.refund_approval_vnd),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -117,7 +117,9 @@ class TransfersAreBooked(Invariant):
         JOIN (SELECT a.id,
                      coalesce((SELECT sum(amount_vnd) FROM bank_credit WHERE agency = a.id), 0)
                      - coalesce((SELECT sum(amount_vnd) FROM credit_use
-                                 WHERE agency = a.id AND order_id IS NULL), 0) AS kept,
+                                 WHERE agency = a.id AND order_id IS NULL), 0)
+                     - coalesce((SELECT sum(amount_vnd) FROM refund_request
+                                 WHERE agency = a.id AND state = 'paid'), 0) AS kept,
                      coalesce((SELECT sum(left_vnd) FROM bank_credit WHERE agency = a.id AND left_vnd > 0), 0)
                          AS left_over
               FROM agency a) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
@@ -125,11 +127,12 @@ class TransfersAreBooked(Invariant):
 
 class GiftsAreOwed(Invariant):
     name = "gifts_are_owed"
-    statement = "What the books owe for gifts is what gifts that were not redeemed were paid with, without tax"
+    statement = "What the books owe for gifts is what gifts that were not redeemed were paid with and was not given back, without tax"
     sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
         (SELECT a.id, coalesce(sum(d.credit_vnd - d.debit_vnd), 0) AS amount FROM agency a
          LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.GIFTS}' GROUP BY a.id) AS books
-        JOIN (SELECT a.id, coalesce(sum(i.net_vnd), 0) AS amount FROM agency a
+        JOIN (SELECT a.id, coalesce(sum(i.net_vnd - (SELECT coalesce(sum(f.deferred_vnd), 0) FROM refund f
+                                                     WHERE f.payment_id = p.id)), 0) AS amount FROM agency a
               LEFT JOIN (gift g JOIN payment p ON p.order_id = g.order_id AND g.redeemed_at IS NULL
                          JOIN invoice i ON i.payment_id = p.id) ON g.agency = a.id
               GROUP BY a.id) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - a constant of ours
@@ -171,12 +174,16 @@ class InboxIsHandled(Invariant):
 
 class RefundsWithinCaptured(Invariant):
     name = "refunds_within_captured"
-    statement = "Refunds of a payment never exceed what was captured, and add up to what it says"
+    statement = "Refunds of a payment, and those asked for, never exceed what was captured, add up to what it says, and were paid out"
     sql = f"""SELECT count(*) FROM payment p
         LEFT JOIN (SELECT payment_id, sum(amount_vnd) AS amount FROM refund GROUP BY payment_id) r
         ON r.payment_id = p.id
+        LEFT JOIN (SELECT payment_id, coalesce(sum(amount_vnd) FILTER (WHERE state = 'paid'), 0) AS paid,
+                          coalesce(sum(amount_vnd) FILTER (WHERE state IN ('asked', 'approved')), 0) AS open
+                   FROM refund_request GROUP BY payment_id) q ON q.payment_id = p.id
         WHERE {_of("p.agency")}
-              AND (p.refunded_vnd > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0))"""  # noqa: S608
+              AND (p.refunded_vnd + coalesce(q.open, 0) > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0)
+                   OR (p.order_id IS NOT NULL AND p.refunded_vnd <> coalesce(q.paid, 0)))"""  # noqa: S608
 
 
 class MrrMovementsSum(Invariant):

@@ -11,6 +11,7 @@ from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
+from services.billing.refunds import models as refunds
 from services.billing.sign_in import models as sign_in
 from services.billing.statements import models as statements
 from services.billing.subscriptions import models as subscriptions
@@ -29,6 +30,7 @@ __all__ = [
     "plans",
     "readers",
     "recognition",
+    "refunds",
     "sign_in",
     "statements",
     "subscriptions",

@@ -179,6 +179,12 @@ class BillingSettings(MailSettings):
     grace_days: int = Field(
         default=3, ge=0, le=30, description="Days of reading after an unpaid renewal date."
     )
+    refund_approval_vnd: int = Field(
+        default=500_000,
+        ge=0,
+        le=1_000_000_000,
+        description="From this many đồng given back of a payment on, a second person of finance approves a refund by transfer.",
+    )
     appliers: int = Field(
         default=4, ge=1, le=32, description="Webhook events the worker applies at the same time."
     )

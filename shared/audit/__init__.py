@@ -9,6 +9,7 @@ not so. One trail in every service's own database, one shape everywhere.
 from shared.audit.actions import WORDS, Action
 from shared.audit.caller import STRANGER, Actor, Caller, acting, caller, calling, known_as
 from shared.audit.models import SCHEMA_V1, define_tables
+from shared.audit.repository import of_subjects
 from shared.audit.service import record
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "calling",
     "define_tables",
     "known_as",
+    "of_subjects",
     "record",
 ]

@@ -56,6 +56,13 @@ class Action(StrEnum):
     STATEMENT_IMPORTED = "statement-imported"
     COUPON_MADE = "coupon-made"
     COUPON_ENDED = "coupon-ended"
+    REFUND_ASKED = "refund-asked"
+    REFUND_APPROVED = "refund-approved"
+    REFUND_REFUSED = "refund-refused"
+    REFUND_PAID = "refund-paid"
+    RENEWAL_ENDED = "renewal-ended"
+    RENEWAL_RESUMED = "renewal-resumed"
+    READER_SIGNED_OUT = "reader-signed-out"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -128,6 +135,13 @@ WORDS: dict[Action, str] = {
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
     Action.COUPON_MADE: "Coupon made",
     Action.COUPON_ENDED: "Coupon ended",
+    Action.REFUND_ASKED: "Refund asked for",
+    Action.REFUND_APPROVED: "Refund approved",
+    Action.REFUND_REFUSED: "Refund refused",
+    Action.REFUND_PAID: "Refund paid out",
+    Action.RENEWAL_ENDED: "Renewal of a reader's plan ended",
+    Action.RENEWAL_RESUMED: "Renewal of a reader's plan taken up again",
+    Action.READER_SIGNED_OUT: "Reader signed out everywhere",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.LETTERS_RETRIED: "Letters to readers tried again",
     Action.LETTERS_DROPPED: "Letters to readers let go",
@@ -215,6 +229,13 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.STATEMENT_IMPORTED,
         Action.COUPON_MADE,
         Action.COUPON_ENDED,
+        Action.REFUND_ASKED,
+        Action.REFUND_APPROVED,
+        Action.REFUND_REFUSED,
+        Action.REFUND_PAID,
+        Action.RENEWAL_ENDED,
+        Action.RENEWAL_RESUMED,
+        Action.READER_SIGNED_OUT,
         *_EVERYWHERE,
     ),
     "ads": (

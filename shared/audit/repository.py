@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -80,6 +81,21 @@ async def search(
             "ORDER BY at DESC, id DESC LIMIT :limit"
         ),
         values,
+    )
+    return [_entry(row) for row in rows.mappings()]
+
+
+async def of_subjects(
+    session: ReadSession, agency: str, subjects: Sequence[str], limit: int
+) -> list[Entry]:
+    """The newest entries of one agency about exactly these."""
+    rows = await session.execute(
+        text(
+            f"SELECT {ENTRY_LIST} FROM audit_entry AS entry "  # noqa: S608
+            "WHERE agency = :agency AND subject = ANY (CAST(:subjects AS text[])) "
+            "ORDER BY at DESC, id DESC LIMIT :limit"
+        ),
+        {"agency": agency, "subjects": list(subjects), "limit": limit},
     )
     return [_entry(row) for row in rows.mappings()]
 

@@ -101,6 +101,7 @@ class ReaderPages:
             order=await self._billing.orders.open_of_reader(reader),
             presents=await self._billing.orders.presents(reader),
             payments=payments,
+            refunding=await self._billing.refunds.open_of_reader(reader.id),
             invoices=await self._billing.invoices.of_payments([one.id for one in payments]),
             sessions=[
                 {

@@ -139,13 +139,16 @@ class RefundSplit:
     deferred_vnd: int
     earned_vnd: int
 
-    def lines(self, stream: str, vat_vnd: int) -> tuple[Line, ...]:
+    def lines(
+        self, stream: str, vat_vnd: int, credit: str = RECEIVABLE, owed: str | None = None
+    ) -> tuple[Line, ...]:
+        """``credit``: the account the money comes from; ``owed``: the one that has what is not earned, where it is another."""
         accounts = STREAMS[stream]
         sides = [
-            Line(accounts.deferred, self.deferred_vnd),
+            Line(owed or accounts.deferred, self.deferred_vnd),
             Line(accounts.refunds, self.earned_vnd),
             Line(VAT_PAYABLE, vat_vnd),
-            Line(RECEIVABLE, -(self.deferred_vnd + self.earned_vnd + vat_vnd)),
+            Line(credit, -(self.deferred_vnd + self.earned_vnd + vat_vnd)),
         ]
         return tuple(line for line in sides if line.amount_vnd)
 

@@ -22,6 +22,8 @@ from services.billing.plans.service import Plans, vat_in
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
 from services.billing.recognition import service as recognition
+from services.billing.recognition.facts import PaymentFact
+from services.billing.subscriptions import once
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import rules as subscription_rules
 from services.billing.subscriptions import service as subscriptions
@@ -32,7 +34,7 @@ from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_id
-from shared.money import Money
+from shared.money import Money, accrued
 
 #: How long an order waits for its money. People transfer from their bank's app within minutes; some go to a counter.
 OPEN_FOR = timedelta(hours=72)
@@ -99,7 +101,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
     if row is not None:
         await subscriptions.refresh(session, row, timedelta(0), now)
     elif not order.gift:
-        await subscriptions.grant_once(
+        await once.grant_once(
             session, _granted(order, offer, payment), order.agency, order.reader_id, now
         )
     metrics.PAYMENTS.labels(order.agency, "paid").inc()
@@ -155,18 +157,19 @@ async def _fact(
     offer: Offer,
     agency: Agency,
     debit: str,
-) -> recognition.PaymentFact:
+) -> PaymentFact:
     start, end = payment.period_start, payment.period_end
     if offer.kind == "article" and start is not None:
         end = start + timedelta(
             days=1
         )  # an article is earned when it is opened, not while it may be read again
-    return recognition.PaymentFact(
+    vat = await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone))
+    return PaymentFact(
         payment.id,
         agency,
         f"order:{order.code}",
-        Money(payment.amount_vnd),
-        await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)),
+        Money(payment.amount_vnd - payment.refunded_vnd),  # of a gift a part may have gone back
+        vat - accrued(vat, payment.refunded_vnd, payment.amount_vnd),
         payment.paid_at,
         start,
         end,
@@ -174,10 +177,10 @@ async def _fact(
     )
 
 
-def _granted(order: SalesOrder, offer: Offer, payment: Payment) -> subscriptions.OnceRight:
+def _granted(order: SalesOrder, offer: Offer, payment: Payment) -> once.OnceRight:
     assert payment.period_start is not None and payment.period_end is not None
     scope = f"article:{order.article}" if offer.kind == "article" else offer.scope
-    return subscriptions.OnceRight(
+    return once.OnceRight(
         order.id, offer.plan_code, scope, payment.period_start, payment.period_end
     )
 
@@ -316,7 +319,7 @@ class Orders:
     async def redeem(self, reader: Reader, code: str) -> datetime:
         """Begin a gift's period for this reader, after what they have paid for already; its end.
 
-        Raises :class:`NotFoundError` for no gift of the agency's, :class:`ConflictError` for one that was redeemed or a
+        Raises :class:`NotFoundError` for no gift of the agency's, :class:`ConflictError` for one that was redeemed or paid back, or a
         reader whose subscription renews by itself.
         """
         now = self._clock.now()
@@ -333,6 +336,8 @@ class Orders:
             offer = await plans_repository.offer(session, order.agency, order.price_id)
             payment = await repository.payment_of(session, order.id)
             assert offer is not None and payment is not None  # it was paid
+            if payment.refunded_vnd >= payment.amount_vnd:
+                raise ConflictError(slug="gift-returned")
             row = await _extend(session, payment, reader.id, offer, agency, now)
             gift.redeemed_by, gift.redeemed_at = reader.id, now
             await session.flush()

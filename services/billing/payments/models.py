@@ -79,7 +79,7 @@ class Refund(Row, table=True):
 
     __table_args__: Any = (
         ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
-        UniqueConstraint("provider", "provider_refund", name="uq_refund_provider_refund"),
+        UniqueConstraint("agency", "provider", "provider_refund", name="uq_refund_provider_refund"),
         Index("ix_refund_payment_id", "payment_id"),
     )
     id: UUID = Field(primary_key=True)

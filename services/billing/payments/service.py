@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from services.billing import metrics
 from services.billing.invoices import service as invoices
 from services.billing.invoices.models import Invoice
 from services.billing.invoices.rules import InvoiceLineFact
+from services.billing.ledger import rules as accounts
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.payments import repository
@@ -30,6 +32,7 @@ from services.billing.plans import repository as plans
 from services.billing.plans.rules import PERIOD_WORDS
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
+from services.billing.recognition.facts import PaymentFact, RefundFact
 from services.billing.recognition.rules import days_bought
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
@@ -103,6 +106,69 @@ async def tell_receipt(
         invoice=(invoice.id, invoice.document) if invoice else None,
     )
     await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyBack:
+    """Money that went back: under which reference of the payment's provider, from which account; ``unopened``: of a gift that
+    nobody has redeemed."""
+
+    reference: str
+    amount_vnd: int
+    refunded_at: datetime
+    credit: str = accounts.RECEIVABLE
+    unopened: bool = False
+
+
+async def record_refund(
+    session: Session, payment: Payment, money: MoneyBack, now: datetime
+) -> None:
+    """A refund of a payment (locked by the caller): the books, its row, what the payment says was given back, the letter."""
+    id_, agency = new_id(), await get_agency(session, payment.agency)
+    vat_vnd = await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone))
+    given_back = payment.refunded_vnd + money.amount_vnd
+    deferred = await recognition.post_refund(
+        session,
+        RefundFact(
+            id_,
+            payment.id,
+            agency,
+            f"{payment.provider}:refund:{money.reference}",
+            Money(money.amount_vnd),
+            # Of the payment's tax what its refunds' share of the price is: all of it with the last đồng.
+            accrued(vat_vnd, given_back, payment.amount_vnd)
+            - accrued(vat_vnd, payment.refunded_vnd, payment.amount_vnd),
+            money.refunded_at,
+            credit=money.credit,
+            unopened=money.unopened,
+        ),
+        now,
+    )
+    session.add(
+        Refund(
+            id=id_,
+            agency=payment.agency,
+            payment_id=payment.id,
+            provider=payment.provider,
+            provider_refund=money.reference,
+            amount_vnd=money.amount_vnd,
+            deferred_vnd=deferred,
+            refunded_at=money.refunded_at,
+        )
+    )
+    payment.refunded_vnd = given_back
+    await session.flush()
+    sale = await repository.sale_of(session, payment.id)
+    told = letter_rules.refunded(
+        id_,
+        letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
+        money.amount_vnd,
+        payment.amount_vnd,
+        payment.paid_at,
+        whole=payment.refunded_vnd == payment.amount_vnd,
+    )
+    await letters.write(session, payment.agency, payment.reader_id, told, now)
+    metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
 
 
 class Payments:
@@ -197,7 +263,7 @@ class Payments:
         await session.flush()
         await recognition.post_payment(
             session,
-            recognition.PaymentFact(
+            PaymentFact(
                 payment.id,
                 agency,
                 f"{row.provider}:invoice:{invoice.id}",
@@ -232,18 +298,8 @@ class Payments:
         assert row is not None and payment is not None
         for refund in refunds:
             if not await repository.refund_exists(session, name, refund.id):
-                id_ = await self._record_refund(
-                    session, payment, refund.id, refund.amount_vnd, refund.refunded_at, now
-                )
-                told = letter_rules.refunded(
-                    id_,
-                    await _sold(session, row),
-                    refund.amount_vnd,
-                    payment.amount_vnd,
-                    payment.paid_at,
-                    whole=payment.refunded_vnd == payment.amount_vnd,
-                )
-                await letters.write(session, row.agency, row.reader_id, told, now)
+                money = MoneyBack(refund.id, refund.amount_vnd, refund.refunded_at)
+                await record_refund(session, payment, money, now)
         await subscriptions.refresh(session, row, self._grace, now)
         return True
 
@@ -262,52 +318,6 @@ class Payments:
         if not await self._apply_subscription(session, invoice.subscription_id, invoice):
             return None
         return await repository.payment_by_invoice(session, name, invoice_id)
-
-    async def _record_refund(
-        self,
-        session: Session,
-        payment: Payment,
-        refund_id: str,
-        amount_vnd: int,
-        refunded_at: datetime,
-        now: datetime,
-    ) -> UUID:
-        id_, agency = new_id(), await get_agency(session, payment.agency)
-        vat_vnd = await vat_in(
-            session, payment.amount_vnd, local_date(payment.paid_at, agency.zone)
-        )
-        given_back = payment.refunded_vnd + amount_vnd
-        deferred = await recognition.post_refund(
-            session,
-            recognition.RefundFact(
-                id_,
-                payment.id,
-                agency,
-                f"{payment.provider}:refund:{refund_id}",
-                Money(amount_vnd),
-                # Of the payment's tax what its refunds' share of the price is: all of it with the last đồng.
-                accrued(vat_vnd, given_back, payment.amount_vnd)
-                - accrued(vat_vnd, payment.refunded_vnd, payment.amount_vnd),
-                refunded_at,
-            ),
-            now,
-        )
-        session.add(
-            Refund(
-                id=id_,
-                agency=payment.agency,
-                payment_id=payment.id,
-                provider=payment.provider,
-                provider_refund=refund_id,
-                amount_vnd=amount_vnd,
-                deferred_vnd=deferred,
-                refunded_at=refunded_at,
-            )
-        )
-        payment.refunded_vnd += amount_vnd
-        await session.flush()
-        metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
-        return id_
 
     async def of_reader(self, reader_id: UUID) -> Sequence[Payment]:
         async with self._database.read() as session:

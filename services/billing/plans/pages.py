@@ -243,6 +243,8 @@ class PlanPages:
             return await self.gifts(request, place, code, 404, problem)
         except ConflictError as error:
             problem = "This gift was redeemed before."
+            if error.slug == "gift-returned":
+                problem = "The money of this gift was given back: it opens nothing any more."
             if error.slug == "already-subscribed":
                 problem = "Your subscription renews by itself. Cancel it in your account first; then the gift begins when it ends."
             return await self.gifts(request, place, code, 409, problem)

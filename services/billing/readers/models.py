@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Computed,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field
 
 from services.billing.tables import Row
@@ -19,6 +28,7 @@ class Reader(Row, table=True):
     __table_args__: Any = (
         UniqueConstraint("agency", "email", name="uq_reader_agency_email"),
         UniqueConstraint("id", "agency", name="uq_reader_id_agency"),
+        Index("ix_reader_agency_created_at", "agency", text("created_at DESC"), text("id DESC")),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text, foreign_key="agency.id")
@@ -26,6 +36,11 @@ class Reader(Row, table=True):
     name: str = Field(sa_type=Text, default="")
     language: str = Field(sa_type=Text, default="vi")
     created_at: datetime = Field(sa_type=UTCDateTime)
+    #: Name and address without marks and case; the database writes it.
+    search: str | None = Field(
+        default=None,
+        sa_column=Column(Text, Computed("folded(((name || ' '::text) || email))", persisted=True)),
+    )
 
 
 class ReaderSession(Row, table=True):

@@ -95,6 +95,29 @@ async def end_session(session: Session, id_: UUID, reader_id: UUID, now: datetim
     return bool(result.rowcount)
 
 
+async def end_all(session: Session, agency: str, reader_id: UUID, now: datetime) -> int:
+    """End every session of a reader's. Returns how many there were."""
+    ended = await session.execute(
+        update(ReaderSession)
+        .where(
+            ReaderSession.agency == agency,  # type: ignore[arg-type]
+            ReaderSession.reader_id == reader_id,  # type: ignore[arg-type]
+            ReaderSession.ended_at.is_(None),  # type: ignore[union-attr]
+            ReaderSession.expires_at > now,  # type: ignore[arg-type]
+        )
+        .values(ended_at=now)
+        .returning(ReaderSession.id)  # type: ignore[call-overload]
+    )
+    return len(ended.all())
+
+
+async def by_id(session: Session, agency: str, reader_id: UUID) -> Reader | None:
+    found: Reader | None = await session.scalar(
+        select(Reader).where(Reader.agency == agency, Reader.id == reader_id)  # type: ignore[arg-type]
+    )
+    return found
+
+
 async def end_by_token(session: Session, agency: str, token: bytes, now: datetime) -> None:
     """Whoever signs in again leaves no session behind in this browser."""
     await session.execute(

@@ -6,13 +6,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.readers import repository, rules
 from services.billing.readers.models import Consent, Reader, ReaderSession
+from shared import audit
 from shared.clock import Clock
 from shared.database import Database, Session
+from shared.errors import NotFoundError
 from shared.ids import new_id
 
 #: What is asked for, by purpose: its version and its words. A new wording is a new version.
@@ -104,6 +107,28 @@ class Readers:
     async def end_session(self, reader: Reader, session_row: ReaderSession) -> None:
         async with self._database.transaction() as session:
             await repository.end_session(session, session_row.id, reader.id, self._clock.now())
+
+    async def sign_out_everywhere(self, agency: str, reader_id: UUID, why: str) -> int:
+        """End every session of a reader's, for a reason, as staff. Returns how many there were.
+
+        Raises :class:`NotFoundError` for another agency's reader.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            reader = await repository.by_id(session, agency, reader_id)
+            if reader is None:
+                raise NotFoundError
+            ended = await repository.end_all(session, agency, reader_id, now)
+            await audit.record(
+                session,
+                audit.Action.READER_SIGNED_OUT,
+                agency=agency,
+                at=now,
+                subject=f"reader/{reader_id}",
+                label=reader.email,
+                after={"devices": ended, "why": why},
+            )
+            return ended
 
     async def consents(self, reader: Reader) -> dict[str, Consent]:
         async with self._database.read() as session:

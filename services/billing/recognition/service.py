@@ -9,7 +9,6 @@ another one for each round that found late payments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +18,7 @@ import structlog
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, close_month, hold_books, post, post_new
 from services.billing.recognition import repository, rules
+from services.billing.recognition.facts import PaymentFact, RefundFact
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.repository import DaySum, Taken
 from shared.agencies import Agency
@@ -37,26 +37,6 @@ LAW_SOURCE = "sales_and_access_rights"
 DAYS_A_TRANSACTION = 50
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentFact:
-    """A payment as the books see it. The period is what it is earned over; of a gift it is known when it is redeemed."""
-
-    payment_id: UUID
-    agency: Agency
-    key: str
-    amount: Money
-    vat_vnd: int
-    paid_at: datetime
-    period_start: datetime | None
-    period_end: datetime | None
-    stream: Stream = "subscription"
-    debit: str = accounts.RECEIVABLE
-
-    @property
-    def net(self) -> Money:
-        return self.amount - Money(self.vat_vnd, self.amount.currency)
-
-
 async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     """A payment: owed by the provider, deferred; the days that have begun are due at once."""
     lines = accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit)
@@ -73,7 +53,9 @@ async def post_gift(session: Session, fact: PaymentFact, now: datetime) -> None:
 
 
 async def post_redeemed(session: Session, fact: PaymentFact, now: datetime) -> None:
-    """A gift's period is known: its days that have begun are due at once."""
+    """A gift's period is known: its days that have begun are due at once. (Nothing is left to earn where the rest of its price is tax.)"""
+    if not fact.net.amount:
+        return
     lines = accounts.gift_redeemed_lines(fact.stream, fact.net.amount)
     await post_new(session, _posting(fact, "redeemed", "gift_redeemed", now, lines), now)
     await _earn(session, fact, now)
@@ -166,37 +148,16 @@ async def _begin(
     await repository.add_due(session, agency, earned)
 
 
-@dataclass(frozen=True, slots=True)
-class RefundFact:
-    """Money given back, as the books see it."""
-
-    refund_id: UUID
-    payment_id: UUID
-    agency: Agency
-    key: str
-    amount: Money
-    vat_vnd: int
-    refunded_at: datetime
-    stream: Stream = "subscription"
-
-
 async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
     """Give back net and VAT: of the net first what had not been earned by today, then revenue. Returns how much had not been earned.
 
     What stays deferred after a partial refund is spread over the days that are left, by a new schedule.
     """
-    opened = await _open_today(session, fact.agency, now)
-    cut = opened + timedelta(days=1)
-    schedules = await repository.open_schedules(session, fact.payment_id)
-    still = sum(repository.term(schedule).left_from(cut) for schedule in schedules)
-    split = accounts.split_refund(fact.amount.amount - fact.vat_vnd, still)
-    left = split.deferred_vnd
-    for schedule in schedules:
-        open_amount = repository.term(schedule).left_from(cut)
-        taken = min(left, open_amount)
-        left -= taken
-        if taken:
-            await _cut(session, schedule, cut, taken, open_amount - taken, opened)
+    net = fact.amount.amount - fact.vat_vnd
+    if fact.unopened:
+        split = accounts.RefundSplit(net, 0)
+    else:
+        split = await _cut_schedules(session, fact, net, now)
     posting = Posting(
         fact.agency.id,
         f"{fact.key}:refunded",
@@ -204,12 +165,33 @@ async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
         fact.refund_id,
         local_date(fact.refunded_at, fact.agency.zone),
         fact.refunded_at,
-        split.lines(fact.stream, fact.vat_vnd),
+        split.lines(
+            fact.stream, fact.vat_vnd, fact.credit, accounts.GIFTS if fact.unopened else None
+        ),
         fact.amount.currency,
     )
     await post_new(session, posting, now)
     await _tell_refund(session, fact, split, now)
     return split.deferred_vnd
+
+
+async def _cut_schedules(
+    session: Session, fact: RefundFact, net_vnd: int, now: datetime
+) -> accounts.RefundSplit:
+    """Take back of a payment's schedules what of the refund had not been earned."""
+    opened = await _open_today(session, fact.agency, now)
+    cut = opened + timedelta(days=1)
+    schedules = await repository.open_schedules(session, fact.payment_id)
+    still = sum(repository.term(schedule).left_from(cut) for schedule in schedules)
+    split = accounts.split_refund(net_vnd, still)
+    left = split.deferred_vnd
+    for schedule in schedules:
+        open_amount = repository.term(schedule).left_from(cut)
+        taken = min(left, open_amount)
+        left -= taken
+        if taken:
+            await _cut(session, schedule, cut, taken, open_amount - taken, opened)
+    return split
 
 
 async def _cut(

@@ -62,3 +62,12 @@ def offered(today: date) -> tuple[list[Period], list[Period], list[Period]]:
         quarters.append(parse_period(f"{year}-Q{number + 1}"))
     years = [parse_period(str(today.year - back)) for back in range(YEARS_OFFERED)]
     return months, quarters, years
+
+
+_AMOUNT = re.compile(r"(\d{1,15}|\d{1,3}(?:([., ])\d{3})(?:\2\d{3}){0,4})\s*(?:₫|đ|vnd|vnđ)?", re.I)
+
+
+def parse_vnd(typed: str) -> int | None:
+    """Đồng as people type them (59000, 59.000, 59,000 ₫); None for anything else."""
+    found = _AMOUNT.fullmatch(typed.replace("\u00a0", " ").strip())
+    return int(re.sub(r"[., ]", "", found[1])) if found and found[1].isascii() else None

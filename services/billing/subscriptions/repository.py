@@ -94,6 +94,32 @@ async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[An
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def last_kept(
+    session: Session, subscription_id: UUID
+) -> tuple[UUID, datetime, datetime] | None:
+    """(price, start, end) of a term's last period that was not given back whole."""
+    rows = await session.execute(
+        text(
+            """SELECT o.price_id, p.period_start, p.period_end FROM payment p JOIN sales_order o ON o.id = p.order_id
+               WHERE p.subscription_id = :id AND p.refunded_vnd < p.amount_vnd
+               ORDER BY p.period_end DESC LIMIT 1"""
+        ),
+        {"id": subscription_id},
+    )
+    row = rows.one_or_none()
+    return (row[0], row[1], row[2]) if row else None
+
+
+async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
+    """The right that an order for once gave, locked."""
+    found: EntitlementRow | None = await session.scalar(
+        select(EntitlementRow)
+        .where(EntitlementRow.order_id == order_id)  # type: ignore[arg-type]
+        .with_for_update()
+    )
+    return found
+
+
 async def paid_until(session: Session, subscription_id: UUID) -> datetime | None:
     """The end of the last period that was paid for and not given back."""
     found: datetime | None = await session.scalar(

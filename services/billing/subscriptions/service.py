@@ -7,7 +7,6 @@ transaction, together with the events that tell it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from services.billing.plans.rules import monthly
 from services.billing.readers.models import Reader
 from services.billing.subscriptions import repository, rules
 from services.billing.subscriptions.models import EntitlementRow, Subscription
+from shared import audit
 from shared.agencies import get_agency
 from shared.clock import Clock, local_date
 from shared.contracts import new_event
@@ -219,45 +219,20 @@ async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: dat
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OnceRight:
-    """A right to read that an order for once gives."""
-
-    order_id: UUID
-    plan_code: str
-    scope: str
-    valid_from: datetime
-    valid_until: datetime
+async def lock_terms(session: Session, reader_id: UUID) -> None:
+    """One at a time pays for a reader's terms, or gives one of them back."""
+    await repository.lock_terms(session, reader_id)
 
 
-async def grant_once(
-    session: Session, right: OnceRight, agency: str, reader_id: UUID, now: datetime
-) -> None:
-    """Write down and tell a right that no subscription gives."""
-    row = EntitlementRow(
-        id=new_id(),
-        agency=agency,
-        reader_id=reader_id,
-        order_id=right.order_id,
-        plan_code=right.plan_code,
-        scope=right.scope,
-        valid_from=right.valid_from,
-        valid_until=right.valid_until,
-        version=1,
-        updated_at=now,
-    )
-    session.add(row)
-    payload = EntitlementGranted(
-        entitlement_id=row.id,
-        reader_id=reader_id,
-        plan_code=row.plan_code,
-        scope=row.scope,
-        valid_from=row.valid_from,
-        valid_until=row.valid_until,
-    )
-    event = new_event(payload, agency=agency, subject=str(row.id), version=row.version, now=now)
-    await record(session, event)
-    await session.flush()
+async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
+    """A period of a term went back whole (the caller holds :func:`lock_terms`): what is paid for ends with the last one that is
+    kept. A period that went back between two others leaves no gap: one right has one beginning and one end."""
+    row = await session.get(Subscription, subscription_id, with_for_update=True)
+    assert row is not None  # a foreign key holds it
+    kept = await repository.last_kept(session, subscription_id)
+    if kept is not None:
+        row.price_id, row.period_start, row.period_end = kept
+    await refresh(session, row, timedelta(0), now)
 
 
 async def term_for(
@@ -340,9 +315,11 @@ class Subscriptions:
             return await repository.valid_entitlements(session, reader_id, self._clock.now())
 
     async def set_cancel_at_period_end(
-        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool
+        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool, why: str = ""
     ) -> Subscription:
         """Cancel at the end of what is paid, or take that back. The provider is told first, then asked.
+
+        ``why``: the reason of a member of staff who does it for the reader; it goes into the audit trail.
 
         Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already, or when
         another one took its place: nobody is to pay twice for the same reading.
@@ -371,6 +348,17 @@ class Subscriptions:
             now = self._clock.now()
             current = await observe(session, row.provider, facts, origin, now)
             await refresh(session, current, self.grace, now)
+            if why:
+                await audit.record(
+                    session,
+                    audit.Action.RENEWAL_ENDED if cancel else audit.Action.RENEWAL_RESUMED,
+                    agency=agency,
+                    at=now,
+                    subject=f"reader/{reader_id}",
+                    label=f"subscription/{row.id}",
+                    before={"cancel_at_period_end": not cancel},
+                    after={"cancel_at_period_end": cancel, "why": why},
+                )
             return current
 
     async def review_due(self) -> int:

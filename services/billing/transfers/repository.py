@@ -125,7 +125,7 @@ async def set_reason(session: Session, credit_id: UUID, reason: str, order_id: U
 async def returned(session: Session | ReadSession, agency: str, reference: str) -> bool:
     found = await session.scalar(
         text(
-            "SELECT EXISTS (SELECT FROM credit_use WHERE agency = :agency AND returned_as = :reference)"
+            "SELECT EXISTS (SELECT FROM bank_payout WHERE agency = :agency AND reference = upper(btrim(:reference)))"
         ),
         {"agency": agency, "reference": reference},
     )

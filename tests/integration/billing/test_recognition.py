@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.repository import Wanted
 from services.billing.recognition import service
-from services.billing.recognition.service import PaymentFact, RefundFact
+from services.billing.recognition.facts import PaymentFact, RefundFact
 from shared.agencies import get_agency
 from shared.audit import Actor, acting
 from shared.money import Money

@@ -40,6 +40,7 @@ GOOD_CARD, DECLINED_CARD, FAILS_ON_RENEWAL = (
 STAFF: dict[str, dict[str, list[str]]] = {
     "finance-token": {AGENCY: ["finance"]},
     "tired-token": {AGENCY: ["finance"]},
+    "chief-token": {AGENCY: ["finance"]},
     "support-token": {AGENCY: ["support"]},
     "seller-token": {AGENCY: ["seller"]},
     "other-token": {OTHER_AGENCY: ["finance", "admin"]},
@@ -59,7 +60,7 @@ def identity_answers(request: httpx.Request, now: datetime) -> httpx.Response:
         return httpx.Response(200, json={"active": False})
     body = {
         "active": True,
-        "account_id": "018f0000-0000-7000-8000-000000000001",
+        "account_id": f"018f0000-0000-7000-8000-{list(STAFF).index(token) + 1:012}",
         "email": f"{token}@example.vn",
         "name": token,
         "roles": STAFF[token],

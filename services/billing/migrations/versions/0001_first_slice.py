@@ -27,6 +27,7 @@ PARTS = (
     "recognition",
     "gifts",
     "transfers",
+    "refunds",
     "webhooks",
     "letters",
 )
@@ -42,6 +43,7 @@ APPEND_ONLY = (
     "consent",
     "bank_notice",
     "credit_use",
+    "bank_payout",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
@@ -51,6 +53,7 @@ KEPT = (
     "gift",
     "bank_account",
     "bank_credit",
+    "refund_request",
     "payment",
     "invoice_series",
     "subscription",

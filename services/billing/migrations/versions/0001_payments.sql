@@ -82,6 +82,6 @@ CREATE TABLE refund (
     CONSTRAINT ck_refund_deferred_vnd CHECK (deferred_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT fk_refund_payment_id_payment FOREIGN KEY (payment_id, agency)
         REFERENCES payment (id, agency),
-    CONSTRAINT uq_refund_provider_refund UNIQUE (provider, provider_refund)
+    CONSTRAINT uq_refund_provider_refund UNIQUE (agency, provider, provider_refund)
 );
 CREATE INDEX ix_refund_payment_id ON refund (payment_id);

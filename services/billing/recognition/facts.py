@@ -1,0 +1,49 @@
+"""Payments and refunds as the books see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.billing.ledger import rules as accounts
+from shared.agencies import Agency
+from shared.contracts.metrics import Stream
+from shared.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFact:
+    """A payment as the books see it. The period is what it is earned over; of a gift it is known when it is redeemed."""
+
+    payment_id: UUID
+    agency: Agency
+    key: str
+    amount: Money
+    vat_vnd: int
+    paid_at: datetime
+    period_start: datetime | None
+    period_end: datetime | None
+    stream: Stream = "subscription"
+    debit: str = accounts.RECEIVABLE
+
+    @property
+    def net(self) -> Money:
+        return self.amount - Money(self.vat_vnd, self.amount.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    """Money given back, as the books see it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    agency: Agency
+    key: str
+    amount: Money
+    vat_vnd: int
+    refunded_at: datetime
+    stream: Stream = "subscription"
+    credit: str = accounts.RECEIVABLE
+    #: Of a gift that nobody has redeemed: no day of it has been earned or planned.
+    unopened: bool = False

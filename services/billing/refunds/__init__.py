@@ -1,0 +1,1 @@
+"""Money that goes back by bank transfer: asked for, approved, paid."""

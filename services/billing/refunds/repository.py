@@ -1,0 +1,144 @@
+"""Every SQL statement about refunds by bank transfer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from services.billing.orders.models import Gift
+from services.billing.payments.models import Payment
+from services.billing.refunds.models import RefundRequest
+from shared.database import ReadSession, Session
+
+
+async def lock_payment(session: Session, agency: str, payment_id: UUID) -> Payment | None:
+    """A payment for an order, locked."""
+    found: Payment | None = await session.scalar(
+        select(Payment)
+        .where(
+            Payment.id == payment_id,  # type: ignore[arg-type]
+            Payment.agency == agency,  # type: ignore[arg-type]
+            Payment.order_id.is_not(None),  # type: ignore[union-attr]
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def asked_vnd(session: Session, payment_id: UUID) -> int:
+    """What is asked back of a payment and not yet decided or paid."""
+    found = await session.scalar(
+        text(
+            """SELECT coalesce(sum(amount_vnd), 0)::bigint FROM refund_request
+               WHERE payment_id = :id AND state IN ('asked', 'approved')"""
+        ),
+        {"id": payment_id},
+    )
+    return int(found)
+
+
+async def insert(session: Session, values: dict[str, Any]) -> str:
+    """A new request; the state in which the database lets it begin."""
+    state: str = await session.scalar(
+        text(
+            """INSERT INTO refund_request (id, agency, payment_id, amount_vnd, reason, approval_from_vnd,
+                                           asked_by, asked_name, asked_at)
+               VALUES (:id, :agency, :payment_id, :amount_vnd, :reason, :approval_from_vnd,
+                       :asked_by, :asked_name, :asked_at) RETURNING state"""
+        ),
+        values,
+    )
+    return state
+
+
+async def lock_request(session: Session, agency: str, request_id: UUID) -> RefundRequest | None:
+    found: RefundRequest | None = await session.scalar(
+        select(RefundRequest)
+        .where(RefundRequest.id == request_id, RefundRequest.agency == agency)  # type: ignore[arg-type]
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def bought(session: Session, payment_id: UUID) -> tuple[UUID, UUID | None, Gift | None]:
+    """What an order's payment was for: the order, the term it pays for, the gift (locked)."""
+    order_id = await session.scalar(
+        text("SELECT order_id FROM payment WHERE id = :id"), {"id": payment_id}
+    )
+    gift: Gift | None = await session.scalar(
+        select(Gift)
+        .where(Gift.order_id == order_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    # Behind the lock of the gift: whoever redeems it writes the term into the payment.
+    term = await session.scalar(
+        text("SELECT subscription_id FROM payment WHERE id = :id"), {"id": payment_id}
+    )
+    return order_id, term, gift
+
+
+async def reader_of_term(session: Session, subscription_id: UUID) -> UUID:
+    found: UUID = await session.scalar(
+        text("SELECT reader_id FROM subscription WHERE id = :id"), {"id": subscription_id}
+    )
+    return found
+
+
+async def open_of_reader(session: ReadSession, reader_id: UUID) -> dict[UUID, int]:
+    """What is asked back or approved and not yet paid, by payment of the reader's."""
+    rows = await session.execute(
+        text(
+            """SELECT q.payment_id, sum(q.amount_vnd)::bigint FROM refund_request q
+               JOIN payment p ON p.id = q.payment_id
+               WHERE p.reader_id = :reader AND q.state IN ('asked', 'approved') GROUP BY 1"""
+        ),
+        {"reader": reader_id},
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+_LIST = text(
+    """SELECT q.*, r.id AS reader_id, r.email AS reader_email, r.name AS reader_name, p.amount_vnd AS paid_vnd,
+              p.refunded_vnd, p.provider_invoice AS code, p.paid_at AS received_at
+       FROM refund_request q JOIN payment p ON p.id = q.payment_id JOIN reader r ON r.id = p.reader_id
+       WHERE q.agency = :agency AND q.state = ANY (CAST(:states AS text[]))
+         AND (CAST(:after_id AS uuid) IS NULL
+              OR (q.asked_at, q.id) < (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))
+       ORDER BY q.asked_at DESC, q.id DESC LIMIT :limit"""
+)
+
+
+async def listing(
+    session: ReadSession,
+    agency: str,
+    states: tuple[str, ...],
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None,
+) -> list[dict[str, Any]]:
+    """Requests in these states, the newest first."""
+    rows = await session.execute(
+        _LIST,
+        {
+            "agency": agency,
+            "states": list(states),
+            "after_at": after[0] if after else None,
+            "after_id": after[1] if after else None,
+            "limit": limit,
+        },
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def counts(session: ReadSession, agency: str) -> dict[str, int]:
+    rows = await session.execute(
+        text("SELECT state, count(*) FROM refund_request WHERE agency = :agency GROUP BY 1"),
+        {"agency": agency},
+    )
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,237 @@
+"""Refunds by bank transfer: somebody asks, a second person approves what is large, finance pays, and only then the books move.
+
+Locks, in this order: the agency's credits, the request, a gift, the reader's terms, the payment, the agency's books.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.billing.ledger import rules as accounts
+from services.billing.orders.models import Gift
+from services.billing.payments.models import Payment
+from services.billing.payments.service import MoneyBack, record_refund
+from services.billing.refunds import repository
+from services.billing.refunds.models import RefundRequest
+from services.billing.subscriptions import once
+from services.billing.subscriptions import service as subscriptions
+from services.billing.transfers import repository as transfers_repository
+from shared import audit
+from shared.agencies import get_agency
+from shared.clock import Clock
+from shared.database import Database, Session
+from shared.errors import ConflictError, NotFoundError
+from shared.ids import new_id
+
+#: What a page of finance shows together.
+GROUPS = {"approve": ("asked",), "pay": ("approved",), "done": ("paid", "refused")}
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """A member of staff: the account's id, and the name people read."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    """A stretch of requests, the newest first; ``more`` when older ones follow. ``counts`` by state, of all."""
+
+    requests: list[dict[str, Any]]
+    more: bool
+    counts: dict[str, int]
+
+
+class Refunds:
+    """Use cases of support and of finance. ``approval_vnd``: from this sum on a second person approves."""
+
+    def __init__(self, database: Database, clock: Clock, *, approval_vnd: int) -> None:
+        self._database = database
+        self._clock = clock
+        self.approval_vnd = approval_vnd
+
+    async def ask(
+        self, agency: str, reader_id: UUID, payment_id: UUID, amount_vnd: int, reason: str, by: By
+    ) -> RefundRequest:
+        """Ask for đồng of an order's payment to go back. Below the limit it is approved at once.
+
+        The limit counts all that is given back of the payment. Raises :class:`NotFoundError` for no such payment of this reader's,
+        :class:`ConflictError` for more than is left of it.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            payment = await repository.lock_payment(session, agency, payment_id)
+            if payment is None or payment.reader_id != reader_id:
+                raise NotFoundError
+            asked = await repository.asked_vnd(session, payment_id)
+            if not 0 < amount_vnd <= payment.amount_vnd - payment.refunded_vnd - asked:
+                raise ConflictError(slug="refund-too-much")
+            id_ = new_id()
+            values = {
+                "id": id_,
+                "agency": agency,
+                "payment_id": payment_id,
+                "amount_vnd": amount_vnd,
+                "reason": reason,
+                "approval_from_vnd": self.approval_vnd,
+                "asked_by": by.id,
+                "asked_name": by.name,
+                "asked_at": now,
+            }
+            state = await repository.insert(session, values)
+            request = await repository.lock_request(session, agency, id_)
+            assert request is not None  # it was made above
+            await _note(
+                session,
+                audit.Action.REFUND_ASKED,
+                request,
+                now,
+                {"amount_vnd": amount_vnd, "state": state, "why": reason},
+            )
+            return request
+
+    async def approve(self, agency: str, request_id: UUID, by: By) -> None:
+        """Let it be paid. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is decided, or was asked by the same
+        person."""
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            request = await _locked(session, agency, request_id, "asked")
+            if request.asked_by == by.id:
+                raise ConflictError(slug="refund-same-person")
+            request.state = "approved"
+            request.approved_by, request.approved_name, request.approved_at = by.id, by.name, now
+            await session.flush()
+            await _note(
+                session,
+                audit.Action.REFUND_APPROVED,
+                request,
+                now,
+                {"amount_vnd": request.amount_vnd, "state": request.state},
+            )
+
+    async def refuse(self, agency: str, request_id: UUID, why: str, by: By) -> None:
+        """Nothing goes back for this request. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is paid or
+        refused."""
+        now = self._clock.now()
+        async with self._database.transaction() as session:
+            request = await _locked(session, agency, request_id, "asked", "approved")
+            request.state, request.refused_why = "refused", why
+            request.refused_by, request.refused_name, request.refused_at = by.id, by.name, now
+            await session.flush()
+            await _note(
+                session,
+                audit.Action.REFUND_REFUSED,
+                request,
+                now,
+                {"amount_vnd": request.amount_vnd, "state": request.state, "why": why},
+            )
+
+    async def pay(self, agency: str, request_id: UUID, reference: str, by: By) -> None:
+        """Write down that the money was transferred back, under the bank's reference; books and right to read follow.
+
+        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not approved, or a reference that was used before.
+        """
+        now, reference = self._clock.now(), reference.strip().upper()
+        async with self._database.transaction() as session:
+            await transfers_repository.lock_credits(session, agency)
+            request = await _locked(session, agency, request_id, "approved")
+            if await transfers_repository.returned(session, agency, reference):
+                raise ConflictError(slug="returned-before")
+            order_id, term, gift = await repository.bought(session, request.payment_id)
+            if term is not None:
+                owner = await repository.reader_of_term(session, term)
+                await subscriptions.lock_terms(session, owner)
+            payment = await repository.lock_payment(session, agency, request.payment_id)
+            assert payment is not None  # a foreign key holds it
+            request.state, request.bank_reference = "paid", reference
+            request.paid_by, request.paid_name, request.paid_at = by.id, by.name, now
+            await session.flush()
+            await _note(
+                session,
+                audit.Action.REFUND_PAID,
+                request,
+                now,
+                {
+                    "amount_vnd": request.amount_vnd,
+                    "state": request.state,
+                    "reference": reference,
+                },
+            )
+            await _give_back(session, payment, request, order_id, gift, now)
+
+    async def page(
+        self,
+        agency: str,
+        group: str,
+        *,
+        limit: int,
+        after: tuple[datetime, UUID] | None = None,
+    ) -> RequestPage:
+        """Requests of a group (a key of ``GROUPS``), the newest first; with ``after`` those asked before it."""
+        async with self._database.read() as session:
+            await get_agency(session, agency)
+            found = await repository.listing(
+                session, agency, GROUPS[group], limit=limit + 1, after=after
+            )
+            counts = await repository.counts(session, agency)
+        return RequestPage(found[:limit], len(found) > limit, counts)
+
+    async def open_of_reader(self, reader_id: UUID) -> dict[UUID, int]:
+        """Đồng that are on their way back to a reader, by payment."""
+        async with self._database.read() as session:
+            return await repository.open_of_reader(session, reader_id)
+
+
+async def _locked(session: Session, agency: str, request_id: UUID, *states: str) -> RefundRequest:
+    request = await repository.lock_request(session, agency, request_id)
+    if request is None:
+        raise NotFoundError
+    if request.state not in states:
+        raise ConflictError(slug="refund-decided")
+    return request
+
+
+async def _give_back(
+    session: Session,
+    payment: Payment,
+    request: RefundRequest,
+    order_id: UUID,
+    gift: Gift | None,
+    now: datetime,
+) -> None:
+    """The books, and the right to read where all of the payment has gone back."""
+    assert request.bank_reference is not None  # it is paid
+    unopened = gift is not None and gift.redeemed_at is None
+    money = MoneyBack(
+        request.bank_reference, request.amount_vnd, now, credit=accounts.BANK, unopened=unopened
+    )
+    await record_refund(session, payment, money, now)
+    if payment.refunded_vnd < payment.amount_vnd or unopened:
+        return  # what was bought stays; of a gift the code is worth what is left, or nothing
+    if payment.subscription_id is not None:
+        await subscriptions.give_back_period(session, payment.subscription_id, now)
+    else:
+        await once.revoke_once(session, order_id, now)
+
+
+async def _note(
+    session: Session,
+    action: audit.Action,
+    request: RefundRequest,
+    now: datetime,
+    after: dict[str, Any],
+) -> None:
+    await audit.record(
+        session,
+        action,
+        agency=request.agency,
+        at=now,
+        subject=f"refund/{request.id}",
+        label=f"payment/{request.payment_id}",
+        after=after,
+    )

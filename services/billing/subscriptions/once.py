@@ -1,0 +1,79 @@
+"""Rights to read that no subscription gives: a pass, an article."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.billing.subscriptions import repository
+from services.billing.subscriptions.models import EntitlementRow
+from shared.contracts import new_event
+from shared.contracts.billing import EntitlementGranted, EntitlementRevoked
+from shared.database import Session
+from shared.ids import new_id
+from shared.outbox import record
+
+
+@dataclass(frozen=True, slots=True)
+class OnceRight:
+    """A right to read that an order for once gives."""
+
+    order_id: UUID
+    plan_code: str
+    scope: str
+    valid_from: datetime
+    valid_until: datetime
+
+
+async def grant_once(
+    session: Session, right: OnceRight, agency: str, reader_id: UUID, now: datetime
+) -> None:
+    """Write down and tell a right that no subscription gives."""
+    row = EntitlementRow(
+        id=new_id(),
+        agency=agency,
+        reader_id=reader_id,
+        order_id=right.order_id,
+        plan_code=right.plan_code,
+        scope=right.scope,
+        valid_from=right.valid_from,
+        valid_until=right.valid_until,
+        version=1,
+        updated_at=now,
+    )
+    session.add(row)
+    payload = EntitlementGranted(
+        entitlement_id=row.id,
+        reader_id=reader_id,
+        plan_code=row.plan_code,
+        scope=row.scope,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )
+    event = new_event(payload, agency=agency, subject=str(row.id), version=row.version, now=now)
+    await record(session, event)
+    await session.flush()
+
+
+async def revoke_once(session: Session, order_id: UUID, now: datetime) -> None:
+    """The money of an order for once went back: its right ends now, where it has not ended yet."""
+    row = await repository.once_right(session, order_id)
+    if row is None or row.revoked:
+        return
+    row.revoked = True
+    row.valid_until = max(min(row.valid_until, now), row.valid_from)
+    row.version += 1
+    row.updated_at = now
+    payload = EntitlementRevoked(
+        entitlement_id=row.id,
+        reader_id=row.reader_id,
+        plan_code=row.plan_code,
+        scope=row.scope,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        reason="refund",
+    )
+    event = new_event(payload, agency=row.agency, subject=str(row.id), version=row.version, now=now)
+    await record(session, event)
+    await session.flush()

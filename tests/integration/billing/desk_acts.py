@@ -1,0 +1,71 @@
+"""What the support desk may do, once each, for the test of the audit trail."""
+
+from __future__ import annotations
+
+import httpx
+
+from shared.audit import Action
+from tests.fixtures.audited import Act
+from tests.integration.billing.paying import credited, ordered, person
+from tests.integration.billing.world import AGENCY, World
+
+READERS = "/staff/{agency}/readers/{reader_id}"
+
+
+async def refund_acts(world: World) -> list[Act]:
+    """Two refunds of one transfer: the first is approved and paid, the second refused."""
+    _, code = await ordered(world, "minh@example.vn", "year")
+    await credited(world, code, 590_000)
+    minh = (await person(world, "minh@example.vn")).id
+    payment = await world.value("SELECT id FROM payment WHERE order_id IS NOT NULL")
+    page, refunds = f"/staff/{AGENCY}/readers/{minh}", f"/staff/{AGENCY}/refunds"
+
+    async def ask(amount: str = "550.000") -> httpx.Response:
+        staff = world.browser(press_staff="support-token")
+        form = {"amount": amount, "reason": "asked", "confirmed": "true"}
+        return await staff.submit(page, f"{page}/payments/{payment}/refund", form)
+
+    def decide(path: str, action: Action, group: str, **form: str) -> Act:
+        async def call() -> httpx.Response:
+            if path == "refuse":
+                await ask("1.000")
+            waits = "state NOT IN ('paid', 'refused')"
+            id_ = await world.value(f"SELECT id FROM refund_request WHERE {waits}")
+            staff = world.browser(press_staff="chief-token")
+            where = f"{refunds}/{id_}/{path}"
+            return await staff.submit(
+                f"{refunds}?group={group}", where, {"confirmed": "true", **form}
+            )
+
+        return Act("POST", f"/staff/{{agency}}/refunds/{{request_id}}/{path}", action, call)
+
+    return [
+        Act("POST", f"{READERS}/payments/{{payment_id}}/refund", Action.REFUND_ASKED, ask),
+        decide("approve", Action.REFUND_APPROVED, "approve"),
+        decide("pay", Action.REFUND_PAID, "pay", reference="FT-1"),
+        decide("refuse", Action.REFUND_REFUSED, "approve", reason="twice"),
+    ]
+
+
+async def desk_acts(world: World) -> list[Act]:
+    """On behalf of a reader with a card subscription."""
+    await world.subscribed("lan@example.vn")
+    await world.deliver()
+    lan = (await person(world, "lan@example.vn")).id
+    row = await world.value("SELECT id FROM subscription")
+    page = f"/staff/{AGENCY}/readers/{lan}"
+
+    def act(path: str, action: Action) -> Act:
+        async def call() -> httpx.Response:
+            staff = world.browser(press_staff="support-token")
+            where = f"{page}{path}".format(subscription_id=row)
+            return await staff.submit(page, where, {"reason": "asked", "confirmed": "true"})
+
+        return Act("POST", READERS + path, action, call)
+
+    return [
+        *await refund_acts(world),
+        act("/subscriptions/{subscription_id}/cancel", Action.RENEWAL_ENDED),
+        act("/subscriptions/{subscription_id}/resume", Action.RENEWAL_RESUMED),
+        act("/sign-out", Action.READER_SIGNED_OUT),
+    ]
