@@ -32,6 +32,8 @@ FILLED = {
     "billing …": "billing webhooks list",
     "<agency> <email> <name>": f"{AGENCY} operator@hung-yen.example 'Nguyễn Lan'",
     "break-glass <email>": "break-glass finance@dai-song-hong.example",
+    "docker compose run --rm billing-worker python -m services.billing bank-account": "python -m services.billing bank-account",
+    "<agency>": AGENCY,
 }
 #: The table of commands: what it writes, and what is run.
 TABLE = {

@@ -36,6 +36,7 @@ OPEN_ROUTES = {
     "/invitation",
     "/invitation/password",
     "/dev/mail",
+    "/dev/mail/{message}",
     "/sign-in",
     "/sign-out",
     "/healthz",
@@ -73,6 +74,7 @@ def filled(path: str, agency: str = AGENCY) -> str:
         "session_id": str(uuid4()),
         "invitation_id": str(uuid4()),
         "key_id": "demosite",
+        "message": str(uuid4()),
     }
     return path.format(**values)
 

@@ -159,17 +159,17 @@ async def _fact(
     debit: str,
 ) -> PaymentFact:
     start, end = payment.period_start, payment.period_end
+    given_back = payment.refunded_vnd  # of a gift a part may have gone back before it is redeemed
     if offer.kind == "article" and start is not None:
-        end = start + timedelta(
-            days=1
-        )  # an article is earned when it is opened, not while it may be read again
+        # An article is earned when it is opened, not while it may be read again.
+        end = start + timedelta(days=1)
     vat = await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone))
     return PaymentFact(
         payment.id,
         agency,
         f"order:{order.code}",
-        Money(payment.amount_vnd - payment.refunded_vnd),  # of a gift a part may have gone back
-        vat - accrued(vat, payment.refunded_vnd, payment.amount_vnd),
+        Money(payment.amount_vnd - given_back),
+        vat - (accrued(vat, given_back, payment.amount_vnd) if given_back else 0),
         payment.paid_at,
         start,
         end,

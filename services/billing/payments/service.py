@@ -28,7 +28,6 @@ from services.billing.payments.adapters.port import (
     SubscriptionTouched,
 )
 from services.billing.payments.models import Payment, Refund
-from services.billing.plans import repository as plans
 from services.billing.plans.rules import PERIOD_WORDS
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
@@ -322,9 +321,3 @@ class Payments:
     async def of_reader(self, reader_id: UUID) -> Sequence[Payment]:
         async with self._database.read() as session:
             return await repository.payments_of_reader(session, reader_id)
-
-
-async def _sold(session: Session, row: Subscription) -> letter_rules.Sold:
-    offer = await plans.offer(session, row.agency, row.price_id)
-    assert offer is not None  # a foreign key holds it
-    return letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)

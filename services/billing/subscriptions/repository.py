@@ -96,18 +96,18 @@ async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[An
 
 async def last_kept(
     session: Session, subscription_id: UUID
-) -> tuple[UUID, datetime, datetime] | None:
-    """(price, start, end) of a term's last period that was not given back whole."""
+) -> tuple[UUID, datetime, datetime, int] | None:
+    """(price, start, end, what was paid) of a term's last period that was not given back whole."""
     rows = await session.execute(
         text(
-            """SELECT o.price_id, p.period_start, p.period_end FROM payment p JOIN sales_order o ON o.id = p.order_id
-               WHERE p.subscription_id = :id AND p.refunded_vnd < p.amount_vnd
+            """SELECT o.price_id, p.period_start, p.period_end, p.amount_vnd FROM payment p JOIN sales_order o ON o.id = p.order_id
+               WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                ORDER BY p.period_end DESC LIMIT 1"""
         ),
         {"id": subscription_id},
     )
     row = rows.one_or_none()
-    return (row[0], row[1], row[2]) if row else None
+    return (row[0], row[1], row[2], row[3]) if row else None
 
 
 async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:

@@ -231,7 +231,7 @@ async def give_back_period(session: Session, subscription_id: UUID, now: datetim
     assert row is not None  # a foreign key holds it
     kept = await repository.last_kept(session, subscription_id)
     if kept is not None:
-        row.price_id, row.period_start, row.period_end = kept
+        row.price_id, row.period_start, row.period_end, row.term_vnd = kept
     await refresh(session, row, timedelta(0), now)
 
 
