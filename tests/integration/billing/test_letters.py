@@ -320,6 +320,7 @@ async def test_a_worker_that_was_off_sends_what_is_still_of_use(
     await with_term(world, letters, office)
     world.clock.advance((30 + off_until) * DAY)
     assert await sent(letters, office) == expected
+    assert ("term_ended", "dropped") not in await states(world)  # it is not even written
 
 
 async def test_who_has_renewed_is_not_reminded_and_no_reminder_outlives_its_day(
@@ -399,6 +400,8 @@ async def test_the_renewal_of_a_year_is_announced_a_week_before(
     await hoa.submit(account, f"{account}/cancel", {"subscription": str(hoas)})
     await sent(letters, office)
     office.messages.clear()
+    world.clock.advance(27 * DAY)  # a month's renewal is not announced
+    assert await sent(letters, office) == []
     (end,) = (await world.rows("SELECT max(period_end) FROM subscription"))[0]
     world.clock.set(end - 7 * DAY - HOUR)
     assert await sent(letters, office) == []
@@ -406,6 +409,7 @@ async def test_the_renewal_of_a_year_is_announced_a_week_before(
     assert await sent(letters, office) == ["Gói đọc báo tự gia hạn ngày 23/11/2027: 590.000 ₫"]
     assert await sent(letters, office) == []
     assert office.messages[0]["To"] == "lan@example.vn"
+    assert [kind for kind, _ in await states(world)].count("renewal_reminder") == 1
     # A reminder that could not be sent in time is not sent after the renewal.
     world.clock.set(end)
     assert await sent(letters, office) == []
