@@ -165,31 +165,29 @@ async def test_finance_makes_and_ends_a_coupon(world: World) -> None:
     assert twice.status_code == 409
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"code": "x"}, "3 đến 20 chữ"),
-        ({"percent": "0"}, "một trong hai"),
-        ({"percent": "101"}, "một trong hai"),
-        ({"percent": "1,5"}, "một trong hai"),
-        ({"percent": ""}, "một trong hai"),
-        ({"off": "5000"}, "một trong hai"),
-        ({"plan": "khong-co"}, "Không có gói này"),
-        ({"until": "2026-11-22"}, "chưa qua"),
-        ({"until": "31/12/2026"}, "chưa qua"),
-        ({"uses": "-1"}, "lớn hơn 0"),
-        ({"uses": "9" * 50}, "lớn hơn 0"),
-        ({"code": "A\x00" * 10_000}, "3 đến 20 chữ"),
-    ],
+WRONG = (
+    ({"code": "x"}, "3 đến 20 chữ"),
+    ({"percent": "0"}, "một trong hai"),
+    ({"percent": "101"}, "một trong hai"),
+    ({"percent": "1,5"}, "một trong hai"),
+    ({"percent": ""}, "một trong hai"),
+    ({"off": "5000"}, "một trong hai"),
+    ({"plan": "khong-co"}, "Không có gói này"),
+    ({"until": "2026-11-22"}, "chưa qua"),
+    ({"until": "31/12/2026"}, "chưa qua"),
+    ({"uses": "-1"}, "lớn hơn 0"),
+    ({"uses": "9" * 50}, "lớn hơn 0"),
+    ({"code": "A\x00" * 10_000}, "3 đến 20 chữ"),
 )
-async def test_what_is_wrong_with_a_new_coupon_is_named_and_the_rest_stays(
-    world: World, change: dict[str, str], said: str
-) -> None:
+
+
+async def test_what_is_wrong_with_a_new_coupon_is_named_and_the_rest_stays(world: World) -> None:
     staff = world.browser(press_staff="finance-token")
-    form = {"code": "TET2027", "percent": "20", "many": "1"} | change
-    answer = await staff.submit(PAGE, PAGE, form)
-    assert answer.status_code == 422 and said in answer.text
-    assert 'value="1" checked' in answer.text
+    for change, said in WRONG:
+        form = {"code": "TET2027", "percent": "20", "many": "1"} | change
+        answer = await staff.submit(PAGE, PAGE, form)
+        assert answer.status_code == 422 and said in answer.text, change
+        assert 'value="1" checked' in answer.text
     assert await world.rows("SELECT * FROM coupon") == []
 
 

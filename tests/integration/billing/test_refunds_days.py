@@ -106,7 +106,7 @@ class Account:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1])
 async def test_a_hundred_days_with_refunds_come_out_as_in_our_own_account(
     world: World, seed: int
 ) -> None:

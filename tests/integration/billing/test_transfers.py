@@ -6,7 +6,6 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -235,34 +234,39 @@ async def test_a_notice_counts_with_its_agencys_secret_and_account_only(world: W
     assert await world.rows("SELECT state FROM sales_order") == [("open",)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b"{", b"null", b"\xff\xfe", b"{" * 10_000, b'{"id": {"a": 1}}', b'{"id": null}'],
+NO_NOTICES = (
+    *(b"", b"[]", b"{", b"null", b"\xff\xfe", b"{" * 10_000),
+    *(b'{"id": {"a": 1}}', b'{"id": null}'),
 )
-async def test_what_is_no_notice_is_refused(world: World, body: bytes) -> None:
-    answer = await tell(world, body)
-    assert answer.status_code == 400 and answer.json()["type"].endswith("event-malformed")
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"transferAmount": "59000.5"}, "transferAmount"),
-        ({"transferAmount": True}, "transferAmount"),
-        ({"transferAmount": 0}, "transferAmount"),
-        ({"transactionDate": "2026-02-30 10:00:00"}, "transactionDate"),
-        ({"accountNumber": "1" * 200}, "accountNumber"),
-        ({"content": 7}, "content"),
-    ],
+async def test_what_is_no_notice_is_refused(world: World) -> None:
+    for body in NO_NOTICES:
+        answer = await tell(world, body)
+        told = (answer.status_code, answer.json()["type"].rsplit(":", 1)[-1])
+        assert told == (400, "event-malformed"), body
+
+
+MALFORMED = (
+    ({"transferAmount": "59000.5"}, "transferAmount"),
+    ({"transferAmount": True}, "transferAmount"),
+    ({"transferAmount": 0}, "transferAmount"),
+    ({"transactionDate": "2026-02-30 10:00:00"}, "transactionDate"),
+    ({"accountNumber": "1" * 200}, "accountNumber"),
+    ({"content": 7}, "content"),
 )
+
+
 async def test_a_malformed_notice_is_parked_with_its_field_and_visible_to_its_agency(
-    world: World, change: dict[str, Any], named: str
+    world: World,
 ) -> None:
-    body = json.dumps(json.loads(told(world, "x")) | change).encode()
-    assert (await tell(world, body)).status_code == 200
+    for number, (change, _) in enumerate(MALFORMED):
+        body = json.dumps(json.loads(told(world, "x", id_=number)) | change).encode()
+        assert (await tell(world, body)).status_code == 200
     await world.billing.applier.apply_due()
-    (parked,) = await world.billing.webhooks.parked_of(AGENCY)
-    assert named in parked.error
+    parked = {one.event_id: one.error for one in await world.billing.webhooks.parked_of(AGENCY)}
+    for number, (change, named) in enumerate(MALFORMED):
+        assert named in parked[f"{AGENCY}/{number}"], change
     assert await credits(world) == []
 
 
