@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,17 +27,23 @@ Translate = Callable[..., str]
 
 
 def load_catalogues(folders: Sequence[Path]) -> dict[str, str]:
-    """English → Vietnamese from every ``vi.po`` in the given folders; later ones win."""
+    """English → Vietnamese from every ``vi.po`` in the given folders; later ones win. A file is read once in a process."""
     words: dict[str, str] = {}
     for folder in folders:
-        path = folder / "vi.po"
-        if not path.exists():
-            continue
-        with path.open("rb") as file:
-            for message in read_po(file, locale="vi"):
-                if isinstance(message.id, str) and message.id and message.string:
-                    words[message.id] = str(message.string)
+        words |= _catalogue(folder / "vi.po")
     return words
+
+
+@cache
+def _catalogue(path: Path) -> Mapping[str, str]:
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return {
+            message.id: str(message.string)
+            for message in read_po(file, locale="vi")
+            if isinstance(message.id, str) and message.id and message.string
+        }
 
 
 def translator(words: Mapping[str, str], language: str) -> Translate:

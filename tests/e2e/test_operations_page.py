@@ -53,6 +53,13 @@ TABLE = {
     "all": ["billing webhooks list --state all"],
     "billing webhooks replay evt_…": ["billing webhooks replay evt_1"],
     "--all": ["billing webhooks replay --all"],
+    "billing letters list": ["billing letters list"],
+    "letters list --state sent": ["billing letters list --state sent"],
+    "billing letters retry <id>": [
+        "billing letters retry 00000000-0000-0000-0000-000000000007 --by Lan"
+    ],
+    "letters retry --all": ["billing letters retry --all"],
+    "letters drop --all": ["billing letters drop --all"],
     "paywall rebuild-entitlements": ["--bus-user setup paywall rebuild-entitlements"],
     "… audit verify": ["paywall audit verify", "identity audit verify"],
     "audit export --agency A": [f"ads audit export --agency {AGENCY}"],

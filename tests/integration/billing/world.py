@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -96,11 +97,15 @@ def form_token(html: str) -> str:
 @dataclass
 class World:
     billing: Billing
-    app: Any
     sandbox: Any
     clock: MovableClock
     payer: httpx.AsyncClient
     _clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    @cached_property
+    def app(self) -> Any:
+        """The web process, for who asks it: its routes cost a test more than its database."""
+        return application(self.billing.process, routed(self.billing))
 
     def with_settings(self, **changes: Any) -> Any:
         """An application on the same parts, set up differently."""
@@ -232,10 +237,10 @@ async def make_world(
     **more: Any,
 ) -> AsyncIterator[World]:
     clock = MovableClock(at)
-    door: list[Any] = []
+    door: list[World] = []
 
     async def late_bound(scope: Any, receive: Any, send: Any) -> None:
-        await door[0](scope, receive, send)
+        await door[0].app(scope, receive, send)
 
     sandbox = create_sandbox(
         SandboxSettings(
@@ -256,11 +261,10 @@ async def make_world(
     )
     process = BILLING.process("web", config, clock=clock, http=http)
     billing = build(process, provider=provider)
-    app = application(process, routed(billing))
-    door.append(app)
     await on_create(billing)
     payer = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox), base_url=BASE)
-    world = World(billing, app, sandbox, clock, payer)
+    world = World(billing, sandbox, clock, payer)
+    door.append(world)
     try:
         yield world
     finally:
