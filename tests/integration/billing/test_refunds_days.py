@@ -1,4 +1,4 @@
-"""A hundred days of terms, passes, gifts and refunds against an account of our own: money, revenue by day, and rights."""
+"""Two hundred days of terms, passes, gifts and refunds against an account of our own: money, revenue by day, and rights."""
 
 from __future__ import annotations
 
