@@ -1,24 +1,33 @@
-"""The port every payment provider is behind. Nothing in here knows whose API it is.
+"""The port every payment provider is behind, in five capabilities. Nothing in here knows whose API it is.
 
-A notification only says what to look at; what is mutable (a subscription) is fetched anew, what can never change again
-(a paid invoice) is taken as it stands.
+The order, the subscription and the invoice are ours; a provider only moves money. What it tells is a fact: the same whether
+it was answered to a call, notified, or found by asking. Every call is bounded in time and is made outside transactions.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 
 class ProviderUnavailableError(Exception):
-    """The outcome is unknown: try again, with the same key."""
+    """The outcome is unknown: ask again, with the same key."""
+
+
+class ProviderFailedError(ProviderUnavailableError):
+    """The provider answered that it failed, and may keep that answer under the key: look first, then take another key."""
 
 
 class ProviderRefusedError(Exception):
     """The provider said no: trying the same again will not help."""
+
+
+class GoneError(ProviderRefusedError):
+    """The customer or the means of payment is not there any more: forget it, and make it anew."""
 
 
 class MalformedNotificationError(Exception):
@@ -26,111 +35,188 @@ class MalformedNotificationError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What we wrote into the provider's object when we made it: whose it is."""
+class Method:
+    """A means of payment that its holder let us charge again. ``label`` is what people know it by (``Visa •••• 4242``), empty
+    where the provider has not said; ``expires_on`` is its last day."""
 
-    agency: str
-    reader_id: UUID
-    price_id: UUID
+    customer: str
+    id: str
+    label: str = ""
+    expires_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PriceSpec:
-    price_id: UUID
+class PageSpec:
+    """A page on which a reader pays ``amount_vnd`` (with ``keeps``: and lets us charge the same means again), or, where it is 0,
+    only lets us charge it later.
+
+    ``key`` is stable for one attempt: an unknown outcome is asked for again under the same one.
+    """
+
+    charge_id: UUID
     agency: str
-    product_name: str
+    description: str
     amount_vnd: int
-    currency: str
-    period: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutSpec:
-    """``key`` is stable for one attempt: an unknown outcome is asked for again under the same key."""
-
-    checkout_id: UUID
-    origin: Origin
-    external_price: str
-    customer: str | None
+    keeps: bool
+    customer: str
     email: str
     success_url: str
     cancel_url: str
     language: str
+    expires_at: datetime
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class HostedCheckout:
-    session_id: str
+class Page:
+    """A page of the provider's, and its id there."""
+
+    id: str
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionFacts:
-    """A subscription as the provider knows it now."""
+class MandateCharge:
+    """A charge of a means of payment whose holder is not there."""
 
-    id: str
-    status: str
+    charge_id: UUID
+    agency: str
+    description: str
+    amount_vnd: int
     customer: str
-    origin: Origin | None  # None: it was not made by us
-    cancel_at_period_end: bool
-    ended_at: datetime | None
-    period_start: datetime
-    period_end: datetime
-    created_at: datetime
+    method: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
-class PaidInvoice:
-    """A paid invoice of a subscription: it never changes again."""
+class Captured:
+    """Money was taken. ``charge_id`` None: the provider's object names no charge of ours. ``method``: charged, and kept for later
+    charges. ``amount`` in the currency's own smallest unit."""
 
-    id: str
-    subscription_id: str
-    amount_vnd: int
-    currency: str
-    period_start: datetime
-    period_end: datetime
-    paid_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RefundFacts:
-    id: str
-    amount_vnd: int
-    refunded_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutFacts:
-    session_id: str
+    charge_id: UUID | None
     reference: str
-    open: bool
-    paid: bool
+    amount: int
+    currency: str
+    captured_at: datetime
+    method: Method | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """The bank has not decided yet: neither paid nor failed."""
+
+    charge_id: UUID | None
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No money was taken. ``code`` is the provider's (``insufficient_funds``); ``needs_holder``: the holder must confirm it
+    themselves; ``method_gone``: this means of payment is not there any more."""
+
+    charge_id: UUID | None
+    reference: str
+    code: str
+    needs_holder: bool = False
+    method_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageOpen:
+    """A page that can still be paid on."""
+
+    charge_id: UUID | None
     url: str
-    subscription_id: str
-    invoice: PaidInvoice | None
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutCompleted:
-    session_id: str
+class PageClosed:
+    """A page that was not paid, and cannot be any more."""
+
+    charge_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
-class InvoicePaid:
-    invoice: PaidInvoice
+class MethodSaved:
+    """A means of payment may be charged from now on; nothing was taken."""
+
+    charge_id: UUID | None
+    method: Method
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionTouched:
-    subscription_id: str
+class MethodGone:
+    """A means of payment cannot be charged any more (its holder or the provider took it away)."""
+
+    method: str = ""
+    customer: str = ""
+
+
+class RefundState(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Refunded:
-    """Money went back for this payment (the provider's reference of it)."""
+class RefundMoved:
+    """Money on its way back of a payment (``reference``: the provider's, as in :class:`Captured`), as it stands now."""
 
-    payment_reference: str
+    id: str
+    reference: str
+    amount: int
+    currency: str
+    state: RefundState
+    moved_at: datetime
+
+
+class DisputeState(StrEnum):
+    """``OPEN``: the bank has asked for the money; it is (or soon will be) taken. The last two are final."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeMoved:
+    """A holder's bank takes a payment back, as it stands now. ``withdrawn``: the money is not with us at this moment; ``fee`` what
+    the provider charges for it altogether."""
+
+    id: str
+    reference: str
+    amount: int
+    fee: int
+    currency: str
+    state: DisputeState
+    withdrawn: bool
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutLine:
+    """What a payout consists of: ``kind`` is ``charge``, ``refund``, ``dispute`` or ``other``; ``reference`` of the payment where
+    there is one. ``net`` = ``amount`` − ``fee``; refunds and disputes are negative."""
+
+    id: str
+    kind: str
+    reference: str
+    amount: int
+    fee: int
+    net: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutMoved:
+    """Money that the provider sent to the bank; ``failed``: it came back. ``amount`` is the sum of the lines' net."""
+
+    id: str
+    amount: int
+    currency: str
+    paid: bool
+    failed: bool
+    arrives_on: date
+    lines: tuple[PayoutLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +224,27 @@ class NotOurs:
     """Nothing billing has a part in."""
 
 
-Fact = CheckoutCompleted | InvoicePaid | SubscriptionTouched | Refunded | NotOurs
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The notification does not say enough (or in another version): :meth:`Notifications.look` knows what is so now."""
+
+    kind: str
+    id: str
+
+
+Fact = (
+    Captured
+    | Processing
+    | Failed
+    | PageOpen
+    | PageClosed
+    | MethodSaved
+    | MethodGone
+    | RefundMoved
+    | DisputeMoved
+    | PayoutMoved
+    | NotOurs
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,52 +257,83 @@ class Notification:
     payload: bytes = field(repr=False)
 
 
-class PaymentProvider(Protocol):
-    """Create, query, listen. Every call is bounded in time.
+class Charges(Protocol):
+    """A page on which a reader pays; what became of it."""
 
-    Raises :class:`ProviderUnavailableError` or :class:`ProviderRefusedError`.
-    """
-
-    name: str
-
-    async def ensure_price(self, price: PriceSpec) -> str:
-        """The provider's id of our price; made when it is not there. Idempotent."""
+    async def open_page(self, spec: PageSpec) -> Page:
+        """Raises :class:`GoneError` for a customer who is not there any more."""
         ...
 
-    async def create_checkout(self, spec: CheckoutSpec) -> HostedCheckout: ...
-
-    async def fetch_checkout(self, session_id: str) -> CheckoutFacts: ...
-
-    async def close_checkout(self, session_id: str) -> CheckoutFacts:
-        """Close a payment page, so that nobody can pay there any more. What became of it, also when it was not open."""
+    async def page_facts(self, page_id: str) -> Fact:
+        """PageOpen, PageClosed, Processing, Captured, MethodSaved, or Failed (an asynchronous means that failed)."""
         ...
 
-    async def fetch_subscription(self, subscription_id: str) -> SubscriptionFacts: ...
-
-    async def invoice_of_payment(self, payment_reference: str) -> str | None:
-        """The invoice a payment settled, or None for a payment of something else."""
+    async def close_page(self, page_id: str) -> Fact:
+        """Nobody can pay there any more; what became of it, also when it was not open."""
         ...
 
-    async def fetch_paid_invoice(self, invoice_id: str) -> PaidInvoice | None:
-        """An invoice of a subscription once it is paid, else None."""
+
+class Mandates(Protocol):
+    """Charging without the holder."""
+
+    async def charge(self, spec: MandateCharge) -> Captured | Processing | Failed: ...
+
+    async def find_charge(
+        self, charge_id: UUID, customer: str
+    ) -> Captured | Processing | Failed | None:
+        """What became of a charge whose outcome is unknown, by our own id of it; None: the provider knows of none."""
         ...
 
-    async def refunds_of(self, payment_reference: str) -> Sequence[RefundFacts]:
-        """Refunds that went through, oldest first."""
+    async def charge_facts(self, reference: str) -> Captured | Processing | Failed:
+        """What became of a payment of the provider's."""
         ...
 
-    async def set_cancel_at_period_end(
-        self, subscription_id: str, *, cancel: bool, key: str
-    ) -> None: ...
+    async def method(self, method_id: str) -> Method:
+        """Raises :class:`GoneError`."""
+        ...
 
-    def interpret(self, payload: bytes) -> Fact:
+    async def revoke(self, method_id: str) -> None:
+        """It is never charged again, by anybody. Nothing happens to one that is gone already."""
+        ...
+
+
+class Notifications(Protocol):
+    """What the provider tells by itself."""
+
+    def interpret(self, payload: bytes) -> Fact | Look:
         """What a notification says. Raises :class:`MalformedNotificationError`."""
         ...
+
+    async def look(self, look: Look) -> Fact: ...
 
     def notifications_since(
         self, since: datetime, types: Sequence[str]
     ) -> AsyncIterator[Notification]:
         """The provider's own list of events, newest first."""
         ...
+
+
+class Refunds(Protocol):
+    """Giving money back."""
+
+    async def refund(self, reference: str, amount_vnd: int, *, key: str) -> RefundMoved: ...
+
+    async def refunds_of(self, reference: str) -> Sequence[RefundMoved]:
+        """Every refund of a payment, oldest first."""
+        ...
+
+
+class Settlements(Protocol):
+    """Money on its way to the bank, and what it cost."""
+
+    def payouts_since(self, since: datetime) -> AsyncIterator[PayoutMoved]:
+        """Payouts that were made since, newest first, each with its lines."""
+        ...
+
+
+class PaymentProvider(Charges, Mandates, Notifications, Refunds, Settlements, Protocol):
+    """All of it. Every call raises :class:`ProviderUnavailableError` or :class:`ProviderRefusedError`."""
+
+    name: str
 
     async def close(self) -> None: ...
