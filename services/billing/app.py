@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request
 
-from services.billing.checkouts import pages as checkout_pages
+from services.billing.account import pages as account_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
@@ -72,7 +72,7 @@ def routed(billing: Billing) -> WebParts:
             staff_api.router(billing, access),
             sign_in_pages.router(front),
             plan_pages.router(front),
-            checkout_pages.router(front),
+            account_pages.router(front),
             order_pages.router(front),
             transfer_front.router(billing),
             invoice_pages.router(front, printer),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
-from services.billing.checkouts.service import Checkouts
+from services.billing.charges.service import Charges
+from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.invariants import Invariants
@@ -22,18 +22,20 @@ from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
 from services.billing.refunds.service import Refunds
+from services.billing.renewals.changes import Changes
+from services.billing.renewals.service import Renewals
+from services.billing.renewals.wishes import Wishes
 from services.billing.settings import BillingSettings
 from services.billing.sign_in.service import SignIn
 from services.billing.statements.service import Statements
 from services.billing.subscriptions.service import Subscriptions
 from services.billing.transfers.notified import handlers
 from services.billing.transfers.service import Transfers
-from services.billing.webhooks.repository import Claimed
 from services.billing.webhooks.service import Applier, Inbox, Webhooks
 from shared.auth import SigningKeySet
 from shared.auth.key_files import make_key_file
 from shared.clock import Clock
-from shared.database import Database, Session
+from shared.database import Database
 from shared.mail import MailSender, mail_sender
 from shared.process import Process
 
@@ -53,7 +55,10 @@ class Billing:
     subscriptions: Subscriptions
     payments: Payments
     invoices: Invoices
-    checkouts: Checkouts
+    charges: Charges
+    renewals: Renewals
+    wishes: Wishes
+    changes: Changes
     coupons: Coupons
     orders: Orders
     transfers: Transfers
@@ -90,40 +95,28 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     """``provider`` is given by tests only."""
     settings, database, clock = process.settings, process.database, process.clock
     provider = provider or provider_of(settings)
-    grace = timedelta(days=settings.grace_days)
     mail = mail_sender(settings, database, clock)
     readers, sign_in = people(settings, database, clock, mail)
-    plans = Plans(database, clock, provider)
-    subscriptions = Subscriptions(database, clock, provider, grace=grace)
-    payments = Payments(database, clock, provider, grace=grace)
+    plans = Plans(database, clock)
     transfers = Transfers(database, clock)
-
-    async def from_provider(session: Session, event: Claimed) -> bool:
-        return await payments.apply(session, provider.interpret(event.payload))
-
     return Billing(
         process=process,
         provider=provider,
         readers=readers,
         sign_in=sign_in,
         plans=plans,
-        subscriptions=subscriptions,
-        payments=payments,
+        subscriptions=Subscriptions(database, clock),
+        payments=Payments(database),
         invoices=Invoices(database),
-        checkouts=Checkouts(
-            database,
-            clock,
-            provider,
-            plans,
-            payments,
-            subscriptions,
-            public_url=settings.billing_url,
-        ),
+        charges=Charges(database, clock, provider, public_url=settings.billing_url),
+        renewals=Renewals(database, clock),
+        wishes=Wishes(database, clock),
+        changes=Changes(database, clock),
         letters=Letters(database, clock, mail, public_url=settings.billing_url),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
-        orders=Orders(database, clock, plans, subscriptions),
+        orders=Orders(database, clock, plans),
         transfers=transfers,
         statements=Statements(database, clock),
         desk=Desk(database, clock),
@@ -132,7 +125,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         applier=Applier(
             database,
             clock,
-            {provider.name: from_provider, **handlers(transfers)},
+            {provider.name: told_by(provider, clock), **handlers(transfers)},
             max_attempts=settings.webhook_max_attempts,
         ),
         webhooks=Webhooks(database, clock, provider),

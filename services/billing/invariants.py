@@ -160,7 +160,7 @@ class PaidInvoicesHaveEntitlements(Invariant):
         LEFT JOIN entitlement e ON e.subscription_id = p.subscription_id
              OR (p.subscription_id IS NULL AND e.order_id = p.order_id)
         WHERE {_of("p.agency")} AND p.refunded_vnd < greatest(p.amount_vnd, 1) AND p.period_end IS NOT NULL AND (e.id IS NULL
-              OR e.valid_until < least(p.period_end, coalesce(s.ended_at, p.period_end)))"""  # noqa: S608 - a constant of ours
+              OR e.valid_until < coalesce(p.cut_at, p.period_end))"""  # noqa: S608 - a constant of ours
 
 
 class InboxIsHandled(Invariant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
@@ -21,6 +22,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "charges",
     "coupons",
     "invoices",
     "ledger",

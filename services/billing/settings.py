@@ -176,9 +176,6 @@ class BillingSettings(MailSettings):
         default="",
         description="Secret behind the hashes of sign-in codes; no other process has it.",
     )
-    grace_days: int = Field(
-        default=3, ge=0, le=30, description="Days of reading after an unpaid renewal date."
-    )
     refund_approval_vnd: int = Field(
         default=500_000,
         ge=0,
@@ -218,8 +215,8 @@ class BillingSettings(MailSettings):
         )
 
     def connections(self, role: str) -> int:
-        """The worker's appliers hold one each for as long as they work."""
-        needed = self.appliers + 2 if role == "worker" else 0
+        """The worker's appliers and charging slots hold one each for as long as they work."""
+        needed = self.appliers + 6 if role == "worker" else 0
         return max(self.database_pool_size, needed)
 
     @property

@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 FORGET_SECONDS = 3_600.0
 MEASURE_SECONDS = 5.0
 REMIND_SECONDS = 60.0
+NAME_SECONDS = 10.0
+#: Charges whose provider is asked at the same time.
+CHARGES_AT_ONCE = 4
 
 
 async def worker(process: Process[BillingSettings]) -> WorkerParts:
@@ -46,7 +49,10 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         await billing.statements.forget_old()
 
     async def review() -> None:
-        await billing.subscriptions.review_due()
+        await billing.renewals.run_due()
+
+    async def name_cards() -> None:
+        await billing.charges.name_cards()
 
     slots = [
         Loop(f"applier-{number}", billing.applier.run_slot, 120.0)
@@ -57,6 +63,17 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
             *slots,
             Loop("applier-wake", billing.applier.listen),
             *publisher.loops,
+            *(
+                [
+                    *(
+                        Loop(f"charges-{number}", billing.charges.run, 180.0)
+                        for number in range(1, CHARGES_AT_ONCE + 1)
+                    ),
+                    Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
+                ]
+                if settings.stripe_secret_key
+                else []
+            ),
             *(
                 [Loop("sweep", every(settings.sweep_seconds, sweep), settings.sweep_seconds + 120)]
                 if settings.stripe_secret_key

@@ -86,7 +86,7 @@ _OF_READER = {
     "credits": """SELECT c.id, c.reference, c.amount_vnd, c.left_vnd, c.reason, c.note, c.payer, c.occurred_at, o.code
         FROM bank_credit c JOIN sales_order o ON o.id = c.order_id
         WHERE o.reader_id = :reader AND c.left_vnd > 0 ORDER BY c.occurred_at DESC, c.id LIMIT :limit""",
-    "payments": """SELECT p.id, p.order_id, p.provider, p.provider_invoice, p.amount_vnd, p.refunded_vnd, p.period_start,
+    "payments": """SELECT p.id, p.order_id, p.provider, p.reference, p.amount_vnd, p.refunded_vnd, p.period_start,
             p.period_end, p.paid_at, i.id AS invoice_id, i.document, o.gift, o.article, g.redeemed_at
         FROM payment p LEFT JOIN invoice i ON i.payment_id = p.id
         LEFT JOIN sales_order o ON o.id = p.order_id LEFT JOIN gift g ON g.order_id = p.order_id

@@ -161,7 +161,7 @@ _MATCHES = """e.agency = :agency AND e.booked_on BETWEEN :first AND :last
     AND (CAST(:account AS text) IS NULL OR EXISTS (
         SELECT FROM journal_line l WHERE l.entry_id = e.id AND l.account = CAST(:account AS text)))
     AND (CAST(:words AS text) = '' OR e.business_key ILIKE CAST(:pattern AS text)
-         OR p.provider_invoice ILIKE CAST(:pattern AS text) OR i.document ILIKE CAST(:pattern AS text)
+         OR p.reference ILIKE CAST(:pattern AS text) OR i.document ILIKE CAST(:pattern AS text)
          OR reader.email ILIKE CAST(:pattern AS text))"""
 _BEHIND = """LEFT JOIN refund r ON r.id = e.source_id
     LEFT JOIN payment p ON p.id = coalesce(r.payment_id, e.source_id)
@@ -169,7 +169,7 @@ _BEHIND = """LEFT JOIN refund r ON r.id = e.source_id
     LEFT JOIN reader ON reader.id = p.reader_id"""
 _ENTRIES = f"""SELECT e.id, e.business_key, e.kind, e.source_id, e.currency, e.occurred_on, e.booked_on,
            e.occurred_at, e.posted_at, e.reverses, p.id AS payment_id, p.subscription_id,
-           p.provider_invoice, i.document, reader.email AS reader_email,
+           p.reference, i.document, reader.email AS reader_email,
            (SELECT jsonb_agg(jsonb_build_object('account', l.account, 'local_code', a.local_code,
                    'name_vi', a.name_vi, 'name_en', a.name_en, 'amount_vnd', l.amount_vnd)
                    ORDER BY l.line_no)

@@ -53,7 +53,7 @@ _DUE = {
 }
 
 _SUBSCRIPTION_NOW = text(
-    """SELECT s.state, s.cancel_at_period_end, s.ended_at IS NOT NULL, s.period_end,
+    """SELECT s.state, s.cancel_at_period_end, s.period_end,
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                       AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency

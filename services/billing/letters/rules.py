@@ -89,7 +89,7 @@ class Sold:
 @dataclass(frozen=True, slots=True)
 class Paid:
     """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
-    without ``order_code`` it renews by itself. ``invoice``: id and number; None where nothing was to be paid."""
+    ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid."""
 
     payment_id: UUID
     sold: Sold
@@ -100,6 +100,7 @@ class Paid:
     starts_at: datetime | None
     ends_at: datetime | None
     order_code: str
+    renews: bool
     invoice: tuple[UUID, str] | None
 
 
@@ -119,6 +120,7 @@ def receipt(paid: Paid) -> Draft:
         "starts_at": paid.starts_at.isoformat() if paid.starts_at else None,
         "ends_at": paid.ends_at.isoformat() if paid.ends_at else None,
         "code": paid.order_code,
+        "renews": paid.renews,
         "invoice": str(paid.invoice[0]) if paid.invoice else None,
         "number": paid.invoice[1] if paid.invoice else "",
     }
@@ -126,17 +128,30 @@ def receipt(paid: Paid) -> Draft:
 
 
 def payment_failed(
-    subscription_id: UUID, sold: Sold, amount_vnd: int, paid_until: datetime, reads_until: datetime
+    subscription_id: UUID,
+    sold: Sold,
+    order: tuple[UUID, int, int],
+    reads_until: datetime | None,
+    lapses_at: datetime,
+    *,
+    needs_holder: bool,
 ) -> Draft:
-    """A renewal that could not be collected. Once for each period that was not paid."""
+    """A renewal that could not be collected: its ``order`` (id, amount, refused tries). Once for each try.
+
+    ``reads_until`` None: nothing is read until it is paid; ``lapses_at``: when it is collected no more; ``needs_holder``: the reader
+    must pay or confirm it themselves, no card can be charged for them.
+    """
+    id_, amount_vnd, tries = order
     facts = {
         **sold.facts,
         "subscription": str(subscription_id),
+        "order": str(id_),
         "amount_vnd": amount_vnd,
-        "reads_until": reads_until.isoformat(),
+        "reads_until": reads_until.isoformat() if reads_until else None,
+        "lapses_at": lapses_at.isoformat(),
+        "needs_holder": needs_holder,
     }
-    key = f"payment-failed:{subscription_id}:{paid_until.isoformat()}"
-    return Draft(Kind.PAYMENT_FAILED, key, facts)
+    return Draft(Kind.PAYMENT_FAILED, f"payment-failed:{id_}:{tries}", facts)
 
 
 def canceled(subscription_id: UUID, version: int, sold: Sold, reads_until: datetime) -> Draft:
@@ -192,7 +207,6 @@ class SubscriptionNow:
 
     state: str
     cancels: bool
-    ended: bool
     period_end: datetime
     paid: bool
     others_until: datetime | None
@@ -223,9 +237,9 @@ def still_true(
     if subscription is None:
         return False
     if kind is Kind.PAYMENT_FAILED:
-        return subscription.state in ("past_due", "grace")
+        return subscription.state in ("past_due", "grace", "paused")
     if kind is Kind.CANCELED:
-        return subscription.cancels or subscription.ended
+        return subscription.cancels
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
 
 

@@ -14,20 +14,36 @@ from shared.database import UTCDateTime
 
 
 class SalesOrder(Row, table=True):
-    """What a reader wants to pay for: a period of a plan, a pass, an article; ``state`` is open, paid or closed."""
+    """What is to be paid: chosen by the reader (a ``sale`` of a period, a pass, an article), the next period of a subscription
+    (``renewal``), another plan in the middle of one (``change``). ``state`` is open, paid or closed."""
 
     __tablename__ = "sales_order"
     __table_args__: Any = (
         ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
         ForeignKeyConstraint(["coupon_id", "agency"], ["coupon.id", "coupon.agency"]),
+        ForeignKeyConstraint(
+            ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
+        ),
         UniqueConstraint("id", "agency", name="uq_sales_order_id_agency"),
         UniqueConstraint("code", name="uq_sales_order_code"),
         Index(
             "uq_sales_order_open",
             "reader_id",
             unique=True,
-            postgresql_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open' AND purpose = 'sale'"),
+        ),
+        Index(
+            "uq_sales_order_owed",
+            "subscription_id",
+            unique=True,
+            postgresql_where=text("state = 'open' AND purpose = 'renewal'"),
+        ),
+        Index(
+            "uq_sales_order_change",
+            "subscription_id",
+            unique=True,
+            postgresql_where=text("state = 'open' AND purpose = 'change'"),
         ),
         Index("ix_sales_order_reader_id", "reader_id", "created_at"),
         Index(
@@ -47,6 +63,12 @@ class SalesOrder(Row, table=True):
     list_vnd: int = Field(sa_type=BigInteger)
     amount_vnd: int = Field(sa_type=BigInteger)
     coupon_id: UUID | None = None
+    credit_vnd: int = Field(sa_type=BigInteger, default=0)
+    trial_days: int | None = None
+    purpose: str = Field(sa_type=Text, default="sale")
+    renews: bool = False
+    subscription_id: UUID | None = None
+    tries: int = 0
     state: str = Field(sa_type=Text, default="open")
     language: str = Field(sa_type=Text)
     return_to: str = Field(sa_type=Text, default="")

@@ -1,4 +1,4 @@
-"""``/r/{agency}/orders/{code}``: what to transfer and how, until it is there; then the receipt.
+"""``/r/{agency}/orders/{code}``: how to pay, until it is paid; then the receipt.
 
 ``/r/{agency}/renew/{subscription}``: where letters about a term's end lead, one press before such an order.
 """
@@ -23,16 +23,24 @@ from services.billing.readers.web import Place, ReaderFront, plain, see_other
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
 from shared.clock import local_date
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
 #: Without script the page looks again by itself.
 LOOK_AGAIN_SECONDS = 5
+#: How soon a page that a reader comes back to looks again, while their payment is not confirmed.
+CONFIRMED_SECONDS = 3
 
 
 def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     billing = front.billing
+
+    cards = bool(billing.settings.stripe_secret_key)
+
+    def by_transfer(view: OrderView) -> bool:
+        """What begins to renew is paid by the card that renews it; what is owed is paid in any way."""
+        return not view.order.renews or view.order.purpose == "renewal"
 
     async def known(request: Request, agency: str, code: str) -> tuple[Place, Reader] | Response:
         place = await front.enter(request, agency)
@@ -59,13 +67,16 @@ def router(front: ReaderFront) -> APIRouter:
             "order.html",
             place,
             status,
-            **{"refused": "", "coupon": "", **more},
+            **{"refused": "", "coupon": "", "confirming": "", "away": "", **more},
             view=view,
             invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
-            if accounts and view.order.state == "open"
+            if accounts and view.order.state == "open" and by_transfer(view)
             else None,
+            card=view.order.state == "open" and view.order.renews and cards,
+            collecting=view.collecting,
+            failure=view.failure,
             gift_url=f"{front.base}/r/{agency}/gifts?code={view.gift.code}" if view.gift else "",
             back=back or place.agency.website or f"/r/{agency}/account",
             sent_back=bool(back),
@@ -76,11 +87,33 @@ def router(front: ReaderFront) -> APIRouter:
         return page
 
     @routes.get("/r/{agency}/orders/{code}")
-    async def show(request: Request, agency: str, code: str) -> Response:
+    async def show(request: Request, agency: str, code: str, paid: str = "") -> Response:
         answer = await known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        return await page_of(request, *answer, code)
+        came_back = uuid_or_none(paid)
+        if came_back is not None:
+            await billing.charges.look(came_back, answer[1].id)
+        page = await page_of(request, *answer, code, confirming="1" if came_back else "")
+        if came_back is not None and (await billing.orders.state(answer[1], code))[0] == "open":
+            page.headers["Refresh"] = str(CONFIRMED_SECONDS)  # confirmed in a moment: look again
+        return page
+
+    @routes.post("/r/{agency}/orders/{code}/card")
+    async def by_card(request: Request, agency: str, code: str) -> Response:
+        """To the provider's page, where this order is paid by card."""
+        place = await front.enter(request, agency)
+        await front.forms.verify(request)
+        answer = await known(request, agency, code)
+        if isinstance(answer, Response):
+            return answer
+        language = request_language(request)
+        try:
+            return see_other(await billing.charges.page(answer[1], code, language))
+        except ConflictError:  # it was paid, closed, or is being collected
+            return see_other(f"/r/{agency}/orders/{code}")
+        except UnavailableError:
+            return await page_of(request, place, answer[1], code, 503, away="1")
 
     @routes.post("/r/{agency}/orders/{code}/coupon")
     async def discount(
@@ -143,6 +176,13 @@ def router(front: ReaderFront) -> APIRouter:
         )
 
     return routes
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 async def _invoice(billing: Billing, view: OrderView) -> Invoice | None:

@@ -17,7 +17,7 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
     """The order this reader has not paid yet, locked."""
     found: SalesOrder | None = await session.scalar(
         select(SalesOrder)
-        .where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open")  # type: ignore[arg-type]
+        .where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open", SalesOrder.purpose == "sale")  # type: ignore[arg-type]
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -27,7 +27,7 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
 async def shown_order(session: ReadSession, reader_id: UUID) -> SalesOrder | None:
     """The order this reader has not paid yet."""
     found: SalesOrder | None = await session.scalar(
-        select(SalesOrder).where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open")  # type: ignore[arg-type]
+        select(SalesOrder).where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open", SalesOrder.purpose == "sale")  # type: ignore[arg-type]
     )
     return found
 
@@ -37,6 +37,23 @@ async def by_code(session: Session | ReadSession, agency: str, code: str) -> Sal
         select(SalesOrder).where(SalesOrder.agency == agency, SalesOrder.code == code)  # type: ignore[arg-type]
     )
     return found
+
+
+async def by_id(session: ReadSession, id_: UUID) -> SalesOrder | None:
+    found: SalesOrder | None = await session.get(SalesOrder, id_)
+    return found
+
+
+async def open_changes(session: Session, subscription_id: UUID) -> Sequence[UUID]:
+    """Changes of a subscription's plan that wait for their money."""
+    rows = await session.execute(
+        text(
+            """SELECT id FROM sales_order
+               WHERE subscription_id = :id AND state = 'open' AND purpose = 'change' ORDER BY id"""
+        ),
+        {"id": subscription_id},
+    )
+    return [row[0] for row in rows]
 
 
 async def code_known(session: Session, code: str) -> bool:
@@ -64,13 +81,49 @@ async def close_expired(session: Session, now: datetime, limit: int) -> int:
     closed = await session.execute(
         text(
             """UPDATE sales_order SET state = 'closed' WHERE id IN
-                 (SELECT id FROM sales_order WHERE state = 'open' AND expires_at <= :now
+                 (SELECT id FROM sales_order o WHERE state = 'open' AND expires_at <= :now AND purpose <> 'renewal'
+                    AND NOT EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND c.state = 'processing')
                   ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
                RETURNING id"""
         ),
         {"now": now, "limit": limit},
     )
     return len(closed.all())
+
+
+async def lock(session: Session, id_: UUID) -> SalesOrder:
+    """An order, locked (the caller holds its reader's lock)."""
+    return (
+        await session.scalars(
+            select(SalesOrder)
+            .where(SalesOrder.id == id_)  # type: ignore[arg-type]
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+
+
+async def readers_of(session: Session, agency: str, codes: Sequence[str]) -> list[UUID]:
+    """Whose orders have these codes, in one order everywhere."""
+    rows = await session.execute(
+        text(
+            """SELECT DISTINCT reader_id FROM sales_order
+               WHERE agency = :agency AND code = ANY (CAST(:codes AS text[])) ORDER BY 1"""
+        ),
+        {"agency": agency, "codes": list(codes)},
+    )
+    return [row[0] for row in rows]
+
+
+async def cut_periods(session: Session, payment_ids: Sequence[UUID], at: datetime) -> None:
+    """The periods of these payments end at ``at``; one that has not begun does not begin."""
+    await session.execute(
+        text(
+            """UPDATE payment SET cut_at = greatest(period_start, :at)
+               WHERE id = ANY (CAST(:ids AS uuid[])) AND cut_at IS NULL"""
+        ),
+        {"ids": list(payment_ids), "at": at},
+    )
 
 
 async def payment_of(session: Session | ReadSession, order_id: UUID) -> Payment | None:

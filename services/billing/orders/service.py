@@ -8,16 +8,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing import metrics
+from services.billing.charges import repository as charges_repository
 from services.billing.coupons import service as coupons
 from services.billing.orders import repository
 from services.billing.orders.codes import new_code, new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
-from services.billing.payments.repository import lock_reader
 from services.billing.payments.service import issue_invoice, tell_receipt
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import next_term
 from services.billing.plans.service import Plans, vat_in
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
@@ -28,7 +27,6 @@ from services.billing.subscriptions import repository as subscriptions_repositor
 from services.billing.subscriptions import rules as subscription_rules
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
-from services.billing.subscriptions.service import Subscriptions
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
 from shared.database import Database, Session
@@ -41,26 +39,26 @@ OPEN_FOR = timedelta(hours=72)
 #: An order that ends sooner than this is not shown again: a fresh one is made.
 SHOWN_FOR = timedelta(hours=1)
 CLOSED_A_ROUND = 500
-#: The ``provider`` of a payment of nothing.
-NOTHING = "coupon"
+#: The ``provider`` of a payment of nothing: by a coupon; because it is a trial.
+NOTHING, TRIAL = "coupon", "trial"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Money that pays an order: who collected it, under which reference, the account it is taken from."""
+    """Money that pays an order: who collected it, under which reference, the account it is taken from, when it came, from when on
+    it pays, and what may be charged the next time."""
 
     provider: str
     reference: str
     debit: str
     paid_at: datetime
+    begins_at: datetime
+    mandate_id: UUID | None = None
 
 
 async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: datetime) -> Payment:
-    """An order (locked by the caller) is paid: what it is for, the books, the invoice, the receipt, the right to read and
-    their events.
-
-    Locks after the order: the reader's terms, the agency's books, the counter of its invoices.
-    """
+    """An order is paid (the caller holds its reader's lock, and the order's): what it is for, the books, the invoice, the receipt,
+    the right to read and their events."""
     agency = await get_agency(session, order.agency)
     offer = await plans_repository.offer(session, order.agency, order.price_id)
     assert offer is not None  # a foreign key holds it
@@ -70,17 +68,37 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         reader_id=order.reader_id,
         order_id=order.id,
         provider=receipt.provider,
-        provider_invoice=receipt.reference,
+        reference=receipt.reference,
         amount_vnd=order.amount_vnd,
         paid_at=receipt.paid_at,
     )
     order.state, order.paid_at = "paid", now
-    row = None
+    await charges_repository.close_pages(session, order.id, now)
+    row, replaced = None, list[UUID]()
     if not order.gift:
-        row = await _begin(session, order, offer, payment, agency, now)
+        row, replaced = await _begin(session, order, offer, payment, agency, receipt, now)
     session.add(payment)
     await session.flush()
     fact = await _fact(session, payment, order, offer, agency, receipt.debit)
+    await _book(session, order, fact, replaced, now)
+    invoice = None
+    if order.amount_vnd:  # nothing is booked of nothing, and no invoice says so
+        invoice = await issue_invoice(session, payment, agency, "VND", now)
+    if order.trial_days is None:
+        await tell_receipt(session, payment, invoice, agency, now)
+    if row is not None:
+        await subscriptions.refresh(session, row, now, at=receipt.paid_at)
+    elif not order.gift:
+        await once.grant_once(
+            session, _granted(order, offer, payment), order.agency, order.reader_id, now
+        )
+    metrics.PAYMENTS.labels(order.agency, "paid").inc()
+    return payment
+
+
+async def _book(
+    session: Session, order: SalesOrder, fact: PaymentFact, replaced: list[UUID], now: datetime
+) -> None:
     if order.gift:
         session.add(
             Gift(
@@ -92,20 +110,10 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
             )
         )
         await recognition.post_gift(session, fact, now)
+    elif order.purpose == "change":
+        await recognition.post_change(session, fact, replaced, now)
     elif order.amount_vnd:
         await recognition.post_payment(session, fact, now)
-    invoice = None
-    if order.amount_vnd:  # nothing is booked of nothing, and no invoice says so
-        invoice = await issue_invoice(session, payment, agency, "VND", now)
-    await tell_receipt(session, payment, invoice, agency, now)
-    if row is not None:
-        await subscriptions.refresh(session, row, timedelta(0), now)
-    elif not order.gift:
-        await once.grant_once(
-            session, _granted(order, offer, payment), order.agency, order.reader_id, now
-        )
-    metrics.PAYMENTS.labels(order.agency, "paid").inc()
-    return payment
 
 
 async def _begin(
@@ -114,40 +122,73 @@ async def _begin(
     offer: Offer,
     payment: Payment,
     agency: Agency,
+    receipt: Receipt,
     now: datetime,
-) -> Subscription | None:
-    """Write the period that is paid for into the payment; the term it belongs to, None for what is for once."""
-    if offer.kind == "period":
-        return await _extend(session, payment, order.reader_id, offer, agency, now)
-    assert offer.days is not None  # the table says so
-    payment.period_start, payment.period_end = now, now + timedelta(days=offer.days)
-    return None
+) -> tuple[Subscription | None, list[UUID]]:
+    """Write the period that is paid for into the payment; the subscription it belongs to (None of what is for once), and the
+    payments that it takes the place of."""
+    at, replaced = receipt.begins_at, list[UUID]()
+    if offer.kind != "period":
+        assert offer.days is not None  # the table says so
+        payment.period_start, payment.period_end = at, at + timedelta(days=offer.days)
+        return None, replaced
+    row = await _subscription(session, order, order.reader_id, offer, agency, now)
+    if receipt.mandate_id is not None and row.collection == subscription_rules.RENEWAL:
+        row.mandate_id = receipt.mandate_id
+    if order.purpose == "change":
+        replaced = await _cut(session, row, at)
+    await _extend(session, payment, order, row, offer, agency, at)
+    return row, replaced
 
 
-async def _extend(
+async def _subscription(
     session: Session,
-    payment: Payment,
+    order: SalesOrder,
     reader_id: UUID,
     offer: Offer,
     agency: Agency,
     now: datetime,
 ) -> Subscription:
-    """The reader's next term, paid for by the payment."""
-    row = await subscriptions.term_for(session, agency.id, reader_id, offer.price_id, now)
-    term = next_term(
-        now,
-        offer.period,
-        agency.zone,
-        paid_until=await subscriptions_repository.paid_until(session, row.id),
-        anchor_day=row.anchor_day or 0,
-        others_until=await subscriptions_repository.others_until(session, row),
+    """The subscription that an order pays for, locked; a new one where it begins one."""
+    if order.subscription_id is not None:
+        return await subscriptions_repository.lock(session, order.subscription_id)
+    if not order.renews:
+        return await subscriptions.term_for(session, agency, reader_id, offer, now)
+    return await subscriptions.begin(
+        session,
+        agency=agency,
+        reader_id=reader_id,
+        offer=offer,
+        collection=subscription_rules.RENEWAL,
+        mandate_id=None,
+        now=now,
     )
-    row.price_id, row.anchor_day = offer.price_id, term.anchor_day
-    row.term_vnd = payment.amount_vnd
-    row.period_start, row.period_end = term.start, term.end
+
+
+async def _extend(
+    session: Session,
+    payment: Payment,
+    order: SalesOrder,
+    row: Subscription,
+    offer: Offer,
+    agency: Agency,
+    at: datetime,
+) -> None:
+    """The subscription's next period, paid for by the payment."""
+    await subscriptions.next_period(session, row, offer, agency, at)
+    if order.trial_days is not None:
+        row.period_end = row.period_start + timedelta(days=order.trial_days)
+    row.value_vnd = order.amount_vnd + order.credit_vnd
     payment.subscription_id = row.id
-    payment.period_start, payment.period_end = term.start, term.end
-    return row
+    payment.period_start, payment.period_end = row.period_start, row.period_end
+
+
+async def _cut(session: Session, row: Subscription, at: datetime) -> list[UUID]:
+    """What is paid for ends at ``at``: another plan takes its place. The payments that are replaced."""
+    current = await subscriptions_repository.current_payments(session, row.id, at)
+    ids = [one[0] for one in current]
+    await repository.cut_periods(session, ids, at)
+    return ids
 
 
 async def _fact(
@@ -187,13 +228,16 @@ def _granted(order: SalesOrder, offer: Offer, payment: Payment) -> once.OnceRigh
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order as its reader sees it; ``payment`` once it is paid, ``received_vnd`` what came in so far."""
+    """An order as its reader sees it; ``payment`` once it is paid, ``received_vnd`` what came in so far. ``collecting``: a bank has
+    not decided yet; ``failure``: the code of the newest card that was refused, and whether its holder must confirm it."""
 
     order: SalesOrder
     offer: Offer
     payment: Payment | None
     received_vnd: int
     gift: Gift | None = None
+    collecting: bool = False
+    failure: tuple[str, bool] | None = None
 
     @property
     def missing_vnd(self) -> int:
@@ -203,13 +247,10 @@ class OrderView:
 class Orders:
     """Use cases of a reader who pays for one period at a time."""
 
-    def __init__(
-        self, database: Database, clock: Clock, plans: Plans, subscriptions_: Subscriptions
-    ) -> None:
+    def __init__(self, database: Database, clock: Clock, plans: Plans) -> None:
         self._database = database
         self._clock = clock
         self._plans = plans
-        self._subscriptions = subscriptions_
 
     async def start(
         self,
@@ -220,44 +261,53 @@ class Orders:
         *,
         article: str | None = None,
         gift: bool = False,
+        renews: bool = False,
     ) -> SalesOrder:
         """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
-        ``article`` is the newspaper's id of it, where an article is bought. Raises :class:`NotFoundError` for what is not
-        sold like this, :class:`ConflictError` for a price that is no longer sold or what the reader may read already.
+        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again.
+        Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price that is no longer sold, what
+        the reader may read already, or while the bank has not decided about another order of theirs.
         """
         offer = await self._plans.offer(reader.agency, price_id)
         if not offer.current:
             raise ConflictError("This price is no longer sold", slug="price-superseded")
         if (offer.kind == "article") is not (article is not None) or (
-            gift and offer.kind != "period"
+            (gift or renews) and offer.kind != "period"
         ):
             raise NotFoundError
-        if not gift and await self._reads_already(reader, offer, article):
-            raise ConflictError("You have a subscription already", slug="already-subscribed")
-        now, wanted = self._clock.now(), (price_id, article, gift)
+        now, wanted = self._clock.now(), (price_id, article, gift, renews)
         async with self._database.transaction() as session:
-            await lock_reader(session, reader.id)
+            await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
+            if not gift and await _reads_already(session, reader.id, offer, article, now):
+                raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                asked = (order.price_id, order.article, order.gift)
+                asked = (order.price_id, order.article, order.gift, order.renews)
                 same = asked == wanted and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
-                order.state = "closed"
-                await session.flush()
+                await replace_order(session, order, now)
+            trial = (
+                offer.trial_days
+                if renews
+                and not await subscriptions_repository.subscribed_before(session, reader.id)
+                else None
+            )
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
-                code=await _fresh_code(session),
+                code=await fresh_code(session),
                 reader_id=reader.id,
                 price_id=price_id,
                 article=article,
                 gift=gift,
                 list_vnd=offer.amount_vnd,
-                amount_vnd=offer.amount_vnd,
+                amount_vnd=0 if trial else offer.amount_vnd,
+                trial_days=trial,
+                renews=renews,
                 language=language,
                 return_to=return_to,
                 created_at=now,
@@ -274,28 +324,28 @@ class Orders:
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
-            await lock_reader(session, reader.id)
+            await subscriptions_repository.lock_reader(session, reader.id)
             before = await repository.open_order(session, reader.id)
             if before is None or before.code != code:
                 raise NotFoundError
             begun = await repository.received_vnd(session, before.id)
-            if begun or before.gift or before.coupon_id is not None:
+            if begun or before.gift or before.coupon_id is not None or before.trial_days:
                 raise ConflictError(slug="order-takes-no-coupon")
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
-            before.state = "closed"
-            await session.flush()
+            await replace_order(session, before, now)
             found = await coupons.apply(session, offer, coupon, reader.id, now)
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
-                code=await _fresh_code(session),
+                code=await fresh_code(session),
                 reader_id=reader.id,
                 price_id=before.price_id,
                 article=before.article,
                 list_vnd=before.list_vnd,
                 amount_vnd=found.amount_vnd,
                 coupon_id=found.coupon_id,
+                renews=before.renews,
                 language=before.language,
                 return_to=before.return_to,
                 created_at=now,
@@ -303,18 +353,9 @@ class Orders:
             )
             session.add(order)
             await session.flush()
-            if not order.amount_vnd:
-                await settle(session, order, Receipt(NOTHING, order.code, "", now), now)
+            if not order.amount_vnd and not order.renews:  # what renews waits for its card
+                await settle(session, order, Receipt(NOTHING, order.code, "", now, now), now)
             return order
-
-    async def _reads_already(self, reader: Reader, offer: Offer, article: str | None) -> bool:
-        """Whether it would be paid for what is paid for: a term beside what renews, a pass or an article beside any right to it."""
-        if await self._subscriptions.live_of_reader(reader.id) is not None:
-            return True
-        if offer.kind == "period":
-            return False
-        opened = {offer.scope, f"article:{article}"}
-        return any(scope in opened for scope, _ in await self._subscriptions.rights(reader.id))
 
     async def redeem(self, reader: Reader, code: str) -> datetime:
         """Begin a gift's period for this reader, after what they have paid for already; its end.
@@ -324,13 +365,14 @@ class Orders:
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
+            await subscriptions_repository.lock_reader(session, reader.id)
             found = await repository.lock_gift(session, reader.agency, code)
             if found is None:
                 raise NotFoundError
             gift, order = found
             if gift.redeemed_at is not None:
                 raise ConflictError(slug="gift-redeemed")
-            if await blocked(session, reader.id):
+            if await subscriptions.live(session, reader.id) is not None:
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             agency = await get_agency(session, reader.agency)
             offer = await plans_repository.offer(session, order.agency, order.price_id)
@@ -338,12 +380,13 @@ class Orders:
             assert offer is not None and payment is not None  # it was paid
             if payment.refunded_vnd >= payment.amount_vnd:
                 raise ConflictError(slug="gift-returned")
-            row = await _extend(session, payment, reader.id, offer, agency, now)
+            row = await subscriptions.term_for(session, agency, reader.id, offer, now)
+            await _extend(session, payment, order, row, offer, agency, now)
             gift.redeemed_by, gift.redeemed_at = reader.id, now
             await session.flush()
             fact = await _fact(session, payment, order, offer, agency, "")
             await recognition.post_redeemed(session, fact, now)
-            await subscriptions.refresh(session, row, timedelta(0), now)
+            await subscriptions.refresh(session, row, now)
             return row.period_end
 
     async def view(self, reader: Reader, code: str) -> OrderView:
@@ -355,8 +398,10 @@ class Orders:
             payment = await repository.payment_of(session, order.id)
             received = await repository.received_vnd(session, order.id)
             gift = await repository.gift_of(session, order.id) if order.gift else None
+            collecting = await charges_repository.collecting(session, order.id)
+            failure = await charges_repository.last_failure(session, order.id)
         offer = await self._plans.offer(reader.agency, order.price_id)
-        return OrderView(order, offer, payment, received, gift)
+        return OrderView(order, offer, payment, received, gift, collecting, failure)
 
     async def state(self, reader: Reader, code: str) -> tuple[str, int]:
         """(state, đồng that came in) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
@@ -383,17 +428,30 @@ class Orders:
             return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
 
 
-async def _fresh_code(session: Session) -> str:
+async def _reads_already(
+    session: Session, reader_id: UUID, offer: Offer, article: str | None, now: datetime
+) -> bool:
+    """Whether it would be paid for what is paid for: a period beside what renews, a pass or an article beside any right to it."""
+    if await subscriptions.live(session, reader_id) is not None:
+        return True
+    if offer.kind == "period":
+        return False
+    opened = {offer.scope, f"article:{article}"}
+    rights = await subscriptions_repository.valid_entitlements(session, reader_id, now)
+    return any(scope in opened for scope, _ in rights)
+
+
+async def fresh_code(session: Session) -> str:
     """A code that no order has: of a hundred thousand two would be the same now and then."""
     while await repository.code_known(session, code := new_code(secrets.randbelow)):
         pass
     return code
 
 
-async def blocked(session: Session, reader_id: UUID) -> bool:
-    """Whether the reader's subscription renews by itself, so that a term beside it would be paid twice."""
-    rows = await subscriptions_repository.of_reader(session, reader_id)
-    return any(
-        subscription_rules.renews(row.state, row.collection, cancels=row.cancel_at_period_end)
-        for row in rows
-    )
+async def replace_order(session: Session, order: SalesOrder, now: datetime) -> None:
+    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while its bank decides."""
+    if await charges_repository.processing(session, order.id):
+        raise ConflictError("The bank has not decided yet", slug="payment-processing")
+    order.state = "closed"
+    await charges_repository.close_pages(session, order.id, now)
+    await session.flush()

@@ -13,42 +13,11 @@ from services.billing.tables import Row
 from shared.database import UTCDateTime
 
 
-class Checkout(Row, table=True):
-    """A reader on the way to a provider's payment page and back."""
-
-    __table_args__: Any = (
-        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
-        ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
-        UniqueConstraint("provider", "provider_session", name="uq_checkout_provider_session"),
-        Index("ix_checkout_reader_id", "reader_id"),
-    )
-    id: UUID = Field(primary_key=True)
-    agency: str = Field(sa_type=Text)
-    reader_id: UUID
-    price_id: UUID
-    provider: str = Field(sa_type=Text)
-    provider_session: str | None = Field(sa_type=Text, default=None)
-    provider_customer: str | None = Field(sa_type=Text, default=None)
-    state: str = Field(sa_type=Text, default="open")
-    language: str = Field(sa_type=Text, default="vi")
-    return_to: str = Field(sa_type=Text, default="")
-    created_at: datetime = Field(sa_type=UTCDateTime)
-    completed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
-
-
-class ProviderCustomer(Row, table=True):
-    """A reader as a provider knows them."""
-
-    __tablename__ = "provider_customer"
-    provider: str = Field(sa_type=Text, primary_key=True)
-    reader_id: UUID = Field(primary_key=True, foreign_key="reader.id")
-    external_id: str = Field(sa_type=Text)
-
-
 class Payment(Row, table=True):
-    """Money for a period of a subscription or for an order: what it bought and what was given back of it.
+    """Money that was captured for an order: what it bought and what was given back of it.
 
-    The period is None while a gift is not redeemed.
+    ``reference`` is the provider's. The period is None while a gift is not redeemed; without an order it is money that no order
+    takes (it was paid twice), which a person gives back.
     """
 
     __table_args__: Any = (
@@ -56,7 +25,7 @@ class Payment(Row, table=True):
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
-        UniqueConstraint("provider", "provider_invoice", name="uq_payment_provider_invoice"),
+        UniqueConstraint("provider", "reference", name="uq_payment_reference"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
         Index("ix_payment_subscription_id", "subscription_id"),
     )
@@ -66,11 +35,12 @@ class Payment(Row, table=True):
     reader_id: UUID = Field(foreign_key="reader.id")
     order_id: UUID | None = Field(default=None, unique=True)
     provider: str = Field(sa_type=Text)
-    provider_invoice: str = Field(sa_type=Text)
+    reference: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime | None = Field(sa_type=UTCDateTime, default=None)
     period_end: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    cut_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     paid_at: datetime = Field(sa_type=UTCDateTime)
 
 

@@ -62,18 +62,9 @@ class PlanPrice(Row, table=True):
     period: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)
     currency: str = Field(sa_type=Text, default="VND")
+    trial_days: int | None = None
     created_at: datetime = Field(sa_type=UTCDateTime)
     superseded_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
-
-
-class ProviderPrice(Row, table=True):
-    """Our price as a provider knows it."""
-
-    __tablename__ = "provider_price"
-    provider: str = Field(sa_type=Text, primary_key=True)
-    price_id: UUID = Field(primary_key=True, foreign_key="plan_price.id")
-    external_id: str = Field(sa_type=Text)
-    created_at: datetime = Field(sa_type=UTCDateTime)
 
 
 class VatRate(Row, table=True):

@@ -105,8 +105,7 @@ class PlanPages:
             reader=reader,
             current=current,
             term_until=term_until,
-            # Beside a term that runs a card would pay for the same days again.
-            ways=[way for way in ways if way != CARD or term_until is None],
+            ways=ways,
             zone=place.agency.zone,
             canceled=canceled,
             problem=problem,
@@ -168,6 +167,10 @@ class PlanPages:
                 account = f"/r/{place.agency.id}/account?notice=subscribed"
                 return see_other(f"{account}&{with_return(back)}" if back else account)
             problem = "This price has just changed. Please choose again."
+            if error.slug == "payment-processing":
+                problem = "Your bank has not decided about your last payment yet. Please wait for it; nothing is charged twice."
+            elif error.slug == "order-not-open":
+                problem = "Another plan was chosen in another window. Please choose again."
             return await self.plans(
                 request, place, chosen.return_to, chosen.article, 409, problem=problem
             )
@@ -183,17 +186,14 @@ class PlanPages:
     async def _payment_page(
         self, request: Request, reader: Reader, price_id: UUID, chosen: Choice, back: str
     ) -> str:
-        """Raises what starting a checkout or an order raises."""
+        """Raises what starting an order, and opening its page, raise."""
         language, ways = request_language(request), await self._ways(reader.agency)
         offer = await self._billing.plans.offer(reader.agency, price_id)
         once = chosen.gift or offer.kind != "period"
         way = chosen.way if chosen.way in ways else (ways or [CARD])[0]
-        if way == CARD and not once:
-            return await self._billing.checkouts.start(reader, price_id, back, language)
-        if TRANSFER not in ways:
+        renews = way == CARD and not once
+        if not renews and TRANSFER not in ways:
             raise NotFoundError
-        if not once:
-            await self._billing.checkouts.leave(reader)
         order = await self._billing.orders.start(
             reader,
             price_id,
@@ -201,7 +201,10 @@ class PlanPages:
             language,
             article=chosen.article if offer.kind == "article" and chosen.article else None,
             gift=chosen.gift,
+            renews=renews,
         )
+        if renews:
+            return await self._billing.charges.page(reader, order.code, language)
         return f"/r/{reader.agency}/orders/{order.code}"
 
     async def gifts(

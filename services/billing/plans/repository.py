@@ -31,6 +31,7 @@ class Offer:
     period: str
     amount_vnd: int
     currency: str
+    trial_days: int | None
     current: bool
 
     def name(self, language: str) -> str:
@@ -41,7 +42,7 @@ class Offer:
 
 
 _OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.kind, p.days, p.scope, p.name_vi,
-    p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency,
+    p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency, pp.trial_days,
     pp.superseded_at IS NULL AND p.active AS current
     FROM plan_price pp JOIN plan p ON p.id = pp.plan_id"""
 
@@ -96,17 +97,20 @@ async def lock_plan(session: Session, plan_id: UUID) -> None:
     await session.execute(text("SELECT 1 FROM plan WHERE id = :id FOR UPDATE"), {"id": plan_id})
 
 
-async def current_amount(session: Session, plan_id: UUID, period: str) -> int | None:
-    amount: int | None = (
+async def current_price(
+    session: Session, plan_id: UUID, period: str
+) -> tuple[int, int | None] | None:
+    """(đồng, days of trial) of what is sold now."""
+    row = (
         await session.execute(
             text(
-                """SELECT amount_vnd FROM plan_price
+                """SELECT amount_vnd, trial_days FROM plan_price
                    WHERE plan_id = :plan AND period = :period AND superseded_at IS NULL"""
             ),
             {"plan": plan_id, "period": period},
         )
-    ).scalar_one_or_none()
-    return amount
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
 async def supersede(session: Session, plan_id: UUID, period: str, now: datetime) -> None:
@@ -122,36 +126,10 @@ async def supersede(session: Session, plan_id: UUID, period: str, now: datetime)
 async def add_price(session: Session, values: dict[str, object]) -> None:
     await session.execute(
         text(
-            """INSERT INTO plan_price (id, agency, plan_id, period, amount_vnd, created_at)
-               VALUES (:id, :agency, :plan, :period, :amount, :now)"""
+            """INSERT INTO plan_price (id, agency, plan_id, period, amount_vnd, trial_days, created_at)
+               VALUES (:id, :agency, :plan, :period, :amount, :trial, :now)"""
         ),
         values,
-    )
-
-
-async def external_price(
-    session: Session | ReadSession, provider: str, price_id: UUID
-) -> str | None:
-    found: str | None = (
-        await session.execute(
-            text(
-                "SELECT external_id FROM provider_price WHERE provider = :provider AND price_id = :id"
-            ),
-            {"provider": provider, "id": price_id},
-        )
-    ).scalar_one_or_none()
-    return found
-
-
-async def save_external_price(
-    session: Session, provider: str, price_id: UUID, external_id: str, now: datetime
-) -> None:
-    await session.execute(
-        text(
-            """INSERT INTO provider_price (provider, price_id, external_id, created_at)
-               VALUES (:provider, :id, :external, :now) ON CONFLICT DO NOTHING"""
-        ),
-        {"provider": provider, "id": price_id, "external": external_id, "now": now},
     )
 
 

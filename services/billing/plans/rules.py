@@ -47,33 +47,6 @@ def end_of_period(start: datetime, period: str, zone: ZoneInfo, anchor_day: int)
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """One period, from ``start`` up to, without, ``end``."""
-
-    start: datetime
-    end: datetime
-    anchor_day: int
-
-
-def next_term(
-    now: datetime,
-    period: str,
-    zone: ZoneInfo,
-    *,
-    paid_until: datetime | None = None,
-    anchor_day: int = 0,
-    others_until: datetime | None = None,
-) -> Term:
-    """The term that is paid for at ``now``: after what the reader has paid for already, so that no day is paid for twice.
-
-    ``paid_until`` and ``anchor_day`` are of the terms before; ``others_until`` is the end of what else they may read.
-    """
-    start = max(now, paid_until or now, others_until or now)
-    anchor = anchor_day if start == paid_until else start.astimezone(zone).day
-    return Term(start, end_of_period(start, period, zone, anchor), anchor)
-
-
-@dataclass(frozen=True, slots=True)
 class VatRow:
     """One row of the dated table. ``valid_until`` is exclusive; exempt rows have no rate."""
 

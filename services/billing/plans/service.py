@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.billing.payments.adapters.port import PaymentProvider, PriceSpec
 from services.billing.plans import repository, rules
 from services.billing.plans.repository import Offer
 from shared import audit
@@ -23,10 +22,9 @@ PRESS_SUBSCRIPTION = "press_subscription"
 class Plans:
     """Use cases about what is sold."""
 
-    def __init__(self, database: Database, clock: Clock, provider: PaymentProvider) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._provider = provider
 
     async def offers(self, agency: str) -> Sequence[Offer]:
         """What may be bought now, the shortest period first."""
@@ -54,10 +52,17 @@ class Plans:
         sold = await self.offers(agency)
         return next((one for one in sold if (one.plan_id, one.period) == same), None)
 
-    async def save_plan(self, agency: str, plan: dict[str, Any], prices: dict[str, int]) -> None:
+    async def save_plan(
+        self,
+        agency: str,
+        plan: dict[str, Any],
+        prices: dict[str, int],
+        trials: dict[str, int] | None = None,
+    ) -> None:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
 
         ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``.
+        ``trials``: days of reading before the first payment, by period; a trial that changes makes a new price.
         Raises ``ValueError`` for a price that the kind does not have.
         """
         once = plan.get("kind", "period") != "period"
@@ -81,7 +86,9 @@ class Plans:
             )
             changed = {}
             for period, amount in prices.items():
-                before = await self._set_price(session, agency, plan_id, period, amount)
+                before = await self._set_price(
+                    session, agency, plan_id, period, amount, (trials or {}).get(period)
+                )
                 if before != amount:
                     changed[period] = {"before": before, "after": amount}
             if changed:
@@ -97,14 +104,21 @@ class Plans:
                 )
 
     async def _set_price(
-        self, session: Session, agency: str, plan_id: UUID, period: str, amount: int
+        self,
+        session: Session,
+        agency: str,
+        plan_id: UUID,
+        period: str,
+        amount: int,
+        trial_days: int | None,
     ) -> int | None:
         """The price before: None for the first one."""
         if period not in rules.PERIODS_A_YEAR or not 0 < amount <= MAX_AMOUNT:
             raise ValueError(f"{amount} đồng a {period} is not a price")
         await repository.lock_plan(session, plan_id)
-        before = await repository.current_amount(session, plan_id, period)
-        if before == amount:
+        current = await repository.current_price(session, plan_id, period)
+        before = current[0] if current else None
+        if current == (amount, trial_days):
             return before
         now = self._clock.now()
         await repository.supersede(session, plan_id, period, now)
@@ -116,32 +130,16 @@ class Plans:
                 "plan": plan_id,
                 "period": period,
                 "amount": amount,
+                "trial": trial_days,
                 "now": now,
             },
         )
         return before
 
-    async def external_price(self, offer: Offer) -> str:
-        """The provider's id of a price, made at the first sale. Idempotent on both sides."""
-        async with self._database.read() as reading:
-            known = await repository.external_price(reading, self._provider.name, offer.price_id)
-        if known is not None:
-            return known
-        external = await self._provider.ensure_price(
-            PriceSpec(
-                offer.price_id,
-                offer.agency,
-                offer.name_vi,
-                offer.amount_vnd,
-                offer.currency,
-                offer.period,
-            )
-        )
-        async with self._database.transaction() as session:
-            await repository.save_external_price(
-                session, self._provider.name, offer.price_id, external, self._clock.now()
-            )
-        return external
+
+async def offer(session: Session | ReadSession, agency: str, price_id: UUID) -> Offer | None:
+    """A price, also one that was superseded."""
+    return await repository.offer(session, agency, price_id)
 
 
 async def vat_row_of(session: Session | ReadSession, kind: str, day: date) -> rules.VatRow:

@@ -39,6 +39,14 @@ async def set_language(session: Session, reader_id: UUID, language: str) -> None
     )
 
 
+async def language_of(session: Session, reader_id: UUID) -> str:
+    """The language of this reader's letters."""
+    found: str = await session.scalar(
+        text("SELECT language FROM reader WHERE id = :id"), {"id": reader_id}
+    )
+    return found
+
+
 async def session_by_token(
     session: Session | ReadSession, agency: str, token: bytes, now: datetime
 ) -> tuple[ReaderSession, Reader] | None:

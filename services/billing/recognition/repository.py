@@ -63,7 +63,7 @@ _TAKE = text(
        ORDER BY day, stream, currency"""
 )
 _SHARES = text(
-    f"""SELECT s.id, s.payment_id, i.document, p.provider_invoice, reader.email AS reader_email, s.starts_on,
+    f"""SELECT s.id, s.payment_id, i.document, p.reference, reader.email AS reader_email, s.starts_on,
                s.ends_on, s.ends_on - 1 AS last_on, s.total_vnd, {_SHARE.format(day="d.day")} AS share_vnd
        FROM recognition_day d
        JOIN recognition_schedule s ON s.agency = d.agency AND s.stream = d.stream AND s.currency = d.currency

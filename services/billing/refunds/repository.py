@@ -90,6 +90,21 @@ async def reader_of_term(session: Session, subscription_id: UUID) -> UUID:
     return found
 
 
+async def readers_of(session: Session, agency: str, request_id: UUID) -> list[UUID]:
+    """Who paid what is asked back, and who reads for it (another one of a gift), in one order everywhere."""
+    rows = await session.execute(
+        text(
+            """SELECT p.reader_id FROM refund_request q JOIN payment p ON p.id = q.payment_id
+               WHERE q.id = :id AND q.agency = :agency
+               UNION SELECT s.reader_id FROM refund_request q JOIN payment p ON p.id = q.payment_id
+               JOIN subscription s ON s.id = p.subscription_id WHERE q.id = :id AND q.agency = :agency
+               ORDER BY 1"""
+        ),
+        {"id": request_id, "agency": agency},
+    )
+    return [row[0] for row in rows]
+
+
 async def open_of_reader(session: ReadSession, reader_id: UUID) -> dict[UUID, int]:
     """What is asked back or approved and not yet paid, by payment of the reader's."""
     rows = await session.execute(
@@ -105,7 +120,7 @@ async def open_of_reader(session: ReadSession, reader_id: UUID) -> dict[UUID, in
 
 _LIST = text(
     """SELECT q.*, r.id AS reader_id, r.email AS reader_email, r.name AS reader_name, p.amount_vnd AS paid_vnd,
-              p.refunded_vnd, p.provider_invoice AS code, p.paid_at AS received_at
+              p.refunded_vnd, p.reference AS code, p.paid_at AS received_at
        FROM refund_request q JOIN payment p ON p.id = q.payment_id JOIN reader r ON r.id = p.reader_id
        WHERE q.agency = :agency AND q.state = ANY (CAST(:states AS text[]))
          AND (CAST(:after_id AS uuid) IS NULL

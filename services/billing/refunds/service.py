@@ -1,6 +1,6 @@
 """Refunds by bank transfer: somebody asks, a second person approves what is large, finance pays, and only then the books move.
 
-Locks, in this order: the agency's credits, the request, a gift, the reader's terms, the payment, the agency's books.
+Locks, in this order: the agency's credits, the readers, the request, a gift, the payment, the agency's books.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from services.billing.payments.service import MoneyBack, record_refund
 from services.billing.refunds import repository
 from services.billing.refunds.models import RefundRequest
 from services.billing.subscriptions import once
+from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository as transfers_repository
 from shared import audit
@@ -139,13 +140,15 @@ class Refunds:
         now, reference = self._clock.now(), reference.strip().upper()
         async with self._database.transaction() as session:
             await transfers_repository.lock_credits(session, agency)
+            for reader_id in await repository.readers_of(session, agency, request_id):
+                await subscriptions_repository.lock_reader(session, reader_id)
             request = await _locked(session, agency, request_id, "approved")
             if await transfers_repository.returned(session, agency, reference):
                 raise ConflictError(slug="returned-before")
             order_id, term, gift = await repository.bought(session, request.payment_id)
-            if term is not None:
+            if term is not None:  # of a gift it may have been redeemed just now
                 owner = await repository.reader_of_term(session, term)
-                await subscriptions.lock_terms(session, owner)
+                await subscriptions_repository.lock_reader(session, owner)
             payment = await repository.lock_payment(session, agency, request.payment_id)
             assert payment is not None  # a foreign key holds it
             request.state, request.bank_reference = "paid", reference

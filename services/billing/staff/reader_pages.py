@@ -171,9 +171,8 @@ class ReaderDesk:
         if unready is not None:
             return unready
         try:
-            await self.billing.subscriptions.set_cancel_at_period_end(
-                agency, reader_id, subscription_id, cancel=cancel, why=reason.strip()
-            )
+            wish = self.billing.wishes.cancel if cancel else self.billing.wishes.resume
+            await wish(agency, reader_id, subscription_id, why=reason.strip())
         except ConflictError as error:
             return await self.refused(request, found, reader_id, error, typed)
         notice = "canceled" if cancel else "resumed"

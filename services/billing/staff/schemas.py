@@ -19,7 +19,6 @@ class SubscriptionOut(BaseModel):
     cancel_at_period_end: bool
     period_start: datetime
     period_end: datetime
-    ended_at: datetime | None
     mrr_vnd: int
     created_at: datetime
     readable_until: datetime | None
@@ -76,7 +75,7 @@ class JournalEntryOut(BaseModel):
     reverses: UUID | None
     payment_id: UUID | None
     subscription_id: UUID | None
-    provider_invoice: str | None
+    reference: str | None
     document: str | None = Field(description="Number of the payment's invoice")
     lines: list[JournalLineOut]
 
@@ -94,7 +93,7 @@ class ShareOut(BaseModel):
 
     id: UUID = Field(description="The schedule")
     payment_id: UUID
-    provider_invoice: str
+    reference: str
     document: str | None = Field(description="Number of the payment's invoice")
     starts_on: date
     ends_on: date = Field(description="The first day after the paid period")

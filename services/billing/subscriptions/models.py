@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Date,
     ForeignKeyConstraint,
     Identity,
     Index,
+    Integer,
     Text,
     UniqueConstraint,
     text,
@@ -22,20 +24,58 @@ from services.billing.tables import Row
 from shared.database import UTCDateTime
 
 
+class DunningPolicy(Row, table=True):
+    """How an agency collects what renews by itself. Days and hours; see ``rules.Dunning``."""
+
+    __tablename__ = "dunning"
+    agency: str = Field(sa_type=Text, primary_key=True, foreign_key="agency.id")
+    ahead_hours: int
+    retry_days: list[int] = Field(sa_type=ARRAY(Integer))
+    grace_days: int
+
+
+class Mandate(Row, table=True):
+    """A means of payment that a reader let us charge again."""
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
+        UniqueConstraint("id", "agency", name="uq_mandate_id_agency"),
+        UniqueConstraint("provider", "method", name="uq_mandate_method"),
+        Index("ix_mandate_reader_id", "reader_id"),
+        Index("ix_mandate_customer", "provider", "customer"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    reader_id: UUID
+    provider: str = Field(sa_type=Text)
+    customer: str = Field(sa_type=Text)
+    method: str = Field(sa_type=Text)
+    label: str = Field(sa_type=Text, default="")
+    expires_on: date | None = Field(sa_type=Date, default=None)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    revoked_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
 class Subscription(Row, table=True):
-    """A reader's agreement to pay for a plan, again and again. ``version`` grows with every change."""
+    """A reader's agreement to pay for a plan. ``version`` grows with every change."""
 
     __table_args__: Any = (
         ForeignKeyConstraint(["reader_id", "agency"], ["reader.id", "reader.agency"]),
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        ForeignKeyConstraint(["next_price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
+        ForeignKeyConstraint(["mandate_id", "agency"], ["mandate.id", "mandate.agency"]),
         UniqueConstraint("id", "agency", name="uq_subscription_id_agency"),
-        UniqueConstraint("provider", "provider_id", name="uq_subscription_provider_id"),
         Index("ix_subscription_reader_id", "reader_id"),
         Index(
             "uq_subscription_term",
             "reader_id",
             unique=True,
             postgresql_where=text("collection = 'term'"),
+        ),
+        Index(
+            "ix_subscription_mandate_id",
+            "mandate_id",
+            postgresql_where=text("mandate_id IS NOT NULL"),
         ),
         Index("ix_subscription_agency_created_at", "agency", "created_at"),
         Index("ix_subscription_period_end", "period_end"),
@@ -49,17 +89,16 @@ class Subscription(Row, table=True):
     agency: str = Field(sa_type=Text)
     reader_id: UUID
     price_id: UUID
-    provider: str = Field(sa_type=Text)
-    provider_id: str = Field(sa_type=Text)
-    provider_status: str = Field(sa_type=Text)
-    collection: str = Field(sa_type=Text, default="renewal")
-    anchor_day: int | None = None
-    term_vnd: int | None = Field(sa_type=BigInteger, default=None)
+    next_price_id: UUID | None = None
+    collection: str = Field(sa_type=Text)
+    mandate_id: UUID | None = None
+    anchor_day: int
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
+    paused_until: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    value_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)
     period_end: datetime = Field(sa_type=UTCDateTime)
-    ended_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     mrr_vnd: int = Field(sa_type=BigInteger, default=0)
     review_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     version: int = 0
@@ -103,12 +142,16 @@ class EntitlementRow(Row, table=True):
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        UniqueConstraint(
+            "subscription_id", "stretch", name="uq_entitlement_subscription_id_stretch"
+        ),
         Index("ix_entitlement_reader_id", "reader_id"),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
     reader_id: UUID = Field(foreign_key="reader.id")
-    subscription_id: UUID | None = Field(default=None, unique=True)
+    subscription_id: UUID | None = None
+    stretch: int = 0
     order_id: UUID | None = Field(default=None, unique=True)
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)

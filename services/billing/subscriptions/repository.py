@@ -3,59 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text
+from sqlmodel import col
 
-from services.billing.subscriptions.models import EntitlementRow, Subscription
-from services.billing.subscriptions.rules import CLOCK_SKEW
+from services.billing.subscriptions.models import EntitlementRow, Mandate, Subscription
+from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning
 from shared.database import ReadSession, Session
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7))")
+_PERIODS = text(
+    """SELECT period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial'
+       FROM payment WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""
+)
+_DUNNING = text("SELECT ahead_hours, retry_days, grace_days FROM dunning WHERE agency = :agency")
+#: A try is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+_OWED = text(
+    """SELECT o.id, o.tries,
+              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
+                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
+       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""
+)
 
 
-async def lock(session: Session, provider: str, provider_id: str) -> None:
-    """One at a time for each of the provider's subscriptions, also before our row exists."""
-    await session.execute(_LOCK, {"key": f"subscription:{provider}:{provider_id}"})
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period that was paid for; ``returned``: given back whole."""
+
+    starts_at: datetime
+    ends_at: datetime
+    returned: bool
+    trial: bool
 
 
-async def by_provider_id(session: Session, provider: str, provider_id: str) -> Subscription | None:
-    found: Subscription | None = await session.scalar(
-        select(Subscription)
-        .where(
-            Subscription.provider == provider,  # type: ignore[arg-type]
-            Subscription.provider_id == provider_id,  # type: ignore[arg-type]
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
+async def lock_reader(session: Session, reader_id: UUID) -> None:
+    """One at a time changes what a reader ordered, pays and may read. Taken before the locks of any of these rows."""
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(reader_id)}
     )
+
+
+async def lock(session: Session, id_: UUID) -> Subscription:
+    """A subscription, locked (the caller holds :func:`lock_reader`)."""
+    found: Subscription = (
+        await session.scalars(
+            select(Subscription)
+            .where(col(Subscription.id) == id_)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).one()
     return found
 
 
 async def term_of_reader(session: Session, reader_id: UUID) -> Subscription | None:
-    """The reader's subscription that is paid for one period at a time, locked (the caller holds :func:`lock_terms`)."""
+    """The reader's subscription that is paid for one period at a time, locked (the caller holds :func:`lock_reader`)."""
     found: Subscription | None = await session.scalar(
         select(Subscription)
-        .where(Subscription.reader_id == reader_id, Subscription.collection == "term")  # type: ignore[arg-type]
+        .where(col(Subscription.reader_id) == reader_id, col(Subscription.collection) == "term")
         .with_for_update()
         .execution_options(populate_existing=True)
     )
     return found
 
 
-async def lock_terms(session: Session, reader_id: UUID) -> None:
-    """One at a time pays for a reader's terms, also before there is one."""
-    await lock(session, "term", str(reader_id))
-
-
 async def by_id(session: Session | ReadSession, agency: str, id_: UUID) -> Subscription | None:
     found: Subscription | None = await session.scalar(
-        select(Subscription).where(
-            Subscription.id == id_,  # type: ignore[arg-type]
-            Subscription.agency == agency,  # type: ignore[arg-type]
-        )
+        select(Subscription).where(col(Subscription.id) == id_, col(Subscription.agency) == agency)
     )
     return found
 
@@ -64,43 +81,58 @@ async def of_reader(session: Session | ReadSession, reader_id: UUID) -> Sequence
     return (
         await session.scalars(
             select(Subscription)
-            .where(Subscription.reader_id == reader_id)  # type: ignore[arg-type]
-            .order_by(Subscription.created_at.desc())  # type: ignore[attr-defined]
+            .where(col(Subscription.reader_id) == reader_id)
+            .order_by(col(Subscription.created_at).desc())
         )
     ).all()
 
 
-async def due_for_review(session: Session, now: datetime, limit: int) -> Sequence[Subscription]:
-    return (
-        await session.scalars(
-            select(Subscription)
-            .where(Subscription.review_at <= now)  # type: ignore[operator, arg-type]
-            .order_by(Subscription.review_at)  # type: ignore[arg-type]
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-    ).all()
-
-
-async def paid_periods(session: Session, subscription_id: UUID) -> list[tuple[Any, Any, bool]]:
-    """(start, end, given back whole) of every payment of a subscription."""
+async def due_for_review(
+    session: ReadSession, now: datetime, limit: int
+) -> list[tuple[UUID, UUID]]:
+    """(reader, subscription) whose date has come, the longest due first."""
     rows = await session.execute(
         text(
-            """SELECT period_start, period_end, refunded_vnd >= greatest(amount_vnd, 1) FROM payment
-               WHERE subscription_id = :id ORDER BY period_start"""
+            """SELECT reader_id, id FROM subscription WHERE review_at <= :now
+               ORDER BY review_at, id LIMIT :limit"""
         ),
-        {"id": subscription_id},
+        {"now": now, "limit": limit},
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1]) for row in rows]
+
+
+async def periods(session: Session | ReadSession, subscription_id: UUID) -> list[Period]:
+    """Every period of a subscription that was paid for."""
+    rows = await session.execute(_PERIODS, {"id": subscription_id})
+    return [Period(*row) for row in rows]
+
+
+async def dunning(session: Session | ReadSession, agency: str) -> Dunning:
+    """How an agency collects."""
+    row = (await session.execute(_DUNNING, {"agency": agency})).one_or_none()
+    if row is None:
+        return Dunning()
+    return Dunning(
+        timedelta(hours=row[0]),
+        tuple(timedelta(days=days) for days in sorted(row[1])),
+        timedelta(days=row[2]),
+    )
+
+
+async def owed(session: Session | ReadSession, subscription_id: UUID) -> tuple[UUID, int, bool] | None:
+    """(order, refused tries, whether one is on its way) of the next period, where it is being collected."""
+    row = (await session.execute(_OWED, {"id": subscription_id})).one_or_none()
+    return (row[0], row[1], row[2]) if row else None
 
 
 async def last_kept(
     session: Session, subscription_id: UUID
 ) -> tuple[UUID, datetime, datetime, int] | None:
-    """(price, start, end, what was paid) of a term's last period that was not given back whole."""
+    """(price, start, end, its value) of the last period that was not given back whole."""
     rows = await session.execute(
         text(
-            """SELECT o.price_id, p.period_start, p.period_end, p.amount_vnd FROM payment p JOIN sales_order o ON o.id = p.order_id
+            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd
+               FROM payment p JOIN sales_order o ON o.id = p.order_id
                WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                ORDER BY p.period_end DESC LIMIT 1"""
         ),
@@ -114,17 +146,17 @@ async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
     """The right that an order for once gave, locked."""
     found: EntitlementRow | None = await session.scalar(
         select(EntitlementRow)
-        .where(EntitlementRow.order_id == order_id)  # type: ignore[arg-type]
+        .where(col(EntitlementRow.order_id) == order_id)
         .with_for_update()
     )
     return found
 
 
-async def paid_until(session: Session, subscription_id: UUID) -> datetime | None:
+async def paid_until(session: Session | ReadSession, subscription_id: UUID) -> datetime | None:
     """The end of the last period that was paid for and not given back."""
     found: datetime | None = await session.scalar(
         text(
-            """SELECT max(period_end) FROM payment
+            """SELECT max(coalesce(cut_at, period_end)) FROM payment
                WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
         ),
         {"id": subscription_id},
@@ -132,25 +164,59 @@ async def paid_until(session: Session, subscription_id: UUID) -> datetime | None
     return found
 
 
-async def others_until(session: Session, row: Subscription) -> datetime | None:
-    """Until when the reader may read by their other subscriptions to the same agency."""
+async def others_until(
+    session: Session | ReadSession, reader_id: UUID, besides: UUID | None
+) -> datetime | None:
+    """Until when the reader has paid for other subscriptions (or any) that do not end before."""
     found: datetime | None = await session.scalar(
         text(
-            """SELECT max(valid_until) FROM entitlement
-               WHERE reader_id = :reader AND agency = :agency AND subscription_id <> :id AND NOT revoked"""
+            """SELECT max(coalesce(p.cut_at, p.period_end)) FROM payment p JOIN subscription s ON s.id = p.subscription_id
+               WHERE s.reader_id = :reader AND s.id IS DISTINCT FROM :id
+                 AND p.refunded_vnd < greatest(p.amount_vnd, 1)"""
         ),
-        {"reader": row.reader_id, "agency": row.agency, "id": row.id},
+        {"reader": reader_id, "id": besides},
     )
     return found
 
 
-async def entitlement(session: Session, subscription_id: UUID) -> EntitlementRow | None:
-    found: EntitlementRow | None = await session.scalar(
-        select(EntitlementRow)
-        .where(EntitlementRow.subscription_id == subscription_id)  # type: ignore[arg-type]
-        .with_for_update()
+async def current_payments(
+    session: Session | ReadSession, subscription_id: UUID, now: datetime
+) -> list[tuple[UUID, datetime]]:
+    """(payment, when it was paid) of the periods that are not over, the first one first."""
+    rows = await session.execute(
+        text(
+            """SELECT id, paid_at FROM payment
+               WHERE subscription_id = :id AND coalesce(cut_at, period_end) > :now
+                 AND refunded_vnd < greatest(amount_vnd, 1) ORDER BY period_start, id"""
+        ),
+        {"id": subscription_id, "now": now},
     )
-    return found
+    return [(row[0], row[1]) for row in rows]
+
+
+async def being_collected(session: Session | ReadSession, subscription_id: UUID) -> bool:
+    """Whether the next period is owed, or the outcome of a charge is not known."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
+                 AND (o.purpose = 'renewal' OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
+                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))))"""
+        ),
+        {"id": subscription_id},
+    )
+    return bool(found)
+
+
+async def entitlements(session: Session, subscription_id: UUID) -> Sequence[EntitlementRow]:
+    """The stretches of a subscription's right, locked, in their order."""
+    return (
+        await session.scalars(
+            select(EntitlementRow)
+            .where(col(EntitlementRow.subscription_id) == subscription_id)
+            .order_by(col(EntitlementRow.stretch))
+            .with_for_update()
+        )
+    ).all()
 
 
 async def valid_entitlements(
@@ -167,6 +233,11 @@ async def valid_entitlements(
         {"reader": reader_id, "now": now, "soon": now + CLOCK_SKEW},
     )
     return [(row[0], row[1]) for row in rows]
+
+
+async def mandate(session: Session | ReadSession, id_: UUID) -> Mandate | None:
+    found: Mandate | None = await session.get(Mandate, id_)
+    return found
 
 
 async def add_transition(
@@ -191,7 +262,7 @@ async def add_movement(session: Session, values: dict[str, Any]) -> None:
     )
 
 
-async def paid_before(session: Session, reader_id: UUID, subscription_id: UUID) -> bool:
+async def paid_before(session: Session, reader_id: UUID) -> bool:
     """Whether this reader has had recurring revenue to their name before."""
     found = await session.scalar(
         text(
@@ -203,17 +274,26 @@ async def paid_before(session: Session, reader_id: UUID, subscription_id: UUID) 
     return bool(found)
 
 
+async def subscribed_before(session: Session | ReadSession, reader_id: UUID) -> bool:
+    """Whether this reader has ever had a subscription: a trial is for who has not."""
+    found = await session.scalar(
+        text("SELECT EXISTS (SELECT FROM subscription WHERE reader_id = :reader)"),
+        {"reader": reader_id},
+    )
+    return bool(found)
+
+
 async def list_for_staff(
     session: Session | ReadSession, agency: str, *, state: str | None, limit: int, offset: int
 ) -> list[dict[str, Any]]:
     rows = await session.execute(
         text(
             """SELECT s.id, s.state, s.reader_id, r.email AS reader_email, p.code AS plan_code, pp.period,
-                      pp.amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end, s.ended_at,
-                      s.mrr_vnd, s.created_at, e.valid_until AS readable_until
+                      pp.amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
+                      s.mrr_vnd, s.created_at,
+                      (SELECT max(e.valid_until) FROM entitlement e WHERE e.subscription_id = s.id) AS readable_until
                FROM subscription s JOIN reader r ON r.id = s.reader_id
                JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
-               LEFT JOIN entitlement e ON e.subscription_id = s.id
                WHERE s.agency = :agency AND (CAST(:state AS text) IS NULL OR s.state = CAST(:state AS text))
                ORDER BY s.created_at DESC, s.id LIMIT :limit OFFSET :offset"""
         ),

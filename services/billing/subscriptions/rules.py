@@ -1,7 +1,12 @@
-"""States of a subscription, and what follows from them: values in, values out."""
+"""The life of a subscription, in our own words: values in, values out.
+
+Everything is derived from facts whose order of arrival does not matter: which periods are paid for and kept, what the reader
+wants, how collecting the next period goes. The same table holds for every way to pay.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,8 +14,9 @@ from typing import Literal
 
 
 class State(StrEnum):
-    """``past_due``: a renewal failed, the paid time still runs. ``grace``: it is over, reading goes on for a few days.
-    ``expired``: nobody paid in time; a late payment brings it back. ``canceled``: over for good."""
+    """``past_due``: collecting the next period failed, the paid one still runs. ``grace``: it is over, reading goes on for a few
+    days. ``ending``: paid for, and will not renew. ``expired``: nobody paid in time, or a term is over. ``canceled``: over because
+    somebody wanted it."""
 
     INCOMPLETE = "incomplete"
     TRIALING = "trialing"
@@ -18,28 +24,30 @@ class State(StrEnum):
     PAST_DUE = "past_due"
     GRACE = "grace"
     PAUSED = "paused"
+    ENDING = "ending"
     CANCELED = "canceled"
     EXPIRED = "expired"
 
 
 _S = State
-#: The one table of transitions.
+_RUNNING = frozenset(
+    {_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.ENDING, _S.CANCELED, _S.EXPIRED}
+)
+#: The one table of transitions. Money that arrives late brings back what was over; nothing becomes a trial again.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    _S.INCOMPLETE: frozenset(
-        {_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.CANCELED, _S.EXPIRED}
-    ),
-    _S.TRIALING: frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.CANCELED, _S.EXPIRED}),
-    _S.ACTIVE: frozenset({_S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.CANCELED, _S.EXPIRED}),
-    _S.PAST_DUE: frozenset({_S.ACTIVE, _S.GRACE, _S.PAUSED, _S.CANCELED, _S.EXPIRED}),
-    _S.GRACE: frozenset({_S.ACTIVE, _S.PAST_DUE, _S.PAUSED, _S.CANCELED, _S.EXPIRED}),
-    _S.PAUSED: frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.CANCELED, _S.EXPIRED}),
-    _S.EXPIRED: frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.CANCELED}),
-    _S.CANCELED: frozenset(),
+    _S.INCOMPLETE: _RUNNING | {_S.TRIALING},
+    _S.TRIALING: _RUNNING,
+    **{state: _RUNNING - {state} for state in _RUNNING},
 }
-#: States in which the reader pays: their price counts as recurring revenue.
-PAYING = frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE})
-#: States in which a second subscription of the same agency would be a mistake.
-LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED})
+#: States in which the reader pays: their price counts as recurring revenue (of ``ending`` apart, as what will leave).
+PAYING = frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.ENDING})
+#: States in which it runs, or is to run on.
+LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.ENDING})
+
+#: How it is collected: again and again; or the reader pays for one period at a time.
+RENEWAL, TERM = "renewal", "term"
+#: How far ahead of ours a provider's clock may be.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 def fails(before: State, after: State) -> bool:
@@ -58,96 +66,171 @@ def may_become(before: State, after: State) -> bool:
     return before == after or after in TRANSITIONS[before]
 
 
-#: Who collects: a provider, again and again; or the reader pays for one period at a time.
-RENEWAL, TERM = "renewal", "term"
-#: The ``provider`` of a subscription that no provider knows.
-OWN = "own"
-#: How far ahead of ours a provider's clock may be.
-CLOCK_SKEW = timedelta(minutes=5)
+@dataclass(frozen=True, slots=True)
+class Dunning:
+    """How an agency collects: how long before a period's end, when again after the first try, and how long it is read on.
+
+    The defaults: at the end of the period, again after 1, 3 and 5 days; reading goes on for 7. Every try lies within the grace:
+    nothing is charged whose right to read has ended.
+    """
+
+    ahead: timedelta = timedelta(0)
+    retries: tuple[timedelta, ...] = (timedelta(days=1), timedelta(days=3), timedelta(days=5))
+    grace: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A period that is paid for and was not given back."""
+    """A period that is paid for and was not given back; ``trial``: nothing was paid for it."""
 
     starts_at: datetime
     ends_at: datetime
+    trial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The open order of the next period: tries that were refused, and whether one is on its way whose outcome is not known."""
+
+    tries: int
+    pending: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a subscription: the provider's word, and our own list of what was paid."""
+    """What is known of a subscription. ``refunded``: the newest period that was paid for was given back whole."""
 
-    provider_status: str
-    cancel_at_period_end: bool
-    ended_at: datetime | None
+    collection: str
     paid: tuple[Paid, ...]
-    grace: timedelta
-    refunded: bool = False  # the newest period that was paid for was given back whole
+    dunning: Dunning
+    cancels: bool = False
+    owed: Owed | None = None
+    paused_until: datetime | None = None
+    refunded: bool = False
 
     @property
-    def slack(self) -> timedelta:
-        """How late a payment may be; who has asked for the money back is not waited for."""
-        return timedelta(0) if self.refunded else self.grace
-
-    @property
-    def paid_from(self) -> datetime | None:
-        return min((period.starts_at for period in self.paid), default=None)
+    def goes_on(self) -> bool:
+        """Whether another period is to be collected."""
+        return self.collection == RENEWAL and not self.cancels and not self.refunded
 
     @property
     def paid_until(self) -> datetime | None:
         return max((period.ends_at for period in self.paid), default=None)
 
-    def begins_at(self, now: datetime) -> datetime | None:
-        """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
-        ahead = [period.starts_at for period in self.paid if period.ends_at > now]
-        begins = min(ahead, default=None)
-        return begins if begins is not None and begins > now + CLOCK_SKEW else None
+    @property
+    def due_at(self) -> datetime | None:
+        """When the next period begins."""
+        until = self.paid_until
+        if until is None or not self.goes_on:
+            return None
+        return max(until, self.paused_until or until)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether nothing is read between what is paid for and the next period."""
+        return self.due_at is not None and self.due_at != self.paid_until
+
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When the debt is closed: nobody paid in time."""
+        return self.due_at + self.dunning.grace if self.due_at is not None else None
 
     @property
     def readable_until(self) -> datetime | None:
-        """When reading ends if nothing more happens: a renewal may come a little late, a cancellation may not."""
+        """When reading ends if nothing more happens: a renewal may come a little late, a cancellation or a pause may not."""
         until = self.paid_until
         if until is None:
             return None
-        if self.ended_at is not None:
-            return min(until, self.ended_at)
-        return until if self.cancel_at_period_end else until + self.slack
+        return until if not self.goes_on or self.pauses else until + self.dunning.grace
 
+    def begins_at(self, now: datetime) -> datetime | None:
+        """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
+        begins = min((one.starts_at for one in self.paid if one.ends_at > now), default=None)
+        return begins if begins is not None and begins > now + CLOCK_SKEW else None
 
-_PLAIN = {
-    "incomplete": State.INCOMPLETE,
-    "incomplete_expired": State.EXPIRED,
-    "trialing": State.TRIALING,
-    "paused": State.PAUSED,
-    "canceled": State.CANCELED,
-}
+    def runs_at(self, now: datetime) -> Paid | None:
+        """The period that is read at ``now``."""
+        soon = now + CLOCK_SKEW
+        return next((one for one in self.paid if one.starts_at <= soon and now < one.ends_at), None)
 
 
 def derive_state(facts: Facts, now: datetime) -> State:
-    """The state that follows from the facts at ``now``. The order in which the facts arrived does not matter."""
-    plain = _PLAIN.get(facts.provider_status)
-    if plain is not None:
-        return plain
+    """The state that follows from the facts at ``now``."""
     until = facts.paid_until
     if until is None:
         return State.EXPIRED if facts.refunded else State.INCOMPLETE
-    end = facts.ended_at or (until if facts.cancel_at_period_end else None)
-    if end is not None and now >= end:
+    failed = facts.owed is not None and facts.owed.tries > 0
+    if now < until:
+        if facts.collection == RENEWAL and facts.cancels:
+            return State.ENDING
+        running = facts.runs_at(now)
+        if running is not None and running.trial:
+            return State.TRIALING
+        return State.PAST_DUE if failed else State.ACTIVE
+    if facts.cancels:
         return State.CANCELED
-    if now >= until + facts.slack:
+    lapses_at = facts.lapses_at
+    if lapses_at is None or now >= lapses_at:
         return State.EXPIRED
-    if facts.provider_status == "active":
-        return State.ACTIVE
-    return State.PAST_DUE if now < until else State.GRACE
+    if facts.pauses:
+        return State.PAUSED
+    return State.GRACE if failed else State.ACTIVE
+
+
+def next_start(facts: Facts, at: datetime, others_until: datetime | None) -> datetime:
+    """When the period that money which came at ``at`` pays for begins. ``others_until``: the end of what else the reader has paid.
+
+    It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile; later money begins a
+    period of its own. After a pause it begins with the pause's end.
+    """
+    due_at, lapses_at = facts.due_at, facts.lapses_at
+    if due_at is not None and lapses_at is not None:
+        return due_at if at < lapses_at else at
+    return max(at, facts.paid_until or at, others_until or at)
+
+
+class Step(StrEnum):
+    """What the clock asks for: make the order of the next period and collect it; try again; close the debt."""
+
+    NONE = "none"
+    RENEW = "renew"
+    RETRY = "retry"
+    CLOSE = "close"
+
+
+def next_step(facts: Facts, now: datetime) -> Step:
+    """What is to be done now. Nothing is, while the outcome of a try is not known: a reader is not charged twice."""
+    owed, due_at, lapses_at = facts.owed, facts.due_at, facts.lapses_at
+    if owed is not None and owed.pending:
+        return Step.NONE
+    if due_at is None or lapses_at is None or now >= lapses_at:
+        return Step.CLOSE if owed is not None else Step.NONE
+    if owed is None:
+        return Step.RENEW if now >= due_at - facts.dunning.ahead else Step.NONE
+    retry_at = _retry_at(facts, owed)
+    return Step.RETRY if retry_at is not None and now >= retry_at else Step.NONE
+
+
+def _retry_at(facts: Facts, owed: Owed) -> datetime | None:
+    """When the next try is due after ``owed.tries`` refused ones; None after the last."""
+    due_at, retries = facts.due_at, facts.dunning.retries
+    if due_at is None or owed.tries > len(retries):
+        return None
+    wait = retries[owed.tries - 1] if owed.tries else timedelta(0)
+    return due_at - facts.dunning.ahead + wait
 
 
 def review_at(facts: Facts, now: datetime) -> datetime | None:
-    """The next instant at which the clock alone changes the state."""
-    until = facts.paid_until
-    if until is None or facts.provider_status in _PLAIN:
+    """The next instant at which the clock alone changes something."""
+    until, due_at = facts.paid_until, facts.due_at
+    if until is None:
         return None
-    moments = [facts.begins_at(now), until, until + facts.slack]
+    moments = [facts.begins_at(now), until, due_at, facts.lapses_at]
+    moments += [one.ends_at for one in facts.paid if one.trial]
+    if due_at is not None:
+        moments.append(due_at - facts.dunning.ahead)
+    if facts.owed is not None:
+        moments.append(_retry_at(facts, facts.owed))
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
@@ -161,29 +244,50 @@ class Right:
     revoked: bool
 
 
+def stretches(facts: Facts) -> list[tuple[datetime, datetime]]:
+    """The times that are read by the subscription, without a gap in one, the first one first.
+
+    A period that was given back between two others is in none. The last one runs on for the grace where another period is to come.
+    """
+    found: list[tuple[datetime, datetime]] = []
+    for period in sorted(facts.paid, key=lambda one: one.starts_at):
+        if found and period.starts_at <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], period.ends_at))
+        else:
+            found.append((period.starts_at, period.ends_at))
+    until = facts.readable_until
+    if found and until is not None:
+        if until > found[-1][1]:
+            found[-1] = (found[-1][0], until)
+        found = [(start, min(end, until)) for start, end in found if start < until]
+    return found
+
+
 Announcement = Literal["granted", "changed", "revoked"]
 
 
 def next_right(
-    before: Right | None, facts: Facts, plan_code: str, now: datetime
+    before: Right | None,
+    wanted: tuple[datetime, datetime] | None,
+    plan_code: str,
+    now: datetime,
 ) -> tuple[Announcement, Right] | None:
-    """What to announce, or None when the last announcement still says it all.
+    """What to announce of one stretch, or None when the last announcement still says it all.
 
     A right that runs out by itself needs no word: its end was announced. One that is cut short is revoked.
     """
-    start, until = facts.paid_from, facts.readable_until
-    if facts.provider_status == "incomplete" or start is None or until is None:
+    if wanted is None:
         if before is None or before.revoked:
             return None
         ended = max(min(before.valid_until, now), before.valid_from)
         return "revoked", Right(before.plan_code, before.valid_from, ended, True)
-    right = Right(plan_code, min(start, until), until, False)
+    right = Right(plan_code, wanted[0], wanted[1], False)
     if before is None:
         return "granted", right
-    if before == right or (before.revoked and until <= before.valid_until):
+    if before == right or (before.revoked and right.valid_until <= before.valid_until):
         return None
-    if not before.revoked and until <= now and until < before.valid_until:
-        return "revoked", Right(plan_code, right.valid_from, until, True)
+    if not before.revoked and right.valid_until <= now and right.valid_until < before.valid_until:
+        return "revoked", Right(plan_code, right.valid_from, right.valid_until, True)
     return ("granted" if before.revoked else "changed"), right
 
 
@@ -199,3 +303,8 @@ def mrr_movement(before_vnd: int, after_vnd: int, *, returning: bool) -> Movemen
     if after_vnd == 0:
         return "churn"
     return "expansion" if after_vnd > before_vnd else "contraction"
+
+
+def newest_returned(periods: Sequence[tuple[datetime, datetime, bool]]) -> bool:
+    """Whether the newest of (start, end, given back whole) was given back."""
+    return bool(periods) and max(periods, key=lambda period: period[1])[2]

@@ -1,7 +1,8 @@
-"""Subscriptions: what the provider says and what was paid, turned into a state, a right to read, and MRR.
+"""Subscriptions: state, right to read and recurring revenue follow from facts; who changes a fact calls :func:`refresh`.
 
-Everything is derived from facts that do not depend on the order in which they arrived, and written in the caller's
-transaction, together with the events that tell it.
+Meaning: what is paid for is readable, once; what is not paid for within the grace is not, and nothing of it is collected any more.
+What makes it true: everything about one reader happens one after the other (:func:`repository.lock_reader`), money is booked
+whatever the state, and the state is derived anew afterwards. Locks: the reader, then rows, then the agency's books.
 """
 
 from __future__ import annotations
@@ -13,93 +14,57 @@ from uuid import UUID
 
 import structlog
 
-from services.billing.letters import rules as letter_rules
-from services.billing.letters import service as letters
-from services.billing.payments.adapters.port import Origin, PaymentProvider, SubscriptionFacts
-from services.billing.plans import repository as plans
-from services.billing.plans.rules import monthly
+from services.billing.plans import service as plans
+from services.billing.plans.repository import Offer
+from services.billing.plans.rules import end_of_period, monthly
 from services.billing.readers.models import Reader
-from services.billing.subscriptions import repository, rules
-from services.billing.subscriptions.models import EntitlementRow, Subscription
-from shared import audit
-from shared.agencies import get_agency
+from services.billing.subscriptions import announce, repository, rules
+from services.billing.subscriptions.models import Subscription
+from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
-from shared.contracts import new_event
-from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
-from shared.database import Database, Session
-from shared.errors import ConflictError, NotFoundError
+from shared.database import Database, ReadSession, Session
+from shared.errors import NotFoundError
 from shared.ids import new_id
 from shared.metrics.record import record_mrr_movement
 from shared.money import Money
-from shared.outbox import record
 
 log = structlog.get_logger(__name__)
 
-REVIEWS_A_ROUND = 200
 
-
-class ForbiddenTransitionError(Exception):
-    """The table of transitions does not allow it: the notification is kept for a person to look at."""
-
-
-async def observe(
-    session: Session, provider: str, facts: SubscriptionFacts, origin: Origin, now: datetime
-) -> Subscription:
-    """Write down what the provider says of a subscription (the caller holds its lock and has just asked)."""
-    row = await repository.by_provider_id(session, provider, facts.id)
-    if row is None:
-        row = Subscription(
-            id=new_id(),
-            agency=origin.agency,
-            reader_id=origin.reader_id,
-            price_id=origin.price_id,
-            provider=provider,
-            provider_id=facts.id,
-            provider_status=facts.status,
-            state=rules.State.INCOMPLETE,
-            period_start=facts.period_start,
-            period_end=facts.period_end,
-            created_at=facts.created_at,
-            updated_at=now,
-        )
-        session.add(row)
-        await session.flush()
-        await repository.add_transition(session, row.id, None, row.state, now)
-    elif facts.cancel_at_period_end and not row.cancel_at_period_end:
-        await _tell_canceled(session, row, facts, now)
-    row.provider_status = facts.status
-    row.cancel_at_period_end = facts.cancel_at_period_end
-    row.ended_at = facts.ended_at
-    row.period_start, row.period_end = facts.period_start, facts.period_end
-    return row
-
-
-async def _tell_canceled(
-    session: Session, row: Subscription, facts: SubscriptionFacts, now: datetime
-) -> None:
-    until = await repository.paid_until(session, row.id) or facts.period_end
-    offer = await plans.offer(session, row.agency, row.price_id)
-    assert offer is not None  # a foreign key holds it
-    sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
-    told = letter_rules.canceled(row.id, row.version, sold, until)
-    await letters.write(session, row.agency, row.reader_id, told, now)
-
-
-async def refresh(session: Session, row: Subscription, grace: timedelta, now: datetime) -> None:
-    """Derive state, right to read and MRR anew from the facts, and tell what changed."""
-    await session.flush()
-    periods = await repository.paid_periods(session, row.id)
-    facts = rules.Facts(
-        row.provider_status,
-        row.cancel_at_period_end,
-        row.ended_at,
-        tuple(rules.Paid(start, end) for start, end, returned in periods if not returned),
-        grace if row.collection == rules.RENEWAL else timedelta(0),
-        refunded=bool(periods) and max(periods, key=lambda period: period[1])[2],
+async def facts_of(session: Session | ReadSession, row: Subscription) -> rules.Facts:
+    """What is known of a subscription now."""
+    periods = await repository.periods(session, row.id)
+    owed = await repository.owed(session, row.id) if row.collection == rules.RENEWAL else None
+    return rules.Facts(
+        row.collection,
+        tuple(
+            rules.Paid(one.starts_at, one.ends_at, one.trial)
+            for one in periods
+            if not one.returned
+        ),
+        await repository.dunning(session, row.agency),
+        cancels=row.cancel_at_period_end,
+        owed=rules.Owed(owed[1], owed[2]) if owed else None,
+        paused_until=row.paused_until,
+        refunded=rules.newest_returned(
+            [(one.starts_at, one.ends_at, one.returned) for one in periods]
+        ),
     )
+
+
+async def refresh(
+    session: Session, row: Subscription, now: datetime, *, at: datetime | None = None
+) -> rules.Facts:
+    """Derive state, right to read and MRR anew, and tell what changed (the caller holds the reader's lock).
+
+    ``at``: when it happened, where that was before now; a movement of MRR belongs to its day.
+    """
+    await session.flush()
+    facts = await facts_of(session, row)
     before, after = rules.State(row.state), rules.derive_state(facts, now)
     if not rules.may_become(before, after):
-        raise ForbiddenTransitionError(f"subscription {row.id}: {before} does not become {after}")
+        # Money is booked whatever happens: the invariants show it, nothing is rolled back for it.
+        log.error("subscription_forbidden_transition", id=str(row.id), before=before, after=after)
     row.version += 1
     row.updated_at = now
     row.review_at = rules.review_at(facts, now)
@@ -108,93 +73,31 @@ async def refresh(session: Session, row: Subscription, grace: timedelta, now: da
         await repository.add_transition(session, row.id, before, after, now)
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
-    await _announce(session, row, facts, offer.plan_code, offer.scope, now)
-    until, reads_until = facts.paid_until, facts.readable_until
-    if rules.fails(before, after) and until is not None and reads_until is not None:
-        sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
-        told = letter_rules.payment_failed(row.id, sold, offer.amount_vnd, until, reads_until)
-        await letters.write(session, row.agency, row.reader_id, told, now)
-    begun = facts.begins_at(now) is None
-    paid_vnd = offer.amount_vnd if row.term_vnd is None else row.term_vnd
-    await _move_mrr(session, row, monthly(paid_vnd, offer.period) if begun else 0, now)
+    await announce.rights(session, row, facts, offer, now)
+    await _move_mrr(session, row, facts, offer, now, at or now)
     await session.flush()
+    return facts
 
 
-async def _announce(
+async def _move_mrr(
     session: Session,
     row: Subscription,
     facts: rules.Facts,
-    plan_code: str,
-    scope: str,
+    offer: Offer,
     now: datetime,
+    at: datetime,
 ) -> None:
-    stored = await repository.entitlement(session, row.id)
-    before = (
-        rules.Right(stored.plan_code, stored.valid_from, stored.valid_until, stored.revoked)
-        if stored
-        else None
-    )
-    decided = rules.next_right(before, facts, plan_code, now)
-    if decided is None:
-        return
-    word, right = decided
-    if stored is None:
-        stored = EntitlementRow(
-            id=new_id(),
-            agency=row.agency,
-            reader_id=row.reader_id,
-            subscription_id=row.id,
-            plan_code=right.plan_code,
-            scope=scope,
-            valid_from=right.valid_from,
-            valid_until=right.valid_until,
-            version=1,
-            updated_at=now,
-        )
-        session.add(stored)
-    else:
-        stored.plan_code = right.plan_code
-        stored.valid_from, stored.valid_until = right.valid_from, right.valid_until
-        stored.revoked = right.revoked
-        stored.version += 1
-        stored.updated_at = now
-    common: dict[str, Any] = {
-        "entitlement_id": stored.id,
-        "reader_id": stored.reader_id,
-        "plan_code": stored.plan_code,
-        "scope": stored.scope,
-        "valid_from": stored.valid_from,
-        "valid_until": stored.valid_until,
-        "subscription_id": row.id,
-    }
-    payload: EntitlementGranted | EntitlementChanged | EntitlementRevoked
-    if word == "revoked":
-        payload = EntitlementRevoked(**common, reason=_reason(facts))
-    elif word == "granted":
-        payload = EntitlementGranted(**common)
-    else:
-        payload = EntitlementChanged(**common)
-    event = new_event(
-        payload, agency=row.agency, subject=str(stored.id), version=stored.version, now=now
-    )
-    await record(session, event)
-
-
-def _reason(facts: rules.Facts) -> str:
-    if facts.refunded:
-        return "refund"
-    return "canceled" if facts.ended_at is not None else "unpaid"
-
-
-async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: datetime) -> None:
-    wanted = full_vnd if rules.State(row.state) in rules.PAYING else 0
-    returning = row.mrr_vnd == 0 and await repository.paid_before(session, row.reader_id, row.id)
+    agency = await get_agency(session, row.agency)
+    day = local_date(at, agency.zone)
+    wanted = 0
+    if rules.State(row.state) in rules.PAYING and facts.begins_at(now) is None:
+        net = row.value_vnd - await plans.vat_in(session, row.value_vnd, day)
+        wanted = monthly(net, offer.period)
+    returning = row.mrr_vnd == 0 and await repository.paid_before(session, row.reader_id)
     movement = rules.mrr_movement(row.mrr_vnd, wanted, returning=returning)
     if movement is None:
         return
     change = wanted - row.mrr_vnd
-    agency = await get_agency(session, row.agency)
-    day = local_date(now, agency.zone)
     row.mrr_vnd = wanted
     await repository.add_movement(
         session,
@@ -219,93 +122,123 @@ async def _move_mrr(session: Session, row: Subscription, full_vnd: int, now: dat
     )
 
 
-async def lock_terms(session: Session, reader_id: UUID) -> None:
-    """One at a time pays for a reader's terms, or gives one of them back."""
-    await repository.lock_terms(session, reader_id)
-
-
-async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
-    """A period of a term went back whole (the caller holds :func:`lock_terms`): what is paid for ends with the last one that is
-    kept. A period that went back between two others leaves no gap: one right has one beginning and one end."""
-    row = await session.get(Subscription, subscription_id, with_for_update=True)
-    assert row is not None  # a foreign key holds it
-    kept = await repository.last_kept(session, subscription_id)
-    if kept is not None:
-        row.price_id, row.period_start, row.period_end, row.term_vnd = kept
-    await refresh(session, row, timedelta(0), now)
-
-
-async def term_for(
-    session: Session, agency: str, reader_id: UUID, price_id: UUID, now: datetime
+async def begin(
+    session: Session,
+    *,
+    agency: Agency,
+    reader_id: UUID,
+    offer: Offer,
+    collection: str,
+    mandate_id: UUID | None,
+    now: datetime,
 ) -> Subscription:
-    """The reader's term, locked; a new one, which nothing is paid for yet, where there is none."""
-    await repository.lock_terms(session, reader_id)
-    row = await repository.term_of_reader(session, reader_id)
-    if row is None:
-        id_ = new_id()
-        row = Subscription(
-            id=id_,
-            agency=agency,
-            reader_id=reader_id,
-            price_id=price_id,
-            provider=rules.OWN,
-            provider_id=str(id_),
-            provider_status="active",
-            collection=rules.TERM,
-            anchor_day=1,
-            state=rules.State.INCOMPLETE,
-            period_start=now,
-            period_end=now + timedelta(days=1),
-            created_at=now,
-            updated_at=now,
-        )
-        session.add(row)
-        await session.flush()
-        await repository.add_transition(session, row.id, None, row.state, now)
+    """A new subscription that nothing is paid for yet."""
+    row = Subscription(
+        id=new_id(),
+        agency=agency.id,
+        reader_id=reader_id,
+        price_id=offer.price_id,
+        collection=collection,
+        mandate_id=mandate_id,
+        anchor_day=1,
+        state=rules.State.INCOMPLETE,
+        period_start=now,
+        period_end=now + timedelta(days=1),
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(row)
+    await session.flush()
+    await repository.add_transition(session, row.id, None, row.state, now)
     return row
 
 
-class Subscriptions:
-    """Use cases of readers, staff and the clock."""
+async def term_for(
+    session: Session, agency: Agency, reader_id: UUID, offer: Offer, now: datetime
+) -> Subscription:
+    """The reader's term, locked; a new one, which nothing is paid for yet, where there is none."""
+    return await repository.term_of_reader(session, reader_id) or await begin(
+        session,
+        agency=agency,
+        reader_id=reader_id,
+        offer=offer,
+        collection=rules.TERM,
+        mandate_id=None,
+        now=now,
+    )
 
-    def __init__(
-        self, database: Database, clock: Clock, provider: PaymentProvider, *, grace: timedelta
-    ) -> None:
+
+async def next_period(
+    session: Session, row: Subscription, offer: Offer, agency: Agency, at: datetime
+) -> None:
+    """Write the period that money which came at ``at`` pays for into the subscription (see :func:`rules.next_start`)."""
+    facts = await facts_of(session, row)
+    others = await repository.others_until(session, row.reader_id, row.id)
+    start = rules.next_start(facts, at, others)
+    if start != facts.paid_until:
+        row.anchor_day = start.astimezone(agency.zone).day
+    row.price_id, row.next_price_id = offer.price_id, None
+    row.period_start = start
+    row.period_end = end_of_period(start, offer.period, agency.zone, row.anchor_day)
+    if row.paused_until is not None and row.paused_until <= start:
+        row.paused_until = None
+
+
+async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
+    """A period went back whole (the caller holds the reader's lock): what is paid for ends with the last one that is kept."""
+    row = await repository.lock(session, subscription_id)
+    facts = await facts_of(session, row)
+    if facts.refunded and row.collection == rules.RENEWAL:
+        row.cancel_at_period_end = True  # who took the money of the newest period back is not charged for another
+    kept = await repository.last_kept(session, subscription_id)
+    if kept is not None:
+        row.price_id, row.period_start, row.period_end, row.value_vnd = kept
+    await refresh(session, row, now)
+
+
+class Subscriptions:
+    """What readers and staff ask about subscriptions."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._provider = provider
-        self.grace = grace
 
     async def of_reader(self, reader_id: UUID) -> Sequence[Subscription]:
         async with self._database.read() as session:
             return await repository.of_reader(session, reader_id)
 
-    async def live_of_reader(
-        self, reader_id: UUID, *, besides: UUID | None = None
-    ) -> Subscription | None:
-        """The subscription that makes a second one (or ``besides``) a mistake, if there is one."""
-        live = [
-            row
-            for row in await self.of_reader(reader_id)
-            if rules.renews(row.state, row.collection, cancels=row.cancel_at_period_end)
-            and row.id != besides
-        ]
-        return live[0] if live else None
+    async def own(self, reader: Reader, id_: UUID) -> Subscription:
+        """One of this reader's. Raises :class:`NotFoundError` for anybody else's."""
+        async with self._database.read() as session:
+            row = await repository.by_id(session, reader.agency, id_)
+        if row is None or row.reader_id != reader.id:
+            raise NotFoundError
+        return row
+
+    async def facts(self, row: Subscription) -> rules.Facts:
+        """What is known of a subscription now."""
+        async with self._database.read() as session:
+            return await facts_of(session, row)
+
+    async def live_of_reader(self, reader_id: UUID) -> Subscription | None:
+        """The subscription that makes a second one a mistake, if there is one."""
+        async with self._database.read() as session:
+            return await live(session, reader_id)
 
     async def term_until(self, reader_id: UUID) -> datetime | None:
-        """Until when the reader has paid for a term that is running; None when there is none."""
+        """Until when the reader has paid for what does not renew; None when there is none."""
         ends = [
             row.period_end
             for row in await self.of_reader(reader_id)
-            if row.collection == rules.TERM and rules.State(row.state) in rules.LIVE
+            if rules.State(row.state) in rules.LIVE
+            and not rules.renews(row.state, row.collection, cancels=row.cancel_at_period_end)
         ]
         return max(ends, default=None)
 
     async def term(self, reader: Reader, id_: UUID) -> Subscription:
         """A term of this reader's. Raises :class:`NotFoundError` for anything else."""
-        async with self._database.read() as session:
-            row = await repository.by_id(session, reader.agency, id_)
-        if row is None or row.reader_id != reader.id or row.collection != rules.TERM:
+        row = await self.own(reader, id_)
+        if row.collection != rules.TERM:
             raise NotFoundError
         return row
 
@@ -313,66 +246,6 @@ class Subscriptions:
         """(scope, until) of what a reader may read now."""
         async with self._database.read() as session:
             return await repository.valid_entitlements(session, reader_id, self._clock.now())
-
-    async def set_cancel_at_period_end(
-        self, agency: str, reader_id: UUID, subscription_id: UUID, *, cancel: bool, why: str = ""
-    ) -> Subscription:
-        """Cancel at the end of what is paid, or take that back. The provider is told first, then asked.
-
-        ``why``: the reason of a member of staff who does it for the reader; it goes into the audit trail.
-
-        Raises :class:`NotFoundError` for somebody else's, :class:`ConflictError` when it is over already, or when
-        another one took its place: nobody is to pay twice for the same reading.
-        """
-        async with self._database.read() as reading:
-            row = await repository.by_id(reading, agency, subscription_id)
-        if row is None or row.reader_id != reader_id:
-            raise NotFoundError
-        if row.collection == rules.TERM:
-            raise ConflictError("This subscription ends by itself", slug="subscription-ended")
-        if rules.State(row.state) not in rules.LIVE:
-            raise ConflictError("This subscription has ended", slug="subscription-ended")
-        # A reader belongs to one agency, and so do all of their subscriptions.
-        if not cancel and await self.live_of_reader(reader_id, besides=row.id) is not None:
-            raise ConflictError(
-                "You have another subscription that renews: cancel that one before you resume this one",
-                slug="already-subscribed",
-            )
-        # The version makes the key stable for one wish, and new for the next one.
-        key = f"subscription:{row.id}:{row.version}:{'cancel' if cancel else 'resume'}"
-        await self._provider.set_cancel_at_period_end(row.provider_id, cancel=cancel, key=key)
-        async with self._database.transaction() as session:
-            await repository.lock(session, row.provider, row.provider_id)
-            facts = await self._provider.fetch_subscription(row.provider_id)
-            origin = Origin(row.agency, row.reader_id, row.price_id)
-            now = self._clock.now()
-            current = await observe(session, row.provider, facts, origin, now)
-            await refresh(session, current, self.grace, now)
-            if why:
-                await audit.record(
-                    session,
-                    audit.Action.RENEWAL_ENDED if cancel else audit.Action.RENEWAL_RESUMED,
-                    agency=agency,
-                    at=now,
-                    subject=f"reader/{reader_id}",
-                    label=f"subscription/{row.id}",
-                    before={"cancel_at_period_end": not cancel},
-                    after={"cancel_at_period_end": cancel, "why": why},
-                )
-            return current
-
-    async def review_due(self) -> int:
-        """What the clock alone changes: ends that have come, grace that has run out. Returns how many."""
-        total = 0
-        while True:
-            async with self._database.transaction() as session:
-                now = self._clock.now()
-                rows = await repository.due_for_review(session, now, REVIEWS_A_ROUND)
-                for row in rows:
-                    await refresh(session, row, self.grace, now)
-            total += len(rows)
-            if len(rows) < REVIEWS_A_ROUND:
-                return total
 
     async def list_for_staff(
         self, agency: str, *, state: str | None, limit: int, offset: int
@@ -382,3 +255,18 @@ class Subscriptions:
             return await repository.list_for_staff(
                 session, agency, state=state, limit=limit, offset=offset
             )
+
+
+async def live(
+    session: Session | ReadSession, reader_id: UUID, *, besides: UUID | None = None
+) -> Subscription | None:
+    """The reader's subscription that goes on collecting by itself: a second one (or ``besides``) would be paid twice."""
+    return next(
+        (
+            row
+            for row in await repository.of_reader(session, reader_id)
+            if row.id != besides
+            and rules.renews(row.state, row.collection, cancels=row.cancel_at_period_end)
+        ),
+        None,
+    )

@@ -11,7 +11,7 @@ from services.billing.transfers import notices
 from services.billing.transfers.facts import CreditNotice, MalformedNoticeError
 from services.billing.transfers.service import ForeignAccountError, Transfers
 from services.billing.webhooks.repository import Claimed
-from services.billing.webhooks.service import Handler
+from services.billing.webhooks.service import Handler, Looked
 from shared.database import Session
 
 #: An imported statement's rows wait in the same inbox as what a bank sends.
@@ -63,7 +63,7 @@ def handlers(transfers: Transfers) -> dict[str, Handler]:
 def _handler(
     transfers: Transfers, source: str, read: Callable[[bytes], CreditNotice | None]
 ) -> Handler:
-    async def handle(session: Session, event: Claimed) -> bool:
+    async def handle(session: Session, event: Claimed, _looked: Looked) -> bool:
         assert event.agency is not None  # the address names it
         try:
             notice = read(event.payload)

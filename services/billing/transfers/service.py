@@ -3,7 +3,7 @@
 Meaning: no credit is dropped and none counts twice. What makes it true: a source's report is written down once
 (``bank_notice``), reports of one bank transaction by several sources meet in one credit by the bank's reference and
 amount, and what is left of a credit follows from its uses in the database. Locks, in this order: the agency's credits,
-the order, its reader's terms, the agency's books.
+the order's reader, the order, the agency's books.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from services.billing.letters import service as letters
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import Receipt, blocked, settle
+from services.billing.orders.service import Receipt, settle
 from services.billing.plans import repository as plans_repository
+from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
@@ -45,6 +47,23 @@ CANDIDATES = 20
 
 class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
+
+
+async def _lock_orders(
+    session: Session, agency: str, codes: Sequence[str]
+) -> Sequence[SalesOrder]:
+    """The agency's orders with these codes, locked after their readers."""
+    for reader_id in await orders_repository.readers_of(session, agency, codes):
+        await subscriptions_repository.lock_reader(session, reader_id)
+    return await orders_repository.lock_by_codes(session, agency, codes)
+
+
+async def _subscribed(session: Session, order: SalesOrder) -> bool:
+    """Whether the order's reader has another subscription that renews by itself: they would pay twice for the same days."""
+    if order.gift:
+        return False
+    other = await subscriptions.live(session, order.reader_id, besides=order.subscription_id)
+    return other is not None
 
 
 class Transfers:
@@ -116,13 +135,11 @@ class Transfers:
         doubled: bool,
     ) -> None:
         now = self._clock.now()
-        named = await orders_repository.lock_by_codes(session, agency, find_codes(notice.note))
+        named = await _lock_orders(session, agency, find_codes(notice.note))
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            facts = OrderFacts(
-                order.state, order.expires_at, await blocked(session, order.reader_id)
-            )
+            facts = OrderFacts(order.state, order.expires_at, await _subscribed(session, order))
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED
@@ -181,7 +198,7 @@ class Transfers:
                 await repository.set_reason(session, one.id, Reason.OVER, order.id)
         paid_at = max(by_id[credit_id].occurred_at for credit_id, _ in given)
         await settle(
-            session, order, Receipt(PROVIDER, order.code, accounts.UNALLOCATED, paid_at), now
+            session, order, Receipt(PROVIDER, order.code, accounts.UNALLOCATED, paid_at, now), now
         )
         return True
 
@@ -208,7 +225,7 @@ class Transfers:
         """
         async with self._database.transaction() as session:
             credit = await self._waiting(session, agency, credit_id)
-            orders = await orders_repository.lock_by_codes(session, agency, [code])
+            orders = await _lock_orders(session, agency, [code])
             if not orders:
                 raise NotFoundError
             order = orders[0]

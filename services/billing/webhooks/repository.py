@@ -100,6 +100,20 @@ async def claim(session: Session, now: datetime) -> Claimed | None:
     return None
 
 
+async def claim_again(session: Session, known: Claimed) -> Claimed | None:
+    """One that was claimed before, if it still waits and nobody else has it."""
+    row = (
+        await session.execute(
+            text(
+                """SELECT source, event_id, type, payload, attempts, agency FROM webhook_event
+                   WHERE source = :source AND event_id = :id AND state = 'waiting' FOR UPDATE SKIP LOCKED"""
+            ),
+            {"source": known.source, "id": known.event_id},
+        )
+    ).one_or_none()
+    return Claimed(*row) if row else None
+
+
 async def mark_handled(session: Session, event: Claimed, now: datetime) -> None:
     await session.execute(
         text(

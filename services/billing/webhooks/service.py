@@ -10,7 +10,10 @@ import asyncpg
 import structlog
 
 from services.billing import metrics
+from services.billing.charges.apply import ForeignCurrencyError
 from services.billing.payments.adapters.port import (
+    Fact,
+    Look,
     MalformedNotificationError,
     PaymentProvider,
     ProviderUnavailableError,
@@ -61,8 +64,21 @@ class Inbox:
         await self._group.drain()
 
 
-#: Applies a notification of one source in the caller's transaction; False when billing has no part in it.
-Handler = Callable[[Session, Claimed], Awaitable[bool]]
+Looked = Mapping[Look, Fact]
+
+
+class LookFirstError(Exception):
+    """A notification does not say enough: its provider is asked for ``wanted`` outside the transaction, and it is applied then."""
+
+    def __init__(self, wanted: Look, ask: Callable[[Look], Awaitable[Fact]]) -> None:
+        super().__init__(f"{wanted.kind} {wanted.id}")
+        self.wanted = wanted
+        self.ask = ask
+
+
+#: Applies a notification of one source in the caller's transaction; False when billing has no part in it. Raises
+#: :class:`LookFirstError` for what is needed and not among what was looked at.
+Handler = Callable[[Session, Claimed, Looked], Awaitable[bool]]
 
 
 class Applier:
@@ -86,28 +102,54 @@ class Applier:
     async def apply_one(self) -> bool:
         """Apply the next due one. False when nothing is due."""
         event: Claimed | None = None
-        try:
-            async with self._database.transaction() as session:
-                event = await repository.claim(session, self._clock.now())
+        looked: dict[Look, Fact] = {}
+        while True:
+            known = event
+            try:
+                async with self._database.transaction() as session:
+                    event = await self._claimed(session, known)
+                    if event is None:
+                        return known is not None
+                    await fault_point("inbox.claimed")
+                    applied = await self._handlers[event.source](session, event, looked)
+                    await repository.mark_handled(session, event, self._clock.now())
+                    await fault_point("payment.before_commit")
+                await fault_point("payment.after_commit")
+            except LookFirstError as first:
+                assert event is not None  # it was being applied
+                if await self._looked(event, first, looked):
+                    continue
+                return True
+            except Exception as error:
+                # Whatever went wrong, the effect was rolled back: the event waits, or is parked for a person to see.
                 if event is None:
-                    return False
-                await fault_point("inbox.claimed")
-                applied = await self._handlers[event.source](session, event)
-                await repository.mark_handled(session, event, self._clock.now())
-                await fault_point("payment.before_commit")
-            await fault_point("payment.after_commit")
-        except Exception as error:
-            # Whatever went wrong, the effect was rolled back: the event waits, or is parked for a person to see.
-            if event is None:
-                raise
-            await self._failed(event, error)
+                    raise
+                await self._failed(event, error)
+                return True
+            metrics.WEBHOOKS.labels(event.type, "handled" if applied else "ignored").inc()
             return True
-        metrics.WEBHOOKS.labels(event.type, "handled" if applied else "ignored").inc()
+
+    async def _claimed(self, session: Session, known: Claimed | None) -> Claimed | None:
+        if known is None:
+            return await repository.claim(session, self._clock.now())
+        return await repository.claim_again(session, known)
+
+    async def _looked(
+        self, event: Claimed, first: LookFirstError, looked: dict[Look, Fact]
+    ) -> bool:
+        """Ask the provider for what the event needs. False when it could not be: the event waits."""
+        try:
+            if first.wanted in looked:
+                raise RuntimeError(f"{first.wanted} was looked at and is wanted again")
+            looked[first.wanted] = await first.ask(first.wanted)
+        except Exception as error:  # noqa: BLE001 - as when it is applied
+            await self._failed(event, error)
+            return False
         return True
 
     async def _failed(self, event: Claimed, error: Exception) -> None:
         away = isinstance(error, ProviderUnavailableError | OSError | TimeoutError)
-        hopeless = isinstance(error, MalformedNotificationError)
+        hopeless = isinstance(error, MalformedNotificationError | ForeignCurrencyError)
         parked = hopeless or (not away and event.attempts + 1 >= self._max_attempts)
         delay = timedelta(seconds=rules.delay_seconds(event.attempts + 1))
         async with self._database.transaction() as session:

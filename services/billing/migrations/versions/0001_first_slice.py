@@ -54,6 +54,8 @@ KEPT = (
     "bank_account",
     "bank_credit",
     "refund_request",
+    "mandate",
+    "charge",
     "payment",
     "invoice_series",
     "subscription",

@@ -13,6 +13,18 @@ CREATE TABLE sales_order (
     list_vnd bigint NOT NULL CONSTRAINT ck_sales_order_list_vnd CHECK (list_vnd > 0),
     amount_vnd bigint NOT NULL,
     coupon_id uuid,
+    -- What is left of the period that this one takes the place of.
+    credit_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_sales_order_credit_vnd CHECK (credit_vnd >= 0),
+    -- Days of reading before the first payment: nothing is to be paid for this order, only a card to be given.
+    trial_days integer CONSTRAINT ck_sales_order_trial_days CHECK (trial_days BETWEEN 1 AND 366),
+    -- sale: the reader chose it; renewal: the next period of a subscription; change: another plan in the middle of one.
+    purpose text NOT NULL DEFAULT 'sale' CONSTRAINT ck_sales_order_purpose CHECK (purpose IN ('sale', 'renewal', 'change')),
+    -- Whether what is bought goes on by itself: the card that pays is charged again.
+    renews boolean NOT NULL DEFAULT false,
+    -- Of a renewal or change (a foreign key that 0001_payments.sql adds).
+    subscription_id uuid,
+    -- Tries to collect it from the card that were refused.
+    tries integer NOT NULL DEFAULT 0 CONSTRAINT ck_sales_order_tries CHECK (tries >= 0),
     state text NOT NULL DEFAULT 'open' CONSTRAINT ck_sales_order_state
         CHECK (state IN ('open', 'paid', 'closed')),
     language text NOT NULL,
@@ -21,7 +33,11 @@ CREATE TABLE sales_order (
     expires_at timestamptz NOT NULL,
     paid_at timestamptz,
     CONSTRAINT ck_sales_order_amount_vnd CHECK
-        (amount_vnd BETWEEN 0 AND list_vnd AND (coupon_id IS NOT NULL OR amount_vnd = list_vnd)),
+        (amount_vnd BETWEEN 0 AND list_vnd - credit_vnd
+         AND (coupon_id IS NOT NULL OR trial_days IS NOT NULL OR amount_vnd = list_vnd - credit_vnd)
+         AND (trial_days IS NULL OR amount_vnd = 0)),
+    CONSTRAINT ck_sales_order_subscription_id CHECK ((purpose = 'sale') = (subscription_id IS NULL)),
+    CONSTRAINT ck_sales_order_gift CHECK (NOT gift OR NOT renews),
     CONSTRAINT fk_sales_order_coupon_id_coupon FOREIGN KEY (coupon_id, agency) REFERENCES coupon (id, agency),
     CONSTRAINT ck_sales_order_expires_at CHECK (expires_at > created_at),
     CONSTRAINT ck_sales_order_paid_at CHECK ((state = 'paid') = (paid_at IS NOT NULL)),
@@ -31,7 +47,9 @@ CREATE TABLE sales_order (
     CONSTRAINT fk_sales_order_price_id_plan_price FOREIGN KEY (price_id, agency)
         REFERENCES plan_price (id, agency)
 );
-CREATE UNIQUE INDEX uq_sales_order_open ON sales_order (reader_id) WHERE state = 'open';
+CREATE UNIQUE INDEX uq_sales_order_open ON sales_order (reader_id) WHERE state = 'open' AND purpose = 'sale';
+CREATE UNIQUE INDEX uq_sales_order_owed ON sales_order (subscription_id) WHERE state = 'open' AND purpose = 'renewal';
+CREATE UNIQUE INDEX uq_sales_order_change ON sales_order (subscription_id) WHERE state = 'open' AND purpose = 'change';
 CREATE INDEX ix_sales_order_reader_id ON sales_order (reader_id, created_at);
 CREATE INDEX ix_sales_order_coupon_id ON sales_order (coupon_id) WHERE coupon_id IS NOT NULL;
 CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state = 'open';
@@ -40,10 +58,12 @@ CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state =
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.list_vnd, NEW.amount_vnd,
-        NEW.coupon_id, NEW.created_at, NEW.expires_at)
+        NEW.coupon_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.created_at,
+        NEW.expires_at)
        IS DISTINCT FROM
        (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.list_vnd, OLD.amount_vnd,
-        OLD.coupon_id, OLD.created_at, OLD.expires_at)
+        OLD.coupon_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.created_at,
+        OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code
             USING ERRCODE = 'restrict_violation';

@@ -1,31 +1,60 @@
-CREATE TABLE checkout (
-    id uuid NOT NULL CONSTRAINT pk_checkout PRIMARY KEY,
-    agency text NOT NULL,
-    reader_id uuid NOT NULL,
-    price_id uuid NOT NULL,
-    provider text NOT NULL,
-    provider_session text,
-    provider_customer text,
-    state text NOT NULL DEFAULT 'open' CONSTRAINT ck_checkout_state
-        CHECK (state IN ('open', 'completed', 'expired', 'refused')),
-    language text NOT NULL DEFAULT 'vi',
-    return_to text NOT NULL DEFAULT '',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    completed_at timestamptz,
-    CONSTRAINT fk_checkout_reader_id_reader FOREIGN KEY (reader_id, agency)
-        REFERENCES reader (id, agency),
-    CONSTRAINT fk_checkout_price_id_plan_price FOREIGN KEY (price_id, agency)
-        REFERENCES plan_price (id, agency),
-    CONSTRAINT uq_checkout_provider_session UNIQUE (provider, provider_session)
-);
-CREATE INDEX ix_checkout_reader_id ON checkout (reader_id);
+ALTER TABLE sales_order ADD CONSTRAINT fk_sales_order_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
+    REFERENCES subscription (id, agency);
 
+-- A reader as a provider knows them, until it says that it does not any more.
 CREATE TABLE provider_customer (
     provider text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_provider_customer_reader_id_reader REFERENCES reader,
     external_id text NOT NULL,
     CONSTRAINT pk_provider_customer PRIMARY KEY (provider, reader_id)
 );
+
+-- One attempt to collect an order, or to be given a card; its id is what the provider's objects carry.
+CREATE TABLE charge (
+    id uuid NOT NULL CONSTRAINT pk_charge PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    -- None: nothing is to be paid, a card is given for a subscription.
+    order_id uuid,
+    subscription_id uuid,
+    provider text NOT NULL,
+    -- page: the reader pays on a page of the provider's; mandate: what they let us charge is charged.
+    kind text NOT NULL CONSTRAINT ck_charge_kind CHECK (kind IN ('page', 'mandate')),
+    mandate_id uuid,
+    amount_vnd bigint NOT NULL CONSTRAINT ck_charge_amount_vnd CHECK (amount_vnd >= 0),
+    -- created: the provider may not have heard of it; open: a page that can be paid on; closed: nobody paid, nobody can.
+    state text NOT NULL DEFAULT 'created' CONSTRAINT ck_charge_state
+        CHECK (state IN ('created', 'open', 'processing', 'captured', 'failed', 'closed')),
+    page_id text,
+    url text NOT NULL DEFAULT '',
+    reference text,
+    failure text NOT NULL DEFAULT '',
+    needs_holder boolean NOT NULL DEFAULT false,
+    -- Which key it is asked under: another one after an answer that the provider keeps.
+    key_number integer NOT NULL DEFAULT 0,
+    language text NOT NULL DEFAULT 'vi',
+    -- When the provider is asked (again).
+    ask_at timestamptz,
+    asks integer NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    CONSTRAINT fk_charge_reader_id_reader FOREIGN KEY (reader_id, agency) REFERENCES reader (id, agency),
+    CONSTRAINT fk_charge_order_id_sales_order FOREIGN KEY (order_id, agency) REFERENCES sales_order (id, agency),
+    CONSTRAINT fk_charge_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
+        REFERENCES subscription (id, agency),
+    CONSTRAINT fk_charge_mandate_id_mandate FOREIGN KEY (mandate_id, agency) REFERENCES mandate (id, agency),
+    CONSTRAINT ck_charge_for CHECK (num_nonnulls(order_id, subscription_id) = 1),
+    CONSTRAINT ck_charge_mandate_id CHECK ((kind = 'mandate') = (mandate_id IS NOT NULL)),
+    CONSTRAINT uq_charge_page_id UNIQUE (provider, page_id),
+    CONSTRAINT uq_charge_reference UNIQUE (provider, reference)
+);
+CREATE INDEX ix_charge_reader_id ON charge (reader_id);
+CREATE INDEX ix_charge_subscription_id ON charge (subscription_id) WHERE subscription_id IS NOT NULL;
+CREATE INDEX ix_charge_order_id ON charge (order_id);
+CREATE INDEX ix_charge_ask_at ON charge (ask_at) WHERE ask_at IS NOT NULL;
+-- One page, and one charge of the card, at a time: an order is not collected twice.
+CREATE UNIQUE INDEX uq_charge_page ON charge (order_id) WHERE kind = 'page' AND state IN ('created', 'open', 'processing');
+CREATE UNIQUE INDEX uq_charge_mandate ON charge (order_id) WHERE kind = 'mandate' AND state IN ('created', 'processing');
 
 CREATE TABLE payment (
     id uuid NOT NULL CONSTRAINT pk_payment PRIMARY KEY,
@@ -34,22 +63,25 @@ CREATE TABLE payment (
     reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
     order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
     provider text NOT NULL,
-    provider_invoice text NOT NULL,
+    reference text NOT NULL,
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
     -- What was paid for; unknown while a gift is not redeemed.
     period_start timestamptz,
     period_end timestamptz,
+    -- Where another plan took its place before it was over.
+    cut_at timestamptz CONSTRAINT ck_payment_cut_at CHECK (cut_at >= period_start AND cut_at < period_end),
     paid_at timestamptz NOT NULL,
     CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
     CONSTRAINT ck_payment_period_whole CHECK ((period_start IS NULL) = (period_end IS NULL)),
-    CONSTRAINT ck_payment_for CHECK (subscription_id IS NOT NULL OR order_id IS NOT NULL),
+    -- Neither: money that no order takes (it was paid twice); it is given back by a person.
+    CONSTRAINT ck_payment_for CHECK (order_id IS NOT NULL OR (subscription_id IS NULL AND period_start IS NULL)),
     CONSTRAINT fk_payment_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
         REFERENCES subscription (id, agency),
     CONSTRAINT fk_payment_order_id_sales_order FOREIGN KEY (order_id, agency)
         REFERENCES sales_order (id, agency),
-    CONSTRAINT uq_payment_provider_invoice UNIQUE (provider, provider_invoice),
+    CONSTRAINT uq_payment_reference UNIQUE (provider, reference),
     CONSTRAINT uq_payment_id_agency UNIQUE (id, agency)
 );
 CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
@@ -57,10 +89,11 @@ CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
 -- A payment stays as it was booked; its refunds grow, and a gift's period is filled in when it is redeemed.
 CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.provider, NEW.provider_invoice, NEW.amount_vnd, NEW.paid_at)
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.provider, OLD.provider_invoice, OLD.amount_vnd, OLD.paid_at)
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
        OR NEW.refunded_vnd < OLD.refunded_vnd
+       OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at)
        OR (OLD.period_start IS NOT NULL
            AND (NEW.subscription_id, NEW.period_start, NEW.period_end)
                IS DISTINCT FROM (OLD.subscription_id, OLD.period_start, OLD.period_end)) THEN

@@ -25,6 +25,8 @@ CREATE TABLE plan_price (
     amount_vnd bigint NOT NULL CONSTRAINT ck_plan_price_amount_vnd
         CHECK (amount_vnd > 0 AND amount_vnd <= 1000000000000000),
     currency text NOT NULL DEFAULT 'VND' CONSTRAINT ck_plan_price_currency CHECK (currency = 'VND'),
+    -- Days that somebody who never paid before reads before the first payment, where a card renews it.
+    trial_days integer CONSTRAINT ck_plan_price_trial_days CHECK (trial_days BETWEEN 1 AND 366),
     created_at timestamptz NOT NULL DEFAULT now(),
     superseded_at timestamptz,
     CONSTRAINT fk_plan_price_plan_id_plan FOREIGN KEY (plan_id, agency) REFERENCES plan (id, agency),
@@ -36,8 +38,9 @@ CREATE UNIQUE INDEX uq_plan_price_current ON plan_price (plan_id, period) WHERE 
 CREATE FUNCTION plan_price_only_superseded() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.superseded_at IS NULL AND NEW.superseded_at IS NOT NULL
-        AND (NEW.id, NEW.agency, NEW.plan_id, NEW.period, NEW.amount_vnd, NEW.currency, NEW.created_at)
-          = (OLD.id, OLD.agency, OLD.plan_id, OLD.period, OLD.amount_vnd, OLD.currency, OLD.created_at)
+        AND (NEW.id, NEW.agency, NEW.plan_id, NEW.period, NEW.amount_vnd, NEW.currency, NEW.trial_days, NEW.created_at)
+          IS NOT DISTINCT FROM
+          (OLD.id, OLD.agency, OLD.plan_id, OLD.period, OLD.amount_vnd, OLD.currency, OLD.trial_days, OLD.created_at)
     THEN RETURN NEW;
     END IF;
     RAISE EXCEPTION 'a price is never edited: supersede it and add another'
@@ -45,14 +48,6 @@ BEGIN
 END $$;
 CREATE TRIGGER plan_price_only_superseded BEFORE UPDATE ON plan_price
     FOR EACH ROW EXECUTE FUNCTION plan_price_only_superseded();
-
-CREATE TABLE provider_price (
-    provider text NOT NULL,
-    price_id uuid NOT NULL CONSTRAINT fk_provider_price_price_id_plan_price REFERENCES plan_price,
-    external_id text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_provider_price PRIMARY KEY (provider, price_id)
-);
 
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE TABLE vat_rate (

@@ -1,39 +1,78 @@
+-- How an agency collects what renews by itself; an agency without a row has the defaults of subscriptions/rules.py.
+CREATE TABLE dunning (
+    agency text NOT NULL CONSTRAINT pk_dunning PRIMARY KEY CONSTRAINT fk_dunning_agency_agency REFERENCES agency,
+    -- Hours before a period ends at which the next one is collected.
+    ahead_hours integer NOT NULL CONSTRAINT ck_dunning_ahead_hours CHECK (ahead_hours BETWEEN 0 AND 72),
+    -- Days after the first try on which it is tried again.
+    retry_days integer[] NOT NULL,
+    -- Days of reading after a period that nobody has paid on from.
+    grace_days integer NOT NULL CONSTRAINT ck_dunning_grace_days CHECK (grace_days BETWEEN 0 AND 30),
+    CONSTRAINT ck_dunning_retry_days CHECK (cardinality(retry_days) <= 8 AND 0 < ALL (retry_days)
+        AND grace_days >= ALL (retry_days) AND array_position(retry_days, NULL) IS NULL)
+);
+
+-- A means of payment that a reader let us charge again.
+CREATE TABLE mandate (
+    id uuid NOT NULL CONSTRAINT pk_mandate PRIMARY KEY,
+    agency text NOT NULL,
+    reader_id uuid NOT NULL,
+    provider text NOT NULL,
+    customer text NOT NULL CONSTRAINT ck_mandate_customer CHECK (customer <> ''),
+    method text NOT NULL CONSTRAINT ck_mandate_method CHECK (method <> ''),
+    -- What people know it by (Visa •••• 4242); empty until the provider has said.
+    label text NOT NULL DEFAULT '',
+    expires_on date,
+    created_at timestamptz NOT NULL,
+    revoked_at timestamptz,
+    CONSTRAINT fk_mandate_reader_id_reader FOREIGN KEY (reader_id, agency) REFERENCES reader (id, agency),
+    CONSTRAINT uq_mandate_id_agency UNIQUE (id, agency),
+    CONSTRAINT uq_mandate_method UNIQUE (provider, method)
+);
+CREATE INDEX ix_mandate_reader_id ON mandate (reader_id);
+CREATE INDEX ix_mandate_customer ON mandate (provider, customer);
+
 CREATE TABLE subscription (
     id uuid NOT NULL CONSTRAINT pk_subscription PRIMARY KEY,
     agency text NOT NULL,
     reader_id uuid NOT NULL,
     price_id uuid NOT NULL,
-    provider text NOT NULL,
-    provider_id text NOT NULL,
-    provider_status text NOT NULL,
-    -- renewal: the provider collects again and again; term: the reader pays for one period at a time, and it ends by itself.
+    -- The price from the next period on, where it changes.
+    next_price_id uuid,
+    -- renewal: collected again and again; term: the reader pays for one period at a time, and it ends by itself.
     collection text NOT NULL CONSTRAINT ck_subscription_collection CHECK (collection IN ('renewal', 'term')),
-    -- The day of the month on which periods end where the month has it (31 → 28 → 31); of a term only.
-    anchor_day integer CONSTRAINT ck_subscription_anchor_day CHECK (anchor_day BETWEEN 1 AND 31),
+    -- What is charged for the next period; none: the reader is sent a link.
+    mandate_id uuid,
+    -- The day of the month on which periods end where the month has it (31 → 28 → 31).
+    anchor_day integer NOT NULL CONSTRAINT ck_subscription_anchor_day CHECK (anchor_day BETWEEN 1 AND 31),
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
-        ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'canceled', 'expired')),
+        ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'ending', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
-    -- What the newest period of a term cost: recurring revenue is counted by what is paid, not by the list.
-    term_vnd bigint CONSTRAINT ck_subscription_term_vnd CHECK (term_vnd >= 0),
+    -- After the period that is paid for nothing is collected before this day.
+    paused_until timestamptz,
+    -- What the newest period is worth: its price less its discount. Recurring revenue is counted by it.
+    value_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_subscription_value_vnd CHECK (value_vnd >= 0),
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
-    ended_at timestamptz,
     mrr_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_subscription_mrr_vnd CHECK (mrr_vnd >= 0),
     review_at timestamptz,
     version integer NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
     CONSTRAINT ck_subscription_period CHECK (period_end > period_start),
+    CONSTRAINT ck_subscription_term CHECK (collection = 'renewal'
+        OR (mandate_id IS NULL AND next_price_id IS NULL AND paused_until IS NULL AND NOT cancel_at_period_end)),
     CONSTRAINT fk_subscription_reader_id_reader FOREIGN KEY (reader_id, agency)
         REFERENCES reader (id, agency),
     CONSTRAINT fk_subscription_price_id_plan_price FOREIGN KEY (price_id, agency)
         REFERENCES plan_price (id, agency),
-    CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency),
-    CONSTRAINT ck_subscription_anchor CHECK ((collection = 'term') = (anchor_day IS NOT NULL)),
-    CONSTRAINT uq_subscription_provider_id UNIQUE (provider, provider_id)
+    CONSTRAINT fk_subscription_next_price_id_plan_price FOREIGN KEY (next_price_id, agency)
+        REFERENCES plan_price (id, agency),
+    CONSTRAINT fk_subscription_mandate_id_mandate FOREIGN KEY (mandate_id, agency) REFERENCES mandate (id, agency),
+    CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency)
 );
 CREATE INDEX ix_subscription_reader_id ON subscription (reader_id);
 CREATE UNIQUE INDEX uq_subscription_term ON subscription (reader_id) WHERE collection = 'term';
+CREATE INDEX ix_subscription_mandate_id ON subscription (mandate_id) WHERE mandate_id IS NOT NULL;
 CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
 CREATE INDEX ix_subscription_period_end ON subscription (period_end);
 CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
@@ -66,7 +105,9 @@ CREATE TABLE entitlement (
     agency text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
     -- Where the right comes from: a subscription, or an order that was for once.
-    subscription_id uuid CONSTRAINT uq_entitlement_subscription_id UNIQUE,
+    subscription_id uuid,
+    -- Which stretch of the subscription: a month that was given back between two others is not readable.
+    stretch integer NOT NULL DEFAULT 0 CONSTRAINT ck_entitlement_stretch CHECK (stretch >= 0),
     order_id uuid CONSTRAINT uq_entitlement_order_id UNIQUE,
     plan_code text NOT NULL,
     scope text NOT NULL,
@@ -76,6 +117,7 @@ CREATE TABLE entitlement (
     version integer NOT NULL DEFAULT 1 CONSTRAINT ck_entitlement_version CHECK (version > 0),
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
+    CONSTRAINT uq_entitlement_subscription_id_stretch UNIQUE (subscription_id, stretch),
     CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id) = 1),
     CONSTRAINT fk_entitlement_order_id_sales_order FOREIGN KEY (order_id, agency)
         REFERENCES sales_order (id, agency),

@@ -1,8 +1,7 @@
-"""What a reader comes back to: the receipt, the account."""
+"""``/r/{agency}/account``: what a reader subscribes to and has paid, and where they are signed in."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request
@@ -19,11 +18,8 @@ from services.billing.readers.web import (
 from services.billing.subscriptions.rules import LIVE, State
 from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError
-from shared.web.address import header_address
 from shared.web.i18n import request_language
-from shared.web.params import PlainText
 
-BACK_SECONDS = 20  # time to read the receipt
 
 
 class ReaderPages:
@@ -32,38 +28,6 @@ class ReaderPages:
     def __init__(self, front: ReaderFront) -> None:
         self._front = front
         self._billing = front.billing
-
-    async def done(self, request: Request, agency_id: str, session_id: str) -> Response:
-        place = await self._front.enter(request, agency_id)
-        agency = place.agency
-        found = await self._front.reader(request, agency_id)
-        if found is None:
-            return self._front.to_sign_in(
-                agency_id, f"/r/{agency_id}/checkout/done?session_id={quote(session_id, safe='')}"
-            )
-        receipt = await self._billing.checkouts.receipt(found[1], session_id)
-        back = place.back(receipt.checkout.return_to)
-        subscription = await self._billing.subscriptions.live_of_reader(found[1].id)
-        paid = [receipt.payment.id] if receipt.payment else []
-        invoices = await self._billing.invoices.of_payments(paid)
-        answer = self._front.render(
-            request,
-            "receipt.html",
-            place,
-            reader=found[1],
-            receipt=receipt,
-            invoice=next(iter(invoices.values()), None),
-            subscription=subscription,
-            plan_name=receipt.offer.name(request_language(request)),
-            back=back or agency.website or f"/r/{agency_id}/account",
-            sent_back=bool(back),
-            zone=agency.zone,
-        )
-        if receipt.payment is None:
-            answer.headers["Refresh"] = "3"  # confirmed in a moment: look again
-        elif back:
-            answer.headers["Refresh"] = f"{BACK_SECONDS}; url={header_address(back)}"
-        return answer
 
     async def account(
         self, request: Request, agency_id: str, return_to: str, notice: str
@@ -136,9 +100,8 @@ class ReaderPages:
         except ValueError:
             raise NotFoundError from None
         try:
-            await self._billing.subscriptions.set_cancel_at_period_end(
-                agency_id, reader[1].id, subscription_id, cancel=cancel
-            )
+            wish = self._billing.wishes.cancel if cancel else self._billing.wishes.resume
+            await wish(agency_id, reader[1].id, subscription_id)
         except ConflictError as error:
             notice = "another" if error.slug == "already-subscribed" else "ended"
             return see_other(f"/r/{agency_id}/account?notice={notice}")
@@ -184,10 +147,6 @@ class ReaderPages:
 def router(front: ReaderFront) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     reader_pages = ReaderPages(front)
-
-    @routes.get("/r/{agency}/checkout/done")
-    async def done(request: Request, agency: str, session_id: PlainText = "") -> Response:
-        return await reader_pages.done(request, agency, session_id)
 
     @routes.get("/r/{agency}/account")
     async def account(

@@ -1,0 +1,240 @@
+"""Every SQL statement about charges, mandates and the customers of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from services.billing.charges.models import Charge
+from services.billing.subscriptions.models import Mandate
+from shared.database import ReadSession, Session
+
+_CLAIM = text(
+    """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id =
+         (SELECT id FROM charge WHERE ask_at <= :now ORDER BY ask_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+       RETURNING id"""
+)
+_UNFINISHED = "('created', 'open')"
+
+
+async def by_id(session: Session | ReadSession, id_: UUID) -> Charge | None:
+    found: Charge | None = await session.get(Charge, id_)
+    return found
+
+
+async def lock(session: Session, id_: UUID) -> Charge:
+    """A charge, locked (the caller holds its reader's lock)."""
+    found: Charge = (
+        await session.scalars(
+            select(Charge)
+            .where(col(Charge.id) == id_)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).one()
+    return found
+
+
+async def claim(session: Session, now: datetime, lease: timedelta) -> UUID | None:
+    """A charge whose provider is to be asked; nobody else takes it for the time of the lease."""
+    found: UUID | None = await session.scalar(_CLAIM, {"now": now, "again": now + lease})
+    return found
+
+
+async def page_of(session: Session | ReadSession, order_id: UUID) -> Charge | None:
+    """The payment page of an order that is or may be open."""
+    found: Charge | None = await session.scalar(
+        select(Charge)
+        .where(
+            col(Charge.order_id) == order_id,
+            col(Charge.kind) == "page",
+            col(Charge.state).in_(("created", "open", "processing")),
+        )
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def card_page_of(session: Session, subscription_id: UUID) -> Charge | None:
+    """The newest page on which a card is given for a subscription."""
+    found: Charge | None = await session.scalar(
+        select(Charge)
+        .where(
+            col(Charge.subscription_id) == subscription_id, col(Charge.state).in_(("created", "open"))
+        )
+        .order_by(col(Charge.created_at).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def collecting(session: Session | ReadSession, order_id: UUID) -> bool:
+    """Whether the card is being charged for an order, or a bank has not decided."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM charge WHERE order_id = :id
+                 AND (state = 'processing' OR (state = 'created' AND kind = 'mandate')))"""
+        ),
+        {"id": order_id},
+    )
+    return bool(found)
+
+
+async def processing(session: Session | ReadSession, order_id: UUID) -> bool:
+    """Whether a bank has not decided about an order."""
+    found = await session.scalar(
+        text("SELECT EXISTS (SELECT FROM charge WHERE order_id = :id AND state = 'processing')"),
+        {"id": order_id},
+    )
+    return bool(found)
+
+
+async def last_failure(session: ReadSession, order_id: UUID) -> tuple[str, bool] | None:
+    """(the provider's code, whether the holder must confirm) of an order's newest try that was refused."""
+    row = (
+        await session.execute(
+            text(
+                """SELECT failure, needs_holder FROM charge WHERE order_id = :id AND state = 'failed'
+                   ORDER BY updated_at DESC LIMIT 1"""
+            ),
+            {"id": order_id},
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def close_pages(session: Session, order_id: UUID, now: datetime) -> None:
+    """Nobody is to pay an order on a page any more: the provider is told next."""
+    await session.execute(
+        text(
+            f"""UPDATE charge SET ask_at = :now WHERE order_id = :id AND kind = 'page'
+                AND state IN {_UNFINISHED}"""  # noqa: S608 - a constant of ours
+        ),
+        {"id": order_id, "now": now},
+    )
+
+
+async def open_pages(session: ReadSession, order_id: UUID) -> Sequence[str]:
+    """The provider's ids of an order's pages that may be open."""
+    found = await session.scalars(
+        select(Charge.page_id).where(  # type: ignore[call-overload]
+            col(Charge.order_id) == order_id,
+            col(Charge.kind) == "page",
+            col(Charge.state) == "open",
+        )
+    )
+    return list(found)
+
+
+async def customer_of(session: Session | ReadSession, provider: str, reader_id: UUID) -> str:
+    """The reader's id at a provider; empty where it has none."""
+    found: str | None = await session.scalar(
+        text(
+            """SELECT external_id FROM provider_customer
+               WHERE provider = :provider AND reader_id = :reader"""
+        ),
+        {"provider": provider, "reader": reader_id},
+    )
+    return found or ""
+
+
+async def save_customer(session: Session, provider: str, reader_id: UUID, external_id: str) -> None:
+    """The newest one: later pages are made for it."""
+    await session.execute(
+        text(
+            """INSERT INTO provider_customer (provider, reader_id, external_id)
+               VALUES (:provider, :reader, :external)
+               ON CONFLICT (provider, reader_id) DO UPDATE SET external_id = excluded.external_id"""
+        ),
+        {"provider": provider, "reader": reader_id, "external": external_id},
+    )
+
+
+async def forget_customer(session: Session, provider: str, external_id: str) -> None:
+    """The provider does not know them any more."""
+    await session.execute(
+        text("DELETE FROM provider_customer WHERE provider = :provider AND external_id = :external"),
+        {"provider": provider, "external": external_id},
+    )
+
+
+async def keep_mandate(session: Session, mandate: Mandate) -> UUID:
+    """A means of payment, once; its id. One that comes back is in force again."""
+    found: UUID = await session.scalar(
+        text(
+            """INSERT INTO mandate (id, agency, reader_id, provider, customer, method, label, expires_on, created_at)
+               VALUES (:id, :agency, :reader_id, :provider, :customer, :method, :label, :expires_on, :created_at)
+               ON CONFLICT (provider, method) DO UPDATE SET customer = excluded.customer, revoked_at = NULL,
+                   label = CASE excluded.label WHEN '' THEN mandate.label ELSE excluded.label END,
+                   expires_on = coalesce(excluded.expires_on, mandate.expires_on)
+               RETURNING id"""
+        ),
+        mandate.model_dump(),
+    )
+    return found
+
+
+async def gone_mandates(
+    session: Session, provider: str, method: str, customer: str
+) -> list[tuple[UUID, UUID]]:
+    """(reader, mandate) in force of a method, or of all of a customer's."""
+    rows = await session.execute(
+        text(
+            """SELECT reader_id, id FROM mandate WHERE provider = :provider AND revoked_at IS NULL
+                 AND (method = :method OR (:customer <> '' AND customer = :customer)) ORDER BY 1, 2"""
+        ),
+        {"provider": provider, "method": method, "customer": customer},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def revoke_mandate(session: Session, id_: UUID, now: datetime) -> list[UUID]:
+    """It is not charged any more; the subscriptions that it collected."""
+    await session.execute(
+        text("UPDATE mandate SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL"),
+        {"id": id_, "now": now},
+    )
+    rows = await session.execute(
+        text("UPDATE subscription SET mandate_id = NULL WHERE mandate_id = :id RETURNING id"),
+        {"id": id_},
+    )
+    return [row[0] for row in rows]
+
+
+async def unnamed_mandates(session: ReadSession, limit: int) -> list[tuple[UUID, str]]:
+    """(mandate, the provider's id) whose name the provider has not said."""
+    rows = await session.execute(
+        text(
+            """SELECT id, method FROM mandate WHERE label = '' AND revoked_at IS NULL
+               ORDER BY created_at DESC LIMIT :limit"""
+        ),
+        {"limit": limit},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def name_mandate(session: Session, id_: UUID, label: str, expires_on: date | None) -> None:
+    await session.execute(
+        text("UPDATE mandate SET label = :label, expires_on = :expires WHERE id = :id"),
+        {"id": id_, "label": label, "expires": expires_on},
+    )
+
+
+async def payment_known(session: Session | ReadSession, provider: str, reference: str) -> bool:
+    found = await session.scalar(
+        text("SELECT EXISTS (SELECT FROM payment WHERE provider = :p AND reference = :r)"),
+        {"p": provider, "r": reference},
+    )
+    return bool(found)
+
+
+async def payment_of_charge(session: Session | ReadSession, reference: str) -> UUID | None:
+    found: UUID | None = await session.scalar(
+        text("SELECT id FROM payment WHERE reference = :r"), {"r": reference}
+    )
+    return found

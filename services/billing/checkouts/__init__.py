@@ -1,1 +1,0 @@
-"""The reader's way to the payment page and back."""

@@ -1,0 +1,177 @@
+"""Another plan or period for a subscription: shown to the đồng before it is confirmed.
+
+What costs more than what is left of the period begins at once, and what is left is taken off its price; everything else begins
+when the period that is paid for ends. No credit is lost, and no day is paid for twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.billing.charges.apply import charge_mandate
+from services.billing.orders import repository as orders_repository
+from services.billing.orders.models import SalesOrder
+from services.billing.orders.service import fresh_code, replace_order
+from services.billing.plans import repository as plans_repository
+from services.billing.plans.repository import Offer
+from services.billing.plans.rules import end_of_period
+from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_row_of
+from services.billing.readers.models import Reader
+from services.billing.recognition.service import unearned_net
+from services.billing.renewals.rules import credit_of
+from services.billing.subscriptions import repository
+from services.billing.subscriptions import service as subscriptions
+from services.billing.subscriptions.models import Subscription
+from services.billing.subscriptions.rules import RENEWAL, State
+from shared.agencies import Agency, get_agency
+from shared.clock import Clock, local_date
+from shared.database import Database, ReadSession, Session
+from shared.errors import ConflictError, NotFoundError
+from shared.ids import new_id
+
+#: How long a confirmed change waits for its money.
+OPEN_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change would do now. ``at_once``: it begins now for ``pay_vnd`` (the price less ``credit_vnd``, what is left of the
+    period); else with the next period, and nothing is paid before."""
+
+    subscription_id: UUID
+    before: Offer
+    after: Offer
+    at_once: bool
+    credit_vnd: int
+    pay_vnd: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """``order``: what is to be paid for it, None where it begins with the next period; ``charge_id``: the card's charge for it."""
+
+    order: SalesOrder | None
+    charge_id: UUID | None
+
+
+class Changes:
+    """Use cases of a reader who wants another plan."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def preview(self, reader: Reader, subscription_id: UUID, price_id: UUID) -> Preview:
+        """Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not sold, is the plan already, or cannot be changed
+        now."""
+        async with self._database.read() as session:
+            row = await repository.by_id(session, reader.agency, subscription_id)
+            if row is None or row.reader_id != reader.id:
+                raise NotFoundError
+            return await _preview(session, row, price_id, self._clock.now())
+
+    async def confirm(
+        self, reader: Reader, subscription_id: UUID, price_id: UUID, pay_vnd: int, language: str
+    ) -> Confirmed:
+        """Change as previewed. Raises as :meth:`preview` does, and :class:`ConflictError` (``price-changed``) when it would cost
+        another amount than ``pay_vnd`` by now."""
+        async with self._database.transaction() as session:
+            await repository.lock_reader(session, reader.id)
+            row = await repository.by_id(session, reader.agency, subscription_id)
+            if row is None or row.reader_id != reader.id:
+                raise NotFoundError
+            row = await repository.lock(session, row.id)
+            now = self._clock.now()
+            found = await _preview(session, row, price_id, now)
+            if found.pay_vnd != pay_vnd:
+                raise ConflictError("The amount has changed", slug="price-changed")
+            if not found.at_once:
+                row.next_price_id = price_id
+                await subscriptions.refresh(session, row, now)
+                return Confirmed(None, None)
+            for open_id in await orders_repository.open_changes(session, row.id):
+                await replace_order(session, await orders_repository.lock(session, open_id), now)
+            order = SalesOrder(
+                id=new_id(),
+                agency=row.agency,
+                code=await fresh_code(session),
+                reader_id=reader.id,
+                price_id=price_id,
+                list_vnd=found.after.amount_vnd,
+                credit_vnd=found.credit_vnd,
+                amount_vnd=found.pay_vnd,
+                purpose="change",
+                renews=True,
+                subscription_id=row.id,
+                language=language,
+                created_at=now,
+                expires_at=now + OPEN_FOR,
+            )
+            session.add(order)
+            await session.flush()
+            charge_id = (
+                await charge_mandate(session, order, row.mandate_id, now)
+                if row.mandate_id is not None
+                else None
+            )
+            return Confirmed(order, charge_id)
+
+    async def keep(self, reader: Reader, subscription_id: UUID) -> None:
+        """Stay with the plan: a change that was to come with the next period does not. Raises :class:`NotFoundError`."""
+        async with self._database.transaction() as session:
+            await repository.lock_reader(session, reader.id)
+            row = await repository.by_id(session, reader.agency, subscription_id)
+            if row is None or row.reader_id != reader.id:
+                raise NotFoundError
+            row = await repository.lock(session, row.id)
+            row.next_price_id = None
+            await subscriptions.refresh(session, row, self._clock.now())
+
+
+async def _preview(
+    session: Session | ReadSession, row: Subscription, price_id: UUID, now: datetime
+) -> Preview:
+    after = await plans_repository.offer(session, row.agency, price_id)
+    before = await plans_repository.offer(session, row.agency, row.price_id)
+    if after is None or after.kind != "period" or before is None:
+        raise NotFoundError
+    if not after.current:
+        raise ConflictError("This price is no longer sold", slug="price-superseded")
+    if (after.plan_id, after.period) == (before.plan_id, before.period):
+        raise ConflictError("This is your plan", slug="same-plan")
+    changeable = row.collection == RENEWAL and not row.cancel_at_period_end
+    if not changeable or State(row.state) not in (State.ACTIVE, State.TRIALING):
+        raise ConflictError("Only what runs can be changed", slug="not-active")
+    if await repository.being_collected(session, row.id):
+        raise ConflictError("A payment is being collected", slug="payment-processing")
+    agency = await get_agency(session, row.agency)
+    credit = await _credit(session, row, agency, now)
+    at_once = State(row.state) is State.ACTIVE and after.amount_vnd > credit
+    starts_at = now if at_once else max(row.period_end, row.paused_until or row.period_end)
+    anchor = starts_at.astimezone(agency.zone).day
+    return Preview(
+        row.id,
+        before,
+        after,
+        at_once,
+        credit if at_once else 0,
+        after.amount_vnd - credit if at_once else 0,
+        starts_at,
+        end_of_period(starts_at, after.period, agency.zone, anchor),
+    )
+
+
+async def _credit(
+    session: Session | ReadSession, row: Subscription, agency: Agency, now: datetime
+) -> int:
+    """What is left of the periods that are not over, tax included, in whole đồng."""
+    tomorrow, total = local_date(now, agency.zone) + timedelta(days=1), 0
+    for payment_id, paid_at in await repository.current_payments(session, row.id, now):
+        left = await unearned_net(session, [payment_id], tomorrow)
+        tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(paid_at, agency.zone))
+        total += credit_of(left, tax.rate_basis_points)
+    return total
