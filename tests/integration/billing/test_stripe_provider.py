@@ -129,7 +129,8 @@ async def test_a_page_of_nothing_only_keeps_the_card(till: Till) -> None:
     assert await till.told() == [Look("page", page.id)]
     assert await till.seen() == [fact]
     await till.provider.revoke(fact.method.id)
-    assert await till.provider.page_facts(page.id) == MethodGone(method=fact.method.id)
+    gone = await till.provider.page_facts(page.id)
+    assert isinstance(gone, Failed) and gone.method_gone and gone.charge_id == CHARGE
 
 
 async def test_the_same_key_is_the_same_page_and_another_wish_under_it_is_refused(

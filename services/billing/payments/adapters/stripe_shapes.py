@@ -211,7 +211,9 @@ def opened(session: Doc) -> Page:
     return Page(identifier(session["id"]), url)
 
 
-def page(session: Doc) -> Fact:
+def page(
+    session: Doc,
+) -> PageOpen | PageClosed | Processing | Captured | MethodSaved | Failed:
     """What became of a page, fetched with :data:`PAGE_PARTS`."""
     charge, status = charge_named(session), session["status"]
     if status == "open":
@@ -227,13 +229,17 @@ def page(session: Doc) -> Fact:
     return payment(session["payment_intent"])
 
 
-def _saved(charge: UUID | None, setup: Doc) -> Fact:
-    if setup["status"] == "succeeded":
-        means = setup["payment_method"]
-        if means["customer"] is None:
-            return MethodGone(method=identifier(means))
-        return MethodSaved(charge, method(means))
-    return Processing(charge, identifier(setup))
+def _saved(charge: UUID | None, setup: Doc) -> MethodSaved | Processing | Failed:
+    """What became of a setup intent (https://docs.stripe.com/payments/setupintents/lifecycle)."""
+    reference, status = identifier(setup["id"]), setup["status"]
+    if status == "processing":
+        return Processing(charge, reference)
+    if status != "succeeded":
+        return _failed(charge, reference, setup.get("last_setup_error") or {"code": status})
+    means = setup["payment_method"]
+    if means["customer"] is None:
+        return Failed(charge, reference, "resource_missing", method_gone=True)
+    return MethodSaved(charge, method(means))
 
 
 def refund(doc: Doc, at: datetime | None = None) -> RefundMoved:
