@@ -16,12 +16,25 @@ _AGENCY = re.compile(r"[a-z0-9-]{1,40}")
 ALLOWED_TYPES = frozenset(
     {
         "checkout.session.completed",
-        "invoice.paid",
-        "invoice.payment_failed",
-        "customer.subscription.updated",
-        "customer.subscription.deleted",
-        "charge.refunded",
+        "checkout.session.async_payment_succeeded",
+        "checkout.session.async_payment_failed",
+        "checkout.session.expired",
+        "payment_intent.succeeded",
+        "payment_intent.processing",
+        "payment_intent.payment_failed",
         "refund.created",
+        "refund.updated",
+        "refund.failed",
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.closed",
+        "payout.paid",
+        "payout.failed",
+        "payout.reconciliation_completed",
+        "payment_method.detached",
+        "customer.deleted",
     }
 )
 
@@ -71,10 +84,7 @@ def agency_named(payload: bytes) -> str | None:
     """The agency a notification names, or None when it names none that there could be: then it is everybody's care."""
     try:
         doc = json.loads(payload)["data"]["object"]
-        details = (doc.get("parent") or {}).get("subscription_details") or {}
-        named = (doc.get("metadata") or {}).get("agency") or (details.get("metadata") or {}).get(
-            "agency"
-        )
+        named = (doc.get("metadata") or {}).get("agency")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return named if isinstance(named, str) and _AGENCY.fullmatch(named) else None

@@ -1,313 +1,365 @@
-"""Stripe's objects in the port's words: amounts, periods, whose it is, and what is none of billing's business."""
+"""Stripe's objects in the port's words: whose it is, and what became of a payment, a page, a refund, a dispute, a payout."""
 
 from __future__ import annotations
 
-from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import date
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from services.billing.payments.adapters import stripe_shapes as shapes
+from services.billing.payments.adapters import stripe_values as values
 from services.billing.payments.adapters.port import (
-    CheckoutCompleted,
-    CheckoutFacts,
-    InvoicePaid,
+    Captured,
+    DisputeMoved,
+    DisputeState,
+    Failed,
     MalformedNotificationError,
+    Method,
+    MethodSaved,
     NotOurs,
-    Origin,
-    PaidInvoice,
-    Refunded,
-    RefundFacts,
-    SubscriptionFacts,
-    SubscriptionTouched,
+    Page,
+    PageClosed,
+    PageOpen,
+    PayoutLine,
+    PayoutMoved,
+    Processing,
+    RefundMoved,
+    RefundState,
 )
-
-READER, PRICE = UUID(int=1), UUID(int=2)
-METADATA = {"agency": "bao-thu", "reader": str(READER), "price": str(PRICE)}
-ORIGIN = Origin("bao-thu", READER, PRICE)
-CREATED, BEGINS, ENDS, PAID = 1_790_000_000, 1_790_000_100, 1_792_600_100, 1_790_000_200
-LAST_SECOND = 253_402_300_799  # of the year 9999
-
-INVOICE: dict[str, Any] = {
-    "id": "in_1",
-    "status": "paid",
-    "number": "A-0001",
-    "amount_paid": 59_000,
-    "currency": "vnd",
-    "parent": {"subscription_details": {"subscription": "sub_1", "metadata": METADATA}},
-    "lines": {"data": [{"period": {"start": BEGINS, "end": ENDS}}]},
-    "status_transitions": {"paid_at": PAID},
-}
-SUBSCRIPTION: dict[str, Any] = {
-    "id": "sub_1",
-    "status": "active",
-    "pause_collection": None,
-    "customer": "cus_1",
-    "metadata": METADATA,
-    "cancel_at_period_end": False,
-    "ended_at": None,
-    "created": CREATED,
-    "items": {"data": [{"current_period_start": BEGINS, "current_period_end": ENDS}]},
-}
-SESSION: dict[str, Any] = {
-    "id": "cs_1",
-    "mode": "subscription",
-    "metadata": METADATA,
-    "client_reference_id": "checkout-1",
-    "status": "complete",
-    "payment_status": "paid",
-    "url": None,
-    "subscription": "sub_1",
-    "invoice": INVOICE,
-}
-
-
-def at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-PAID_INVOICE = PaidInvoice(
-    id="in_1",
-    subscription_id="sub_1",
-    amount_vnd=59_000,
-    currency="VND",
-    period_start=at(BEGINS),
-    period_end=at(ENDS),
-    paid_at=at(PAID),
+from tests.unit.billing.stripe_documents import (
+    ASKED,
+    BOOKED,
+    CAPTURED,
+    CARD,
+    CHARGE,
+    CREATED,
+    DEBIT,
+    DISPUTE,
+    INTENT,
+    METADATA,
+    PAYOUT,
+    REFUND,
+    SESSION,
+    SETUP,
+    VISA,
+    at,
+    without,
 )
 
 
-def without(document: dict[str, Any], *path: str) -> dict[str, Any]:
-    changed = deepcopy(document)
-    inner = changed
-    for name in path[:-1]:
-        inner = inner[name]
-    del inner[path[-1]]
-    return changed
+def test_which_charge_it_is_of_is_what_we_wrote_there():
+    assert shapes.charge_named({"metadata": METADATA}) == CHARGE
+    for wrong in (None, {}, {"charge": None}, {"charge": 7}, {"charge": "x"}, {"charge": ""}):
+        assert shapes.charge_named({"metadata": wrong}) is None
+    assert shapes.charge_named({}) is None
 
 
-@pytest.mark.parametrize("value", [0, 1, 59_000, 10**15])
-def test_an_amount_is_a_whole_number_of_dong(value):
-    assert shapes.amount(value) == value
-
-
-@pytest.mark.parametrize("value", [-1, 10**15 + 1, 1.0, "59000", True, None])
-def test_what_is_no_amount_is_never_guessed(value):
-    with pytest.raises(MalformedNotificationError, match="is not an amount") as refused:
-        shapes.amount(value)
-    assert repr(value) in str(refused.value)
-
-
-@pytest.mark.parametrize("value", [0, 1, LAST_SECOND])
-def test_a_moment_is_whole_seconds_in_utc(value):
-    found = shapes.instant(value)
-    assert (found.timestamp(), found.tzinfo) == (value, UTC)
-
-
-@pytest.mark.parametrize("value", [-1, LAST_SECOND + 1, 1.5, "1", True, None])
-def test_what_is_no_moment_is_never_guessed(value):
-    with pytest.raises(MalformedNotificationError, match="is not a time"):
-        shapes.instant(value)
+# -- means of payment -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
-    [("in_1", "in_1"), ({"id": "in_1", "object": "invoice"}, "in_1"), ("x" * 255, "x" * 255)],
-)
-def test_a_reference_is_an_id_expanded_or_not(value, found):
-    assert shapes.identifier(value) == shapes.optional_identifier(value) == found
-
-
-@pytest.mark.parametrize("value", ["", 7, {}, {"id": None}, {"id": ""}, "x" * 256, ["in_1"]])
-def test_what_is_no_id_is_never_guessed(value):
-    for read in (shapes.identifier, shapes.optional_identifier):
-        with pytest.raises(MalformedNotificationError, match="is not an id"):
-            read(value)
-    with pytest.raises(MalformedNotificationError):
-        shapes.identifier(None)
-    assert shapes.optional_identifier(None) == ""
-
-
-def test_whose_it_is_is_what_we_wrote_there_whole_or_nobodys():
-    assert shapes.origin(METADATA) == ORIGIN
-    for name in METADATA:
-        assert shapes.origin(without(METADATA, name)) is None
-    for wrong in (None, {}, "x", 7, METADATA | {"reader": "x"}, METADATA | {"price": 7}):
-        assert shapes.origin(wrong) is None
-
-
-def test_a_subscription_is_read_whole():
-    plain = SubscriptionFacts(
-        id="sub_1",
-        status="active",
-        customer="cus_1",
-        origin=ORIGIN,
-        cancel_at_period_end=False,
-        ended_at=None,
-        period_start=at(BEGINS),
-        period_end=at(ENDS),
-        created_at=at(CREATED),
-    )
-    assert shapes.subscription(SUBSCRIPTION) == plain
-    for left_out in ("pause_collection", "ended_at"):
-        assert shapes.subscription(without(SUBSCRIPTION, left_out)) == plain
-    changed = shapes.subscription(
-        SUBSCRIPTION
-        | {
-            "pause_collection": {"behavior": "void"},
-            "cancel_at_period_end": True,
-            "ended_at": 0,
-            "metadata": {},
-            "customer": {"id": "cus_2"},
-        }
-    )
-    assert (changed.status, changed.cancel_at_period_end) == ("paused", True)
-    assert (changed.ended_at, changed.origin, changed.customer) == (at(0), None, "cus_2")
-    with pytest.raises(MalformedNotificationError, match=r"^a subscription without items$"):
-        shapes.subscription(SUBSCRIPTION | {"items": {"data": []}})
-
-
-def test_the_period_of_a_subscription_is_its_first_items():
-    items = [*SUBSCRIPTION["items"]["data"], {"current_period_start": 1, "current_period_end": 2}]
-    found = shapes.subscription(SUBSCRIPTION | {"items": {"data": items}})
-    assert (found.period_start, found.period_end) == (at(BEGINS), at(ENDS))
-
-
-@pytest.mark.parametrize(
-    "parent", [None, {}, {"subscription_details": None}, {"subscription_details": {}}]
-)
-def test_an_invoice_of_a_single_purchase_is_none_of_a_subscription(parent):
-    assert shapes.subscription_of_invoice({"parent": parent}) == ""
-    assert shapes.subscription_of_invoice({}) == ""
-    assert shapes.paid_invoice(INVOICE | {"parent": parent}) is None
-    expanded = {"subscription_details": {"subscription": {"id": "sub_2"}}}
-    assert shapes.subscription_of_invoice({"parent": expanded}) == "sub_2"
-
-
-def test_a_paid_invoice_is_read_whole():
-    assert shapes.paid_invoice(INVOICE) == PAID_INVOICE
-
-
-@pytest.mark.parametrize(
-    "changes", [{"status": "open"}, {"status": "void"}, {"status": "PAID"}, {"amount_paid": 0}]
-)
-def test_what_was_not_paid_earns_nothing(changes):
-    assert shapes.paid_invoice(INVOICE | changes) is None
-
-
-def test_one_dong_is_paid_and_a_broken_amount_is_an_error():
-    found = shapes.paid_invoice(INVOICE | {"amount_paid": 1})
-    assert found is not None and found.amount_vnd == 1
-    with pytest.raises(MalformedNotificationError, match="is not an amount"):
-        shapes.paid_invoice(INVOICE | {"amount_paid": "59000"})
-    with pytest.raises(MalformedNotificationError, match=r"^a paid invoice without lines$"):
-        shapes.paid_invoice(INVOICE | {"lines": {"data": []}})
-
-
-def test_an_invoice_covers_from_its_first_line_to_its_last_in_any_order():
-    periods = [(BEGINS, ENDS), (BEGINS - 50, ENDS - 50), (BEGINS + 9, ENDS + 9)]
-    for turn in range(3):
-        lines = [{"period": {"start": s, "end": e}} for s, e in periods[turn:] + periods[:turn]]
-        found = shapes.paid_invoice(INVOICE | {"lines": {"data": lines}})
-        assert found is not None
-        assert (found.period_start, found.period_end) == (at(BEGINS - 50), at(ENDS + 9))
-
-
-def test_a_finished_checkout_is_read_whole():
-    assert shapes.checkout(SESSION) == CheckoutFacts(
-        session_id="cs_1",
-        reference="checkout-1",
-        open=False,
-        paid=True,
-        url="",
-        subscription_id="sub_1",
-        invoice=PAID_INVOICE,
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "payment", "is_open", "paid"),
+    ("brand", "label"),
     [
-        ("open", "unpaid", True, False),
-        ("open", "paid", True, False),
-        ("complete", "unpaid", False, False),
-        ("complete", "no_payment_required", False, False),
-        ("expired", "paid", False, False),
+        ("visa", "Visa •••• 4242"),
+        ("mastercard", "Mastercard •••• 4242"),
+        ("amex", "American Express •••• 4242"),
+        ("unknown", "•••• 4242"),
     ],
 )
-def test_a_checkout_is_paid_when_it_is_complete_and_paid(status, payment, is_open, paid):
-    found = shapes.checkout(SESSION | {"status": status, "payment_status": payment})
-    assert (found.open, found.paid) == (is_open, paid)
+def test_a_card_is_known_by_its_brand_and_last_digits(brand, label):
+    found = shapes.method(CARD | {"card": CARD["card"] | {"brand": brand}})
+    assert found == Method("cus_1", "pm_1", label, date(2028, 2, 29))
 
 
-def test_a_checkout_that_is_still_open_has_an_address_and_nothing_bought():
-    opened = SESSION | {
-        "status": "open",
-        "payment_status": "unpaid",
-        "url": "https://pay.vn/c",
-        "subscription": None,
-        "invoice": "in_1",
-        "client_reference_id": None,
-    }
-    expected = CheckoutFacts("cs_1", "", True, False, "https://pay.vn/c", "", None)
-    assert shapes.checkout(opened) == expected
-    for name in ("subscription", "invoice", "client_reference_id"):
-        opened = without(opened, name)
-        assert shapes.checkout(opened) == expected
-    assert shapes.checkout(without(SESSION, "url")).url == ""
+def test_a_bank_debit_does_not_expire():
+    assert shapes.method(DEBIT) == Method("cus_1", "pm_2", "SEPA •••• 3204", None)
+    link = {"id": "pm_3", "type": "link", "customer": "cus_1", "link": {"email": "a@example.vn"}}
+    assert shapes.method(link) == Method("cus_1", "pm_3", "", None)
 
 
-def test_a_refund_is_read_whole():
-    document = {"id": "re_1", "amount": 19_000, "created": CREATED}
-    assert shapes.refund(document) == RefundFacts("re_1", 19_000, at(CREATED))
+@pytest.mark.parametrize("card", [{"exp_month": 13}, {"exp_year": 10**30}, {"exp_month": "2"}])
+def test_a_card_of_no_month_is_an_error(card):
+    with pytest.raises(MalformedNotificationError):
+        values.read(shapes.method, CARD | {"card": CARD["card"] | card})
 
 
-EVENTS = [
-    ("checkout.session.completed", SESSION, CheckoutCompleted("cs_1")),
-    ("checkout.session.completed", SESSION | {"mode": "payment"}, NotOurs()),
-    ("checkout.session.completed", SESSION | {"metadata": {}}, NotOurs()),
-    ("checkout.session.completed", without(SESSION, "metadata"), NotOurs()),
-    ("checkout.session.completed", without(SESSION, "mode"), NotOurs()),
-    ("invoice.paid", INVOICE, InvoicePaid(PAID_INVOICE)),
-    ("invoice.paid", INVOICE | {"parent": None}, NotOurs()),
-    ("invoice.payment_failed", INVOICE | {"status": "open"}, SubscriptionTouched("sub_1")),
-    ("invoice.payment_failed", INVOICE | {"parent": None}, NotOurs()),
-    ("customer.subscription.updated", SUBSCRIPTION, SubscriptionTouched("sub_1")),
-    ("customer.subscription.deleted", SUBSCRIPTION, SubscriptionTouched("sub_1")),
-    ("charge.refunded", {"id": "ch_1", "payment_intent": "pi_1"}, Refunded("pi_1")),
-    ("refund.created", {"id": "re_1", "payment_intent": {"id": "pi_2"}}, Refunded("pi_2")),
-    ("refund.created", {"id": "re_1", "payment_intent": None}, NotOurs()),
-    ("charge.refunded", {"id": "ch_1"}, NotOurs()),
-    ("customer.created", {"id": "cus_1"}, NotOurs()),
+# -- payments -------------------------------------------------------------------------------
+
+
+def test_a_payment_is_captured_with_what_was_received():
+    assert shapes.payment(INTENT) == CAPTURED
+    told = shapes.payment(INTENT, at(CREATED + 9))
+    assert isinstance(told, Captured) and told.captured_at == at(CREATED + 9)
+    other = shapes.payment(INTENT | {"metadata": {}, "currency": "usd"})
+    assert isinstance(other, Captured) and (other.charge_id, other.currency) == (None, "USD")
+
+
+def test_a_card_is_charged_when_it_is_asked_and_a_bank_when_it_pays():
+    by_bank = INTENT["latest_charge"] | {"payment_method_details": {"type": "sepa_debit"}}
+    for charge, when in (
+        (by_bank, BOOKED),
+        (by_bank | {"balance_transaction": None}, ASKED),
+        (by_bank | {"balance_transaction": "txn_1"}, ASKED),
+        (without(INTENT["latest_charge"], "payment_method_details"), BOOKED),
+        ("ch_1", CREATED),
+        (None, CREATED),
+    ):
+        found = shapes.payment(INTENT | {"latest_charge": charge})
+        assert isinstance(found, Captured) and found.captured_at == at(when)
+
+
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [
+        ({"payment_method": "pm_1"}, Method("cus_1", "pm_1")),
+        ({"payment_method": "pm_1", "customer": {"id": "cus_2"}}, Method("cus_2", "pm_1")),
+        ({"setup_future_usage": None}, None),
+        ({"setup_future_usage": "on_session"}, None),
+        ({"setup_future_usage": None, "metadata": METADATA | {"kind": "mandate"}}, VISA),
+        ({"customer": None}, None),
+        ({"payment_method": None}, None),
+        ({"payment_method": CARD | {"customer": None}}, None),
+    ],
+)
+def test_a_means_is_kept_where_it_may_be_charged_again_and_was_not_let_go(changes, method):
+    found = shapes.payment(INTENT | changes)
+    assert isinstance(found, Captured) and found.method == method
+
+
+FAILURES = [
+    ({"code": "card_declined", "decline_code": "insufficient_funds"}, "insufficient_funds", False),
+    ({"code": "expired_card", "decline_code": None}, "expired_card", False),
+    ({"code": "authentication_required"}, "authentication_required", True),
+    (
+        {"code": "card_declined", "decline_code": "authentication_required"},
+        "authentication_required",
+        True,
+    ),
+    (
+        {"code": "authentication_required", "decline_code": "generic_decline"},
+        "generic_decline",
+        True,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("kind", "document", "fact"), EVENTS)
-def test_an_event_says_what_its_type_promises(kind, document, fact):
-    assert shapes.interpret({"type": kind, "data": {"object": document}}) == fact
+@pytest.mark.parametrize(("error", "code", "needs_holder"), FAILURES)
+def test_a_failure_is_named_by_what_the_bank_said(error, code, needs_holder):
+    intent = INTENT | {"status": "requires_payment_method", "last_payment_error": error}
+    failed = Failed(CHARGE, "pi_1", code, needs_holder=needs_holder)
+    assert shapes.payment(intent) == failed
+    assert shapes.declined(CHARGE, error | {"payment_intent": intent}) == failed
+    assert shapes.declined(CHARGE, error).reference == ""
 
 
 @pytest.mark.parametrize(
-    ("event", "named"),
+    ("changes", "fact"),
     [
-        ({}, "KeyError: 'type'"),
-        ({"type": "invoice.paid"}, "KeyError: 'data'"),
-        ({"type": "invoice.paid", "data": {}}, "KeyError: 'object'"),
-        ({"type": "invoice.paid", "data": {"object": []}}, "AttributeError"),
-        ({"type": "invoice.paid", "data": []}, "TypeError"),
+        ({"status": "processing"}, Processing(CHARGE, "pi_1")),
         (
-            {"type": "invoice.paid", "data": {"object": without(INVOICE, "amount_paid")}},
-            "KeyError: 'amount_paid'",
+            {"status": "requires_action"},
+            Failed(CHARGE, "pi_1", "authentication_required", needs_holder=True),
+        ),
+        ({"status": "canceled"}, Failed(CHARGE, "pi_1", "canceled")),
+        (
+            {"status": "canceled", "cancellation_reason": "abandoned"},
+            Failed(CHARGE, "pi_1", "abandoned"),
+        ),
+        ({"status": "requires_payment_method"}, Failed(CHARGE, "pi_1", "requires_payment_method")),
+        ({"status": "requires_confirmation"}, Failed(CHARGE, "pi_1", "requires_confirmation")),
+    ],
+)
+def test_what_took_no_money_has_failed_or_is_processing(changes, fact):
+    assert shapes.payment(INTENT | changes) == fact
+
+
+@pytest.mark.parametrize("status", ["requires_capture", "SUCCEEDED", "", None])
+def test_an_unknown_status_of_a_payment_is_an_error(status):
+    with pytest.raises(MalformedNotificationError, match="is not a status of a payment"):
+        shapes.payment(INTENT | {"status": status})
+
+
+def test_a_decline_on_a_page_is_no_news_and_one_without_its_holder_is():
+    failed = INTENT | {"status": "requires_payment_method"}
+    assert shapes.payment_of_ours(failed) == NotOurs()
+    mandate = failed | {"metadata": METADATA | {"kind": "mandate"}}
+    assert isinstance(shapes.payment_of_ours(mandate), Failed)
+    assert shapes.payment_of_ours(INTENT) == CAPTURED
+    assert shapes.payment_of_ours(INTENT | {"metadata": {"agency": "x"}}) == NotOurs()
+
+
+# -- pages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({}, CAPTURED),
+        ({"status": "open", "url": "https://pay.vn/c"}, PageOpen(CHARGE, "https://pay.vn/c")),
+        ({"status": "expired"}, PageClosed(CHARGE)),
+        ({"payment_status": "no_payment_required"}, PageClosed(CHARGE)),
+        ({"payment_intent": INTENT | {"status": "processing"}}, Processing(CHARGE, "pi_1")),
+        (
+            {"payment_intent": INTENT | {"status": "requires_payment_method"}},
+            Failed(CHARGE, "pi_1", "requires_payment_method"),
+        ),
+        ({"mode": "setup", "setup_intent": SETUP}, MethodSaved(CHARGE, VISA)),
+        (
+            {"mode": "setup", "setup_intent": SETUP | {"status": "processing"}},
+            Processing(CHARGE, "seti_1"),
         ),
         (
-            {"type": "invoice.paid", "data": {"object": without(INVOICE, "status_transitions")}},
-            "KeyError: 'status_transitions'",
+            {"mode": "setup", "setup_intent": SETUP | {"status": "canceled"}},
+            Failed(CHARGE, "seti_1", "canceled"),
+        ),
+        (
+            {
+                "mode": "setup",
+                "setup_intent": SETUP | {"payment_method": CARD | {"customer": None}},
+            },
+            Failed(CHARGE, "seti_1", "resource_missing", method_gone=True),
         ),
     ],
 )
-def test_a_missing_field_names_itself(event, named):
-    with pytest.raises(MalformedNotificationError) as refused:
-        shapes.interpret(event)
-    assert str(refused.value).startswith(named)
+def test_a_page_is_open_closed_or_what_became_of_its_payment(changes, fact):
+    assert shapes.page(SESSION | changes) == fact
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": "paid"}, "'paid' is not a status of a page"),
+        ({"status": "open"}, "None is not an address"),
+        ({"status": "open", "url": ""}, "'' is not an address"),
+        ({"payment_intent": "pi_1"}, "AttributeError"),
+        ({"payment_intent": None}, "AttributeError"),
+    ],
+)
+def test_a_page_that_is_not_whole_is_an_error(changes, words):
+    with pytest.raises(MalformedNotificationError, match=words):
+        values.read(shapes.page, SESSION | changes)
+
+
+def test_a_page_that_was_opened_has_an_id_and_an_address():
+    assert shapes.opened({"id": "cs_1", "url": "https://pay.vn/c"}) == Page(
+        "cs_1", "https://pay.vn/c"
+    )
+
+
+# -- refunds, disputes, payouts -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "moved"),
+    [
+        ("pending", RefundState.PENDING, CREATED),
+        ("requires_action", RefundState.PENDING, CREATED),
+        ("succeeded", RefundState.SUCCEEDED, ASKED),
+        ("failed", RefundState.FAILED, BOOKED),
+        ("canceled", RefundState.FAILED, BOOKED),
+    ],
+)
+def test_a_refund_moves_with_its_balance_transaction(status, state, moved):
+    document = REFUND | {"status": status}
+    fact = RefundMoved("re_1", "pi_1", 19_000, "VND", state, at(moved))
+    assert shapes.refund(document) == fact
+    told = shapes.refund(document, at(CREATED + 5))
+    assert told.moved_at == at(CREATED + 5)
+    bare = {"balance_transaction": "txn_2", "failure_balance_transaction": None}
+    assert shapes.refund(document | bare).moved_at == at(CREATED)
+
+
+def test_a_refund_of_a_charge_without_an_intent_names_the_charge():
+    assert shapes.refund(REFUND | {"payment_intent": None}).reference == "ch_1"
+    assert shapes.refund(REFUND | {"payment_intent": None, "charge": None}).reference == ""
+
+
+BACK = {"amount": 59_000, "fee": 0, "currency": "vnd"}
+
+
+@pytest.mark.parametrize(
+    ("status", "moves", "state", "withdrawn"),
+    [
+        *[
+            (status, DISPUTE["balance_transactions"], DisputeState.OPEN, True)
+            for status in ("needs_response", "under_review", "appeal_under_review")
+        ],
+        ("warning_needs_response", [], DisputeState.OPEN, False),
+        ("warning_under_review", [], DisputeState.OPEN, False),
+        ("warning_closed", [], DisputeState.WON, False),
+        ("prevented", DISPUTE["balance_transactions"], DisputeState.LOST, True),
+        ("won", [*DISPUTE["balance_transactions"], BACK], DisputeState.WON, False),
+        ("won", DISPUTE["balance_transactions"], DisputeState.WON, True),
+        ("lost", DISPUTE["balance_transactions"], DisputeState.LOST, True),
+    ],
+)
+def test_a_dispute_is_open_won_or_lost(status, moves, state, withdrawn):
+    fee = sum(one["fee"] for one in moves)
+    fact = DisputeMoved(
+        "du_1", "pi_1", 59_000, fee, "VND", state, withdrawn=withdrawn, opened_at=at(CREATED)
+    )
+    assert shapes.dispute(DISPUTE | {"status": status, "balance_transactions": moves}) == fact
+
+
+def test_a_fee_in_another_currency_is_not_the_same_money():
+    moves = [*DISPUTE["balance_transactions"], {"amount": -1, "fee": 1_500, "currency": "usd"}]
+    assert shapes.dispute(DISPUTE | {"balance_transactions": moves}).fee == 350_000
+    assert shapes.dispute(DISPUTE | {"payment_intent": None}).reference == "ch_1"
+    for status in ("closed", "", None):
+        with pytest.raises(MalformedNotificationError, match="is not a status of a dispute"):
+            shapes.dispute(DISPUTE | {"status": status})
+
+
+def entry(number: int, category: str, source: Any, amount: int, fee: int = 0) -> dict[str, Any]:
+    return {
+        "id": f"txn_{number}",
+        "reporting_category": category,
+        "source": source,
+        "amount": amount,
+        "fee": fee,
+        "net": amount - fee,
+    }
+
+
+def test_a_payout_has_a_line_for_everything_but_itself():
+    paid = {"id": "ch_1", "payment_intent": "pi_1"}
+    entries = [
+        entry(1, "charge", paid, 59_000, 1_711),
+        entry(2, "refund", {"id": "re_1", "payment_intent": "pi_1"}, -9_000),
+        entry(3, "refund_failure", {"id": "re_1", "payment_intent": {"id": "pi_1"}}, 9_000),
+        entry(4, "dispute", {"id": "du_1", "payment_intent": "pi_1"}, -59_000, 350_000),
+        entry(5, "dispute_reversal", {"id": "du_1", "payment_intent": "pi_1"}, 59_000),
+        entry(6, "charge", {"id": "ch_2", "payment_intent": None}, 1),
+        entry(7, "fee", None, -10),
+        entry(8, "payout_reversal", {"id": "po_0"}, 100),
+        entry(9, "payout", "po_1", -57_289),
+        entry(10, "payout", {"id": "po_1"}, -57_289),
+    ]
+    found = shapes.payout(PAYOUT, entries)
+    assert found.lines == (
+        PayoutLine("txn_1", "charge", "pi_1", 59_000, 1_711, 57_289),
+        PayoutLine("txn_2", "refund", "pi_1", -9_000, 0, -9_000),
+        PayoutLine("txn_3", "refund", "pi_1", 9_000, 0, 9_000),
+        PayoutLine("txn_4", "dispute", "pi_1", -59_000, 350_000, -409_000),
+        PayoutLine("txn_5", "dispute", "pi_1", 59_000, 0, 59_000),
+        PayoutLine("txn_6", "charge", "", 1, 0, 1),
+        PayoutLine("txn_7", "other", "", -10, 0, -10),
+        PayoutLine("txn_8", "other", "", 100, 0, 100),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "paid", "failed"),
+    [
+        ("pending", False, False),
+        ("in_transit", False, False),
+        ("paid", True, False),
+        ("failed", False, True),
+        ("canceled", False, True),
+    ],
+)
+def test_a_payout_is_on_its_way_paid_or_came_back(status, paid, failed):
+    fact = PayoutMoved("po_1", 57_289, "VND", paid, failed, date(2026, 9, 22), ())
+    assert shapes.payout(PAYOUT | {"status": status}, ()) == fact
+    assert shapes.payout(PAYOUT | {"status": status, "amount": -5}, ()).amount == -5

@@ -7,38 +7,55 @@ SDK repeats a call of unknown outcome under that same key, and so do we.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
 
 import stripe
 
+from services.billing.payments.adapters import stripe_requests as requests
 from services.billing.payments.adapters import stripe_shapes as shapes
+from services.billing.payments.adapters import stripe_values as values
 from services.billing.payments.adapters.port import (
-    CheckoutFacts,
-    CheckoutSpec,
+    Captured,
     Fact,
-    HostedCheckout,
+    Failed,
+    GoneError,
+    Look,
     MalformedNotificationError,
+    MandateCharge,
+    Method,
+    MethodGone,
     Notification,
-    PaidInvoice,
-    PriceSpec,
+    NotOurs,
+    Page,
+    PageSpec,
+    PayoutMoved,
+    Processing,
+    ProviderFailedError,
     ProviderRefusedError,
     ProviderUnavailableError,
-    RefundFacts,
-    SubscriptionFacts,
+    RefundMoved,
 )
 
-API_VERSION = "2026-10-28.endive"
+API_VERSION = shapes.API_VERSION
 LIVE_KEYS = ("sk_live_", "rk_live_")
-INTERVALS: dict[str, tuple[str, int]] = {
-    "week": ("week", 1),
-    "month": ("month", 1),
-    "quarter": ("month", 3),
-    "half_year": ("month", 6),
-    "year": ("year", 1),
-}
+#: Answers after which nothing is known, or nothing was tried: our key is wrong, the request came too early or too often
+#: (https://docs.stripe.com/api/errors).
+UNDECIDED = (401, 403, 408, 409, 424, 429)
+SESSIONS, INTENTS, METHODS, CUSTOMERS, REFUNDS, DISPUTES, PAYOUTS = (
+    "/v1/checkout/sessions",
+    "/v1/payment_intents",
+    "/v1/payment_methods",
+    "/v1/customers",
+    "/v1/refunds",
+    "/v1/disputes",
+    "/v1/payouts",
+)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class StripeProvider:
@@ -70,146 +87,269 @@ class StripeProvider:
             http_client=self._http,
         )
 
-    async def _call(
+    # -- calls ------------------------------------------------------------------------------
+
+    async def _send(
         self, method: str, path: str, params: dict[str, Any] | None = None, key: str = ""
     ) -> dict[str, Any]:
-        """One call. What Stripe decided is ``Refused``; what nobody knows is ``Unavailable``."""
-        options: dict[str, Any] = {"idempotency_key": key} if key else {}
+        """One call; fails as the SDK does."""
         if self._switched_off:
             raise ProviderRefusedError("no card payments here: STRIPE_SECRET_KEY is empty")
-        try:
-            answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
-        except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-            raise ProviderUnavailableError(str(error)) from error
-        except stripe.StripeError as error:
-            if error.http_status is None or error.http_status >= 500 or error.http_status == 409:
-                raise ProviderUnavailableError(str(error)) from error
-            raise ProviderRefusedError(str(error)) from error
+        options: dict[str, Any] = {"idempotency_key": key} if key else {}
+        answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
         body: dict[str, Any] = answer.data
         return body
 
-    async def ensure_price(self, price: PriceSpec) -> str:
-        interval, count = INTERVALS[price.period]
-        body = await self._call(
-            "post",
-            "/v1/prices",
-            {
-                "currency": price.currency.lower(),
-                "unit_amount": price.amount_vnd,
-                "recurring": {"interval": interval, "interval_count": count},
-                "product_data": {"name": price.product_name},
-                "metadata": {"agency": price.agency, "price": str(price.price_id)},
-            },
-            key=f"price:{price.price_id}",
-        )
-        return shapes.identifier(body)
+    async def _call(
+        self, method: str, path: str, params: dict[str, Any] | None = None, key: str = ""
+    ) -> dict[str, Any]:
+        """One call; fails in the port's words."""
+        try:
+            return await self._send(method, path, params, key)
+        except stripe.StripeError as error:
+            raise _meaning(error, path) from error
 
-    async def create_checkout(self, spec: CheckoutSpec) -> HostedCheckout:
-        metadata = {
-            "agency": spec.origin.agency,
-            "reader": str(spec.origin.reader_id),
-            "price": str(spec.origin.price_id),
-            "checkout": str(spec.checkout_id),
-        }
-        payer = {"customer": spec.customer} if spec.customer else {"customer_email": spec.email}
-        body = await self._call(
-            "post",
-            "/v1/checkout/sessions",
-            {
-                "mode": "subscription",
-                "line_items": [{"price": spec.external_price, "quantity": 1}],
-                "client_reference_id": str(spec.checkout_id),
-                "metadata": metadata,
-                "subscription_data": {"metadata": metadata},
-                "success_url": spec.success_url,
-                "cancel_url": spec.cancel_url,
-                "locale": spec.language,
-                **payer,
-            },
-            key=spec.key,
-        )
-        return HostedCheckout(shapes.identifier(body), str(body["url"]))
+    async def _listed(self, path: str, params: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Every object of a list, newest first."""
+        cursor: dict[str, Any] = {}
+        while True:
+            body = await self._call("get", path, {**params, "limit": 100, **cursor})
+            rows = _answered(lambda found: list(found["data"]), body)
+            for row in rows:
+                yield row
+            if not rows or not body.get("has_more"):
+                return
+            cursor = {"starting_after": _answered(values.identifier, rows[-1])}
 
-    async def fetch_checkout(self, session_id: str) -> CheckoutFacts:
-        body = await self._call(
-            "get", f"/v1/checkout/sessions/{_segment(session_id)}", {"expand": ["invoice"]}
-        )
-        return shapes.checkout(body)
+    # -- charges ----------------------------------------------------------------------------
 
-    async def close_checkout(self, session_id: str) -> CheckoutFacts:
+    async def open_page(self, spec: PageSpec) -> Page:
+        body = await self._call("post", SESSIONS, requests.page(spec), key=spec.key)
+        return _answered(shapes.opened, body)
+
+    async def _session(self, page_id: str) -> dict[str, Any]:
+        return await self._call(
+            "get", f"{SESSIONS}/{_segment(page_id)}", {"expand": list(shapes.PAGE_PARTS)}
+        )
+
+    async def page_facts(self, page_id: str) -> Fact:
+        return _answered(shapes.page, await self._session(page_id))
+
+    async def close_page(self, page_id: str) -> Fact:
         # Only an open one can be closed; what it is instead is asked below.
         with suppress(ProviderRefusedError):
-            await self._call("post", f"/v1/checkout/sessions/{_segment(session_id)}/expire")
-        return await self.fetch_checkout(session_id)
+            await self._call("post", f"{SESSIONS}/{_segment(page_id)}/expire")
+        return await self.page_facts(page_id)
 
-    async def fetch_subscription(self, subscription_id: str) -> SubscriptionFacts:
-        return shapes.subscription(
-            await self._call("get", f"/v1/subscriptions/{_segment(subscription_id)}")
+    # -- mandates ---------------------------------------------------------------------------
+
+    async def charge(self, spec: MandateCharge) -> Captured | Processing | Failed:
+        try:
+            body = await self._send("post", INTENTS, requests.charge(spec), spec.key)
+        except stripe.CardError as error:
+            return _answered(_declined, spec.charge_id, error)
+        except stripe.StripeError as error:
+            meaning = _meaning(error, INTENTS)
+            # Of a means of payment that was detached, the refusal has no code.
+            if isinstance(meaning, GoneError) or (
+                isinstance(meaning, ProviderRefusedError)
+                and await self._let_go(spec.method, spec.customer)
+            ):
+                return Failed(spec.charge_id, "", "resource_missing", method_gone=True)
+            raise meaning from error
+        return _answered(shapes.payment, body)
+
+    async def find_charge(
+        self, charge_id: UUID, customer: str
+    ) -> Captured | Processing | Failed | None:
+        """Of several under our id (one for each key), the one that took the money, or may still."""
+        found: Captured | Processing | Failed | None = None
+        params = {
+            "customer": _segment(customer),
+            "expand": [f"data.{part}" for part in shapes.PAYMENT_PARTS],
+        }
+        async for intent in self._listed(INTENTS, params):
+            if _answered(shapes.charge_named, intent) != charge_id:
+                continue
+            fact = _answered(shapes.payment, intent)
+            if isinstance(fact, Captured):
+                return fact
+            if found is None or isinstance(fact, Processing):
+                found = fact
+        return found
+
+    async def _intent(self, reference: str) -> dict[str, Any]:
+        return await self._call(
+            "get", f"{INTENTS}/{_segment(reference)}", {"expand": list(shapes.PAYMENT_PARTS)}
         )
 
-    async def invoice_of_payment(self, payment_reference: str) -> str | None:
-        body = await self._call(
-            "get",
-            "/v1/invoice_payments",
-            {"payment": {"type": "payment_intent", "payment_intent": payment_reference}},
-        )
-        return shapes.identifier(body["data"][0]["invoice"]) if body["data"] else None
+    async def charge_facts(self, reference: str) -> Captured | Processing | Failed:
+        return _answered(shapes.payment, await self._intent(reference))
 
-    async def fetch_paid_invoice(self, invoice_id: str) -> PaidInvoice | None:
-        return shapes.paid_invoice(await self._call("get", f"/v1/invoices/{_segment(invoice_id)}"))
+    async def method(self, method_id: str) -> Method:
+        doc = await self._call("get", f"{METHODS}/{_segment(method_id)}")
+        if doc.get("customer") is None:
+            raise GoneError(f"{method_id} was let go")
+        return _answered(shapes.method, doc)
 
-    async def refunds_of(self, payment_reference: str) -> Sequence[RefundFacts]:
-        body = await self._call(
-            "get", "/v1/refunds", {"payment_intent": payment_reference, "limit": 100}
-        )
-        found = [shapes.refund(doc) for doc in body["data"] if doc["status"] == "succeeded"]
-        return sorted(found, key=lambda refund: (refund.refunded_at, refund.id))
+    async def revoke(self, method_id: str) -> None:
+        try:
+            await self._call("post", f"{METHODS}/{_segment(method_id)}/detach")
+        except ProviderRefusedError:
+            if not await self._let_go(method_id):
+                raise
 
-    async def set_cancel_at_period_end(
-        self, subscription_id: str, *, cancel: bool, key: str
-    ) -> None:
-        await self._call(
-            "post",
-            f"/v1/subscriptions/{_segment(subscription_id)}",
-            {"cancel_at_period_end": cancel},
-            key=key,
-        )
+    async def _let_go(self, method_id: str, customer: str = "") -> bool:
+        """Whether a means of payment is nobody's any more, or not this customer's."""
+        try:
+            found = await self.method(method_id)
+        except GoneError:
+            return True
+        return found.customer != (customer or found.customer)
 
-    def interpret(self, payload: bytes) -> Fact:
+    # -- notifications ----------------------------------------------------------------------
+
+    def interpret(self, payload: bytes) -> Fact | Look:
         try:
             event = json.loads(payload)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MalformedNotificationError(str(error)) from error
         return shapes.interpret(event)
+
+    async def look(self, look: Look) -> Fact:
+        """Raises :class:`ProviderRefusedError` for what Stripe does not have; a method or a customer that it has not is gone."""
+        looks = {
+            "page": self._look_at_page,
+            "payment": self._look_at_payment,
+            "refund": self._look_at_refund,
+            "dispute": self._look_at_dispute,
+            "payout": self._look_at_payout,
+            "method": self._look_at_method,
+            "customer": self._look_at_customer,
+        }
+        if look.kind not in looks:
+            raise ProviderRefusedError(f"{look.kind!r} is nothing to look at")
+        return await looks[look.kind](look.id)
+
+    async def _look_at_page(self, page_id: str) -> Fact:
+        session = await self._session(page_id)
+        ours = _answered(shapes.charge_named, session) is not None
+        return _answered(shapes.page, session) if ours else NotOurs()
+
+    async def _look_at_payment(self, reference: str) -> Fact:
+        return _answered(shapes.payment_of_ours, await self._intent(reference))
+
+    async def _look_at_refund(self, refund_id: str) -> Fact:
+        parts = {"expand": list(shapes.REFUND_PARTS)}
+        body = await self._call("get", f"{REFUNDS}/{_segment(refund_id)}", parts)
+        return _answered(shapes.refund, body)
+
+    async def _look_at_dispute(self, dispute_id: str) -> Fact:
+        body = await self._call("get", f"{DISPUTES}/{_segment(dispute_id)}")
+        return _answered(shapes.dispute, body)
+
+    async def _look_at_payout(self, payout_id: str) -> Fact:
+        return await self._payout(await self._call("get", f"{PAYOUTS}/{_segment(payout_id)}"))
+
+    async def _look_at_method(self, method_id: str) -> Fact:
+        return MethodGone(method=method_id) if await self._let_go(method_id) else NotOurs()
+
+    async def _look_at_customer(self, customer: str) -> Fact:
+        """Of a deleted one Stripe still shows that it was."""
+        try:
+            body = await self._call("get", f"{CUSTOMERS}/{_segment(customer)}")
+        except GoneError:
+            return MethodGone(customer=customer)
+        return MethodGone(customer=customer) if body.get("deleted") else NotOurs()
 
     async def notifications_since(
         self, since: datetime, types: Sequence[str]
     ) -> AsyncIterator[Notification]:
-        cursor: dict[str, Any] = {}
-        while True:
-            body = await self._call(
-                "get",
-                "/v1/events",
-                {
-                    "created": {"gte": int(since.timestamp())},
-                    "types": list(types),
-                    "limit": 100,
-                    **cursor,
-                },
+        params = {"created": {"gte": int(since.timestamp())}, "types": list(types)}
+        async for event in self._listed("/v1/events", params):
+            yield _answered(
+                lambda doc: Notification(
+                    values.identifier(doc),
+                    str(doc["type"]),
+                    values.instant(doc["created"]),
+                    json.dumps(doc, ensure_ascii=False).encode(),
+                ),
+                event,
             )
-            for event in body["data"]:
-                yield Notification(
-                    shapes.identifier(event),
-                    str(event["type"]),
-                    shapes.instant(event["created"]),
-                    json.dumps(event, ensure_ascii=False).encode(),
-                )
-            if not body["has_more"]:
-                return
-            cursor = {"starting_after": shapes.identifier(body["data"][-1])}
+
+    async def endpoint_versions(self) -> list[tuple[str, str]]:
+        """The address of each webhook endpoint and the version of its events, empty where it follows the account's."""
+        return [
+            (str(doc.get("url") or ""), str(doc.get("api_version") or ""))
+            async for doc in self._listed("/v1/webhook_endpoints", {})
+        ]
+
+    # -- refunds and settlements ------------------------------------------------------------
+
+    async def refund(self, reference: str, amount_vnd: int, *, key: str) -> RefundMoved:
+        body = await self._call(
+            "post",
+            REFUNDS,
+            {
+                "payment_intent": reference,
+                "amount": amount_vnd,
+                "expand": list(shapes.REFUND_PARTS),
+            },
+            key=key,
+        )
+        return _answered(shapes.refund, body)
+
+    async def refunds_of(self, reference: str) -> Sequence[RefundMoved]:
+        params = {
+            "payment_intent": _segment(reference),
+            "expand": [f"data.{part}" for part in shapes.REFUND_PARTS],
+        }
+        found = [_answered(shapes.refund, doc) async for doc in self._listed(REFUNDS, params)]
+        return found[::-1]
+
+    async def payouts_since(self, since: datetime) -> AsyncIterator[PayoutMoved]:
+        async for doc in self._listed(PAYOUTS, {"created": {"gte": int(since.timestamp())}}):
+            yield await self._payout(doc)
+
+    async def _payout(self, doc: dict[str, Any]) -> PayoutMoved:
+        """With its lines. Of one that was made by hand Stripe lists none
+        (https://docs.stripe.com/payouts/reconciliation)."""
+        entries: list[dict[str, Any]] = []
+        if doc.get("automatic"):
+            params = {"payout": _answered(values.identifier, doc), "expand": ["data.source"]}
+            entries = [one async for one in self._listed("/v1/balance_transactions", params)]
+        return _answered(shapes.payout, doc, entries)
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
+
+
+def _answered(reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What an answer says; one that cannot be read leaves the outcome unknown."""
+    try:
+        return values.read(reader, *args, **kwargs)
+    except MalformedNotificationError as error:
+        raise ProviderUnavailableError(f"an answer that cannot be read: {error}") from error
+
+
+def _declined(charge_id: UUID, error: stripe.CardError) -> Failed:
+    body: Any = error.json_body
+    return shapes.declined(charge_id, body["error"])
+
+
+def _meaning(error: stripe.StripeError, path: str) -> Exception:
+    """An error of the SDK in the port's words."""
+    status, text = error.http_status, str(error)
+    if status is not None and status >= 500:
+        return ProviderFailedError(text)
+    undecided = status is None or status < 400 or status in UNDECIDED
+    if undecided or isinstance(error, stripe.RateLimitError):
+        return ProviderUnavailableError(text)
+    if error.code == "resource_missing":
+        named = getattr(error, "param", None) in ("customer", "payment_method")
+        if named or path.startswith((f"{METHODS}/", f"{CUSTOMERS}/")):
+            return GoneError(text)
+    return ProviderRefusedError(text)
 
 
 def _segment(identifier: str) -> str:
