@@ -35,7 +35,6 @@ PARTS = (
 APPEND_ONLY = (
     "journal_entry",
     "journal_line",
-    "refund",
     "invoice",
     "invoice_line",
     "subscription_transition",
@@ -55,6 +54,7 @@ KEPT = (
     "bank_credit",
     "refund_request",
     "payment",
+    "refund",
     "invoice_series",
     "subscription",
     "entitlement",
