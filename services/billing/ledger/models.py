@@ -13,9 +13,11 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
+from services.billing.ledger.rules import PROVIDER_KINDS
 from services.billing.tables import Row
 from shared.database import UTCDateTime
 
@@ -64,6 +66,11 @@ class JournalEntry(Row, table=True):
         UniqueConstraint("reverses", name="uq_journal_entry_reverses"),
         Index("ix_journal_entry_agency_booked_on", "agency", "booked_on", "id"),
         Index("ix_journal_entry_source", "source_id"),
+        Index(
+            "ix_journal_entry_provider",
+            *("agency", "id"),
+            postgresql_where=text(f"kind IN {PROVIDER_KINDS!r}"),
+        ),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text, foreign_key="books.agency")

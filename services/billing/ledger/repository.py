@@ -20,7 +20,7 @@ _ENTRY = text(
        VALUES (:id, :agency, :currency, :business_key, :kind, :source_id, CAST(:occurred_on AS date),
                greatest(CAST(:occurred_on AS date), (SELECT closed_through + 1 FROM books WHERE agency = :agency
                                                      FOR NO KEY UPDATE)),
-               :occurred_at, :posted_at, NULL)
+               :occurred_at, :posted_at, :reverses)
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING booked_on"""
 )
 _LINES = text(
@@ -115,6 +115,22 @@ async def insert_entry(
             },
         )
     return booked_on
+
+
+async def posted(
+    session: Session, agency: str, business_key: str
+) -> tuple[UUID, tuple[rules.Line, ...]]:
+    """The id and the lines of an entry, in their order. Raises ``NoResultFound``."""
+    found = await session.execute(
+        text("SELECT id FROM journal_entry WHERE agency = :agency AND business_key = :key"),
+        {"agency": agency, "key": business_key},
+    )
+    id_: UUID = found.scalar_one()
+    lines = await session.execute(
+        text("SELECT account, amount_vnd FROM journal_line WHERE entry_id = :id ORDER BY line_no"),
+        {"id": id_},
+    )
+    return id_, tuple(rules.Line(*row) for row in lines)
 
 
 async def books(session: Session | ReadSession, agency: str) -> BooksRow:

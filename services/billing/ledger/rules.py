@@ -26,6 +26,7 @@ class AccountSpec(NamedTuple):
 
 BANK = "bank"
 RECEIVABLE = "stripe_receivable"
+DISPUTED = "disputed_card_money"
 UNALLOCATED = "unallocated_receipts"
 GIFTS = "gifts_not_redeemed"
 DEFERRED = "deferred_subscription"
@@ -41,11 +42,18 @@ CHART = (
         RECEIVABLE, "asset", "1311", "Phải thu cổng thanh toán Stripe", "Receivable from Stripe"
     ),
     AccountSpec(
+        DISPUTED,
+        "asset",
+        "1388",
+        "Phải thu khác – tiền thẻ đang bị khiếu nại",
+        "Other receivables – card money in dispute",
+    ),
+    AccountSpec(
         UNALLOCATED,
         "liability",
         "3388",
-        "Tiền chuyển khoản chưa phân bổ",
-        "Bank transfers not yet allocated",
+        "Tiền đã nhận chưa phân bổ",
+        "Money received and not yet allocated",
     ),
     AccountSpec(
         GIFTS,
@@ -79,6 +87,20 @@ class StreamAccounts(NamedTuple):
 #: Revenue streams (``shared.contracts.metrics.Stream``) that readers pay for.
 STREAMS = {"subscription": StreamAccounts(DEFERRED, REVENUE, REFUNDS)}
 SUBSCRIPTION = "subscription"
+
+#: Kinds of entries that move what a card provider owes without being a payment or a refund (``journal_entry.kind``).
+PAYOUT, PAYOUT_FAILED = "payout", "payout_failed"
+DISPUTE_WITHDRAWN, DISPUTE_REINSTATED = "dispute_withdrawn", "dispute_reinstated"
+UNCLAIMED, UNCLAIMED_RETURNED = "unclaimed", "unclaimed_returned"
+#: The partial index ``ix_journal_entry_provider`` has these (migrations/versions/0001_ledger.sql).
+PROVIDER_KINDS = (
+    PAYOUT,
+    PAYOUT_FAILED,
+    DISPUTE_WITHDRAWN,
+    DISPUTE_REINSTATED,
+    UNCLAIMED,
+    UNCLAIMED_RETURNED,
+)
 
 
 class UnbalancedEntryError(ValueError):
@@ -126,6 +148,58 @@ def return_lines(amount_vnd: int) -> tuple[Line, ...]:
     return (Line(UNALLOCATED, amount_vnd), Line(BANK, -amount_vnd))
 
 
+def _without_zeros(*lines: Line) -> tuple[Line, ...]:
+    return tuple(line for line in lines if line.amount_vnd)
+
+
+def opposite(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Every line with its sign turned, in the same order."""
+    return tuple(Line(line.account, -line.amount_vnd) for line in lines)
+
+
+def unclaimed_lines(debit: str, amount_vnd: int) -> tuple[Line, ...]:
+    """A provider took money that no order takes (paid twice, say): owed to its payer. ``debit``: who has it."""
+    return (Line(debit, amount_vnd), Line(UNALLOCATED, -amount_vnd))
+
+
+def unclaimed_returned_lines(credit: str, amount_vnd: int) -> tuple[Line, ...]:
+    """Money that no order took went back to its payer. ``credit``: where it was."""
+    return opposite(unclaimed_lines(credit, amount_vnd))
+
+
+def dispute_withdrawn_lines(amount_vnd: int, fee_vnd: int) -> tuple[Line, ...]:
+    """A card holder's bank has taken ``amount_vnd`` back until it decides; the provider charges ``fee_vnd`` (0: nothing).
+
+    Raises ``ValueError`` for an amount that is not positive or a fee that is negative.
+    """
+    if amount_vnd <= 0 or fee_vnd < 0:
+        raise ValueError(f"a dispute of {amount_vnd} with a fee of {fee_vnd} cannot be")
+    return _without_zeros(
+        Line(DISPUTED, amount_vnd),
+        Line(FEES, fee_vnd),
+        Line(RECEIVABLE, -(amount_vnd + fee_vnd)),
+    )
+
+
+def dispute_reinstated_lines(amount_vnd: int) -> tuple[Line, ...]:
+    """The bank gave the money of a dispute back to the provider. The fee of the dispute stays an expense."""
+    return (Line(RECEIVABLE, amount_vnd), Line(DISPUTED, -amount_vnd))
+
+
+def payout_lines(net_vnd: int, fees_vnd: int) -> tuple[Line, ...]:
+    """A provider paid ``net_vnd`` to the bank and had kept ``fees_vnd``. Both are signed: with a negative net the provider
+    took money from the bank, negative fees were given back. No lines where both are 0: nothing is posted then."""
+    return _without_zeros(
+        Line(BANK, net_vnd), Line(FEES, fees_vnd), Line(RECEIVABLE, -(net_vnd + fees_vnd))
+    )
+
+
+def payout_failed_lines(net_vnd: int, fees_vnd: int) -> tuple[Line, ...]:
+    """The exact opposite of :func:`payout_lines`. With ``fees_vnd`` 0 the fees stay spent: for a provider that does not take
+    them again from the payout that follows."""
+    return opposite(payout_lines(net_vnd, fees_vnd))
+
+
 def earned_lines(stream: str, amount_vnd: int) -> tuple[Line, ...]:
     """Days that were paid for have passed: what was deferred is revenue."""
     accounts = STREAMS[stream]
@@ -144,13 +218,12 @@ class RefundSplit:
     ) -> tuple[Line, ...]:
         """``credit``: the account the money comes from; ``owed``: the one that has what is not earned, where it is another."""
         accounts = STREAMS[stream]
-        sides = [
+        return _without_zeros(
             Line(owed or accounts.deferred, self.deferred_vnd),
             Line(accounts.refunds, self.earned_vnd),
             Line(VAT_PAYABLE, vat_vnd),
             Line(credit, -(self.deferred_vnd + self.earned_vnd + vat_vnd)),
-        ]
-        return tuple(line for line in sides if line.amount_vnd)
+        )
 
 
 def split_refund(refund_vnd: int, still_deferred_vnd: int) -> RefundSplit:

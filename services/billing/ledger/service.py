@@ -34,6 +34,8 @@ class Posting:
     occurred_at: datetime
     lines: tuple[rules.Line, ...]
     currency: str = "VND"
+    #: The entry that this one takes back whole: of the same agency and currency, with opposite lines, once.
+    reverses: UUID | None = None
 
 
 async def open_books(session: Session, agency: str, now: datetime) -> None:
@@ -64,6 +66,7 @@ async def post(session: Session, posting: Posting, now: datetime) -> bool:
             "occurred_on": posting.occurred_on,
             "occurred_at": posting.occurred_at,
             "posted_at": now,
+            "reverses": posting.reverses,
         },
         posting.lines,
     )

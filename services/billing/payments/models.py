@@ -25,6 +25,7 @@ class Payment(Row, table=True):
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        ForeignKeyConstraint(["replaced_by", "agency"], ["payment.id", "payment.agency"]),
         UniqueConstraint("provider", "reference", name="uq_payment_reference"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
         Index("ix_payment_subscription_id", "subscription_id"),
@@ -42,10 +43,14 @@ class Payment(Row, table=True):
     period_end: datetime | None = Field(sa_type=UTCDateTime, default=None)
     cut_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     paid_at: datetime = Field(sa_type=UTCDateTime)
+    replaced_by: UUID | None = None
 
 
 class Refund(Row, table=True):
-    """Money given back, and how it split between what was not yet earned and what was."""
+    """Money given back, and how it split between what was not yet earned and what was.
+
+    ``kind`` is ``refund`` or ``dispute`` (one that was lost). ``failed_at``: it came back to us after all.
+    """
 
     __table_args__: Any = (
         ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
@@ -60,3 +65,5 @@ class Refund(Row, table=True):
     amount_vnd: int = Field(sa_type=BigInteger)
     deferred_vnd: int = Field(sa_type=BigInteger)
     refunded_at: datetime = Field(sa_type=UTCDateTime)
+    kind: str = Field(sa_type=Text, default="refund")
+    failed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)

@@ -7,7 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from services.billing.ledger import rules as accounts
+from services.billing.ledger.service import Posting
 from shared.agencies import Agency
+from shared.clock import local_date
 from shared.contracts.metrics import Stream
 from shared.money import Money
 
@@ -31,6 +33,21 @@ class PaymentFact:
     def net(self) -> Money:
         return self.amount - Money(self.vat_vnd, self.amount.currency)
 
+    def posting(
+        self, step: str, kind: str, at: datetime, lines: tuple[accounts.Line, ...]
+    ) -> Posting:
+        """Its entry of one ``step``: the business key is the fact's and the step's."""
+        return Posting(
+            self.agency.id,
+            f"{self.key}:{step}",
+            kind,
+            self.payment_id,
+            local_date(at, self.agency.zone),
+            at,
+            lines,
+            self.amount.currency,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RefundFact:
@@ -47,3 +64,24 @@ class RefundFact:
     credit: str = accounts.RECEIVABLE
     #: Of a gift that nobody has redeemed: no day of it has been earned or planned.
     unopened: bool = False
+
+    def posting(
+        self,
+        step: str,
+        kind: str,
+        at: datetime,
+        lines: tuple[accounts.Line, ...],
+        reverses: UUID | None = None,
+    ) -> Posting:
+        """Its entry of one ``step``: the business key is the fact's and the step's."""
+        return Posting(
+            self.agency.id,
+            f"{self.key}:{step}",
+            kind,
+            self.refund_id,
+            local_date(at, self.agency.zone),
+            at,
+            lines,
+            self.amount.currency,
+            reverses,
+        )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
@@ -27,7 +28,13 @@ class RecognitionSchedule(Row, table=True):
     __table_args__: Any = (
         ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
         Index("ix_recognition_schedule_payment_id", "payment_id"),
+        ForeignKeyConstraint(["carried_to", "agency"], ["payment.id", "payment.agency"]),
         Index("ix_recognition_schedule_agency_ends_on", "agency", "ends_on"),
+        Index(
+            "ix_recognition_schedule_carried_to",
+            "carried_to",
+            postgresql_where=text("carried_to IS NOT NULL"),
+        ),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text, foreign_key="books.agency")
@@ -41,6 +48,7 @@ class RecognitionSchedule(Row, table=True):
     closed_on: date | None = Field(sa_type=Date, default=None)
     reversed_vnd: int = Field(sa_type=BigInteger, default=0)
     carried_vnd: int = Field(sa_type=BigInteger, default=0)
+    carried_to: UUID | None = None
 
 
 class RecognitionDue(Row, table=True):

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
+from services.billing.ledger.rules import VAT_PAYABLE
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.rules import Term
 from shared.database import ReadSession, Session
@@ -73,6 +74,19 @@ _SHARES = text(
        WHERE d.agency = :agency AND d.id = :day
          AND (CAST(:after AS uuid) IS NULL OR s.id > CAST(:after AS uuid))
        ORDER BY s.id LIMIT :limit"""  # noqa: S608 - constants of ours
+)
+
+_UNEARNED = text(
+    """SELECT sum(total_vnd - total_vnd * least(greatest(CAST(:cut AS date) - starts_on, 0), ends_on - starts_on)
+                              / (ends_on - starts_on))::bigint
+       FROM recognition_schedule WHERE payment_id = ANY(CAST(:payments AS uuid[])) AND closed_on IS NULL"""
+)
+_GIVEN_BACK = text(
+    """SELECT coalesce(sum(r.amount_vnd), 0)::bigint,
+              coalesce(sum((SELECT sum(l.amount_vnd) FROM journal_entry e
+                            JOIN journal_line l ON l.entry_id = e.id AND l.account = :account
+                            WHERE e.source_id = r.id AND e.agency = r.agency)), 0)::bigint
+       FROM refund r WHERE r.payment_id = :id AND r.failed_at IS NULL"""
 )
 
 
@@ -145,12 +159,14 @@ async def take_due(session: Session, agency: str, days: int) -> list[Taken]:
     return [Taken(*row) for row in rows]
 
 
-async def open_schedules(session: Session, payment_id: UUID) -> list[RecognitionSchedule]:
-    """Of a payment (one, unless a refund has split it), locked."""
+async def open_schedules(
+    session: Session, payment_ids: Sequence[UUID]
+) -> list[RecognitionSchedule]:
+    """Of payments (one each, unless a refund that failed gave another), locked."""
     rows = await session.scalars(
         select(RecognitionSchedule)
         .where(
-            col(RecognitionSchedule.payment_id) == payment_id,
+            col(RecognitionSchedule.payment_id).in_(payment_ids),
             col(RecognitionSchedule.closed_on).is_(None),
         )
         .order_by(col(RecognitionSchedule.id))
@@ -158,6 +174,73 @@ async def open_schedules(session: Session, payment_id: UUID) -> list[Recognition
         .execution_options(populate_existing=True)
     )
     return list(rows)
+
+
+async def unearned(session: ReadSession, payment_ids: Sequence[UUID], cut: date) -> int:
+    """What ``cut`` and the days after it earn of the open schedules of these payments, net, in đồng."""
+    return int(await session.scalar(_UNEARNED, {"payments": list(payment_ids), "cut": cut}) or 0)
+
+
+async def lock_payments(session: Session, agency: str, payment_ids: Sequence[UUID]) -> None:
+    """Before the books: who refunds a payment holds its row when the books are waited for. Raises ``ValueError`` for others' payments."""
+    rows = await session.execute(
+        text(
+            """SELECT id FROM payment WHERE agency = :agency AND id = ANY(CAST(:payments AS uuid[]))
+               ORDER BY id FOR NO KEY UPDATE"""
+        ),
+        {"agency": agency, "payments": list(payment_ids)},
+    )
+    missing = set(payment_ids) - {row[0] for row in rows}
+    if missing:
+        raise ValueError(f"{agency} has no payments {sorted(missing)}")
+
+
+async def replace_payments(session: Session, payment_ids: Sequence[UUID], by: UUID) -> None:
+    """Say of payments (locked) that another one's plan took over. One that was replaced before stays as it is."""
+    await session.execute(
+        text(
+            """UPDATE payment SET replaced_by = :by
+               WHERE id = ANY(CAST(:payments AS uuid[])) AND replaced_by IS NULL"""
+        ),
+        {"payments": list(payment_ids), "by": by},
+    )
+
+
+async def carried_into(session: Session, payment_id: UUID) -> int | None:
+    """What the schedules of a payment took over from others, in đồng; None while it has no schedule."""
+    found: int | None = await session.scalar(
+        text(
+            """SELECT coalesce((SELECT sum(carried_vnd) FROM recognition_schedule WHERE carried_to = :id), 0)::bigint
+               WHERE EXISTS (SELECT FROM recognition_schedule WHERE payment_id = :id)"""
+        ),
+        {"id": payment_id},
+    )
+    return found
+
+
+async def last_end(session: Session, payment_id: UUID) -> date | None:
+    """The day on which the last schedule of a payment ends, open or not; None where it has none."""
+    found: date | None = await session.scalar(
+        text("SELECT max(ends_on) FROM recognition_schedule WHERE payment_id = :id"),
+        {"id": payment_id},
+    )
+    return found
+
+
+async def has_period(session: Session, payment_id: UUID) -> bool:
+    """False of a gift that nobody has redeemed."""
+    return bool(
+        await session.scalar(
+            text("SELECT period_start IS NOT NULL FROM payment WHERE id = :id"), {"id": payment_id}
+        )
+    )
+
+
+async def given_back(session: Session, payment_id: UUID) -> tuple[int, int]:
+    """What refunds of a payment that did not fail gave back, and the VAT in it as the books have it."""
+    row = await session.execute(_GIVEN_BACK, {"id": payment_id, "account": VAT_PAYABLE})
+    amount_vnd, vat_vnd = row.one()
+    return amount_vnd, vat_vnd
 
 
 def term(schedule: RecognitionSchedule) -> Term:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -32,3 +33,36 @@ class Term(NamedTuple):
 def days_bought(first: date, end: date) -> tuple[date, date]:
     """Calendar days a period stands for: the day it starts on up to, without, the day it ends on; at least one."""
     return (first, end) if end > first else (first, first + timedelta(days=1))
+
+
+def days_after_change(
+    replaced: Iterable[Term], tomorrow: date, first: date, end: date
+) -> tuple[date, date]:
+    """Days of the plan that another one was changed for: ``first`` up to, without, ``end``; at least one.
+
+    A day that has begun belongs to the plan that earned it: the new one begins after the last begun day (before ``tomorrow``) of
+    those it replaces, and not before a day that was handed to them already (one that begins tomorrow may itself have taken over
+    today's). A replaced term that is wholly ahead keeps nothing from beginning today.
+    """
+    taken = [min(term.ends_on, tomorrow) for term in replaced if term.starts_on <= tomorrow]
+    return days_bought(max([first, *taken]), end)
+
+
+def days_given_again(end: date | None, tomorrow: date) -> tuple[date, date]:
+    """Days over which a refund that failed is earned: those left up to, without, ``end``; today where none is left."""
+    if end is None or end <= tomorrow:
+        return tomorrow - timedelta(days=1), tomorrow
+    return tomorrow, end
+
+
+def vat_of_refund(
+    vat_vnd: int, price_vnd: int, given_back_vnd: int, vat_back_vnd: int, refund_vnd: int
+) -> int:
+    """The VAT in a refund, so that all VAT given back is that of all money given back (rounded down), and all of it with the last đồng.
+
+    ``vat_vnd`` of a payment of ``price_vnd``; of it ``given_back_vnd`` with ``vat_back_vnd`` of VAT has gone back and did not fail. What
+    went back before is taken as it was booked: refunds may fail in any order, and each was rounded by itself.
+    Raises ``ValueError`` where more would go back than was paid.
+    """
+    due = accrued(vat_vnd, given_back_vnd + refund_vnd, price_vnd) - vat_back_vnd
+    return min(max(due, 0), refund_vnd)

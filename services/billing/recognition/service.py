@@ -9,6 +9,7 @@ another one for each round that found late payments.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,23 +17,21 @@ from uuid import UUID
 import structlog
 
 from services.billing.ledger import rules as accounts
+from services.billing.ledger.repository import posted
 from services.billing.ledger.service import Posting, close_month, hold_books, post, post_new
-from services.billing.recognition import repository, rules
+from services.billing.recognition import repository, rules, schedules, telling
 from services.billing.recognition.facts import PaymentFact, RefundFact
 from services.billing.recognition.models import RecognitionSchedule
-from services.billing.recognition.repository import DaySum, Taken
+from services.billing.recognition.repository import Taken
 from shared.agencies import Agency
 from shared.clock import Clock, local_date
-from shared.contracts.metrics import Segment, Stream
-from shared.database import Database, Session
-from shared.ids import new_id
+from shared.contracts.metrics import Stream
+from shared.database import Database, ReadSession, Session
 from shared.metrics.record import record_deferred, record_revenue
 from shared.money import Money
 
 log = structlog.get_logger(__name__)
 
-SEGMENT: Segment = "online"
-LAW_SOURCE = "sales_and_access_rights"
 #: Days that are booked in one transaction: nobody else posts to the agency's books meanwhile.
 DAYS_A_TRANSACTION = 50
 
@@ -40,16 +39,16 @@ DAYS_A_TRANSACTION = 50
 async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     """A payment: owed by the provider, deferred; the days that have begun are due at once."""
     lines = accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit)
-    if await post(session, _posting(fact, "paid", "payment", fact.paid_at, lines), now):
+    if await post(session, fact.posting("paid", "payment", fact.paid_at, lines), now):
         await _earn(session, fact, now)
-        await _tell_payment(session, fact, now)
+        await telling.payment(session, fact, now)
 
 
 async def post_gift(session: Session, fact: PaymentFact, now: datetime) -> None:
     """A gift was paid: deferred, and nothing of it is earned before :func:`post_redeemed`."""
     lines = accounts.gift_sold_lines(fact.debit, fact.amount.amount, fact.vat_vnd)
-    await post_new(session, _posting(fact, "paid", "payment", fact.paid_at, lines), now)
-    await _tell_payment(session, fact, now)
+    await post_new(session, fact.posting("paid", "payment", fact.paid_at, lines), now)
+    await telling.payment(session, fact, now)
 
 
 async def post_redeemed(session: Session, fact: PaymentFact, now: datetime) -> None:
@@ -57,95 +56,26 @@ async def post_redeemed(session: Session, fact: PaymentFact, now: datetime) -> N
     if not fact.net.amount:
         return
     lines = accounts.gift_redeemed_lines(fact.stream, fact.net.amount)
-    await post_new(session, _posting(fact, "redeemed", "gift_redeemed", now, lines), now)
+    await post_new(session, fact.posting("redeemed", "gift_redeemed", now, lines), now)
     await _earn(session, fact, now)
 
 
-def _posting(
-    fact: PaymentFact, step: str, kind: str, at: datetime, lines: tuple[accounts.Line, ...]
-) -> Posting:
-    return Posting(
-        fact.agency.id,
-        f"{fact.key}:{step}",
-        kind,
-        fact.payment_id,
-        local_date(at, fact.agency.zone),
-        at,
-        lines,
-        fact.amount.currency,
-    )
+def _days(fact: PaymentFact) -> tuple[date, date]:
+    assert fact.period_start is not None and fact.period_end is not None
+    zone = fact.agency.zone
+    return rules.days_bought(local_date(fact.period_start, zone), local_date(fact.period_end, zone))
 
 
 async def _earn(session: Session, fact: PaymentFact, now: datetime) -> None:
-    assert fact.period_start is not None and fact.period_end is not None
-    zone = fact.agency.zone
-    starts_on, ends_on = rules.days_bought(
-        local_date(fact.period_start, zone), local_date(fact.period_end, zone)
-    )
-    await _begin(
+    await schedules.begin(
         session,
         agency=fact.agency.id,
         payment_id=fact.payment_id,
         stream=fact.stream,
         currency=fact.net.currency,
-        term=rules.Term(starts_on, ends_on, fact.net.amount),
-        opened_through=await _open_today(session, fact.agency, now),
+        term=rules.Term(*_days(fact), fact.net.amount),
+        opened_through=await schedules.open_today(session, fact.agency, now),
     )
-
-
-async def _tell_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
-    await record_deferred(
-        session,
-        agency=fact.agency.id,
-        source_reference=f"billing:payment:{fact.payment_id}",
-        segment=SEGMENT,
-        stream=fact.stream,
-        amount=fact.net,
-        occurred_on=local_date(fact.paid_at, fact.agency.zone),
-        now=now,
-    )
-
-
-async def _open_today(session: Session, agency: Agency, now: datetime) -> date:
-    """Begin today for the agency, and hold its books; the last day that has begun."""
-    row = await hold_books(session, agency.id)
-    today = local_date(now, agency.zone)
-    if row.opened_through < today:
-        await repository.open_through(session, agency.id, today)
-    return max(row.opened_through, today)
-
-
-async def _begin(
-    session: Session,
-    *,
-    agency: str,
-    payment_id: UUID,
-    stream: str,
-    currency: str,
-    term: rules.Term,
-    opened_through: date,
-) -> None:
-    counted_from = max(term.starts_on, opened_through + timedelta(days=1))
-    session.add(
-        RecognitionSchedule(
-            id=new_id(),
-            agency=agency,
-            payment_id=payment_id,
-            stream=stream,
-            currency=currency,
-            starts_on=term.starts_on,
-            ends_on=term.ends_on,
-            total_vnd=term.total_vnd,
-            counted_from=counted_from,
-        )
-    )
-    days = (term.within(counted_from) - term.starts_on).days
-    begun = [term.starts_on + timedelta(days=n) for n in range(days)]
-    earned = [
-        DaySum(day, stream, currency, term.left_from(day) - term.left_from(day + timedelta(days=1)))
-        for day in begun
-    ]
-    await repository.add_due(session, agency, earned)
 
 
 async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
@@ -158,20 +88,10 @@ async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
         split = accounts.RefundSplit(net, 0)
     else:
         split = await _cut_schedules(session, fact, net, now)
-    posting = Posting(
-        fact.agency.id,
-        f"{fact.key}:refunded",
-        "refund",
-        fact.refund_id,
-        local_date(fact.refunded_at, fact.agency.zone),
-        fact.refunded_at,
-        split.lines(
-            fact.stream, fact.vat_vnd, fact.credit, accounts.GIFTS if fact.unopened else None
-        ),
-        fact.amount.currency,
-    )
-    await post_new(session, posting, now)
-    await _tell_refund(session, fact, split, now)
+    owed = accounts.GIFTS if fact.unopened else None
+    lines = split.lines(fact.stream, fact.vat_vnd, fact.credit, owed)
+    await post_new(session, fact.posting("refunded", "refund", fact.refunded_at, lines), now)
+    await telling.refund(session, fact, split, now)
     return split.deferred_vnd
 
 
@@ -179,78 +99,148 @@ async def _cut_schedules(
     session: Session, fact: RefundFact, net_vnd: int, now: datetime
 ) -> accounts.RefundSplit:
     """Take back of a payment's schedules what of the refund had not been earned."""
-    opened = await _open_today(session, fact.agency, now)
+    opened = await schedules.open_today(session, fact.agency, now)
     cut = opened + timedelta(days=1)
-    schedules = await repository.open_schedules(session, fact.payment_id)
-    still = sum(repository.term(schedule).left_from(cut) for schedule in schedules)
+    running = await repository.open_schedules(session, [fact.payment_id])
+    still = sum(repository.term(schedule).left_from(cut) for schedule in running)
     split = accounts.split_refund(net_vnd, still)
     left = split.deferred_vnd
-    for schedule in schedules:
+    for schedule in running:
         open_amount = repository.term(schedule).left_from(cut)
         taken = min(left, open_amount)
         left -= taken
         if taken:
-            await _cut(session, schedule, cut, taken, open_amount - taken, opened)
+            await schedules.cut(session, schedule, cut, taken, open_amount - taken, opened)
     return split
 
 
-async def _cut(
+async def refund_vat(
+    session: Session, payment_id: UUID, vat_vnd: int, price_vnd: int, refund_vnd: int
+) -> int:
+    """The VAT in the next refund of a payment of ``price_vnd`` with ``vat_vnd`` of VAT: see :func:`rules.vat_of_refund`."""
+    given_back, vat_back = await repository.given_back(session, payment_id)
+    return rules.vat_of_refund(vat_vnd, price_vnd, given_back, vat_back, refund_vnd)
+
+
+async def post_refund_failed(
     session: Session,
-    schedule: RecognitionSchedule,
-    day: date,
-    reversed_vnd: int,
-    carried_vnd: int,
-    opened_through: date,
+    fact: RefundFact,
+    deferred_vnd: int,
+    now: datetime,
+    *,
+    failed_at: datetime | None = None,
 ) -> None:
-    """End a schedule before ``day``; what is carried is earned by a successor over the days that are left."""
-    schedule.closed_on = repository.term(schedule).within(day)
-    schedule.reversed_vnd = reversed_vnd
-    schedule.carried_vnd = carried_vnd
-    await session.flush()
-    if carried_vnd:
-        # With everything earned nothing would be left to carry: there are days ahead.
-        await _begin(
-            session,
-            agency=schedule.agency,
-            payment_id=schedule.payment_id,
-            stream=schedule.stream,
-            currency=schedule.currency,
-            term=rules.Term(schedule.closed_on, schedule.ends_on, carried_vnd),
-            opened_through=opened_through,
-        )
+    """A refund that is in the books did not arrive, or a dispute that was lost is won: its entry is reversed, once.
 
-
-async def _tell_refund(
-    session: Session, fact: RefundFact, split: accounts.RefundSplit, now: datetime
-) -> None:
-    reference = f"billing:refund:{fact.refund_id}"
-    day = local_date(fact.refunded_at, fact.agency.zone)
-    if split.deferred_vnd:
-        await record_deferred(
+    What it had taken from days to come (``deferred_vnd``, as :func:`post_refund` returned it) is earned over the days that
+    are left of the payment's schedules, from tomorrow on; today where none is left. A gift that is not redeemed is worth it again.
+    The caller, who holds the payment's row, says in the same transaction that the refund failed and takes it off the payment.
+    Raises ``NoResultFound`` for a refund that was never posted, ``ValueError`` for a ``deferred_vnd`` that is not what was posted,
+    :class:`PostedBeforeError` the second time.
+    """
+    at = failed_at or now
+    opened = await schedules.open_today(session, fact.agency, now)
+    reversed_, lines = await posted(session, fact.agency.id, f"{fact.key}:refunded")
+    stream = accounts.STREAMS[fact.stream]
+    moved = {line.account: line.amount_vnd for line in lines}
+    waiting = moved.get(accounts.GIFTS, 0)
+    split = accounts.RefundSplit(
+        moved.get(stream.deferred, 0) + waiting, moved.get(stream.refunds, 0)
+    )
+    if split.deferred_vnd != deferred_vnd:
+        raise ValueError(f"{fact.key} took {split.deferred_vnd} of what was deferred")
+    back = fact.posting("refund-failed", "refund_failed", at, accounts.opposite(lines), reversed_)
+    await post_new(session, back, now)
+    if waiting and await repository.has_period(session, fact.payment_id):
+        # It was redeemed meanwhile, with what was left of it then.
+        lines = accounts.gift_redeemed_lines(fact.stream, waiting)
+        redeemed = fact.posting("refund-failed-redeemed", "gift_redeemed", at, lines)
+        await post_new(session, redeemed, now)
+        waiting = 0
+    if deferred_vnd and not waiting:
+        end = await repository.last_end(session, fact.payment_id)
+        await schedules.begin(
             session,
             agency=fact.agency.id,
-            source_reference=reference,
-            segment=SEGMENT,
+            payment_id=fact.payment_id,
             stream=fact.stream,
-            amount=Money(-split.deferred_vnd, fact.amount.currency),
-            occurred_on=day,
-            now=now,
+            currency=fact.amount.currency,
+            term=rules.Term(*rules.days_given_again(end, opened + timedelta(days=1)), deferred_vnd),
+            opened_through=opened,
         )
-    if split.earned_vnd:
-        await record_revenue(
+    await telling.refund_failed(session, fact, split, at, now)
+
+
+async def unearned_net(session: ReadSession, payment_ids: Sequence[UUID], cut: date) -> int:
+    """Net đồng of these payments that ``cut`` and the days after it would earn, for a preview: nothing is locked or begun."""
+    return await repository.unearned(session, payment_ids, cut)
+
+
+async def credit_left(
+    session: Session, agency: Agency, payment_ids: Sequence[UUID], now: datetime
+) -> int:
+    """Net đồng of these payments that are not earned yet: today has begun and is. They stay so until COMMIT.
+
+    Raises ``ValueError`` for payments that are not the agency's.
+    """
+    opened, running = await _held(session, agency, payment_ids, now)
+    return _left(running, opened + timedelta(days=1))
+
+
+async def post_change(
+    session: Session, fact: PaymentFact, replaced: Sequence[UUID], now: datetime
+) -> int:
+    """A change of plan in the middle of a period. Returns the net đồng that went from the ``replaced`` payments to the new one.
+
+    Their open schedules end with today, which they earn; what is left of them and the new payment's net are earned over the new
+    period, by one schedule, from :func:`rules.days_after_change` on. Both are deferred in the same account: the entry is that of the new
+    payment alone, and there is none where nothing was paid. A change that was posted before returns what it carried then.
+    A refund of the new payment is taken from that schedule; one of a replaced payment takes back revenue, for it has
+    nothing deferred any more.
+    Raises ``ValueError`` for payments of another agency, stream or currency, or a negative amount.
+    """
+    opened, running = await _held(session, fact.agency, replaced, now)
+    before = await repository.carried_into(session, fact.payment_id)
+    if before is not None:
+        return before
+    if {(one.stream, one.currency) for one in running} - {(fact.stream, fact.amount.currency)}:
+        raise ValueError("what is left of one stream or currency is not another's")
+    if fact.amount.amount < 0 or fact.net.amount < 0:
+        raise ValueError(f"a change is not paid with {fact.amount}")
+    if fact.amount.amount:
+        lines = accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit)
+        await post_new(session, fact.posting("paid", "payment", fact.paid_at, lines), now)
+        await telling.payment(session, fact, now)
+    cut = opened + timedelta(days=1)
+    carried = _left(running, cut)
+    await repository.replace_payments(session, replaced, fact.payment_id)
+    await schedules.hand_over(session, running, cut, fact.payment_id)
+    total = fact.net.amount + carried
+    if total:
+        days = rules.days_after_change(map(repository.term, running), cut, *_days(fact))
+        await schedules.begin(
             session,
             agency=fact.agency.id,
-            source_reference=reference,
-            segment=SEGMENT,
+            payment_id=fact.payment_id,
             stream=fact.stream,
-            payer="reader",
-            law_source=LAW_SOURCE,
-            account=accounts.STREAMS[fact.stream].refunds,
-            amount=Money(-split.earned_vnd, fact.amount.currency),
-            recognised_on=day,
-            now=now,
-            document=str(fact.payment_id),
+            currency=fact.amount.currency,
+            term=rules.Term(*days, total),
+            opened_through=opened,
         )
+    return carried
+
+
+async def _held(
+    session: Session, agency: Agency, payment_ids: Sequence[UUID], now: datetime
+) -> tuple[date, list[RecognitionSchedule]]:
+    """The last day that has begun and the open schedules of payments; nobody else changes either until COMMIT."""
+    await repository.lock_payments(session, agency.id, payment_ids)
+    opened = await schedules.open_today(session, agency, now)
+    return opened, await repository.open_schedules(session, payment_ids)
+
+
+def _left(running: Sequence[RecognitionSchedule], cut: date) -> int:
+    return sum(repository.term(schedule).left_from(cut) for schedule in running)
 
 
 class Recognition:
@@ -355,10 +345,10 @@ async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -
         session,
         agency=agency,
         source_reference=f"billing:{reference}",
-        segment=SEGMENT,
+        segment=telling.SEGMENT,
         stream=stream,
         payer="reader",
-        law_source=LAW_SOURCE,
+        law_source=telling.LAW_SOURCE,
         account=accounts.STREAMS[stream].revenue,
         amount=Money(item.amount_vnd, item.currency),
         recognised_on=item.day,
@@ -369,7 +359,7 @@ async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -
         session,
         agency=agency,
         source_reference=f"billing:{reference}",
-        segment=SEGMENT,
+        segment=telling.SEGMENT,
         stream=stream,
         amount=Money(-item.amount_vnd, item.currency),
         occurred_on=item.day,

@@ -123,7 +123,6 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
     async with world.billing.database.transaction() as session:
         for broken in (
             "UPDATE subscription SET mrr_vnd = mrr_vnd + 1",
-            "UPDATE payment SET refunded_vnd = 1",
             "INSERT INTO recognition_due (agency, stream, currency, day, amount_vnd) "
             "SELECT agency, stream, currency, starts_on, 1 FROM recognition_schedule",
             "UPDATE entitlement SET version = version + 1, valid_until = valid_from + interval '1 second'",
@@ -131,6 +130,13 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
                 VALUES ('stripe', 'evt_late', 'x', '', '{AGENCY}', 'webhook', now(), '2020-01-01Z')""",
         ):
             await session.execute(text(broken))
+    # The database refuses it to everybody but who switches its triggers off.
+    connection = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("UPDATE refund SET amount_vnd = amount_vnd + 1")
+    finally:
+        await connection.close()
     check = world.billing.invariants.check
     everywhere, own = await check(), await check(AGENCY)
     assert own == everywhere, "all of it is this agency's"

@@ -404,9 +404,10 @@ async def test_the_database_redeems_no_gift_whose_money_is_back(
             "paid_at = NULL, paid_by = NULL, bank_reference = NULL WHERE state = 'paid'",
         ),
         (
-            "transfers_are_booked",
+            "refunds_within_captured",
             "UPDATE refund_request SET amount_vnd = amount_vnd + 1 WHERE state = 'paid'",
         ),
+        ("transfers_are_booked", "UPDATE refund SET amount_vnd = amount_vnd + 1"),
         ("gifts_are_owed", "UPDATE refund SET deferred_vnd = deferred_vnd - 1"),
     ],
 )

@@ -35,7 +35,6 @@ PARTS = (
 APPEND_ONLY = (
     "journal_entry",
     "journal_line",
-    "refund",
     "invoice",
     "invoice_line",
     "subscription_transition",
@@ -57,6 +56,7 @@ KEPT = (
     "mandate",
     "charge",
     "payment",
+    "refund",
     "invoice_series",
     "subscription",
     "entitlement",

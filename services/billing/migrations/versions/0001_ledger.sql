@@ -56,6 +56,10 @@ CREATE TABLE journal_entry (
 );
 CREATE INDEX ix_journal_entry_agency_booked_on ON journal_entry (agency, booked_on, id);
 CREATE INDEX ix_journal_entry_source ON journal_entry (source_id);
+-- What moves a card provider's balance and is neither a payment nor a refund (ledger.rules.PROVIDER_KINDS): few, and summed by the
+-- invariants each time.
+CREATE INDEX ix_journal_entry_provider ON journal_entry (agency, id) WHERE kind IN
+    ('payout', 'payout_failed', 'dispute_withdrawn', 'dispute_reinstated', 'unclaimed', 'unclaimed_returned');
 
 -- The entry of a line is checked by journal_line_complete; it is never changed or removed.
 CREATE TABLE journal_line (

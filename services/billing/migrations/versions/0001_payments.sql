@@ -72,6 +72,9 @@ CREATE TABLE payment (
     -- Where another plan took its place before it was over.
     cut_at timestamptz CONSTRAINT ck_payment_cut_at CHECK (cut_at >= period_start AND cut_at < period_end),
     paid_at timestamptz NOT NULL,
+    -- The payment of the plan that this one's was changed for in the middle of its period.
+    replaced_by uuid,
+    CONSTRAINT ck_payment_replaced_by CHECK (replaced_by <> id),
     CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
     CONSTRAINT ck_payment_period_whole CHECK ((period_start IS NULL) = (period_end IS NULL)),
@@ -82,18 +85,21 @@ CREATE TABLE payment (
     CONSTRAINT fk_payment_order_id_sales_order FOREIGN KEY (order_id, agency)
         REFERENCES sales_order (id, agency),
     CONSTRAINT uq_payment_reference UNIQUE (provider, reference),
-    CONSTRAINT uq_payment_id_agency UNIQUE (id, agency)
+    CONSTRAINT uq_payment_id_agency UNIQUE (id, agency),
+    CONSTRAINT fk_payment_replaced_by_payment FOREIGN KEY (replaced_by, agency)
+        REFERENCES payment (id, agency)
 );
 CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
 
--- A payment stays as it was booked; its refunds grow, and a gift's period is filled in when it is redeemed.
+-- A payment stays as it was booked; what was given back of it follows its refunds (payment_is_what_its_refunds_say), a gift's period is
+-- filled in when it is redeemed, and it is replaced once.
 CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
        IS DISTINCT FROM
        (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
-       OR NEW.refunded_vnd < OLD.refunded_vnd
        OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at)
+       OR (OLD.replaced_by IS NOT NULL AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by)
        OR (OLD.period_start IS NOT NULL
            AND (NEW.subscription_id, NEW.period_start, NEW.period_end)
                IS DISTINCT FROM (OLD.subscription_id, OLD.period_start, OLD.period_end)) THEN
@@ -112,9 +118,57 @@ CREATE TABLE refund (
     amount_vnd bigint NOT NULL CONSTRAINT ck_refund_amount_vnd CHECK (amount_vnd > 0),
     deferred_vnd bigint NOT NULL,
     refunded_at timestamptz NOT NULL,
+    -- A lost dispute takes the money back as a refund does.
+    kind text NOT NULL DEFAULT 'refund' CONSTRAINT ck_refund_kind CHECK (kind IN ('refund', 'dispute')),
+    -- It did not arrive after all (of a dispute: it was won later), and the books have its reversal.
+    failed_at timestamptz,
     CONSTRAINT ck_refund_deferred_vnd CHECK (deferred_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT fk_refund_payment_id_payment FOREIGN KEY (payment_id, agency)
         REFERENCES payment (id, agency),
     CONSTRAINT uq_refund_provider_refund UNIQUE (agency, provider, provider_refund)
 );
 CREATE INDEX ix_refund_payment_id ON refund (payment_id);
+
+-- A refund went through when it is written; it fails once, and nothing else of it changes.
+CREATE FUNCTION refund_fails_once() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.failed_at IS NOT NULL THEN
+            RAISE EXCEPTION 'a refund that failed at once is not written' USING ERRCODE = 'restrict_violation';
+        END IF;
+    ELSIF OLD.failed_at IS NOT NULL OR NEW.failed_at IS NULL
+       OR (NEW.id, NEW.agency, NEW.payment_id, NEW.provider, NEW.provider_refund, NEW.amount_vnd, NEW.deferred_vnd, NEW.refunded_at,
+           NEW.kind)
+          IS DISTINCT FROM
+          (OLD.id, OLD.agency, OLD.payment_id, OLD.provider, OLD.provider_refund, OLD.amount_vnd, OLD.deferred_vnd, OLD.refunded_at,
+           OLD.kind) THEN
+        RAISE EXCEPTION 'a refund fails once, and nothing else of it changes' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refund_fails_once BEFORE INSERT OR UPDATE ON refund FOR EACH ROW EXECUTE FUNCTION refund_fails_once();
+
+-- At COMMIT: what a payment says was given back is the sum of its refunds that did not fail.
+CREATE FUNCTION payment_is_what_its_refunds_say() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
+    SET enable_seqscan = off AS $$
+DECLARE
+    payment_ uuid := coalesce(to_jsonb(NEW) ->> 'payment_id', to_jsonb(NEW) ->> 'id');
+    says bigint;
+    given_back bigint;
+BEGIN
+    SELECT refunded_vnd INTO says FROM payment WHERE id = payment_;
+    SELECT coalesce(sum(amount_vnd), 0) INTO given_back FROM refund WHERE payment_id = payment_ AND failed_at IS NULL;
+    IF says <> given_back THEN
+        RAISE EXCEPTION 'payment % says % were given back, its refunds that did not fail sum to %', payment_, says, given_back
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'payment_is_what_its_refunds_say';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER payment_is_what_its_refunds_say AFTER INSERT OR UPDATE ON refund
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payment_is_what_its_refunds_say();
+CREATE CONSTRAINT TRIGGER payment_is_what_its_refunds_say AFTER UPDATE OF refunded_vnd ON payment
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.refunded_vnd <> OLD.refunded_vnd)
+    EXECUTE FUNCTION payment_is_what_its_refunds_say();
+CREATE CONSTRAINT TRIGGER payment_begins_as_its_refunds_say AFTER INSERT ON payment
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.refunded_vnd <> 0)
+    EXECUTE FUNCTION payment_is_what_its_refunds_say();

@@ -16,6 +16,8 @@ CREATE TABLE recognition_schedule (
     closed_on date,
     reversed_vnd bigint NOT NULL DEFAULT 0,
     carried_vnd bigint NOT NULL DEFAULT 0,
+    -- Of a change of plan: the payment whose schedule took over what was left. NULL where the payment's own successor did.
+    carried_to uuid,
     CONSTRAINT ck_recognition_schedule_days CHECK (ends_on - starts_on BETWEEN 1 AND 4000),
     CONSTRAINT ck_recognition_schedule_counted_from CHECK (counted_from >= starts_on),
     CONSTRAINT ck_recognition_schedule_closed CHECK (
@@ -23,11 +25,16 @@ CREATE TABLE recognition_schedule (
             THEN reversed_vnd = 0 AND carried_vnd = 0
             ELSE closed_on BETWEEN starts_on AND ends_on AND reversed_vnd + carried_vnd
                  = total_vnd - total_vnd * (closed_on - starts_on) / (ends_on - starts_on) END),
+    CONSTRAINT ck_recognition_schedule_carried_to CHECK (carried_to IS NULL
+        OR (carried_to <> payment_id AND closed_on IS NOT NULL AND reversed_vnd = 0)),
     CONSTRAINT fk_recognition_schedule_payment_id_payment FOREIGN KEY (payment_id, agency)
+        REFERENCES payment (id, agency),
+    CONSTRAINT fk_recognition_schedule_carried_to_payment FOREIGN KEY (carried_to, agency)
         REFERENCES payment (id, agency)
 );
 CREATE INDEX ix_recognition_schedule_payment_id ON recognition_schedule (payment_id);
 CREATE INDEX ix_recognition_schedule_agency_ends_on ON recognition_schedule (agency, ends_on);
+CREATE INDEX ix_recognition_schedule_carried_to ON recognition_schedule (carried_to) WHERE carried_to IS NOT NULL;
 CREATE FUNCTION recognition_schedule_closes_once() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF OLD.closed_on IS NOT NULL OR NEW.closed_on IS NULL

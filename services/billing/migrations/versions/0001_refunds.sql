@@ -117,10 +117,10 @@ END $$;
 CREATE TRIGGER refund_request_pays_out AFTER UPDATE ON refund_request FOR EACH ROW WHEN (NEW.state = 'paid')
     EXECUTE FUNCTION refund_request_pays_out();
 
--- Of an order's payment nothing is given back that was not asked for, approved and paid.
+-- Of an order's payment nothing is given back that was not asked for, approved and paid. (A lost dispute is asked for by nobody.)
 CREATE FUNCTION refund_was_asked_for() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM payment WHERE id = NEW.payment_id AND order_id IS NOT NULL)
+    IF NEW.kind = 'refund' AND EXISTS (SELECT FROM payment WHERE id = NEW.payment_id AND order_id IS NOT NULL)
        AND NOT EXISTS (SELECT FROM refund_request WHERE agency = NEW.agency AND payment_id = NEW.payment_id AND state = 'paid'
                        AND amount_vnd = NEW.amount_vnd AND bank_reference = NEW.provider_refund) THEN
         RAISE EXCEPTION 'a refund by bank transfer is asked for, approved and paid first' USING ERRCODE = 'restrict_violation';

@@ -1,0 +1,81 @@
+"""What the metrics layer hears of payments and refunds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.billing.ledger import rules as accounts
+from services.billing.recognition.facts import PaymentFact, RefundFact
+from shared.clock import local_date
+from shared.contracts.metrics import Segment
+from shared.database import Session
+from shared.metrics.record import record_deferred, record_revenue
+from shared.money import Money
+
+SEGMENT: Segment = "online"
+LAW_SOURCE = "sales_and_access_rights"
+
+
+async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
+    await record_deferred(
+        session,
+        agency=fact.agency.id,
+        source_reference=f"billing:payment:{fact.payment_id}",
+        segment=SEGMENT,
+        stream=fact.stream,
+        amount=fact.net,
+        occurred_on=local_date(fact.paid_at, fact.agency.zone),
+        now=now,
+    )
+
+
+async def refund(
+    session: Session, fact: RefundFact, split: accounts.RefundSplit, now: datetime
+) -> None:
+    taken = accounts.RefundSplit(-split.deferred_vnd, -split.earned_vnd)
+    await _moved(session, fact, f"billing:refund:{fact.refund_id}", taken, fact.refunded_at, now)
+
+
+async def refund_failed(
+    session: Session, fact: RefundFact, split: accounts.RefundSplit, at: datetime, now: datetime
+) -> None:
+    """``split``: of the refund that failed ``at`` this time."""
+    await _moved(session, fact, f"billing:refund-failed:{fact.refund_id}", split, at, now)
+
+
+async def _moved(
+    session: Session,
+    fact: RefundFact,
+    reference: str,
+    change: accounts.RefundSplit,
+    at: datetime,
+    now: datetime,
+) -> None:
+    """``change``: signed, as it moves what is deferred and what was earned."""
+    day = local_date(at, fact.agency.zone)
+    if change.deferred_vnd:
+        await record_deferred(
+            session,
+            agency=fact.agency.id,
+            source_reference=reference,
+            segment=SEGMENT,
+            stream=fact.stream,
+            amount=Money(change.deferred_vnd, fact.amount.currency),
+            occurred_on=day,
+            now=now,
+        )
+    if change.earned_vnd:
+        await record_revenue(
+            session,
+            agency=fact.agency.id,
+            source_reference=reference,
+            segment=SEGMENT,
+            stream=fact.stream,
+            payer="reader",
+            law_source=LAW_SOURCE,
+            account=accounts.STREAMS[fact.stream].refunds,
+            amount=Money(change.earned_vnd, fact.amount.currency),
+            recognised_on=day,
+            now=now,
+            document=str(fact.payment_id),
+        )
