@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.billing.composition import provider_of
 from services.billing.ledger.service import open_books
 from services.billing.plans.service import Plans
 from services.billing.settings import BillingSettings
@@ -17,14 +16,10 @@ async def take_in(database: Database, settings: BillingSettings, file: AgenciesF
     async with database.transaction() as session:
         for agency in file.agencies:
             await open_books(session, agency.id, clock.now())
-    provider = provider_of(settings)
-    plans = Plans(database, clock, provider)
-    try:
-        for agency in file.agencies:
-            for plan in agency.plans:
-                words = plan.model_dump(exclude={"prices"})
-                await plans.save_plan(
-                    agency.id, words, {str(period): price for period, price in plan.prices.items()}
-                )
-    finally:
-        await provider.close()
+    plans = Plans(database, clock)
+    for agency in file.agencies:
+        for plan in agency.plans:
+            words = plan.model_dump(exclude={"prices"})
+            await plans.save_plan(
+                agency.id, words, {str(period): price for period, price in plan.prices.items()}
+            )

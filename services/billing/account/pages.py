@@ -21,7 +21,6 @@ from shared.errors import ConflictError, NotFoundError
 from shared.web.i18n import request_language
 
 
-
 class ReaderPages:
     """What a signed-in reader sees; whoever is not signed in is sent there and comes back."""
 

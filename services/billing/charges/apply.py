@@ -137,9 +137,7 @@ async def _takes(session: Session, order: SalesOrder) -> bool:
         return False
     if not order.renews or order.gift:
         return True
-    return await subscriptions.live(
-        session, order.reader_id, besides=order.subscription_id
-    ) is None
+    return await subscriptions.live(session, order.reader_id, besides=order.subscription_id) is None
 
 
 async def _unclaimed(

@@ -64,7 +64,8 @@ async def card_page_of(session: Session, subscription_id: UUID) -> Charge | None
     found: Charge | None = await session.scalar(
         select(Charge)
         .where(
-            col(Charge.subscription_id) == subscription_id, col(Charge.state).in_(("created", "open"))
+            col(Charge.subscription_id) == subscription_id,
+            col(Charge.state).in_(("created", "open")),
         )
         .order_by(col(Charge.created_at).desc())
         .limit(1)
@@ -158,7 +159,9 @@ async def save_customer(session: Session, provider: str, reader_id: UUID, extern
 async def forget_customer(session: Session, provider: str, external_id: str) -> None:
     """The provider does not know them any more."""
     await session.execute(
-        text("DELETE FROM provider_customer WHERE provider = :provider AND external_id = :external"),
+        text(
+            "DELETE FROM provider_customer WHERE provider = :provider AND external_id = :external"
+        ),
         {"provider": provider, "external": external_id},
     )
 

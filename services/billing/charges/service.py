@@ -35,10 +35,9 @@ from services.billing.payments.adapters.port import (
 from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
 from services.billing.subscriptions import repository as subscriptions_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.rules import LIVE, RENEWAL, State
 from shared.clock import Clock
-from shared.database import Database, Session
+from shared.database import Database
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.faults import fault_point
 from shared.ids import new_id
@@ -404,9 +403,7 @@ class Charges:
                 log.warning("card_not_named", error=repr(error))
                 continue
             async with self._database.transaction() as session:
-                await repository.name_mandate(
-                    session, id_, method.label or "•", method.expires_on
-                )
+                await repository.name_mandate(session, id_, method.label or "•", method.expires_on)
         return len(unnamed)
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:

@@ -17,7 +17,11 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
     """The order this reader has not paid yet, locked."""
     found: SalesOrder | None = await session.scalar(
         select(SalesOrder)
-        .where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open", SalesOrder.purpose == "sale")  # type: ignore[arg-type]
+        .where(
+            SalesOrder.reader_id == reader_id,
+            SalesOrder.state == "open",
+            SalesOrder.purpose == "sale",
+        )  # type: ignore[arg-type]
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -27,7 +31,11 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
 async def shown_order(session: ReadSession, reader_id: UUID) -> SalesOrder | None:
     """The order this reader has not paid yet."""
     found: SalesOrder | None = await session.scalar(
-        select(SalesOrder).where(SalesOrder.reader_id == reader_id, SalesOrder.state == "open", SalesOrder.purpose == "sale")  # type: ignore[arg-type]
+        select(SalesOrder).where(
+            SalesOrder.reader_id == reader_id,
+            SalesOrder.state == "open",
+            SalesOrder.purpose == "sale",
+        )  # type: ignore[arg-type]
     )
     return found
 

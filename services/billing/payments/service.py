@@ -21,7 +21,7 @@ from services.billing.payments.models import Payment, Refund
 from services.billing.plans.rules import PERIOD_WORDS
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
-from services.billing.recognition.facts import PaymentFact, RefundFact
+from services.billing.recognition.facts import RefundFact
 from services.billing.recognition.rules import days_bought
 from shared.agencies import Agency, get_agency
 from shared.clock import local_date

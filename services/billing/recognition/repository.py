@@ -176,7 +176,7 @@ async def open_schedules(
     return list(rows)
 
 
-async def unearned(session: ReadSession, payment_ids: Sequence[UUID], cut: date) -> int:
+async def unearned(session: Session | ReadSession, payment_ids: Sequence[UUID], cut: date) -> int:
     """What ``cut`` and the days after it earn of the open schedules of these payments, net, in đồng."""
     return int(await session.scalar(_UNEARNED, {"payments": list(payment_ids), "cut": cut}) or 0)
 

@@ -171,7 +171,9 @@ async def post_refund_failed(
     await telling.refund_failed(session, fact, split, at, now)
 
 
-async def unearned_net(session: ReadSession, payment_ids: Sequence[UUID], cut: date) -> int:
+async def unearned_net(
+    session: Session | ReadSession, payment_ids: Sequence[UUID], cut: date
+) -> int:
     """Net đồng of these payments that ``cut`` and the days after it would earn, for a preview: nothing is locked or begun."""
     return await repository.unearned(session, payment_ids, cut)
 

@@ -119,7 +119,9 @@ async def dunning(session: Session | ReadSession, agency: str) -> Dunning:
     )
 
 
-async def owed(session: Session | ReadSession, subscription_id: UUID) -> tuple[UUID, int, bool] | None:
+async def owed(
+    session: Session | ReadSession, subscription_id: UUID
+) -> tuple[UUID, int, bool] | None:
     """(order, refused tries, whether one is on its way) of the next period, where it is being collected."""
     row = (await session.execute(_OWED, {"id": subscription_id})).one_or_none()
     return (row[0], row[1], row[2]) if row else None
@@ -145,9 +147,7 @@ async def last_kept(
 async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
     """The right that an order for once gave, locked."""
     found: EntitlementRow | None = await session.scalar(
-        select(EntitlementRow)
-        .where(col(EntitlementRow.order_id) == order_id)
-        .with_for_update()
+        select(EntitlementRow).where(col(EntitlementRow.order_id) == order_id).with_for_update()
     )
     return found
 

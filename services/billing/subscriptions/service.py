@@ -38,9 +38,7 @@ async def facts_of(session: Session | ReadSession, row: Subscription) -> rules.F
     return rules.Facts(
         row.collection,
         tuple(
-            rules.Paid(one.starts_at, one.ends_at, one.trial)
-            for one in periods
-            if not one.returned
+            rules.Paid(one.starts_at, one.ends_at, one.trial) for one in periods if not one.returned
         ),
         await repository.dunning(session, row.agency),
         cancels=row.cancel_at_period_end,
@@ -189,7 +187,9 @@ async def give_back_period(session: Session, subscription_id: UUID, now: datetim
     row = await repository.lock(session, subscription_id)
     facts = await facts_of(session, row)
     if facts.refunded and row.collection == rules.RENEWAL:
-        row.cancel_at_period_end = True  # who took the money of the newest period back is not charged for another
+        row.cancel_at_period_end = (
+            True  # who took the money of the newest period back is not charged for another
+        )
     kept = await repository.last_kept(session, subscription_id)
     if kept is not None:
         row.price_id, row.period_start, row.period_end, row.value_vnd = kept

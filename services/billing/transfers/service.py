@@ -49,9 +49,7 @@ class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
 
 
-async def _lock_orders(
-    session: Session, agency: str, codes: Sequence[str]
-) -> Sequence[SalesOrder]:
+async def _lock_orders(session: Session, agency: str, codes: Sequence[str]) -> Sequence[SalesOrder]:
     """The agency's orders with these codes, locked after their readers."""
     for reader_id in await orders_repository.readers_of(session, agency, codes):
         await subscriptions_repository.lock_reader(session, reader_id)

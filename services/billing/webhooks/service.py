@@ -142,7 +142,7 @@ class Applier:
             if first.wanted in looked:
                 raise RuntimeError(f"{first.wanted} was looked at and is wanted again")
             looked[first.wanted] = await first.ask(first.wanted)
-        except Exception as error:  # noqa: BLE001 - as when it is applied
+        except Exception as error:
             await self._failed(event, error)
             return False
         return True
