@@ -98,7 +98,7 @@ async def picture(billing: Billing) -> dict[str, Any]:
     queries = {
         "subscriptions": """SELECT r.email, s.state, s.cancel_at_period_end, s.period_end, s.mrr_vnd
             FROM subscription s JOIN reader r ON r.id = s.reader_id ORDER BY 1""",
-        "payments": """SELECT provider_invoice, amount_vnd, refunded_vnd, period_end FROM payment
+        "payments": """SELECT reference, amount_vnd, refunded_vnd, period_end FROM payment
             ORDER BY 1""",
         "refunds": "SELECT provider_refund, amount_vnd, deferred_vnd FROM refund ORDER BY 1",
         "ledger": """SELECT agency, account, sum(amount_vnd)::bigint FROM journal_line

@@ -31,7 +31,7 @@ def world(paid_by_transfer: World) -> World:
 async def payment_of(world: World, code: str) -> tuple[UUID, UUID]:
     """(reader, payment) of a paid order."""
     [row] = await world.rows(
-        "SELECT reader_id, id FROM payment WHERE provider_invoice = :code", code=code
+        "SELECT reader_id, id FROM payment WHERE reference = :code", code=code
     )
     return row[0], row[1]
 

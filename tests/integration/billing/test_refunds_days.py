@@ -186,7 +186,7 @@ async def refund(world: World, dice: random.Random, account: Account, people: li
     left = one.price - one.returned
     amount = left if dice.random() < 0.6 else dice.randrange(1, left + 1)
     payment: UUID = await world.value(
-        "SELECT id FROM payment WHERE provider_invoice = :code", code=one.code
+        "SELECT id FROM payment WHERE reference = :code", code=one.code
     )
     refunds = world.billing.refunds
     request = await refunds.ask(AGENCY, one.payer.row.id, payment, amount, "asked", LAN)
@@ -245,6 +245,6 @@ async def compare(world: World, account: Account) -> None:
     assert booked["refunds_subscription"] == account.earned_back
     by_day = dict(await world.rows("SELECT day, amount_vnd FROM recognition_day"))
     assert by_day == {day: vnd for day, vnd in earned.items() if day <= today and vnd}
-    given_back = dict(await world.rows("SELECT provider_invoice, refunded_vnd FROM payment"))
+    given_back = dict(await world.rows("SELECT reference, refunded_vnd FROM payment"))
     assert given_back == {one.code: one.returned for one in account.bought}
     await world.assert_sound()
