@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.billing.ledger import rules as accounts
-from tests.integration.billing.own_books import DAY, NOW, Books, Paid, paid
+from services.billing.recognition import service
+from shared.agencies import get_agency
+from shared.money import Money
+from tests.integration.billing.own_books import AGENCY, DAY, NOW, TODAY, Books, Paid, paid
 
 # An account of our own: what each day earns, in pieces; nothing in it knows of schedules' columns.
 
@@ -200,3 +204,130 @@ async def test_a_year_of_changes_refunds_and_failures_is_earned_as_an_account_of
     balances = await books.balances()
     assert balances.pop(accounts.REFUNDS) == -balances.pop(accounts.REVENUE)
     assert balances == {}
+
+
+# Single cases, by hand
+
+
+async def test_today_belongs_to_the_plan_that_earned_it_and_what_is_left_goes_over_whole(
+    books: Books,
+) -> None:
+    """30 days of 1,000 đồng; on the tenth another plan of 30 days for 60,000 begins: 20,000 go over."""
+    old, new = paid(30_000, 30), paid(60_000, 30, TODAY + 9 * DAY)
+    subscription = uuid4()
+    await books.pay(old, subscription)
+    books.clock.advance(9 * DAY)
+    await books.run()
+    async with books.database.read() as session:
+        assert await service.unearned_net(session, [old.id], books.today + DAY) == 20_000
+    async with books.database.transaction() as session:
+        agency = await get_agency(session, AGENCY)
+        assert await service.credit_left(session, agency, [old.id], books.clock.now()) == 20_000
+    await books.row(new, subscription)
+    assert await books.change(new, old) == 20_000
+    await books.assert_sound()
+    schedules = """SELECT payment_id, starts_on, ends_on, total_vnd, closed_on, carried_vnd, carried_to
+        FROM recognition_schedule ORDER BY id"""
+    tomorrow = books.today + DAY
+    assert await books.rows(schedules) == [
+        (old.id, TODAY, TODAY + 30 * DAY, 30_000, tomorrow, 20_000, new.id),
+        (new.id, tomorrow, TODAY + 39 * DAY, 80_000, None, 0, None),
+    ]
+    assert await books.rows("SELECT replaced_by FROM payment ORDER BY paid_at") == [
+        (new.id,),
+        (None,),
+    ]
+    books.clock.advance(DAY)
+    await books.run()
+    assert (await books.earned())[books.today] == 80_000 // 29
+    assert (await books.balances())[accounts.RECEIVABLE] == 90_000
+    await books.assert_sound()
+
+
+async def test_a_refund_of_the_new_plan_leaves_what_was_carried(books: Books) -> None:
+    old, new = paid(30_000, 30), paid(60_000, 30)
+    await books.pay(old)
+    await books.row(new)
+    assert await books.change(new, old) == 29_000
+    id_ = await books.refund(new, 60_000)
+    assert books.refunds[id_][1] == 60_000
+    assert (await books.balances())[accounts.DEFERRED] == -30_000, "29,000 and today's 1,000"
+    await books.run()
+    assert (await books.balances())[accounts.DEFERRED] == -29_000
+    await books.assert_sound()
+
+
+async def test_two_changes_on_one_day_and_one_that_costs_nothing(books: Books) -> None:
+    first, second, third = paid(30_000, 30), paid(0, 60), paid(0, 1)
+    await books.pay(first)
+    for new, old in ((second, first), (third, second)):
+        await books.row(new)
+        assert await books.change(new, old) == 29_000
+    await books.run()
+    assert await books.earned() == Counter({TODAY: 1_000})
+    books.clock.advance(DAY)
+    await books.run()
+    assert await books.earned() == Counter({TODAY: 1_000, TODAY + DAY: 29_000})
+    assert await books.rows("SELECT count(*) FROM journal_entry WHERE kind = 'payment'") == [(1,)]
+    await books.assert_sound()
+
+
+async def test_a_new_plan_earns_today_where_the_old_one_does_not(books: Books) -> None:
+    """One that ended yesterday, and one that is wholly ahead."""
+    ended, ahead, new = paid(5_000, 5), paid(7_000, 7, TODAY + 20 * DAY), paid(10_000, 10)
+    await books.pay(ended)
+    await books.pay(ahead)
+    books.clock.advance(5 * DAY)
+    new.first = books.today
+    await books.row(new)
+    assert await books.change(new, ended, ahead) == 7_000
+    await books.run()
+    assert (await books.earned())[books.today] == 1_700
+    await books.assert_sound()
+
+
+async def test_a_change_and_a_refund_of_what_it_replaces_wait_for_each_other(books: Books) -> None:
+    for _ in range(5):
+        old, new = paid(30_000, 30, books.today), paid(60_000, 30, books.today)
+        await books.pay(old)
+        await books.row(new)
+        await asyncio.gather(books.change(new, old), books.refund(old, 10_000))
+        await books.run()
+        await books.assert_sound()
+
+
+async def test_a_gifts_refund_that_failed_is_worth_it_again_redeemed_or_not(books: Books) -> None:
+    gift = paid(30_000, 30, gift=True)
+    await books.pay(gift)
+    first, second = await books.refund(gift, 4_000), await books.refund(gift, 6_000)
+    await books.fail(first)
+    assert (await books.balances())[accounts.GIFTS] == -24_000
+    async with books.database.transaction() as session:
+        redeemed = replace(await books.fact(session, gift), amount=Money(24_000))
+        await session.execute(
+            text("UPDATE payment SET period_start = :first, period_end = :end WHERE id = :id"),
+            {"id": gift.id, "first": redeemed.period_start, "end": redeemed.period_end},
+        )
+        await service.post_redeemed(session, redeemed, books.clock.now())
+    books.clock.advance(9 * DAY)
+    await books.fail(second)
+    await books.run()
+    balances = await books.balances()
+    assert accounts.GIFTS not in balances and balances[accounts.DEFERRED] == -16_000 - 6_000
+    books.clock.advance(DAY)
+    await books.run()
+    assert (await books.earned())[books.today] == 800 + 300
+    assert (await books.balances())[accounts.RECEIVABLE] == 30_000
+
+
+async def test_what_a_failed_refund_gives_back_after_the_last_day_is_earned_at_once(
+    books: Books,
+) -> None:
+    old = paid(30_000, 30)
+    await books.pay(old)
+    id_ = await books.refund(old, 29_000)
+    books.clock.advance(29 * DAY)
+    await books.fail(id_)
+    await books.run()
+    assert await books.earned() == Counter({TODAY: 1_000, books.today: 29_000})
+    await books.assert_sound()
