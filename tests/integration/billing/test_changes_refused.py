@@ -55,6 +55,20 @@ async def test_what_a_payment_says_was_given_back_is_the_sum_of_its_refunds(book
     await refuse(books, copied, "sum to")
 
 
+async def test_a_lost_dispute_of_an_orders_payment_is_asked_for_by_nobody(books: Books) -> None:
+    old = paid(30_000, 30)
+    await books.pay(old)
+    intruder = await asyncpg.connect(as_superuser(books.url))
+    try:
+        await intruder.execute("SET session_replication_role = replica")
+        await intruder.execute("UPDATE payment SET order_id = id")
+    finally:
+        await intruder.close()
+    with pytest.raises(DBAPIError, match="asked for, approved and paid first"):
+        await books.refund(old, 30_000)
+    assert await books.refund(old, 30_000, "dispute")
+
+
 async def test_a_refund_fails_once_and_nothing_else_of_it_changes(books: Books) -> None:
     old, id_ = await refunded(books)
     for change in (
