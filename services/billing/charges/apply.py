@@ -159,7 +159,7 @@ async def _unclaimed(
     posting = Posting(
         charge.agency,
         f"{charge.provider}:unclaimed:{fact.reference}",
-        "unclaimed",
+        accounts.UNCLAIMED,
         payment.id,
         local_date(paid_at, agency.zone),
         paid_at,

@@ -32,7 +32,7 @@ from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_id
-from shared.money import Money, accrued
+from shared.money import Money
 
 #: How long an order waits for its money. People transfer from their bank's app within minutes; some go to a counter.
 OPEN_FOR = timedelta(hours=72)
@@ -200,7 +200,8 @@ async def _fact(
     debit: str,
 ) -> PaymentFact:
     start, end = payment.period_start, payment.period_end
-    given_back = payment.refunded_vnd  # of a gift a part may have gone back before it is redeemed
+    # Of a gift a part may have gone back before it is redeemed.
+    given_back, vat_back = await recognition.given_back(session, payment.id)
     if offer.kind == "article" and start is not None:
         # An article is earned when it is opened, not while it may be read again.
         end = start + timedelta(days=1)
@@ -210,7 +211,7 @@ async def _fact(
         agency,
         f"order:{order.code}",
         Money(payment.amount_vnd - given_back),
-        vat - (accrued(vat, given_back, payment.amount_vnd) if given_back else 0),
+        vat - vat_back,
         payment.paid_at,
         start,
         end,

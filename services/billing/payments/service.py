@@ -27,7 +27,7 @@ from shared.agencies import Agency, get_agency
 from shared.clock import local_date
 from shared.database import Database, Session
 from shared.ids import new_id
-from shared.money import Money, accrued, format_vnd
+from shared.money import Money, format_vnd
 
 log = structlog.get_logger(__name__)
 
@@ -118,9 +118,9 @@ async def record_refund(
             agency,
             f"{payment.provider}:refund:{money.reference}",
             Money(money.amount_vnd),
-            # Of the payment's tax what its refunds' share of the price is: all of it with the last đồng.
-            accrued(vat_vnd, given_back, payment.amount_vnd)
-            - accrued(vat_vnd, payment.refunded_vnd, payment.amount_vnd),
+            await recognition.refund_vat(
+                session, payment.id, vat_vnd, payment.amount_vnd, money.amount_vnd
+            ),
             money.refunded_at,
             credit=money.credit,
             unopened=money.unopened,

@@ -226,7 +226,7 @@ def review_at(facts: Facts, now: datetime) -> datetime | None:
     if until is None:
         return None
     moments = [facts.begins_at(now), until, due_at, facts.lapses_at]
-    moments += [one.ends_at for one in facts.paid if one.trial]
+    moments += [one.ends_at for one in facts.paid]
     if due_at is not None:
         moments.append(due_at - facts.dunning.ahead)
     if facts.owed is not None:

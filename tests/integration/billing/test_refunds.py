@@ -30,9 +30,7 @@ def world(paid_by_transfer: World) -> World:
 
 async def payment_of(world: World, code: str) -> tuple[UUID, UUID]:
     """(reader, payment) of a paid order."""
-    [row] = await world.rows(
-        "SELECT reader_id, id FROM payment WHERE reference = :code", code=code
-    )
+    [row] = await world.rows("SELECT reader_id, id FROM payment WHERE reference = :code", code=code)
     return row[0], row[1]
 
 
