@@ -291,9 +291,17 @@ class Charges:
                 if charge is not None and charge.order_id is not None
                 else None
             )
+            row = (
+                await subscriptions_repository.by_id(session, order.agency, order.subscription_id)
+                if order is not None and order.subscription_id is not None
+                else None
+            )
         if charge is None:
             return
-        wanted = order is None or order.state == "open"
+        # Who does not want another period is not charged for it, where that has not happened yet.
+        wanted = (order is None or order.state == "open") and not (
+            charge.kind == "mandate" and row is not None and row.cancel_at_period_end
+        )
         try:
             fact = await self._fact(charge, wanted=wanted)
         except ProviderFailedError as error:

@@ -22,7 +22,7 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
             col(SalesOrder.reader_id) == reader_id,
             col(SalesOrder.state) == "open",
             col(SalesOrder.purpose) == "sale",
-        )  # type: ignore[arg-type]
+        )
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -36,7 +36,7 @@ async def shown_order(session: ReadSession, reader_id: UUID) -> SalesOrder | Non
             col(SalesOrder.reader_id) == reader_id,
             col(SalesOrder.state) == "open",
             col(SalesOrder.purpose) == "sale",
-        )  # type: ignore[arg-type]
+        )
     )
     return found
 
@@ -195,6 +195,8 @@ async def gift_of(session: ReadSession, order_id: UUID) -> Gift | None:
 async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
     """Ids of a reader's orders that are for somebody else."""
     found = await session.scalars(
-        select(SalesOrder.id).where(col(SalesOrder.reader_id) == reader_id, SalesOrder.gift)
+        select(col(SalesOrder.id)).where(
+            col(SalesOrder.reader_id) == reader_id, col(SalesOrder.gift)
+        )
     )
     return frozenset(found.all())

@@ -137,6 +137,7 @@ async def _begin(
         row.mandate_id = receipt.mandate_id
     if order.purpose == "change":
         replaced = await _cut(session, row, at)
+        row.anchor_day = at.astimezone(agency.zone).day
     await _extend(session, payment, order, row, offer, agency, at)
     return row, replaced
 
@@ -175,7 +176,8 @@ async def _extend(
     at: datetime,
 ) -> None:
     """The subscription's next period, paid for by the payment."""
-    await subscriptions.next_period(session, row, offer, agency, at)
+    planned = (order.starts_at, order.expires_at) if order.starts_at is not None else None
+    await subscriptions.next_period(session, row, offer, agency, at, planned)
     if order.trial_days is not None:
         row.period_end = row.period_start + timedelta(days=order.trial_days)
     row.value_vnd = order.amount_vnd + order.credit_vnd
