@@ -23,6 +23,7 @@ EXEMPT = {
     ("POST", "/r/{agency}/checkout"): A_READER,
     ("POST", "/r/{agency}/gifts/redeem"): A_READER,
     ("POST", "/r/{agency}/orders/{code}/coupon"): A_READER,
+    ("POST", "/r/{agency}/orders/{code}/card"): A_READER,
     ("POST", "/r/{agency}/account/cancel"): A_READER,
     ("POST", "/r/{agency}/account/resume"): A_READER,
     ("POST", "/r/{agency}/account/sessions/end"): A_READER,

@@ -144,6 +144,7 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
     assert own == everywhere, "all of it is this agency's"
     assert {one.name for one in own if one.violations} == {
         "deferred_rolls_forward",
+        "orders_are_paid_once",
         "payments_are_posted",
         "paid_invoices_have_entitlements",
         "inbox_is_handled",
@@ -152,7 +153,7 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
     }
     assert not [one for one in await check(OTHER_AGENCY) if one.violations]
     page = (await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")).text
-    assert page.count("badge bad") == 6
+    assert page.count("badge bad") == 7
 
 
 # Sessions
@@ -220,7 +221,6 @@ async def test_somebody_elses_receipt_is_not_found(world: World):
     minh = await world.signed_in("minh@example.vn")
     assert (await minh.get(back.headers["location"])).status_code == 404
     assert (await lan.get(back.headers["location"])).status_code == 200
-    assert (await lan.get(f"/r/{AGENCY}/checkout/done?session_id=../x")).status_code == 404
 
 
 # Webhooks
@@ -232,7 +232,7 @@ def signed(world: World, body: bytes, secret: str = SECRET, age: int = 0) -> dic
     return {"Stripe-Signature": f"t={stamp},v1={header}"}
 
 
-def event(id_: str, kind: str = "invoice.paid") -> bytes:
+def event(id_: str, kind: str = "payment_intent.succeeded") -> bytes:
     body = {"id": id_, "object": "event", "type": kind, "created": int(time.time()), "data": {}}
     return json.dumps(body).encode()
 

@@ -293,7 +293,7 @@ async def test_the_end_of_a_term_is_told_three_days_before_and_the_morning_after
     told = []
     world.clock.set(end - 4 * DAY)
     while world.clock.now() < end + 8 * DAY:
-        await world.billing.subscriptions.review_due()
+        await world.billing.renewals.run_due()
         told += [(world.clock.now(), subject) for subject in await sent(letters, office)]
         world.clock.advance(HOUR)
     assert told == [
@@ -341,7 +341,7 @@ async def test_who_has_renewed_is_not_reminded_and_no_reminder_outlives_its_day(
     assert await letters.send_due() == 0
     world.clock.advance(4 * DAY)
     office.open()
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
     assert await sent(letters, office) == ["Gói đọc báo của bạn đã hết hạn"]
     assert [row for row in await states(world) if row[0] == "term_ending"] == [
         ("term_ending", "dropped")
@@ -425,7 +425,7 @@ async def test_a_renewal_that_fails_is_told_once_with_the_end_of_reading(
     await world.advance(30 * DAY + MINUTE)
     for _ in range(3):
         await world.deliver()
-        await world.billing.subscriptions.review_due()
+        await world.billing.renewals.run_due()
         await sent(letters, office)
         world.clock.advance(HOUR)
     assert office.subjects() == ["Chưa gia hạn được gói đọc báo của bạn"]
@@ -444,7 +444,7 @@ async def test_a_failure_that_is_over_before_it_is_told_is_not_told(
     await world.deliver()
     assert ("payment_failed", "waiting") in await states(world)
     world.clock.advance(4 * DAY)
-    await world.billing.subscriptions.review_due()  # expired meanwhile
+    await world.billing.renewals.run_due()  # expired meanwhile
     assert await sent(letters, office) == []
     assert ("payment_failed", "dropped") in await states(world)
 

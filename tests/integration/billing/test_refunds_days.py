@@ -224,7 +224,7 @@ async def readable(world: World, account: Account, people: list[Person]) -> None
 
 
 async def compare(world: World, account: Account) -> None:
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
     await world.billing.recognition.run_due()
     today = (world.clock.now() + HANOI).date()
     returned = [one for one in account.bought if one.returned]

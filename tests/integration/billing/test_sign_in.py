@@ -461,12 +461,12 @@ async def test_the_chosen_plan_survives_signing_in(world: World):
     answer = await enter(browser, await world.last_code(), return_to=back)
     payment = await browser.get(answer.headers["location"])
     assert payment.status_code == 303 and "/c/pay/" in payment.headers["location"]
-    rows = await world.rows("SELECT price_id::text, return_to FROM checkout")
+    rows = await world.rows("SELECT price_id::text, return_to FROM sales_order")
     assert rows == [(price, ARTICLE)]
     thief = await world.signed_in("minh@example.vn")
     led = await thief.get(answer.headers["location"])
     assert led.status_code == 303 and f"/r/{AGENCY}/plans" in led.headers["location"]
-    assert await world.value("SELECT count(*) FROM checkout") == 1, "a link starts no payment"
+    assert await world.value("SELECT count(*) FROM sales_order") == 1, "a link starts no payment"
 
 
 @pytest.mark.parametrize(
@@ -499,7 +499,7 @@ async def test_another_address_is_one_link_away_and_keeps_the_article_and_the_pl
     answer = await enter(browser, await world.last_code(), return_to=unescape(kept))
     payment = await browser.get(answer.headers["location"])
     assert "/c/pay/" in payment.headers["location"]
-    rows = await world.rows("SELECT price_id::text, return_to FROM checkout")
+    rows = await world.rows("SELECT price_id::text, return_to FROM sales_order")
     assert rows == [(price, ARTICLE)]
     assert await world.value("SELECT email FROM reader") == "lan@example.vn"
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -17,6 +16,7 @@ from shared.audit import Action, Actor, acting
 from shared.errors import ConflictError, NotFoundError
 from tests.fixtures.audited import entries
 from tests.fixtures.command_line import command
+from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import (
     ACCOUNT,
     KEY,
@@ -294,7 +294,7 @@ async def test_terms_follow_each_other_and_keep_the_day_of_the_month(
             code = await order(world, browser)
         assert [f"{end:%d.%m. %H}" for (end,) in ends] == ["28.02. 03", "31.03. 03", "30.04. 03"]
         world.clock.set(datetime(2027, 5, 15, 3, 0, tzinfo=UTC))
-        await world.billing.subscriptions.review_due()
+        await world.billing.renewals.run_due()
         assert await world.rows("SELECT state, mrr_vnd FROM subscription") == [("expired", 0)]
         _, code = await ordered(world)
         await credited(world, code, id_=9)
@@ -331,7 +331,7 @@ async def test_a_term_begins_when_the_canceled_card_subscription_ends(world: Wor
     # Until then only the first one counts.
     assert await world.value("SELECT sum(mrr_vnd) FROM subscription") == MONTH
     world.clock.set(card[1] + timedelta(seconds=1))
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
     assert await world.value("SELECT sum(mrr_vnd) FROM subscription") == MONTH
     await world.billing.recognition.run_due()
     await world.assert_sound()
@@ -344,13 +344,13 @@ async def price(world: World, period: str = "month") -> str:
 
 async def test_money_of_a_reader_whose_subscription_renews_waits(world: World) -> None:
     """The order was open in one tab when the card was charged in another."""
-    _, code = await ordered(world)
-    payment_page = await world.billing.checkouts.start(
-        await person(world), UUID(await price(world)), "", "vi"
-    )
-    await world.pay(payment_page)
+    lives = Lives(world)
+    card = await lives.chooses("lan@example.vn", "month")
+    page = await lives.page("lan@example.vn", card.code)
+    other = await lives.chooses("lan@example.vn", "month", renews=False)
+    await world.pay(page)
     await world.deliver()
-    await credited(world, code)
+    await credited(world, other.code)
     assert await credits(world) == [(MONTH, MONTH, "subscribed")]
     assert await world.value("SELECT count(*) FROM payment") == 1
 
@@ -358,12 +358,18 @@ async def test_money_of_a_reader_whose_subscription_renews_waits(world: World) -
 async def test_beside_a_term_that_runs_no_card_pays_for_the_same_days(world: World) -> None:
     browser, code = await ordered(world)
     await credited(world, code)
+    until = await world.value("SELECT period_end FROM payment")
     page = await browser.get(f"/r/{AGENCY}/plans")
-    assert 'value="transfer"' in page.text and 'value="card"' not in page.text
-    answer = await browser.submit(
-        f"/r/{AGENCY}/plans", f"/r/{AGENCY}/checkout", {"price": await price(world), "way": "card"}
-    )
-    assert answer.headers["location"].endswith("notice=subscribed")
+    assert 'value="transfer"' in page.text and 'value="card"' in page.text
+    await world.pay(await world.start_checkout(browser))
+    await world.deliver()
+    periods = await world.rows("SELECT period_start FROM payment ORDER BY paid_at, period_start")
+    assert periods[1] == (until,), "the card's first month follows the term"
+    assert await world.value("SELECT sum(mrr_vnd) FROM subscription") == MONTH
+    world.clock.set(until)
+    await world.deliver()
+    assert await world.value("SELECT sum(mrr_vnd) FROM subscription") == MONTH
+    await world.assert_sound()
 
 
 async def test_a_reader_has_one_open_order_in_however_many_windows(world: World) -> None:
