@@ -228,7 +228,9 @@ async def compare(world: World, books: Books, people: list[Person]) -> None:
         paid[reader_id].append((start, end))
     assert paid == {one.row.id: one.paid for one in people if one.paid}
     until = dict(
-        await world.rows("SELECT reader_id, max(valid_until) FROM entitlement WHERE NOT revoked GROUP BY 1")
+        await world.rows(
+            "SELECT reader_id, max(valid_until) FROM entitlement WHERE NOT revoked GROUP BY 1"
+        )
     )
     assert until == {one.row.id: one.paid[-1][1] for one in people if one.paid}
     booked = {row.code: row.balance_vnd for row in await world.billing.ledger.trial_balance(AGENCY)}

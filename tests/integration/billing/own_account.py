@@ -1,0 +1,281 @@
+"""An account of our own of readers' money: what the provider took and gave back, and what readers wished, day by day.
+
+Nothing in here reads the product's code or database: periods, days, tax and credits are computed anew, simply and slowly.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
+DAY = timedelta(days=1)
+GRACE = 7 * DAY
+PRICES = {"week": 19_000, "month": 59_000, "year": 590_000}
+MONTHS = {"month": 1, "year": 12}
+TAX_PERCENT = 8
+
+
+def day_of(at: datetime) -> date:
+    return at.astimezone(HANOI).date()
+
+
+def tax_in(gross: int) -> int:
+    """8 % inside a price, to the nearest đồng, half up."""
+    exact, rest = divmod(gross * TAX_PERCENT, 100 + TAX_PERCENT)
+    return exact + (2 * rest >= 100 + TAX_PERCENT)
+
+
+def next_end(start: datetime, period: str, anchor: int) -> datetime:
+    local = start.astimezone(HANOI)
+    if period == "week":
+        return start + 7 * DAY
+    months = local.month - 1 + MONTHS[period]
+    year, month = local.year + months // 12, months % 12 + 1
+    day = min(anchor, monthrange(year, month)[1])
+    return local.replace(year=year, month=month, day=day).astimezone(start.tzinfo)
+
+
+def spread(total: int, days: list[date]) -> dict[date, int]:
+    """Whole đồng by day: the running sum is the exact share, rounded down."""
+    count = len(days)
+    return {one: total * (n + 1) // count - total * n // count for n, one in enumerate(days)}
+
+
+def days_between(first: date, end: date) -> list[date]:
+    return [first + n * DAY for n in range(max((end - first).days, 1))]
+
+
+@dataclass
+class Bought:
+    """A period that money (or a trial) bought; ``by_day``: what each day of it earns."""
+
+    start: datetime
+    end: datetime
+    gross: int
+    value: int
+    period: str
+    by_day: dict[date, int]
+    trial: bool = False
+    reference: str = ""
+    given_back: int = 0
+    tax_back: int = 0
+    refunds_of_revenue: int = 0
+    cut: datetime | None = None
+    replaced: bool = False
+    #: The last local day that its days stretch to.
+    last: date | None = None
+
+    @property
+    def until(self) -> datetime:
+        return self.cut or self.end
+
+    @property
+    def kept(self) -> bool:
+        return self.given_back < max(self.gross, 1) and self.until > self.start
+
+    def ahead(self, today: date) -> int:
+        return sum(amount for one, amount in self.by_day.items() if one > today)
+
+    def give_back(self, amount: int, today: date) -> None:
+        tax = tax_in(self.gross) * (self.given_back + amount) // self.gross - self.tax_back
+        net, self.tax_back = amount - tax, self.tax_back + tax
+        days = sorted(one for one in self.by_day if one > today)
+        deferred = self.ahead(today)
+        taken = min(net, deferred)
+        if taken:
+            for one in days:
+                del self.by_day[one]
+            if deferred - taken:
+                self.by_day |= spread(deferred - taken, days)
+        self.refunds_of_revenue += net - taken
+        self.given_back += amount
+
+
+@dataclass
+class Subscribed:
+    """A renewing subscription."""
+
+    period: str
+    anchor: int
+    bought: list[Bought] = field(default_factory=list)
+    next_period: str | None = None
+    cancels: bool = False
+    paused: datetime | None = None
+    good_card: bool = True
+    refused: bool = False
+    over: bool = False
+
+    @property
+    def paid_until(self) -> datetime | None:
+        return max((one.until for one in self.bought if one.kept), default=None)
+
+    @property
+    def newest(self) -> Bought | None:
+        kept = [one for one in self.bought if one.kept]
+        return max(kept, key=lambda one: one.until) if kept else None
+
+    @property
+    def due(self) -> datetime | None:
+        until = self.paid_until
+        if until is None or self.cancels:
+            return None
+        return max(until, self.paused) if self.paused else until
+
+    def lives(self, now: datetime) -> bool:
+        """Whether it runs, or is to run on."""
+        until, due = self.paid_until, self.due
+        if until is None:
+            return False
+        return now < until or (due is not None and now < due + GRACE)
+
+    def renews(self, now: datetime) -> bool:
+        return self.lives(now) and not self.cancels
+
+    def owes(self, now: datetime) -> bool:
+        return self.due is not None and self.due <= now < self.due + GRACE
+
+    def reads(self, now: datetime) -> bool:
+        if any(one.kept and one.start <= now < one.until for one in self.bought):
+            return True
+        until, due = self.paid_until, self.due
+        return until is not None and due == until and until <= now < until + GRACE
+
+    def mrr(self, now: datetime) -> int:
+        newest = self.newest
+        if newest is None or not self.reads(now):
+            return 0
+        running = [one for one in self.bought if one.kept and one.start <= now < one.until]
+        if running and running[0].trial:
+            return 0
+        return monthly(newest.value, newest.period)
+
+
+def monthly(value: int, period: str) -> int:
+    net = value - tax_in(value)
+    return net * {"week": 52, "month": 12, "year": 1}[period] // 12
+
+
+@dataclass
+class Person:
+    """A reader: at most one subscription that renews at a time, and terms that are transferred."""
+
+    email: str
+    renewing: list[Subscribed] = field(default_factory=list)
+    terms: list[Bought] = field(default_factory=list)
+    change_to: str | None = None
+
+    def live(self, now: datetime) -> Subscribed | None:
+        return next((one for one in self.renewing if one.lives(now)), None)
+
+    def reads(self, now: datetime) -> bool:
+        terms = any(one.kept and one.start <= now < one.until for one in self.terms)
+        return terms or any(one.reads(now) for one in self.renewing)
+
+    def mrr(self, now: datetime) -> int:
+        total = sum(one.mrr(now) for one in self.renewing)
+        kept = [one for one in self.terms if one.kept]
+        if any(one.start <= now < one.until for one in kept):
+            newest = max(kept, key=lambda one: one.until)
+            total += monthly(newest.value, newest.period)
+        return total
+
+    def everything(self) -> list[Bought]:
+        return [*self.terms, *(one for row in self.renewing for one in row.bought)]
+
+    def paid_until(self, besides: Subscribed | None = None) -> datetime | None:
+        ends = [one.until for one in self.terms if one.kept]
+        ends += [
+            one.until
+            for row in self.renewing
+            if row is not besides
+            for one in row.bought
+            if one.kept
+        ]
+        return max(ends, default=None)
+
+    # What happens
+
+    def transferred(self, gross: int, period: str, at: datetime) -> Bought:
+        start = max(filter(None, (at, self.paid_until())))
+        own = [one.until for one in self.terms if one.kept]
+        anchor = start.astimezone(HANOI).day
+        if own and start == max(own):
+            anchor = self.term_anchor
+        self.term_anchor = anchor
+        bought = self._bought(start, next_end(start, period, anchor), gross, period)
+        self.terms.append(bought)
+        return bought
+
+    term_anchor: int = 1
+
+    def _bought(self, start: datetime, end: datetime, gross: int, period: str) -> Bought:
+        days = days_between(day_of(start), day_of(end))
+        return Bought(start, end, gross, gross, period, spread(gross - tax_in(gross), days))
+
+    def tried(self, period: str, at: datetime, days: int) -> None:
+        """A trial begins: its card is good."""
+        start = max(filter(None, (at, self.paid_until())))
+        row = Subscribed(period, start.astimezone(HANOI).day)
+        row.bought.append(Bought(start, start + days * DAY, 0, 0, period, {}, trial=True))
+        self.renewing.append(row)
+
+    def captured(self, gross: int, period: str, at: datetime, reference: str) -> None:
+        """The provider took money: for a change that was confirmed, for the next period, or for a new subscription."""
+        row = self.live(at)
+        if row is not None and self.change_to is not None:
+            bought = self._changed(row, gross, at)
+        elif row is not None and row.due is not None and row.due <= at:
+            bought = self._renewed(row, gross)
+        else:
+            row, bought = self._begun(gross, period, at)
+        bought.reference = reference
+        row.bought.append(bought)
+
+    def _changed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
+        assert self.change_to is not None
+        period, self.change_to = self.change_to, None
+        today, carried = day_of(at), 0
+        assert gross == PRICES[period] - self.credit(row, at), "as previewed"
+        for old in row.bought:
+            if old.kept and old.until > at:
+                carried += old.ahead(today)
+                old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
+                old.cut, old.replaced = at, True
+        row.period, row.anchor = period, at.astimezone(HANOI).day
+        end = next_end(at, period, row.anchor)
+        days = [one for one in days_between(day_of(at), day_of(end)) if one > today]
+        net = gross - tax_in(gross)
+        return Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
+
+    def credit(self, row: Subscribed, at: datetime) -> int:
+        left = [one.ahead(day_of(at)) for one in row.bought if one.kept and one.until > at]
+        return sum(one + one * TAX_PERCENT // 100 for one in left)
+
+    def _renewed(self, row: Subscribed, gross: int) -> Bought:
+        start = row.due
+        assert start is not None
+        row.period, row.next_period = row.next_period or row.period, None
+        assert gross == PRICES[row.period]
+        if start != row.paid_until:
+            row.anchor = start.astimezone(HANOI).day
+        row.paused = None
+        return self._bought(start, next_end(start, row.period, row.anchor), gross, row.period)
+
+    def _begun(self, gross: int, period: str, at: datetime) -> tuple[Subscribed, Bought]:
+        assert gross == PRICES[period]
+        start = max(filter(None, (at, self.paid_until())))
+        row = Subscribed(period, start.astimezone(HANOI).day)
+        self.renewing.append(row)
+        return row, self._bought(start, next_end(start, period, row.anchor), gross, period)
+
+    def given_back(self, reference: str, amount: int, at: datetime) -> None:
+        for row in self.renewing:
+            for one in row.bought:
+                if one.reference == reference:
+                    one.give_back(amount, day_of(at))
+                    newest = max(row.bought, key=lambda one: one.until)
+                    if one is newest and one.given_back == one.gross:
+                        row.cancels = True
