@@ -142,7 +142,7 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
     assert own == everywhere, "all of it is this agency's"
     assert {one.name for one in own if one.violations} == {
         "deferred_rolls_forward",
-        "payments_are_posted",
+        "captured_is_settled",
         "paid_invoices_have_entitlements",
         "inbox_is_handled",
         "refunds_within_captured",
