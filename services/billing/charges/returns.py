@@ -34,6 +34,10 @@ from shared.ids import new_id
 log = structlog.get_logger(__name__)
 
 
+class NotYetError(Exception):
+    """More went back than was paid: one of the refunds before came back, and that was not told yet. The word is tried again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A payment whose readers are locked, as are it and the gift that it paid for. ``request``: what was asked back of it, where the
@@ -110,7 +114,7 @@ async def _end_right(session: Session, held: Held, now: datetime) -> None:
 async def refund_moved(session: Session, provider: str, fact: RefundMoved, now: datetime) -> bool:
     """Apply what a provider says of a refund. False for a payment that is not ours, and for what was known.
 
-    Raises :class:`currency.ForeignCurrencyError`.
+    Raises :class:`currency.ForeignCurrencyError`, :class:`NotYetError`.
     """
     known = await payments_repository.by_reference(session, provider, fact.reference)
     if known is None:
@@ -145,7 +149,12 @@ async def _follow(
 ) -> bool:
     at, news = min(fact.moved_at, now), False
     if fact.state is RefundState.SUCCEEDED and row.succeeded_at is None:
+        room = fact.amount <= held.payment.amount_vnd - held.payment.refunded_vnd
+        if not room and row.failed_at is None:
+            raise NotYetError(f"{fact.amount} back of payment {row.payment_id}")
         news, row.succeeded_at = True, at
+        if not room:  # it came back, and meanwhile the money went another time: nothing is left of it to be booked
+            return news
         await session.flush()
         _paid(held.request, row, at)
         await session.flush()

@@ -14,6 +14,7 @@ import structlog
 
 from services.billing.charges.apply import apply
 from services.billing.charges.currency import ForeignCurrencyError
+from services.billing.charges.returns import NotYetError
 from services.billing.charges.service import LEASE, OTHER_KEY_AFTER, POLL_SECONDS, wait_after
 from services.billing.payments.adapters.port import (
     PaymentProvider,
@@ -59,8 +60,8 @@ class SentRefunds:
             return False
         try:
             await self._send(handed)
-        except ForeignCurrencyError as error:
-            log.error("refund_in_another_currency", request=str(handed.id), error=str(error))
+        except (ForeignCurrencyError, NotYetError) as error:
+            log.error("refund_not_booked", request=str(handed.id), error=repr(error))
             await self._later(handed, LOOK_AGAIN)
         return True
 
