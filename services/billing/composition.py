@@ -10,6 +10,7 @@ from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
+from services.billing.exceptions.service import Exceptions
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -70,6 +71,7 @@ class Billing:
     refunds: Refunds
     sent_refunds: SentRefunds
     settlements: Settlements
+    exceptions: Exceptions
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -127,6 +129,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         refunds=Refunds(database, clock, approval_vnd=settings.refund_approval_vnd),
         sent_refunds=SentRefunds(database, clock, provider),
         settlements=Settlements(database, clock, provider),
+        exceptions=Exceptions(database, clock),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

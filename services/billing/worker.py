@@ -108,6 +108,12 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 gauges=(metrics.CREDITS_WAITING, metrics.CREDITS_AGE),
             ),
             Loop(
+                "exception-gauges",
+                every(REMIND_SECONDS, billing.exceptions.measure),
+                REMIND_SECONDS + 300,
+                gauges=(metrics.EXCEPTIONS,),
+            ),
+            Loop(
                 "orders",
                 every(settings.review_seconds, close_orders),
                 settings.review_seconds + 60,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -12,7 +12,22 @@ from services.billing.ledger.repository import Wanted
 from shared.web.params import EARLIEST, LATEST, Day
 
 BEGINNING, LAST_DAY = EARLIEST, LATEST
-KINDS = ("payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed")
+Kind = Literal[
+    "payment",
+    "recognition",
+    "refund",
+    "refund_failed",
+    "bank_credit",
+    "bank_return",
+    "gift_redeemed",
+    "payout",
+    "payout_failed",
+    "dispute_withdrawn",
+    "dispute_reinstated",
+    "unclaimed",
+    "unclaimed_returned",
+]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def cursor_of(entry: dict[str, Any]) -> str:
@@ -47,10 +62,7 @@ class JournalQuery(BaseModel):
     first: Day = BEGINNING
     last: Day = LAST_DAY
     account: Annotated[str | None, Field(pattern="^[a-z_]{1,64}$")] = None
-    kind: (
-        Literal["payment", "recognition", "refund", "bank_credit", "bank_return", "gift_redeemed"]
-        | None
-    ) = None
+    kind: Kind | None = None
     words: Annotated[
         str,
         Field(

@@ -209,8 +209,8 @@ async def test_the_providers_own_words_in_any_order(world: World, outcome: str, 
 
 
 async def test_who_wishes_to_go_on_after_a_dispute_goes_on(world: World) -> None:
-    from tests.integration.billing.returning import picture as seen
     from shared.audit import Actor, acting
+    from tests.integration.billing.returning import picture as seen
 
     reference = await subscribed(world)
     await said(world, fact(world, reference, DisputeState.OPEN))
