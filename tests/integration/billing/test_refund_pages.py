@@ -196,7 +196,9 @@ async def test_of_a_card_nobody_transfers_anything(world: World) -> None:
     assert "tự hoàn về thẻ" in first.text and second.status_code == 303
     ready = (await finance.get(f"{REFUNDS}?group=pay")).text
     assert "không chuyển khoản" in ready and "/pay" not in ready and f"{act}/refuse" in ready
-    refused = await finance.submit(REFUNDS, f"{act}/pay", {"reference": "B1", "confirmed": "true"})
+    refused = await finance.submit(
+        f"{REFUNDS}?group=pay", f"{act}/pay", {"reference": "B1", "confirmed": "true"}
+    )
     assert refused.status_code == 409 and "không chuyển khoản" in refused.text
     assert "tự hoàn về thẻ" in (await desk.get(page)).text
     await world.billing.sent_refunds.run_due()

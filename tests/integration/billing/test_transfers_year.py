@@ -191,7 +191,7 @@ async def pass_time(
                 if order.state == "open" and order.expires_at <= world.clock.now():
                     order.state = "closed"
         if dice.random() < 0.4:
-            await world.billing.subscriptions.review_due()
+            await world.billing.renewals.run_due()
         if dice.random() < 0.1:
             await world.billing.recognition.run_due()
 
@@ -217,7 +217,7 @@ async def deliver(
 
 async def compare(world: World, books: Books, people: list[Person]) -> None:
     await world.billing.orders.close_expired()
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
     await world.billing.recognition.run_due()
     now, today = world.clock.now(), (world.clock.now() + HANOI).date()
     assert sum(len(person.paid) for person in people) > 30
