@@ -20,7 +20,13 @@ from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
-from services.billing.staff import books_pages, coupon_pages, credits_pages, statement_pages
+from services.billing.staff import (
+    books_pages,
+    coupon_pages,
+    credits_pages,
+    exception_pages,
+    statement_pages,
+)
 from services.billing.staff import invoice_pages as staff_invoice_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.staff import reader_pages as staff_reader_pages
@@ -84,6 +90,7 @@ def routed(billing: Billing) -> WebParts:
             credits_pages.router(desk, pages, access, forms),
             staff_reader_pages.router(billing, pages, access, forms),
             staff_refund_pages.router(billing, pages, access, forms),
+            exception_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

@@ -10,6 +10,7 @@ from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
+from services.billing.exceptions.service import Exceptions
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -21,11 +22,13 @@ from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
+from services.billing.refunds.sending import SentRefunds
 from services.billing.refunds.service import Refunds
 from services.billing.renewals.changes import Changes
 from services.billing.renewals.service import Renewals
 from services.billing.renewals.wishes import Wishes
 from services.billing.settings import BillingSettings
+from services.billing.settlements.service import Settlements
 from services.billing.sign_in.service import SignIn
 from services.billing.statements.service import Statements
 from services.billing.subscriptions.service import Subscriptions
@@ -66,6 +69,9 @@ class Billing:
     statements: Statements
     desk: Desk
     refunds: Refunds
+    sent_refunds: SentRefunds
+    settlements: Settlements
+    exceptions: Exceptions
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -121,6 +127,9 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         statements=Statements(database, clock),
         desk=Desk(database, clock),
         refunds=Refunds(database, clock, approval_vnd=settings.refund_approval_vnd),
+        sent_refunds=SentRefunds(database, clock, provider),
+        settlements=Settlements(database, clock, provider),
+        exceptions=Exceptions(database, clock),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

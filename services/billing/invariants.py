@@ -24,9 +24,6 @@ _DEFERRED = ",".join(accounts.deferred for accounts in books.STREAMS.values())
 
 #: Of a payment or a refund ``{}``: through a provider, and not by transfer to the agency's own bank account.
 _BY_CARD = "{}.provider <> 'transfer'"
-#: What entries that are neither payments nor refunds moved on an account of the agency ``a``.
-_MOVED = f"""coalesce((SELECT sum(l.amount_vnd) FROM journal_entry e JOIN journal_line l ON l.entry_id = e.id
-                       WHERE e.agency = a.id AND e.kind IN {books.PROVIDER_KINDS!r} AND l.account = '{{}}'), 0)"""  # noqa: S608
 
 
 class Invariant:
@@ -96,10 +93,10 @@ class BooksKeepTheCalendar(Invariant):
               AND b.opened_through > (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date"""  # noqa: S608
 
 
-class PaymentsArePosted(Invariant):
-    name = "payments_are_posted"
-    statement = "What card payments say was captured and given back, with payouts, disputes and money that no order took, is what the provider owes in the books"
-    #: A lost dispute was taken from what the provider owes when its money was withdrawn.
+class CapturedIsSettled(Invariant):
+    name = "captured_is_settled"
+    statement = "What cards were charged and not given back is what the provider owes in the books, has paid out, has kept as fees, and has in dispute"
+    #: Of a payout that came back the fees stay spent: the provider does not take them again.
     sql = f"""SELECT coalesce(sum(abs(books.amount - facts.amount)), 0) FROM
         (SELECT a.id, coalesce(sum(d.debit_vnd - d.credit_vnd), 0) AS amount FROM agency a
          LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.RECEIVABLE}'
@@ -110,7 +107,10 @@ class PaymentsArePosted(Invariant):
                      - coalesce((SELECT sum(r.amount_vnd) FROM refund r
                                  WHERE r.agency = a.id AND {_BY_CARD.format("r")} AND r.kind = 'refund'
                                        AND r.failed_at IS NULL), 0)
-                     + {_MOVED.format(books.RECEIVABLE)} AS amount
+                     - coalesce((SELECT sum(s.fees_vnd + CASE WHEN s.failed_at IS NULL THEN s.net_vnd ELSE 0 END)
+                                 FROM payout_share s WHERE s.agency = a.id), 0)
+                     - coalesce((SELECT sum(d.fee_vnd + CASE WHEN d.reinstated_at IS NULL THEN d.amount_vnd ELSE 0 END)
+                                 FROM dispute d WHERE d.agency = a.id AND d.withdrawn_at IS NOT NULL), 0) AS amount
               FROM agency a) AS facts
         ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
 
@@ -122,18 +122,34 @@ class DisputesAreBooked(Invariant):
         (SELECT a.id, coalesce(sum(d.debit_vnd - d.credit_vnd), 0) AS amount FROM agency a
          LEFT JOIN account_day d ON d.agency = a.id AND d.account = '{books.DISPUTED}'
          GROUP BY a.id) AS books
-        JOIN (SELECT a.id, {_MOVED.format(books.DISPUTED)}
+        JOIN (SELECT a.id, coalesce((SELECT sum(d.amount_vnd) FROM dispute d WHERE d.agency = a.id
+                                     AND d.withdrawn_at IS NOT NULL AND d.reinstated_at IS NULL), 0)
                      - coalesce((SELECT sum(r.amount_vnd) FROM refund r
                                  WHERE r.agency = a.id AND r.kind = 'dispute' AND r.failed_at IS NULL), 0) AS amount
               FROM agency a) AS facts
         ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
 
 
+class PayoutsAreBooked(Invariant):
+    name = "payouts_are_booked"
+    statement = "Every share of a payout is the sum of its parts and has its entry, and one that came back has the opposite"
+    sql = f"""SELECT count(*) FROM payout_share s
+        CROSS JOIN LATERAL (SELECT coalesce(sum(net_vnd), 0) AS net, coalesce(sum(fees_vnd), 0) AS fees
+                            FROM payout_part WHERE share_id = s.id) AS parts
+        CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE e.kind = 'payout') AS made,
+                                   count(*) FILTER (WHERE e.kind = 'payout_failed') AS undone
+                            FROM journal_entry e WHERE e.source_id = s.id AND e.agency = s.agency) AS entries
+        WHERE {_of("s.agency")}
+              AND (parts.net <> s.net_vnd OR parts.fees <> s.fees_vnd
+                   OR entries.made <> (s.net_vnd <> 0 OR s.fees_vnd <> 0)::integer
+                   OR entries.undone <> (s.failed_at IS NOT NULL AND s.net_vnd <> 0)::integer)"""  # noqa: S608
+
+
 class RefundsAreBooked(Invariant):
     name = "refunds_are_booked"
     statement = "Every refund has one entry, and one that failed has its reversal"
     sql = f"""SELECT count(*) FROM refund r
-        CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE e.kind = 'refund') AS made,
+        CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE e.kind IN ('refund', 'unclaimed_returned')) AS made,
                                    count(*) FILTER (WHERE e.kind = 'refund_failed' AND e.reverses IS NOT NULL) AS undone
                             FROM journal_entry e WHERE e.source_id = r.id AND e.agency = r.agency) AS entries
         WHERE {_of("r.agency")} AND (entries.made <> 1 OR entries.undone <> (r.failed_at IS NOT NULL)::integer)"""  # noqa: S608
@@ -141,7 +157,7 @@ class RefundsAreBooked(Invariant):
 
 class TransfersAreBooked(Invariant):
     name = "transfers_are_booked"
-    statement = "What came into the bank and did not go back is there in the books, with the providers' payouts, and so is what is left of it"
+    statement = "What came into the bank and did not go back is there in the books, with the providers' payouts, and so is what is nobody's, of transfers and of cards"
     sql = f"""SELECT coalesce(sum(abs(books.bank - facts.kept) + abs(books.unallocated - facts.left_over)), 0) FROM
         (SELECT a.id,
                 coalesce(sum(d.debit_vnd - d.credit_vnd) FILTER (WHERE d.account = '{books.BANK}'), 0) AS bank,
@@ -154,9 +170,11 @@ class TransfersAreBooked(Invariant):
                                  WHERE agency = a.id AND order_id IS NULL), 0)
                      - coalesce((SELECT sum(r.amount_vnd) FROM refund r
                                  WHERE r.agency = a.id AND NOT {_BY_CARD.format("r")} AND r.failed_at IS NULL), 0)
-                     + {_MOVED.format(books.BANK)} AS kept,
+                     + coalesce((SELECT sum(s.net_vnd) FROM payout_share s
+                                 WHERE s.agency = a.id AND s.failed_at IS NULL), 0) AS kept,
                      coalesce((SELECT sum(left_vnd) FROM bank_credit WHERE agency = a.id AND left_vnd > 0), 0)
-                     - {_MOVED.format(books.UNALLOCATED)} AS left_over
+                     + coalesce((SELECT sum(p.amount_vnd - p.refunded_vnd) FROM payment p
+                                 WHERE p.agency = a.id AND p.order_id IS NULL), 0) AS left_over
               FROM agency a) AS facts ON facts.id = books.id WHERE {_of("books.id")}"""  # noqa: S608 - constants of ours
 
 
@@ -210,7 +228,7 @@ class InboxIsHandled(Invariant):
 class RefundsWithinCaptured(Invariant):
     name = "refunds_within_captured"
     statement = "Refunds and lost disputes of a payment, and refunds asked for, never exceed what was captured, add up to what it says, and were paid out"
-    #: What was asked for and paid out has its refund, also where it came back afterwards.
+    #: What was asked for and paid out has its refund, also where it came back afterwards; of a card it may also be given back unasked.
     sql = f"""SELECT count(*) FROM payment p
         LEFT JOIN (SELECT payment_id, sum(amount_vnd) FILTER (WHERE failed_at IS NULL) AS amount,
                           sum(amount_vnd) FILTER (WHERE kind = 'refund') AS sent
@@ -218,10 +236,13 @@ class RefundsWithinCaptured(Invariant):
         ON r.payment_id = p.id
         LEFT JOIN (SELECT payment_id, coalesce(sum(amount_vnd) FILTER (WHERE state = 'paid'), 0) AS paid,
                           coalesce(sum(amount_vnd) FILTER (WHERE state IN ('asked', 'approved')), 0) AS open
-                   FROM refund_request GROUP BY payment_id) q ON q.payment_id = p.id
+                   FROM refund_request WHERE NOT by_card GROUP BY payment_id) q ON q.payment_id = p.id
         WHERE {_of("p.agency")}
               AND (p.refunded_vnd + coalesce(q.open, 0) > p.amount_vnd OR p.refunded_vnd <> coalesce(r.amount, 0)
-                   OR (p.order_id IS NOT NULL AND coalesce(r.sent, 0) <> coalesce(q.paid, 0)))"""  # noqa: S608
+                   OR (NOT {_BY_CARD.format("p")} AND coalesce(r.sent, 0) <> coalesce(q.paid, 0))
+                   OR EXISTS (SELECT FROM refund_request c WHERE c.payment_id = p.id AND c.by_card AND c.state = 'paid'
+                              AND NOT EXISTS (SELECT FROM refund f WHERE f.payment_id = p.id AND f.amount_vnd = c.amount_vnd
+                                              AND f.provider_refund = c.provider_refund AND f.failed_at IS NULL)))"""  # noqa: S608
 
 
 class MrrMovementsSum(Invariant):
@@ -260,8 +281,8 @@ class InvoicesAreNumberedWithoutGaps(Invariant):
 
 class PaymentsHaveInvoices(Invariant):
     name = "payments_have_invoices"
-    statement = "Every payment has its invoice"
-    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.amount_vnd > 0 AND p.paid_at >= CAST(:since AS date)
+    statement = "Every payment of an order has its invoice"
+    sql = f"""SELECT count(*) FROM payment p WHERE {_of("p.agency")} AND p.amount_vnd > 0 AND p.order_id IS NOT NULL AND p.paid_at >= CAST(:since AS date)
         AND NOT EXISTS (SELECT FROM invoice i WHERE i.payment_id = p.id)"""  # noqa: S608
 
 
@@ -270,8 +291,9 @@ ALL: tuple[Invariant, ...] = (
     BalancesFollowTheJournal(),
     DeferredRollsForward(),
     BooksKeepTheCalendar(),
-    PaymentsArePosted(),
+    CapturedIsSettled(),
     DisputesAreBooked(),
+    PayoutsAreBooked(),
     RefundsAreBooked(),
     TransfersAreBooked(),
     GiftsAreOwed(),

@@ -37,6 +37,11 @@ LETTERS_AGE = Measured(
 LETTERS_GIVEN_UP = Measured(
     "press_billing_letters_given_up", "Letters that nobody took for three days"
 )
+EXCEPTIONS = Measured(
+    "press_billing_exceptions",
+    "What waits for finance, by kind: refund (failed), dispute (open), unclaimed, payout (does not match), payout_line",
+    ["agency", "kind"],
+)
 CREDITS_WAITING = Measured(
     "press_billing_bank_credits_waiting_vnd",
     "Bank transfers that are no order's yet: their sum in đồng",

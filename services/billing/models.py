@@ -13,6 +13,7 @@ from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
 from services.billing.refunds import models as refunds
+from services.billing.settlements import models as settlements
 from services.billing.sign_in import models as sign_in
 from services.billing.statements import models as statements
 from services.billing.subscriptions import models as subscriptions
@@ -33,6 +34,7 @@ __all__ = [
     "readers",
     "recognition",
     "refunds",
+    "settlements",
     "sign_in",
     "statements",
     "subscriptions",

@@ -20,6 +20,7 @@ FORGET_SECONDS = 3_600.0
 MEASURE_SECONDS = 5.0
 REMIND_SECONDS = 60.0
 NAME_SECONDS = 10.0
+PAYOUTS_SECONDS = 3_600.0
 #: Charges whose provider is asked at the same time.
 CHARGES_AT_ONCE = 4
 
@@ -51,6 +52,9 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def review() -> None:
         await billing.renewals.run_due()
 
+    async def settle() -> None:
+        await billing.settlements.read()
+
     async def name_cards() -> None:
         await billing.charges.name_cards()
 
@@ -70,6 +74,8 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                         for number in range(1, CHARGES_AT_ONCE + 1)
                     ),
                     Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
+                    Loop("refunds", billing.sent_refunds.run, 180.0),
+                    Loop("payouts", every(PAYOUTS_SECONDS, settle), PAYOUTS_SECONDS + 600),
                 ]
                 if settings.stripe_secret_key
                 else []
@@ -100,6 +106,12 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 "credit-gauges",
                 every(MEASURE_SECONDS, billing.transfers.measure),
                 gauges=(metrics.CREDITS_WAITING, metrics.CREDITS_AGE),
+            ),
+            Loop(
+                "exception-gauges",
+                every(REMIND_SECONDS, billing.exceptions.measure),
+                REMIND_SECONDS + 300,
+                gauges=(metrics.EXCEPTIONS,),
             ),
             Loop(
                 "orders",

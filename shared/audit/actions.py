@@ -60,6 +60,7 @@ class Action(StrEnum):
     REFUND_APPROVED = "refund-approved"
     REFUND_REFUSED = "refund-refused"
     REFUND_PAID = "refund-paid"
+    EXCEPTION_DONE = "exception-done"
     RENEWAL_ENDED = "renewal-ended"
     RENEWAL_RESUMED = "renewal-resumed"
     READER_SIGNED_OUT = "reader-signed-out"
@@ -139,6 +140,7 @@ WORDS: dict[Action, str] = {
     Action.REFUND_APPROVED: "Refund approved",
     Action.REFUND_REFUSED: "Refund refused",
     Action.REFUND_PAID: "Refund paid out",
+    Action.EXCEPTION_DONE: "Exception put aside",
     Action.RENEWAL_ENDED: "Renewal of a reader's plan ended",
     Action.RENEWAL_RESUMED: "Renewal of a reader's plan taken up again",
     Action.READER_SIGNED_OUT: "Reader signed out everywhere",
@@ -233,6 +235,7 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.REFUND_APPROVED,
         Action.REFUND_REFUSED,
         Action.REFUND_PAID,
+        Action.EXCEPTION_DONE,
         Action.RENEWAL_ENDED,
         Action.RENEWAL_RESUMED,
         Action.READER_SIGNED_OUT,

@@ -14,7 +14,8 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
-from services.billing.charges import repository
+from services.billing.charges import disputes, repository, returns
+from services.billing.charges.currency import only_dong
 from services.billing.charges.models import Charge
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
@@ -25,6 +26,7 @@ from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import NOTHING, TRIAL, Receipt, settle
 from services.billing.payments.adapters.port import (
     Captured,
+    DisputeMoved,
     Fact,
     Failed,
     Method,
@@ -32,6 +34,7 @@ from services.billing.payments.adapters.port import (
     MethodSaved,
     PageClosed,
     Processing,
+    RefundMoved,
 )
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
@@ -51,16 +54,16 @@ ASK_AGAIN = timedelta(hours=1)
 DONE = ("captured", "closed")
 
 
-class ForeignCurrencyError(Exception):
-    """Money in another currency than the agency's: parked for a person, never booked as đồng."""
-
-
 async def apply(session: Session, provider: str, fact: Fact, now: datetime) -> bool:
     """Apply a fact in the caller's transaction. False when billing has no part in it, or knew it.
 
-    Raises :class:`ForeignCurrencyError`.
+    Raises :class:`currency.ForeignCurrencyError`.
     """
     match fact:
+        case RefundMoved():
+            return await returns.refund_moved(session, provider, fact, now)
+        case DisputeMoved():
+            return await disputes.dispute_moved(session, provider, fact, now)
         case MethodGone():
             return await _forget(session, provider, fact, now)
         case Captured() | Processing() | Failed() | PageClosed() | MethodSaved():
@@ -111,8 +114,7 @@ async def _captured(
 ) -> bool:
     if await repository.payment_known(session, provider, fact.reference):
         return False
-    if fact.currency != "VND":
-        raise ForeignCurrencyError(f"{fact.amount} {fact.currency} for charge {charge.id}")
+    only_dong(fact.amount, fact.currency, f"for charge {charge.id}")
     assert charge.order_id is not None  # only orders are paid
     order = await orders_repository.lock(session, charge.order_id)
     mandate_id = charge.mandate_id

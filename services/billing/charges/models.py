@@ -1,4 +1,5 @@
-"""Tables of collecting; their guards stand in ``migrations/versions/0001_payments.sql``."""
+"""Tables of collecting, and of what providers say of money that goes back; their guards stand in
+``migrations/versions/0001_payments.sql`` and ``0001_returns.sql``."""
 
 from __future__ import annotations
 
@@ -76,3 +77,57 @@ class Charge(Row, table=True):
     asks: int = 0
     created_at: datetime = Field(sa_type=UTCDateTime)
     updated_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class ProviderRefund(Row, table=True):
+    """What a provider says of a refund, whoever asked for it. Neither moment: on its way; both: it went through and came back."""
+
+    __tablename__ = "provider_refund"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
+        UniqueConstraint("provider", "provider_refund", name="uq_provider_refund_provider_refund"),
+        Index("ix_provider_refund_payment_id", "payment_id"),
+        Index(
+            "ix_provider_refund_failed",
+            "agency",
+            "failed_at",
+            postgresql_where=text("failed_at IS NOT NULL"),
+        ),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    payment_id: UUID
+    provider: str = Field(sa_type=Text)
+    provider_refund: str = Field(sa_type=Text)
+    amount_vnd: int = Field(sa_type=BigInteger)
+    told_at: datetime = Field(sa_type=UTCDateTime)
+    succeeded_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    failed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+
+
+class Dispute(Row, table=True):
+    """A card holder's bank takes a payment back, until it has decided: ``state`` is open, lost or won.
+
+    What the books have: ``fee_vnd``, the money that was taken (``withdrawn_at``), its return, and the refund of a lost one.
+    """
+
+    __table_args__: Any = (
+        ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
+        UniqueConstraint("provider", "provider_dispute", name="uq_dispute_provider_dispute"),
+        Index("ix_dispute_payment_id", "payment_id"),
+        Index("ix_dispute_agency", "agency", "opened_at"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    payment_id: UUID
+    provider: str = Field(sa_type=Text)
+    provider_dispute: str = Field(sa_type=Text)
+    amount_vnd: int = Field(sa_type=BigInteger)
+    state: str = Field(sa_type=Text, default="open")
+    was_lost: bool = False
+    opened_at: datetime = Field(sa_type=UTCDateTime)
+    decided_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    fee_vnd: int = Field(sa_type=BigInteger, default=0)
+    withdrawn_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    reinstated_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    refund_id: UUID | None = Field(default=None, foreign_key="refund.id")

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from services.billing.charges.models import Charge
+from services.billing.charges.models import Charge, Dispute, ProviderRefund
+from services.billing.payments.models import Payment
 from services.billing.subscriptions.models import Mandate
 from shared.database import ReadSession, Session
 
@@ -236,8 +237,57 @@ async def payment_known(session: Session | ReadSession, provider: str, reference
     return bool(found)
 
 
-async def payment_of_charge(session: Session | ReadSession, reference: str) -> UUID | None:
+async def readers_of_payment(session: Session, payment_id: UUID) -> list[UUID]:
+    """Who paid, and who reads for it (another one of a gift), in one order everywhere."""
+    rows = await session.execute(
+        text(
+            """SELECT reader_id FROM payment WHERE id = :id
+               UNION SELECT s.reader_id FROM payment p JOIN subscription s ON s.id = p.subscription_id WHERE p.id = :id
+               ORDER BY 1"""
+        ),
+        {"id": payment_id},
+    )
+    return [row[0] for row in rows]
+
+
+async def mandate_of_payment(session: Session, payment: Payment) -> UUID | None:
+    """The means that a payment was collected from; of one on a page, that of its subscription."""
     found: UUID | None = await session.scalar(
-        text("SELECT id FROM payment WHERE reference = :r"), {"r": reference}
+        text(
+            """SELECT coalesce(
+                 (SELECT mandate_id FROM charge WHERE provider = :provider AND reference = :reference),
+                 (SELECT mandate_id FROM subscription WHERE id = :subscription AND reader_id = :reader))"""
+        ),
+        {
+            "provider": payment.provider,
+            "reference": payment.reference,
+            "subscription": payment.subscription_id,
+            "reader": payment.reader_id,
+        },
+    )
+    return found
+
+
+async def told_refund(
+    session: Session, provider: str, provider_refund: str
+) -> ProviderRefund | None:
+    """What was said of a refund (the caller holds its payment's lock)."""
+    found: ProviderRefund | None = await session.scalar(
+        select(ProviderRefund)
+        .where(
+            col(ProviderRefund.provider) == provider,
+            col(ProviderRefund.provider_refund) == provider_refund,
+        )
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def told_dispute(session: Session, provider: str, provider_dispute: str) -> Dispute | None:
+    """What was said of a dispute (the caller holds its payment's lock)."""
+    found: Dispute | None = await session.scalar(
+        select(Dispute)
+        .where(col(Dispute.provider) == provider, col(Dispute.provider_dispute) == provider_dispute)
+        .execution_options(populate_existing=True)
     )
     return found

@@ -9,8 +9,10 @@ from services.billing.payments.adapters.port import (
     Fact,
     Look,
     PaymentProvider,
+    PayoutMoved,
     RefundMoved,
 )
+from services.billing.settlements.service import payout_moved
 from services.billing.webhooks.repository import Claimed
 from services.billing.webhooks.service import Handler, Looked, LookFirstError
 from shared.clock import Clock
@@ -31,6 +33,8 @@ def handler(provider: PaymentProvider, clock: Clock) -> Handler:
             payment = _looked(Look("payment", fact.reference), looked)
             if not await apply(session, provider.name, payment, clock.now()):
                 return False
+        if isinstance(fact, PayoutMoved):
+            return await payout_moved(session, provider.name, fact, clock.now())
         return await apply(session, provider.name, fact, clock.now())
 
     def _looked(wanted: Look, looked: Looked) -> Fact:

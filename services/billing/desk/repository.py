@@ -91,10 +91,11 @@ _OF_READER = {
         FROM payment p LEFT JOIN invoice i ON i.payment_id = p.id
         LEFT JOIN sales_order o ON o.id = p.order_id LEFT JOIN gift g ON g.order_id = p.order_id
         WHERE p.reader_id = :reader ORDER BY p.paid_at DESC, p.id DESC LIMIT :limit""",
-    "refunds": """SELECT f.payment_id, f.amount_vnd, f.refunded_at, f.provider_refund
+    "refunds": """SELECT f.payment_id, f.amount_vnd, f.refunded_at, f.provider_refund, f.kind, f.failed_at
         FROM refund f JOIN payment p ON p.id = f.payment_id
         WHERE p.reader_id = :reader ORDER BY f.refunded_at DESC, f.id LIMIT :limit""",
-    "requests": """SELECT q.id, q.payment_id, q.amount_vnd, q.reason, q.state, q.asked_name, q.asked_at, q.refused_why
+    "requests": """SELECT q.id, q.payment_id, q.amount_vnd, q.reason, q.state, q.by_card, q.failure, q.asked_name, q.asked_at,
+            q.refused_why
         FROM refund_request q JOIN payment p ON p.id = q.payment_id
         WHERE p.reader_id = :reader AND q.state <> 'paid' ORDER BY q.asked_at DESC, q.id LIMIT :limit""",
     "given": """SELECT o.code AS order_code, g.created_at, g.redeemed_at, r.id AS other_id, r.email AS other_email,

@@ -181,6 +181,11 @@ def dispute_withdrawn_lines(amount_vnd: int, fee_vnd: int) -> tuple[Line, ...]:
     )
 
 
+def dispute_fee_lines(fee_vnd: int) -> tuple[Line, ...]:
+    """The provider charges more for a dispute than it had said."""
+    return (Line(FEES, fee_vnd), Line(RECEIVABLE, -fee_vnd))
+
+
 def dispute_reinstated_lines(amount_vnd: int) -> tuple[Line, ...]:
     """The bank gave the money of a dispute back to the provider. The fee of the dispute stays an expense."""
     return (Line(RECEIVABLE, amount_vnd), Line(DISPUTED, -amount_vnd))

@@ -222,6 +222,17 @@ async def listing(session: ReadSession, state: str | None, limit: int) -> Sequen
     return (await session.scalars(query)).all()
 
 
+async def withdraw(session: Session, agency: str, key: str) -> None:
+    """A letter that waits is dropped."""
+    await session.execute(
+        text(
+            """UPDATE letter SET state = 'dropped'
+               WHERE agency = :agency AND business_key = :key AND state IN ('waiting', 'given_up')"""
+        ),
+        {"agency": agency, "key": key},
+    )
+
+
 async def letters_state(session: ReadSession, now: datetime) -> LettersState:
     row = (
         await session.execute(

@@ -175,7 +175,12 @@ def refunded(
         "paid_at": paid_at.isoformat(),
         "whole": whole,
     }
-    return Draft(Kind.REFUNDED, f"refunded:{refund_id}", facts)
+    return Draft(Kind.REFUNDED, refunded_key(refund_id), facts)
+
+
+def refunded_key(refund_id: UUID) -> str:
+    """The business key of a refund's letter."""
+    return f"refunded:{refund_id}"
 
 
 def transfer_short(

@@ -60,6 +60,11 @@ async def write(
     return await repository.write(session, new_id(), agency, reader_id, draft, now)
 
 
+async def withdraw(session: Session, agency: str, key: str) -> None:
+    """What a letter says is not so any more: it is not sent, where it was not sent yet."""
+    await repository.withdraw(session, agency, key)
+
+
 class Letters:
     """Sends what was written, and writes reminders."""
 

@@ -65,11 +65,13 @@ class Sale:
 
 
 async def sale_of(session: Session, payment_id: UUID) -> Sale:
-    """Raises ``NoResultFound``."""
+    """Of money that no order took: the order for which it was paid once more. Raises ``NoResultFound``."""
     row = await session.execute(
         text(
             """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period, o.language, o.code, o.renews, o.credit_vnd
-               FROM payment pay JOIN reader r ON r.id = pay.reader_id JOIN sales_order o ON o.id = pay.order_id
+               FROM payment pay JOIN reader r ON r.id = pay.reader_id
+               LEFT JOIN charge c ON pay.order_id IS NULL AND c.provider = pay.provider AND c.reference = pay.reference
+               JOIN sales_order o ON o.id = coalesce(pay.order_id, c.order_id)
                JOIN plan_price pp ON pp.id = o.price_id JOIN plan p ON p.id = pp.plan_id
                WHERE pay.id = :id"""
         ),
@@ -78,10 +80,15 @@ async def sale_of(session: Session, payment_id: UUID) -> Sale:
     return Sale(*row.one())
 
 
-async def refund_exists(session: Session, provider: str, provider_refund: str) -> bool:
-    found = await session.scalar(
-        select(Refund.id).where(  # type: ignore[call-overload]
-            Refund.provider == provider, Refund.provider_refund == provider_refund
+async def refund_of(session: Session, payment: Payment, provider_refund: str) -> Refund:
+    """Of a payment that the caller has locked. Raises ``NoResultFound``."""
+    return (
+        await session.scalars(
+            select(Refund)
+            .where(
+                Refund.payment_id == payment.id,  # type: ignore[arg-type]
+                Refund.provider_refund == provider_refund,  # type: ignore[arg-type]
+            )
+            .execution_options(populate_existing=True)
         )
-    )
-    return found is not None
+    ).one()

@@ -14,6 +14,8 @@ from services.billing.invoices import service as invoices
 from services.billing.invoices.models import Invoice
 from services.billing.invoices.rules import InvoiceLineFact
 from services.billing.ledger import rules as accounts
+from services.billing.ledger.repository import posted
+from services.billing.ledger.service import post_new
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.payments import repository
@@ -91,67 +93,123 @@ async def tell_receipt(
     await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
 
 
+#: Kinds of :class:`Refund`.
+REFUND, DISPUTE = "refund", "dispute"
+
+
 @dataclass(frozen=True, slots=True)
 class MoneyBack:
     """Money that went back: under which reference of the payment's provider, from which account; ``unopened``: of a gift that
-    nobody has redeemed."""
+    nobody has redeemed; ``kind``: a ``refund``, or a ``dispute`` that was lost."""
 
     reference: str
     amount_vnd: int
     refunded_at: datetime
     credit: str = accounts.RECEIVABLE
     unopened: bool = False
+    kind: str = REFUND
 
 
 async def record_refund(
     session: Session, payment: Payment, money: MoneyBack, now: datetime
-) -> None:
+) -> Refund:
     """A refund of a payment (locked by the caller): the books, its row, what the payment says was given back, the letter."""
-    id_, agency = new_id(), await get_agency(session, payment.agency)
-    vat_vnd = await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone))
-    given_back = payment.refunded_vnd + money.amount_vnd
-    deferred = await recognition.post_refund(
-        session,
-        RefundFact(
-            id_,
-            payment.id,
-            agency,
-            f"{payment.provider}:refund:{money.reference}",
-            Money(money.amount_vnd),
-            await recognition.refund_vat(
-                session, payment.id, vat_vnd, payment.amount_vnd, money.amount_vnd
-            ),
-            money.refunded_at,
-            credit=money.credit,
-            unopened=money.unopened,
-        ),
-        now,
+    agency = await get_agency(session, payment.agency)
+    row = Refund(
+        id=new_id(),
+        agency=payment.agency,
+        payment_id=payment.id,
+        provider=payment.provider,
+        provider_refund=money.reference,
+        amount_vnd=money.amount_vnd,
+        deferred_vnd=0,
+        refunded_at=money.refunded_at,
+        kind=money.kind,
     )
-    session.add(
-        Refund(
-            id=id_,
-            agency=payment.agency,
-            payment_id=payment.id,
-            provider=payment.provider,
-            provider_refund=money.reference,
-            amount_vnd=money.amount_vnd,
-            deferred_vnd=deferred,
-            refunded_at=money.refunded_at,
-        )
-    )
-    payment.refunded_vnd = given_back
+    fact = await _refund_fact(session, payment, row, money, agency)
+    if payment.order_id is None:
+        lines = accounts.unclaimed_returned_lines(money.credit, money.amount_vnd)
+        returned = fact.posting("refunded", accounts.UNCLAIMED_RETURNED, money.refunded_at, lines)
+        await post_new(session, returned, now)
+    else:
+        row.deferred_vnd = await recognition.post_refund(session, fact, now)
+    session.add(row)
+    payment.refunded_vnd += money.amount_vnd
     await session.flush()
+    if money.kind == REFUND:
+        await _tell_refunded(session, payment, row, now)
+    outcome = "refunded" if money.kind == REFUND else "disputed"
+    metrics.PAYMENTS.labels(payment.agency, outcome).inc()
+    return row
+
+
+async def _refund_fact(
+    session: Session, payment: Payment, row: Refund, money: MoneyBack, agency: Agency
+) -> RefundFact:
+    vat_vnd = 0
+    if payment.order_id is not None:
+        paid_on = local_date(payment.paid_at, agency.zone)
+        vat_vnd = await recognition.refund_vat(
+            session,
+            payment.id,
+            await vat_in(session, payment.amount_vnd, paid_on),
+            payment.amount_vnd,
+            money.amount_vnd,
+        )
+    return RefundFact(
+        row.id,
+        payment.id,
+        agency,
+        _key(row),
+        Money(money.amount_vnd),
+        vat_vnd,
+        money.refunded_at,
+        credit=money.credit,
+        unopened=money.unopened,
+    )
+
+
+def _key(row: Refund) -> str:
+    return f"{row.provider}:refund:{row.provider_refund}"
+
+
+async def _tell_refunded(session: Session, payment: Payment, row: Refund, now: datetime) -> None:
     sale = await repository.sale_of(session, payment.id)
     told = letter_rules.refunded(
-        id_,
+        row.id,
         letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
-        money.amount_vnd,
+        row.amount_vnd,
         payment.amount_vnd,
         payment.paid_at,
         whole=payment.refunded_vnd == payment.amount_vnd,
     )
     await letters.write(session, payment.agency, payment.reader_id, told, now)
-    metrics.PAYMENTS.labels(payment.agency, "refunded").inc()
+
+
+async def record_refund_failed(
+    session: Session, payment: Payment, row: Refund, failed_at: datetime, now: datetime
+) -> None:
+    """A refund that is in the books did not arrive, or a dispute that was lost is won (the payment is locked by the caller): its
+    entry is reversed, the payment says so, and a letter that was not sent yet is not sent."""
+    agency = await get_agency(session, payment.agency)
+    fact = RefundFact(
+        row.id, payment.id, agency, _key(row), Money(row.amount_vnd), 0, row.refunded_at
+    )
+    if payment.order_id is None:
+        reversed_, lines = await posted(session, agency.id, f"{fact.key}:refunded")
+        back = accounts.opposite(lines)
+        await post_new(
+            session, fact.posting("refund-failed", "refund_failed", failed_at, back, reversed_), now
+        )
+    else:
+        await recognition.post_refund_failed(
+            session, fact, row.deferred_vnd, now, failed_at=failed_at
+        )
+    row.failed_at = failed_at
+    payment.refunded_vnd -= row.amount_vnd
+    await session.flush()
+    await letters.withdraw(session, payment.agency, letter_rules.refunded_key(row.id))
+    metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc()
 
 
 class Payments:

@@ -1,4 +1,4 @@
-"""Tables of refunds by bank transfer; their guards stand in ``migrations/versions/0001_refunds.sql``."""
+"""Tables of refunds that are asked for; their guards stand in ``migrations/versions/0001_refunds.sql``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class BankPayout(Row, table=True):
 
 
 class RefundRequest(Row, table=True):
-    """Money that is to go back of an order's payment; ``state`` is asked, approved, paid or refused.
+    """Money that is to go back of a payment; ``state`` is asked, approved, paid or refused; what a provider collected goes back
+    through it (``by_card``), and is ``sent`` before it is paid, or failed.
 
-    ``second_person``: whoever asked may not approve it. The database decides this when the row is made.
+    ``second_person``: whoever asked may not approve it. The database decides both when the row is made.
     """
 
     __tablename__ = "refund_request"
@@ -38,6 +39,12 @@ class RefundRequest(Row, table=True):
             text("asked_at DESC"),
             text("id DESC"),
         ),
+        Index("ix_refund_request_ask_at", "ask_at", postgresql_where=text("ask_at IS NOT NULL")),
+        Index(
+            "ix_refund_request_provider_refund",
+            "provider_refund",
+            postgresql_where=text("provider_refund IS NOT NULL"),
+        ),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
@@ -46,6 +53,7 @@ class RefundRequest(Row, table=True):
     reason: str = Field(sa_type=Text)
     approval_from_vnd: int = Field(sa_type=BigInteger)
     second_person: bool = True
+    by_card: bool = False
     state: str = Field(sa_type=Text, default="asked")
     asked_by: str = Field(sa_type=Text)
     asked_name: str = Field(sa_type=Text)
@@ -61,3 +69,10 @@ class RefundRequest(Row, table=True):
     paid_name: str | None = Field(sa_type=Text, default=None)
     paid_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     bank_reference: str | None = Field(sa_type=Text, default=None)
+    sent_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    provider_refund: str | None = Field(sa_type=Text, default=None)
+    failed_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    failure: str = Field(sa_type=Text, default="")
+    ask_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    asks: int = 0
+    key_number: int = 0

@@ -1,12 +1,13 @@
-"""Every SQL statement about refunds by bank transfer."""
+"""Every SQL statement about refunds that are asked for."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from services.billing.orders.models import Gift
 from services.billing.payments.models import Payment
@@ -15,13 +16,12 @@ from shared.database import ReadSession, Session
 
 
 async def lock_payment(session: Session, agency: str, payment_id: UUID) -> Payment | None:
-    """A payment for an order, locked."""
+    """A payment, locked."""
     found: Payment | None = await session.scalar(
         select(Payment)
         .where(
             Payment.id == payment_id,  # type: ignore[arg-type]
             Payment.agency == agency,  # type: ignore[arg-type]
-            Payment.order_id.is_not(None),  # type: ignore[union-attr]
         )
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -30,11 +30,11 @@ async def lock_payment(session: Session, agency: str, payment_id: UUID) -> Payme
 
 
 async def asked_vnd(session: Session, payment_id: UUID) -> int:
-    """What is asked back of a payment and not yet decided or paid."""
+    """What is asked back of a payment and neither paid nor refused."""
     found = await session.scalar(
         text(
             """SELECT coalesce(sum(amount_vnd), 0)::bigint FROM refund_request
-               WHERE payment_id = :id AND state IN ('asked', 'approved')"""
+               WHERE payment_id = :id AND state IN ('asked', 'approved', 'sent')"""
         ),
         {"id": payment_id},
     )
@@ -55,10 +55,60 @@ async def insert(session: Session, values: dict[str, Any]) -> str:
     return state
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A request in the hands of a payment's provider, and how often it was asked."""
+
+    id: UUID
+    agency: str
+    reference: str
+    amount_vnd: int
+    provider_refund: str | None
+    asks: int
+    key_number: int
+
+
+_CLAIM = text(
+    """UPDATE refund_request q SET state = 'sent', sent_at = coalesce(sent_at, :now), ask_at = :again, asks = asks + 1
+       FROM payment p WHERE p.id = q.payment_id AND q.id =
+         (SELECT due.id FROM refund_request due JOIN payment paid ON paid.id = due.payment_id
+          WHERE due.ask_at <= :now AND paid.provider = :provider
+          ORDER BY due.ask_at, due.id LIMIT 1 FOR UPDATE OF due SKIP LOCKED)
+       RETURNING q.id, q.agency, p.reference, q.amount_vnd, q.provider_refund, q.asks, q.key_number"""
+)
+
+
+async def claim(session: Session, provider: str, now: datetime, lease: timedelta) -> Handed | None:
+    """A request that is due is the provider's now; nobody else asks for it for the time of the lease."""
+    values = {"provider": provider, "now": now, "again": now + lease}
+    row = (await session.execute(_CLAIM, values)).one_or_none()
+    return Handed(*row) if row else None
+
+
 async def lock_request(session: Session, agency: str, request_id: UUID) -> RefundRequest | None:
     found: RefundRequest | None = await session.scalar(
         select(RefundRequest)
         .where(RefundRequest.id == request_id, RefundRequest.agency == agency)  # type: ignore[arg-type]
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def lock_sent(
+    session: Session, payment_id: UUID, provider_refund: str, request_id: UUID | None
+) -> RefundRequest | None:
+    """The request that a provider's refund is for, locked: by our id that it carries, or by the provider's."""
+    found: RefundRequest | None = await session.scalar(
+        select(RefundRequest)
+        .where(
+            RefundRequest.payment_id == payment_id,  # type: ignore[arg-type]
+            or_(
+                RefundRequest.id == request_id,  # type: ignore[arg-type]
+                RefundRequest.provider_refund == provider_refund,  # type: ignore[arg-type]
+            ),
+            RefundRequest.state.in_(("sent", "paid", "failed")),  # type: ignore[attr-defined]
+        )
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -106,12 +156,12 @@ async def readers_of(session: Session, agency: str, request_id: UUID) -> list[UU
 
 
 async def open_of_reader(session: ReadSession, reader_id: UUID) -> dict[UUID, int]:
-    """What is asked back or approved and not yet paid, by payment of the reader's."""
+    """What is on its way back, by payment of the reader's."""
     rows = await session.execute(
         text(
             """SELECT q.payment_id, sum(q.amount_vnd)::bigint FROM refund_request q
                JOIN payment p ON p.id = q.payment_id
-               WHERE p.reader_id = :reader AND q.state IN ('asked', 'approved') GROUP BY 1"""
+               WHERE p.reader_id = :reader AND q.state IN ('asked', 'approved', 'sent') GROUP BY 1"""
         ),
         {"reader": reader_id},
     )

@@ -1,4 +1,5 @@
-"""Refunds by bank transfer: somebody asks, a second person approves what is large, finance pays, and only then the books move.
+"""Refunds: somebody asks, a second person approves what is large. What was transferred finance transfers back; what a provider
+collected goes back through it (``sending``). Only when the money has gone the books move.
 
 Locks, in this order: the agency's credits, the readers, the request, a gift, the payment, the agency's books.
 """
@@ -10,15 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.billing.charges.returns import give_back, hold
 from services.billing.ledger import rules as accounts
-from services.billing.orders.models import Gift
-from services.billing.payments.models import Payment
-from services.billing.payments.service import MoneyBack, record_refund
+from services.billing.payments.service import MoneyBack
 from services.billing.refunds import repository
 from services.billing.refunds.models import RefundRequest
-from services.billing.subscriptions import once
 from services.billing.subscriptions import repository as subscriptions_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository as transfers_repository
 from shared import audit
 from shared.agencies import get_agency
@@ -28,7 +26,11 @@ from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_id
 
 #: What a page of finance shows together.
-GROUPS = {"approve": ("asked",), "pay": ("approved",), "done": ("paid", "refused")}
+GROUPS = {
+    "approve": ("asked",),
+    "pay": ("approved", "sent"),
+    "done": ("paid", "failed", "refused"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Refunds:
     async def ask(
         self, agency: str, reader_id: UUID, payment_id: UUID, amount_vnd: int, reason: str, by: By
     ) -> RefundRequest:
-        """Ask for đồng of an order's payment to go back. Below the limit it is approved at once.
+        """Ask for đồng of a payment to go back. Below the limit it is approved at once.
 
         The limit counts all that is given back of the payment. Raises :class:`NotFoundError` for no such payment of this reader's,
         :class:`ConflictError` for more than is left of it.
@@ -106,6 +108,7 @@ class Refunds:
                 raise ConflictError(slug="refund-same-person")
             request.state = "approved"
             request.approved_by, request.approved_name, request.approved_at = by.id, by.name, now
+            request.ask_at = now if request.by_card else None
             await session.flush()
             await _note(
                 session,
@@ -116,13 +119,14 @@ class Refunds:
             )
 
     async def refuse(self, agency: str, request_id: UUID, why: str, by: By) -> None:
-        """Nothing goes back for this request. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is paid or
-        refused."""
+        """Nothing goes back for this request. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is paid, refused,
+        or in the provider's hands."""
         now = self._clock.now()
         async with self._database.transaction() as session:
             request = await _locked(session, agency, request_id, "asked", "approved")
             request.state, request.refused_why = "refused", why
             request.refused_by, request.refused_name, request.refused_at = by.id, by.name, now
+            request.ask_at = None
             await session.flush()
             await _note(
                 session,
@@ -135,7 +139,8 @@ class Refunds:
     async def pay(self, agency: str, request_id: UUID, reference: str, by: By) -> None:
         """Write down that the money was transferred back, under the bank's reference; books and right to read follow.
 
-        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not approved, or a reference that was used before.
+        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not approved, goes back to a card, or a reference that was
+        used before.
         """
         now, reference = self._clock.now(), reference.strip().upper()
         async with self._database.transaction() as session:
@@ -143,14 +148,11 @@ class Refunds:
             for reader_id in await repository.readers_of(session, agency, request_id):
                 await subscriptions_repository.lock_reader(session, reader_id)
             request = await _locked(session, agency, request_id, "approved")
+            if request.by_card:
+                raise ConflictError(slug="refund-by-card")
             if await transfers_repository.returned(session, agency, reference):
                 raise ConflictError(slug="returned-before")
-            order_id, term, gift = await repository.bought(session, request.payment_id)
-            if term is not None:  # of a gift it may have been redeemed just now
-                owner = await repository.reader_of_term(session, term)
-                await subscriptions_repository.lock_reader(session, owner)
-            payment = await repository.lock_payment(session, agency, request.payment_id)
-            assert payment is not None  # a foreign key holds it
+            held = await hold(session, request.payment_id, request)
             request.state, request.bank_reference = "paid", reference
             request.paid_by, request.paid_name, request.paid_at = by.id, by.name, now
             await session.flush()
@@ -165,7 +167,8 @@ class Refunds:
                     "reference": reference,
                 },
             )
-            await _give_back(session, payment, request, order_id, gift, now)
+            money = MoneyBack(reference, request.amount_vnd, now, credit=accounts.BANK)
+            await give_back(session, held, money, now)
 
     async def page(
         self,
@@ -197,29 +200,6 @@ async def _locked(session: Session, agency: str, request_id: UUID, *states: str)
     if request.state not in states:
         raise ConflictError(slug="refund-decided")
     return request
-
-
-async def _give_back(
-    session: Session,
-    payment: Payment,
-    request: RefundRequest,
-    order_id: UUID,
-    gift: Gift | None,
-    now: datetime,
-) -> None:
-    """The books, and the right to read where all of the payment has gone back."""
-    assert request.bank_reference is not None  # it is paid
-    unopened = gift is not None and gift.redeemed_at is None
-    money = MoneyBack(
-        request.bank_reference, request.amount_vnd, now, credit=accounts.BANK, unopened=unopened
-    )
-    await record_refund(session, payment, money, now)
-    if payment.refunded_vnd < payment.amount_vnd or unopened:
-        return  # what was bought stays; of a gift the code is worth what is left, or nothing
-    if payment.subscription_id is not None:
-        await subscriptions.give_back_period(session, payment.subscription_id, now)
-    else:
-        await once.revoke_once(session, order_id, now)
 
 
 async def _note(

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from services.billing.charges import repository as charges_repository
 from services.billing.charges.apply import charge_mandate, tell_failed
+from services.billing.charges.debts import close_debt
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code
@@ -120,14 +120,3 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
     session.add(order)
     await session.flush()
     return order
-
-
-async def close_debt(session: Session, row: Subscription, now: datetime) -> None:
-    """Nothing of the next period is collected any more; money that comes all the same is booked when it does."""
-    owed = await repository.owed(session, row.id)
-    if owed is None:
-        return
-    order = await orders_repository.lock(session, owed[0])
-    order.state = "closed"
-    await charges_repository.close_pages(session, order.id, now)
-    await session.flush()

@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.billing.charges.apply import collect_again
+from services.billing.charges.debts import close_debt
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.plans import repository as plans_repository
-from services.billing.renewals.service import close_debt, review
+from services.billing.renewals.service import review
 from services.billing.subscriptions import repository, rules
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription

@@ -56,6 +56,29 @@ async def grant_once(
     await session.flush()
 
 
+async def grant_again(
+    session: Session, order_id: UUID, valid_until: datetime, now: datetime
+) -> None:
+    """The money of an order for once did not go back after all: its right is as it was."""
+    row = await repository.once_right(session, order_id)
+    if row is None or not row.revoked:
+        return
+    row.revoked, row.valid_until = False, valid_until
+    row.version += 1
+    row.updated_at = now
+    payload = EntitlementGranted(
+        entitlement_id=row.id,
+        reader_id=row.reader_id,
+        plan_code=row.plan_code,
+        scope=row.scope,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+    )
+    event = new_event(payload, agency=row.agency, subject=str(row.id), version=row.version, now=now)
+    await record(session, event)
+    await session.flush()
+
+
 async def revoke_once(session: Session, order_id: UUID, now: datetime) -> None:
     """The money of an order for once went back: its right ends now, where it has not ended yet."""
     row = await repository.once_right(session, order_id)

@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from services.billing import metrics
-from services.billing.charges.apply import ForeignCurrencyError
+from services.billing.charges.currency import ForeignCurrencyError
 from services.billing.payments.adapters.port import (
     Fact,
     Look,

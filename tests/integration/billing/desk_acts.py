@@ -7,6 +7,7 @@ import httpx
 from shared.audit import Action
 from tests.fixtures.audited import Act
 from tests.integration.billing.paying import credited, ordered, person
+from tests.integration.billing.test_settlements import line, moved, said
 from tests.integration.billing.world import AGENCY, World
 
 READERS = "/staff/{agency}/readers/{reader_id}"
@@ -17,7 +18,7 @@ async def refund_acts(world: World) -> list[Act]:
     _, code = await ordered(world, "minh@example.vn", "year")
     await credited(world, code, 590_000)
     minh = (await person(world, "minh@example.vn")).id
-    payment = await world.value("SELECT id FROM payment WHERE order_id IS NOT NULL")
+    payment = await world.value("SELECT id FROM payment WHERE provider = 'transfer'")
     page, refunds = f"/staff/{AGENCY}/readers/{minh}", f"/staff/{AGENCY}/refunds"
 
     async def ask(amount: str = "550.000") -> httpx.Response:
@@ -63,8 +64,23 @@ async def desk_acts(world: World) -> list[Act]:
 
         return Act("POST", READERS + path, action, call)
 
+    await said(world, moved(world, line(1, "", -77, 0, "other")))
+
+    async def put_aside() -> httpx.Response:
+        waits = f"/staff/{AGENCY}/exceptions"
+        subject = await world.value("SELECT id FROM payout_line")
+        staff = world.browser(press_staff="finance-token")
+        where = f"{waits}/payout_line/{subject}/done"
+        return await staff.submit(waits, where, {"reason": "a fee", "confirmed": "true"})
+
     return [
         *await refund_acts(world),
+        Act(
+            "POST",
+            "/staff/{agency}/exceptions/{kind}/{subject}/done",
+            Action.EXCEPTION_DONE,
+            put_aside,
+        ),
         act("/subscriptions/{subscription_id}/cancel", Action.RENEWAL_ENDED),
         act("/subscriptions/{subscription_id}/resume", Action.RENEWAL_RESUMED),
         act("/sign-out", Action.READER_SIGNED_OUT),

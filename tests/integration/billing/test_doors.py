@@ -145,7 +145,7 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
     assert {one.name for one in own if one.violations} == {
         "deferred_rolls_forward",
         "orders_are_paid_once",
-        "payments_are_posted",
+        "captured_is_settled",
         "paid_invoices_have_entitlements",
         "inbox_is_handled",
         "refunds_within_captured",

@@ -9,6 +9,7 @@ import pytest
 
 from services.billing.staff.rules import parse_vnd
 from tests.integration.billing.paying import credited, ordered, person
+from tests.integration.billing.returning import at_the_bank
 from tests.integration.billing.test_reader_desk import press, support
 from tests.integration.billing.test_refunds import YEAR, ask, monthly
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, Browser, World
@@ -45,7 +46,7 @@ def test_an_amount_is_read_as_people_type_it(typed: str, vnd: int | None) -> Non
 
 async def the_payment(world: World) -> tuple[str, str]:
     """(the reader's page, the action of the refund's form) of the only transfer."""
-    [row] = await world.rows("SELECT reader_id, id FROM payment WHERE order_id IS NOT NULL")
+    [row] = await world.rows("SELECT reader_id, id FROM payment WHERE provider = 'transfer'")
     page = f"/staff/{AGENCY}/readers/{row[0]}"
     return page, f"{page}/payments/{row[1]}/refund"
 
@@ -179,9 +180,34 @@ async def test_every_request_is_reached(world: World) -> None:
     assert len(seen) == len(set(seen)) == 120
 
 
-async def test_the_payment_of_a_card_has_no_such_form(world: World) -> None:
-    await world.subscribed("card@example.vn")
+async def test_of_a_card_nobody_transfers_anything(world: World) -> None:
+    await world.subscribed("card@example.vn", period="year")
     await world.deliver()
     card = (await person(world, "card@example.vn")).id
-    page = (await support(world).get(f"/staff/{AGENCY}/readers/{card}")).text
-    assert "26-000001 (PDF)" in page and "/refund" not in page.replace(f"{REFUNDS}", "")
+    payment = await world.value("SELECT id FROM payment")
+    page = f"/staff/{AGENCY}/readers/{card}"
+    desk, finance = support(world), support(world, "chief-token")
+    first, second = await press(
+        desk, page, f"{page}/payments/{payment}/refund", amount="590.000", reason="mua nhầm"
+    )
+    assert "có thể hoàn về thẻ" in first.text.casefold() and second.status_code == 303
+    act = f"{REFUNDS}/{await waiting(world)}"
+    first, second = await press(finance, REFUNDS, f"{act}/approve")
+    assert "tự hoàn về thẻ" in first.text and second.status_code == 303
+    ready = (await finance.get(f"{REFUNDS}?group=pay")).text
+    assert "không chuyển khoản" in ready and "/pay" not in ready and f"{act}/refuse" in ready
+    refused = await finance.submit(
+        f"{REFUNDS}?group=pay", f"{act}/pay", {"reference": "B1", "confirmed": "true"}
+    )
+    assert refused.status_code == 409 and "không chuyển khoản" in refused.text
+    assert "tự hoàn về thẻ" in (await desk.get(page)).text
+    await world.billing.sent_refunds.run_due()
+    done = (await finance.get(f"{REFUNDS}?group=done")).text
+    assert "đã hoàn về thẻ" in done
+    refund = await world.value("SELECT provider_refund FROM refund")
+    assert refund in done and refund in (await desk.get(page)).text
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert "không thành" in (await finance.get(f"{REFUNDS}?group=done")).text
+    assert "bị trả lại" in (await desk.get(page)).text
+    await world.assert_sound()

@@ -147,7 +147,7 @@ async def test_a_payout_is_the_sum_of_its_lines(till: Till) -> None:
     await till.bank("payouts", everything=True)
     newer, older = await payouts(till)
     assert older == failed and newer.amount == sum(line.net for line in newer.lines)
-    assert ("other", "", failed.amount) in {
+    assert ("payout", failed.id, failed.amount) in {
         (line.kind, line.reference, line.amount) for line in newer.lines
     }
     assert await payouts(till, till.now) == [newer]

@@ -28,6 +28,8 @@ PARTS = (
     "gifts",
     "transfers",
     "refunds",
+    "returns",
+    "settlements",
     "webhooks",
     "letters",
 )
@@ -43,6 +45,9 @@ APPEND_ONLY = (
     "bank_notice",
     "credit_use",
     "bank_payout",
+    "payout_line",
+    "payout_part",
+    "exception_done",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
@@ -57,6 +62,10 @@ KEPT = (
     "charge",
     "payment",
     "refund",
+    "provider_refund",
+    "dispute",
+    "payout",
+    "payout_share",
     "invoice_series",
     "subscription",
     "entitlement",

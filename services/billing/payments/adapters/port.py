@@ -160,7 +160,8 @@ class RefundState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefundMoved:
-    """Money on its way back of a payment (``reference``: the provider's, as in :class:`Captured`), as it stands now."""
+    """Money on its way back of a payment (``reference``: the provider's, as in :class:`Captured`), as it stands now.
+    ``request_id``: our id of what was asked; None where somebody gave it back at the provider."""
 
     id: str
     reference: str
@@ -168,6 +169,7 @@ class RefundMoved:
     currency: str
     state: RefundState
     moved_at: datetime
+    request_id: UUID | None = None
 
 
 class DisputeState(StrEnum):
@@ -195,8 +197,9 @@ class DisputeMoved:
 
 @dataclass(frozen=True, slots=True)
 class PayoutLine:
-    """What a payout consists of: ``kind`` is ``charge``, ``refund``, ``dispute`` or ``other``; ``reference`` of the payment where
-    there is one. ``net`` = ``amount`` − ``fee``; refunds and disputes are negative."""
+    """What a payout consists of: ``kind`` is ``charge``, ``refund``, ``dispute``, ``payout`` (an earlier one that came back) or
+    ``other``; ``reference`` of the payment, or of the earlier payout, where there is one. ``net`` = ``amount`` − ``fee``; refunds and
+    disputes are negative."""
 
     id: str
     kind: str
@@ -316,7 +319,9 @@ class Notifications(Protocol):
 class Refunds(Protocol):
     """Giving money back."""
 
-    async def refund(self, reference: str, amount_vnd: int, *, key: str) -> RefundMoved: ...
+    async def refund(
+        self, reference: str, amount_vnd: int, *, key: str, request_id: UUID | None = None
+    ) -> RefundMoved: ...
 
     async def refunds_of(self, reference: str) -> Sequence[RefundMoved]:
         """Every refund of a payment, oldest first."""

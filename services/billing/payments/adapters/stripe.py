@@ -293,7 +293,10 @@ class StripeProvider:
 
     # -- refunds and settlements ------------------------------------------------------------
 
-    async def refund(self, reference: str, amount_vnd: int, *, key: str) -> RefundMoved:
+    async def refund(
+        self, reference: str, amount_vnd: int, *, key: str, request_id: UUID | None = None
+    ) -> RefundMoved:
+        named = {"metadata": {"request": str(request_id)}} if request_id is not None else {}
         body = await self._call(
             "post",
             REFUNDS,
@@ -301,6 +304,7 @@ class StripeProvider:
                 "payment_intent": reference,
                 "amount": amount_vnd,
                 "expand": list(shapes.REFUND_PARTS),
+                **named,
             },
             key=key,
         )

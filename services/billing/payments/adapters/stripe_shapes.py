@@ -1,7 +1,7 @@
 """Stripe's objects and events, read into the port's facts. Pure: JSON in, facts out; a missing field names itself.
 
 What our own objects carry in ``metadata``: ``agency``, ``charge`` (our id of the charge), and ``kind`` = ``mandate`` where the
-holder was not there.
+holder was not there; refunds ``request`` (our id of what was asked).
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ REFUNDS = {
     "failed": RefundState.FAILED,
     "canceled": RefundState.FAILED,
 }
+PAYOUT = "payout"
 #: https://docs.stripe.com/reports/reporting-categories
 LINES = {
     "charge": "charge",
@@ -106,12 +107,17 @@ LINES = {
     "refund_failure": "refund",
     "dispute": "dispute",
     "dispute_reversal": "dispute",
+    "payout_reversal": PAYOUT,
 }
 
 
 def charge_named(doc: Doc) -> UUID | None:
     """Which charge of ours an object is of, from what we wrote there; None when we did not."""
-    named = (doc.get("metadata") or {}).get("charge")
+    return _named(doc, "charge")
+
+
+def _named(doc: Doc, what: str) -> UUID | None:
+    named = (doc.get("metadata") or {}).get(what)
     try:
         return UUID(named) if isinstance(named, str) else None
     except ValueError:
@@ -278,6 +284,7 @@ def refund(doc: Doc, at: datetime | None = None) -> RefundMoved:
         currency(doc["currency"]),
         state,
         at or instant(moved["created"]),
+        _named(doc, "request"),
     )
 
 
@@ -325,11 +332,13 @@ def payout(doc: Doc, entries: Sequence[Doc]) -> PayoutMoved:
 
 
 def _line(entry: Doc) -> PayoutLine:
-    source = entry["source"]
+    source, kind = entry["source"], LINES.get(entry["reporting_category"], "other")
     reference = source.get("payment_intent") if isinstance(source, dict) else None
+    if kind == PAYOUT:
+        reference = source
     return PayoutLine(
         identifier(entry["id"]),
-        LINES.get(entry["reporting_category"], "other"),
+        kind,
         optional_identifier(reference),
         signed(entry["amount"]),
         signed(entry["fee"]),

@@ -1,0 +1,1 @@
+"""Settlements: what providers pay out to the bank, and what it consists of."""
