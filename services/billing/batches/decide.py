@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.billing.batches.facts import Decided, Known, Renewal, Settled, Told
 from services.billing.payments.adapters.port import Captured
@@ -16,6 +17,7 @@ from services.billing.plans.rules import (
 )
 from services.billing.subscriptions import rules
 from services.billing.subscriptions.rules import Facts, Paid, State
+from services.billing.webhooks.repository import Claimed
 from shared.clock import local_date
 from shared.ids import new_id
 
@@ -24,9 +26,9 @@ RUNNING = frozenset({State.ACTIVE, State.PAST_DUE, State.GRACE})
 
 
 def decide(told: Sequence[Told], known: Known, provider: str, now: datetime) -> Decided:
-    """Sort the notifications of a batch, in their order. Of one reader a batch settles one: the next follows from it."""
-    settled, booked, left = list[Settled](), [], []
-    readers, references = set(), set()
+    """Sort the notifications of a batch. What of one reader follows the first one of theirs is left: it depends on it."""
+    settled, booked, left = list[Settled](), list[Claimed](), list[Claimed]()
+    readers, references = set[UUID](), set[str]()
     for one in told:
         renewal = known.renewals.get(one.fact.charge_id) if one.fact.charge_id else None
         if renewal is None or renewal.reader_id in readers or one.fact.reference in references:
@@ -35,15 +37,15 @@ def decide(told: Sequence[Told], known: Known, provider: str, now: datetime) -> 
         if one.fact.reference in known.booked:
             booked.append(one.event)
             continue
+        readers.add(renewal.reader_id)
+        references.add(one.fact.reference)
         found = None
         if plain(renewal, one.fact, known, provider):
             found = settle(one, renewal, known, now)
         if found is None:
             left.append(one.event)
-            continue
-        readers.add(renewal.reader_id)
-        references.add(one.fact.reference)
-        settled.append(found)
+        else:
+            settled.append(found)
     return Decided(settled, booked, left)
 
 

@@ -31,6 +31,8 @@ from shared.loops import Heartbeat
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
+#: One is decided while the other is written; a third would only wait for the same books.
+BATCHES_AT_ONCE = 2
 SWEEP_CHUNK = 200
 
 
@@ -103,13 +105,13 @@ class Applier:
         self._max_attempts = max_attempts
         self._batch = batch
         self._left: deque[Claimed] = deque()
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._wake = asyncio.Event()
 
     async def apply_next(self) -> bool:
         """Apply what is due next, many at once where that can be. False when nothing is due.
 
-        One batch at a time: a second one would wait for the same books. What it leaves is everybody's to apply.
+        What a batch leaves is everybody's to apply, before another batch is taken up.
         """
         if not self._left and self._batch is not None:
             async with self._turn:
