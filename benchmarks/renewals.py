@@ -38,7 +38,7 @@ _SEED = [
                                   period_start, period_end, mrr_vnd, review_at, version, created_at, updated_at)
         SELECT {_id(SUBSCRIPTION)}, {{agency}}, {_id(READER)}, {{price}}, 'renewal', {_id(MANDATE)},
                extract(day FROM {{begin}} AT TIME ZONE 'Asia/Ho_Chi_Minh')::integer, 'active', {{vnd}}, {{begin}}, {{due}}, {{vnd}},
-               {{due}} + interval '7 days', 1, {{begin}}, {{begin}} FROM {{numbers}}""",
+               {{review}}, 1, {{begin}}, {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO mrr_movement (subscription_id, version, movement, amount_vnd, occurred_on)
         SELECT {_id(SUBSCRIPTION)}, 1, 'new', {{vnd}}, {{begin}}::date FROM {{numbers}}""",
     f"""INSERT INTO payment (id, agency, subscription_id, reader_id, order_id, provider, reference, amount_vnd, period_start,
@@ -63,9 +63,14 @@ def charge_of(number: int) -> UUID:
 
 
 async def seed(
-    connection: asyncpg.Connection, price: UUID, numbers: range, due_at: datetime
+    connection: asyncpg.Connection,
+    price: UUID,
+    numbers: range,
+    due_at: datetime,
+    *,
+    asked: bool = True,
 ) -> None:
-    """Subscriptions with these numbers, whose next month began at ``due_at``."""
+    """Subscriptions with these numbers, whose next month began at ``due_at``; ``asked``: and whose cards are being charged for it."""
     begin = due_at - MONTH
     given = {
         "agency": f"'{AGENCY}'",
@@ -73,9 +78,10 @@ async def seed(
         "vnd": str(PRICE_VND),
         "begin": f"timestamptz '{begin.isoformat()}'",
         "due": f"timestamptz '{due_at.isoformat()}'",
+        "review": f"timestamptz '{(due_at + GRACE if asked else due_at).isoformat()}'",
         "numbers": f"generate_series({numbers.start}, {numbers.stop - 1}) AS n",
     }
-    for statement in _SEED:
+    for statement in _SEED if asked else _SEED[:-2]:
         await connection.execute(statement.format(**given))
 
 
