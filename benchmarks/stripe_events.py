@@ -1,142 +1,73 @@
-"""Stripe events as large as life: ``invoice.paid`` of a renewal, with the fields of the API of 2025 and later."""
+"""Stripe events as large as life: ``payment_intent.succeeded`` of a card that was charged for a renewal, with all the fields such an
+event has."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from services.billing.payments.adapters.stripe_shapes import API_VERSION
+
 PRICE_VND = 59_000
-_AMOUNTS = (
-    "amount_due", "amount_paid", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax",
-)  # fmt: skip
+TYPE = "payment_intent.succeeded"
 _EMPTY = (
-    "account_tax_ids", "application", "automatically_finalizes_at", "confirmation_secret",
-    "custom_fields", "customer_address", "customer_name", "customer_phone", "customer_shipping",
-    "default_payment_method", "default_source", "description", "due_date", "ending_balance",
-    "footer", "from_invoice", "last_finalization_error", "latest_revision", "next_payment_attempt",
-    "on_behalf_of", "rendering", "shipping_cost", "shipping_details", "statement_descriptor",
-    "test_clock", "webhooks_delivered_at",
+    "application", "application_fee_amount", "automatic_payment_methods", "canceled_at", "cancellation_reason",
+    "excluded_payment_method_types", "last_payment_error", "next_action", "on_behalf_of", "payment_details",
+    "payment_method_configuration_details", "processing", "receipt_email", "review", "setup_future_usage", "shipping",
+    "source", "statement_descriptor", "statement_descriptor_suffix", "transfer_data", "transfer_group",
 )  # fmt: skip
 
 
-def invoice_paid(number: str, subscription: str, start: datetime, end: datetime) -> bytes:
-    """The event's bytes. ``number`` makes the event and its invoice; the subscription is ``sub_<subscription>``."""
-    invoice = _invoice(number, subscription, int(start.timestamp()), int(end.timestamp()))
+def renewal_paid(
+    number: str, charge: UUID, customer: str, method: str, at: datetime, **changes: Any
+) -> bytes:
+    """The event's bytes: ``evt_<number>`` says that ``pi_<number>`` went through for our ``charge``. ``changes``: of the intent."""
+    second = int(at.timestamp())
+    intent = {
+        "id": f"pi_{number}",
+        "object": "payment_intent",
+        **dict.fromkeys(_EMPTY),
+        "amount": PRICE_VND,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": PRICE_VND,
+        "capture_method": "automatic_async",
+        "client_secret": f"pi_{number}_secret_0123456789abcdefghijklmno",
+        "confirmation_method": "automatic",
+        "created": second,
+        "currency": "vnd",
+        "customer": customer,
+        "customer_account": None,
+        "description": "Đọc báo không giới hạn",
+        "latest_charge": f"ch_{number}",
+        "livemode": False,
+        "metadata": {"agency": "bao-do-toc", "charge": str(charge), "kind": "mandate"},
+        "payment_method": method,
+        "payment_method_options": {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
+        },
+        "payment_method_types": ["card"],
+        "status": "succeeded",
+        **changes,
+    }
     return msgspec.json.encode(
         {
             "id": f"evt_{number}",
             "object": "event",
-            "api_version": "2026-06-24",
-            "created": int(start.timestamp()),
-            "data": {"object": invoice},
+            "api_version": API_VERSION,
+            "created": second,
+            "data": {"object": intent},
             "livemode": False,
             "pending_webhooks": 1,
-            "request": {"id": None, "idempotency_key": None},
-            "type": "invoice.paid",
+            "request": {"id": f"req_{number[:14]}", "idempotency_key": f"charge:{charge}:0"},
+            "type": TYPE,
         }
     )
-
-
-def _invoice(number: str, subscription: str, start: int, end: int) -> dict[str, Any]:
-    return {
-        "id": f"in_{number}",
-        "object": "invoice",
-        **dict.fromkeys(_AMOUNTS, PRICE_VND),
-        **dict.fromkeys(_EMPTY),
-        "account_country": "VN",
-        "account_name": "Báo Đo Tốc",
-        "amount_overpaid": 0,
-        "amount_remaining": 0,
-        "amount_shipping": 0,
-        "attempt_count": 1,
-        "attempted": True,
-        "auto_advance": False,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "status": None},
-        "billing_reason": "subscription_cycle",
-        "collection_method": "charge_automatically",
-        "created": start,
-        "currency": "vnd",
-        "customer": f"cus_sub_{subscription}",
-        "customer_email": f"{subscription}@example.vn",
-        "customer_tax_exempt": "none",
-        "customer_tax_ids": [],
-        "default_tax_rates": [],
-        "discounts": [],
-        "effective_at": start,
-        "hosted_invoice_url": f"https://invoice.example/i/{number}",
-        "invoice_pdf": f"https://invoice.example/i/{number}/pdf",
-        "issuer": {"type": "self"},
-        "lines": {
-            "object": "list",
-            "data": [_line(number, subscription, start, end)],
-            "has_more": False,
-            "total_count": 1,
-            "url": f"/v1/invoices/in_{number}/lines",
-        },
-        "livemode": False,
-        "metadata": {},
-        "number": f"{number[:8].upper()}-0002",
-        "parent": _parent(subscription),
-        "payment_settings": {
-            "default_mandate": None, "payment_method_options": None, "payment_method_types": ["card"],
-        },
-        "period_end": end,
-        "period_start": start,
-        "starting_balance": 0,
-        "status": "paid",
-        "status_transitions": {
-            "finalized_at": start, "marked_uncollectible_at": None, "paid_at": start, "voided_at": None,
-        },
-        "total_discount_amounts": [],
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-    }  # fmt: skip
-
-
-def _parent(subscription: str) -> dict[str, Any]:
-    details = {"metadata": {}, "subscription": f"sub_{subscription}"}
-    return {
-        "quote_details": None,
-        "subscription_details": details,
-        "type": "subscription_details",
-    }
-
-
-def _line(number: str, subscription: str, start: int, end: int) -> dict[str, Any]:
-    item = {
-        "invoice_item": None,
-        "proration": False,
-        "proration_details": {"credited_items": None},
-        "subscription": f"sub_{subscription}",
-        "subscription_item": f"si_{subscription}",
-    }
-    return {
-        "id": f"il_{number}",
-        "object": "line_item",
-        "amount": PRICE_VND,
-        "currency": "vnd",
-        "description": f"1 × Đọc báo không giới hạn (at {PRICE_VND} ₫ / month)",
-        "discount_amounts": [],
-        "discountable": True,
-        "discounts": [],
-        "invoice": f"in_{number}",
-        "livemode": False,
-        "metadata": {},
-        "parent": {
-            "invoice_item_details": None,
-            "subscription_item_details": item,
-            "type": "subscription_item_details",
-        },
-        "period": {"end": end, "start": start},
-        "pretax_credit_amounts": [],
-        "pricing": {
-            "price_details": {"price": "price_month", "product": "prod_doc_bao"},
-            "type": "price_details",
-            "unit_amount_decimal": str(PRICE_VND),
-        },
-        "quantity": 1,
-        "subtotal": PRICE_VND,
-        "taxes": [],
-    }

@@ -1,11 +1,12 @@
-"""Stripe webhooks: verified, stored and answered; and stored ones applied in full by the worker.
+"""Stripe webhooks: verified, stored and answered; captured renewals applied in full by the worker; and renewals asked for by the clock.
 
-The events are paid invoices of renewals, with all the fields such an event has. Applying one writes the payment, its balanced
-entry in the books, the schedule of its revenue, the subscription, the right to read, and the events that tell it, in one
-transaction; the relay publishes them at the same time.
-Floor of the webhook: raw ASGI. Floor of applying: transactions of one insert and one update on as many connections.
-Verified: rows of the inbox = events acknowledged; payments, entries, invoices and handled events in equal number, every entry
-balanced, and all of billing's own invariants.
+The events say that the card of a subscription that is due today was charged, with all the fields such an event has. Applying one
+writes the payment, the paid order, the charge, its balanced entry in the books, the schedule of its revenue and the day that has begun,
+the subscription, the right to read, the numbered invoice, the receipt to be sent, and the events that tell it; the relay publishes
+them and the day is recognised at the same time.
+Floor of the webhook: raw ASGI. Floor of applying: as many rows inserted into a plain table, as many renewals a commit.
+Verified: rows of the inbox = events acknowledged; payments, entries, invoices, receipts, schedules and handled events in equal number,
+every entry balanced, and all of billing's own invariants.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -24,17 +27,17 @@ from uuid import UUID, uuid4
 import asyncpg
 import psutil
 
-from benchmarks import servers
+from benchmarks import renewals, servers
 from benchmarks.harness import RUNS, Request, Result, Run, Target, compare, in_flight
-from benchmarks.stripe_events import PRICE_VND, invoice_paid
+from benchmarks.renewals import AGENCY
+from benchmarks.stripe_events import PRICE_VND, renewal_paid
 from infra.local.nats import Nats
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from infra.nats.streams import apply
+from services.billing.batches.service import MOST
 from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
-from services.billing.payments.adapters.port import Origin, SubscriptionFacts
-from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
 from services.billing.webhooks import repository as inbox
@@ -42,17 +45,19 @@ from shared.agencies import save_agencies
 from shared.audit import Actor, acting
 
 PACKAGE = "services.billing"
-AGENCY = "bao-do-toc"
 SECRET = "whsec_of_the_benchmark"
-SUBSCRIPTIONS = 500
-MONTH = timedelta(days=30)
+RENEWALS, WARM_UP, ASKED = 3_000, 500, 200
+#: Rows that one renewal writes or changes.
+ROWS = 18
 APPLIERS = 4
 DEADLINE_SECONDS = 120.0
-APPLIED = "Stripe webhook applied in full"
-FLOOR = f"floor: raw insert and update, {APPLIERS} connections"
+APPLIED = "captured renewal applied in full"
+FLOOR = f"floor: {ROWS} rows inserted, {MOST} renewals a commit"
+OURS = "books, subscription, right, invoice, receipt, outbox"
+BY_THE_CLOCK = "renewal asked for by the clock"
 SETTINGS = {
     "STRIPE_SECRET_KEY": "sk_test_benchmark",
-    "STRIPE_API_BASE": "http://127.0.0.1:9",  # a renewal of what is active asks nobody
+    "STRIPE_API_BASE": "http://127.0.0.1:9",  # what is told in full asks nobody
     "STRIPE_WEBHOOK_SECRET": SECRET,
     "STRIPE_WEBHOOK_TOLERANCE_SECONDS": "3600",
     "SWEEP_SECONDS": "86400",
@@ -75,11 +80,11 @@ def _signed(payload: bytes) -> Request:
 def _requests(count: int) -> Iterator[Request]:
     now = datetime.now(UTC)
     for _ in range(count):
-        yield _signed(invoice_paid(uuid4().hex, uuid4().hex, now, now + MONTH))
+        yield _signed(renewal_paid(uuid4().hex, uuid4(), "cus_1", "pm_1", now))
 
 
 def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Result]:
-    """The two rows."""
+    """The rows."""
     with ExitStack() as stack:
         postgres = Postgres(folder / "pg", free_port(), trust=True).start()
         stack.callback(postgres.stop)
@@ -121,21 +126,7 @@ def _verify_stored(runs: list[Run], postgres: Postgres) -> str:
     )
 
 
-class _Subscriptions(StripeProvider):
-    """Says of every subscription of the seed what Stripe would say; nothing else is asked."""
-
-    def __init__(self, origins: dict[str, Origin], begin: datetime) -> None:
-        super().__init__("sk_test_benchmark", api_base=SETTINGS["STRIPE_API_BASE"])
-        self._origins, self._begin = origins, begin
-
-    async def fetch_subscription(self, subscription_id: str) -> SubscriptionFacts:
-        return SubscriptionFacts(
-            subscription_id, "active", "cus_" + subscription_id, self._origins[subscription_id],
-            False, None, self._begin, self._begin + MONTH, self._begin,
-        )  # fmt: skip
-
-
-def _build(database: str, folder: Path, provider: StripeProvider | None = None) -> Billing:
+def _build(database: str, folder: Path) -> Billing:
     values = {name.lower(): value for name, value in SETTINGS.items()}
     settings = BillingSettings.model_validate(
         {
@@ -145,13 +136,12 @@ def _build(database: str, folder: Path, provider: StripeProvider | None = None) 
             **values,
         }
     )
-    return build(BILLING.process("bench", settings), provider=provider)
+    return build(BILLING.process("bench", settings))
 
 
-async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
-    """Readers with an active subscription each, paid for a month. Gives the subscriptions' ids."""
-    origins: dict[str, Origin] = {}
-    billing = _build(database, folder, _Subscriptions(origins, begin))
+async def _seed(database: str, folder: Path, numbers: range) -> UUID:
+    """An agency and subscriptions that are due today, whose cards are being charged. Gives their price."""
+    billing = _build(database, folder)
     plan = {"code": "doc-bao", "name_vi": "Đọc báo", "name_en": "Reading"}
     try:
         async with billing.database.transaction() as session:
@@ -161,84 +151,96 @@ async def _seed(database: str, folder: Path, begin: datetime) -> list[str]:
         with acting(Actor.system("bench")):
             await billing.plans.save_plan(AGENCY, plan, {"month": PRICE_VND})
         price = (await billing.plans.offers(AGENCY))[0].price_id
-        readers: list[UUID] = [uuid4() for _ in range(SUBSCRIPTIONS)]
         pool = await billing.database.pool()
-        await pool.execute(
-            """INSERT INTO reader (id, agency, email, name, created_at)
-               SELECT id, $2, id || '@example.vn', 'Bạn đọc', now() FROM unnest($1::uuid[]) AS id""",
-            readers,
-            AGENCY,
-        )
-        for reader in readers:
-            origins[f"sub_{reader.hex}"] = Origin(AGENCY, reader, price)
-        for id_ in origins:
-            payload = invoice_paid(uuid4().hex, id_.removeprefix("sub_"), begin, begin + MONTH)
-            async with billing.database.transaction() as session:
-                await billing.payments.apply(session, billing.provider.interpret(payload))
-        return list(origins)
+        async with pool.acquire() as connection:
+            await renewals.seed(connection, price, numbers, _due_at())
+        return price
     finally:
         await billing.close()
         await billing.process.close()
+
+
+def _due_at() -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """CPU seconds so far, of the worker and of the database."""
+
+    worker: float
+    postgres: float
+
+
+def _cost(worker: psutil.Process, postgres: Postgres) -> _Cost:
+    def spent(top: psutil.Process) -> float:
+        # With the children that have ended: a database's connections come and go.
+        ended = top.cpu_times()
+        own = ended.user + ended.system + ended.children_user + ended.children_system
+        return own + sum(sum(one.cpu_times()[:2]) for one in top.children(recursive=True))
+
+    server = psutil.Process(int((postgres.data / "postmaster.pid").read_text().split()[0]))
+    return _Cost(spent(worker), spent(server))
 
 
 def _measure_applied(
     folder: Path, say: Callable[[str], None], postgres: Postgres, nats: Nats
 ) -> list[Result]:
     database = servers.migrated(postgres, "applied", PACKAGE)
-    say(f"webhook applied: {SUBSCRIPTIONS} subscriptions")
-    begin = datetime.now(UTC).replace(microsecond=0)
-    subscriptions = asyncio.run(_seed(database, folder, begin))
+    last = WARM_UP + RUNS * RENEWALS
+    say(f"renewals: {last} subscriptions")
+    price = asyncio.run(_seed(database, folder, range(1, last + 1)))
     env = {
         **SETTINGS,
         "NATS_URL": nats.url,
         "APPLIERS": str(APPLIERS),
         "SIGNING_KEYS_FILE": str(folder / "keys.pem"),
     }
-    floors, rates, cpu = [], [], []
+    floors, rates, cpu, of_postgres = [], [], [], []
     with servers.worker(PACKAGE, folder, database, env) as pid:
         process = psutil.Process(pid)
-        for number in range(1, RUNS + 1):
-            say(f"webhook applied: {SUBSCRIPTIONS} renewals, run {number} of {RUNS}")
+        asyncio.run(_drain(database, range(1, WARM_UP + 1)))
+        for number in range(RUNS):
+            say(f"renewals applied: {RENEWALS}, run {number + 1} of {RUNS}")
             floors.append(asyncio.run(_floor(database)))
-            period = begin + MONTH * number
-            events = [
-                _incoming(id_.removeprefix("sub_"), period, period + MONTH) for id_ in subscriptions
-            ]
-            before = sum(process.cpu_times()[:2])
-            rates.append(asyncio.run(_drain(database, events, number * SUBSCRIPTIONS)))
-            cpu.append((sum(process.cpu_times()[:2]) - before) * 1e6 / len(events))
+            first = WARM_UP + number * RENEWALS + 1
+            before = _cost(process, postgres)
+            rates.append(asyncio.run(_drain(database, range(first, first + RENEWALS))))
+            after = _cost(process, postgres)
+            cpu.append((after.worker - before.worker) * 1e6 / RENEWALS)
+            of_postgres.append((after.postgres - before.postgres) * 1e6 / RENEWALS)
         peak = process.memory_info().rss / 2**20
-    note = asyncio.run(_verify_applied(database, folder, postgres))
+    note = asyncio.run(_verify_applied(database, folder, postgres, last))
+    note += f"; PostgreSQL's own CPU {statistics.median(of_postgres):,.0f} µs a renewal"
+    asked = asyncio.run(_ask(database, folder, price, range(last + 1, last + ASKED + 1)))
     floor, rate = statistics.median(floors), statistics.median(rates)
     ratio = statistics.median(ours / raw for ours, raw in zip(rates, floors, strict=True))
     return [
-        Result(APPLIED, FLOOR, APPLIERS, floor, 0, 0, 0, 0, 0, FLOOR, 1.0),
+        Result(APPLIED, FLOOR, 1, floor, 0, 0, 0, 0, 0, FLOOR, 1.0),
         Result(
-            APPLIED, "renewal paid: books, subscription, right, outbox", APPLIERS, rate,
-            0, 0, statistics.median(cpu), peak, 0, FLOOR, ratio, note,
+            APPLIED, OURS, APPLIERS, rate, 0, 0, statistics.median(cpu), peak, 0, FLOOR, ratio, note,
+        ),
+        Result(
+            APPLIED, BY_THE_CLOCK, 1, *asked[:1], 0, 0, asked[1], 0, 0, FLOOR, asked[0] / floor,
+            f"{ASKED} orders and charges, one after the other",
         ),
     ]  # fmt: skip
 
 
-def _incoming(subscription: str, start: datetime, end: datetime) -> inbox.Incoming:
-    id_ = uuid4().hex
-    payload = invoice_paid(id_, subscription, start, end)
-    return inbox.Incoming("stripe", f"evt_{id_}", "invoice.paid", datetime.now(UTC), payload, None)
-
-
-async def _drain(database: str, events: list[inbox.Incoming], handled: int) -> float:
-    """Store them and wait until the worker has applied them all. Events a second."""
+async def _drain(database: str, numbers: range) -> float:
+    """Store what is told of these subscriptions, in no order, and wait until the worker has applied it all. Renewals a second."""
     connection = await asyncpg.connect(database)
+    shuffled = random.Random(numbers.start).sample(numbers, len(numbers))
+    events, waiting = renewals.notices(shuffled), True
     try:
-        started = time.perf_counter()
         await inbox.store(connection, "webhook", datetime.now(UTC), events)
-        done = 0
-        while done < handled:
+        started = time.perf_counter()
+        while waiting:
             if time.perf_counter() > started + DEADLINE_SECONDS:
-                raise SystemExit(f"webhook applied: {done} of {handled} in time")
+                raise SystemExit(f"renewals applied: not all of {len(events)} in time")
             await asyncio.sleep(0.02)
-            done = await connection.fetchval(
-                "SELECT count(*) FROM webhook_event WHERE state = 'handled'"
+            waiting = await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM webhook_event WHERE state = 'waiting')"
             )
         return len(events) / (time.perf_counter() - started)
     finally:
@@ -246,43 +248,59 @@ async def _drain(database: str, events: list[inbox.Incoming], handled: int) -> f
 
 
 async def _floor(database: str) -> float:
-    """Transactions of one insert and one update a second: the least such work could cost."""
-    pool = await asyncpg.create_pool(database, min_size=APPLIERS, max_size=APPLIERS)
+    """Renewals a second, if they were nothing but so many rows: the least such work could cost."""
+    connection = await asyncpg.connect(database)
     try:
-        await pool.execute(
-            "CREATE TABLE IF NOT EXISTS floor_fact (id uuid PRIMARY KEY, done boolean)"
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS floor_fact (id uuid PRIMARY KEY, agency text, body text, amount bigint, at timestamptz)"
         )
-
-        async def client() -> None:
-            async with pool.acquire() as connection:
-                for _ in range(SUBSCRIPTIONS // APPLIERS):
-                    id_ = uuid4()
-                    async with connection.transaction():
-                        await connection.execute("INSERT INTO floor_fact VALUES ($1, false)", id_)
-                        await connection.execute(
-                            "UPDATE floor_fact SET done = true WHERE id = $1", id_
-                        )
-
+        at, body = datetime.now(UTC), "x" * 200
         started = time.perf_counter()
-        await asyncio.gather(*(client() for _ in range(APPLIERS)))
-        return SUBSCRIPTIONS / (time.perf_counter() - started)
+        for _ in range(RENEWALS // MOST):
+            async with connection.transaction():
+                for _ in range(ROWS):
+                    await connection.execute(
+                        "INSERT INTO floor_fact SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])",
+                        [uuid4() for _ in range(MOST)],
+                        [AGENCY] * MOST,
+                        [body] * MOST,
+                        [PRICE_VND] * MOST,
+                        [at] * MOST,
+                    )
+        return RENEWALS // MOST * MOST / (time.perf_counter() - started)
     finally:
-        await pool.close()
+        await connection.close()
 
 
-async def _verify_applied(database: str, folder: Path, postgres: Postgres) -> str:
+async def _ask(database: str, folder: Path, price: UUID, numbers: range) -> tuple[float, float]:
+    """Renewals whose order and charge the clock makes: how many a second, and CPU microseconds of this process each."""
+    billing = _build(database, folder)
+    try:
+        pool = await billing.database.pool()
+        async with pool.acquire() as connection:
+            await renewals.seed(connection, price, numbers, _due_at(), asked=False)
+        began, cpu = time.perf_counter(), time.process_time()
+        done = await billing.renewals.run_due()
+        took, spent = time.perf_counter() - began, time.process_time() - cpu
+        if done != len(numbers):
+            raise SystemExit(f"renewals asked for: {done} of {len(numbers)}")
+        return done / took, spent * 1e6 / done
+    finally:
+        await billing.close()
+        await billing.process.close()
+
+
+async def _verify_applied(database: str, folder: Path, postgres: Postgres, expected: int) -> str:
     def number(sql: str) -> int:
         return int(postgres.execute(sql, "applied"))
 
-    expected = SUBSCRIPTIONS * (RUNS + 1)  # the seed's first payments too
     counts = {
-        "payments": number("SELECT count(*) FROM payment"),
+        "payments": number("SELECT count(*) FROM payment WHERE provider = 'stripe'"),
         "entries": number("SELECT count(*) FROM journal_entry WHERE kind = 'payment'"),
         "invoices": number("SELECT count(*) FROM invoice"),
-        "handled events and the seed's": number(
-            "SELECT count(*) FROM webhook_event WHERE state = 'handled'"
-        )
-        + SUBSCRIPTIONS,
+        "receipts": number("SELECT count(*) FROM letter WHERE kind = 'receipt'"),
+        "schedules": number("SELECT count(*) FROM recognition_schedule"),
+        "handled events": number("SELECT count(*) FROM webhook_event WHERE state = 'handled'"),
     }
     unbalanced = number(
         """SELECT count(*) FROM (SELECT entry_id FROM journal_line GROUP BY 1
@@ -290,11 +308,12 @@ async def _verify_applied(database: str, folder: Path, postgres: Postgres) -> st
     )
     billing = _build(database, folder)
     try:
+        await billing.recognition.run_due()
         broken = [one.name for one in await billing.invariants.check() if one.violations]
     finally:
         await billing.close()
         await billing.process.close()
     if set(counts.values()) != {expected} or unbalanced or broken:
-        raise SystemExit(f"webhook applied: {counts}, {unbalanced} unbalanced, {broken}")
+        raise SystemExit(f"renewals applied: {counts}, {unbalanced} unbalanced, {broken}")
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return f"{told}; every entry balanced; all invariants hold"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
+from services.billing.batches.service import Batches
 from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
@@ -136,6 +137,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
             clock,
             {provider.name: told_by(provider, clock), **handlers(transfers)},
             max_attempts=settings.webhook_max_attempts,
+            batch=Batches(database, clock, provider.name, provider).apply,
         ),
         webhooks=Webhooks(database, clock, provider),
         invariants=Invariants(database, clock),

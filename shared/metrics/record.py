@@ -154,6 +154,30 @@ async def record_deferred(
     await record(session, event)
 
 
+def mrr_event(
+    *,
+    agency: str,
+    source_reference: str,
+    segment: Segment,
+    stream: Stream,
+    movement: Movement,
+    amount: Money,
+    occurred_on: date,
+    now: datetime,
+) -> Event[Payload]:
+    """The event that :func:`record_mrr_movement` stores (for hot paths that write many at once)."""
+    payload = MrrMoved(
+        source_reference=source_reference,
+        segment=segment,
+        stream=stream,
+        currency=amount.currency,
+        movement=movement,
+        amount=amount.amount,
+        occurred_on=occurred_on,
+    )
+    return _event(payload, agency, source_reference, now)
+
+
 async def record_mrr_movement(
     session: Session,
     *,
@@ -167,13 +191,14 @@ async def record_mrr_movement(
     now: datetime,
 ) -> None:
     """A movement of monthly recurring revenue (ex tax, normalised to a month), signed."""
-    payload = MrrMoved(
+    event = mrr_event(
+        agency=agency,
         source_reference=source_reference,
         segment=segment,
         stream=stream,
-        currency=amount.currency,
         movement=movement,
-        amount=amount.amount,
+        amount=amount,
         occurred_on=occurred_on,
+        now=now,
     )
-    await record(session, _event(payload, agency, source_reference, now))
+    await record(session, event)

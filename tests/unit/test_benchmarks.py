@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -24,8 +25,8 @@ from benchmarks.harness import (
 from benchmarks.harness import Target as HarnessTarget
 from benchmarks.report import Goal
 from benchmarks.rows.exporter import exported_revenue
-from benchmarks.stripe_events import PRICE_VND, invoice_paid
-from services.billing.payments.adapters.port import InvoicePaid
+from benchmarks.stripe_events import PRICE_VND, renewal_paid
+from services.billing.payments.adapters.port import Captured, Method
 from services.billing.payments.adapters.stripe_shapes import interpret
 
 RUN = Run(8, 100, 100, 0, 0, 0, 0, 50.0, 1_000, 9_000, 20.0, 64.0)
@@ -166,13 +167,10 @@ def test_the_exported_revenue_is_summed_by_agency() -> None:
     assert exported_revenue(page) == (2, 3)
 
 
-def test_the_stripe_event_is_a_paid_renewal_to_billing() -> None:
-    start = datetime(2026, 7, 1, tzinfo=UTC)
-    fact = interpret(json.loads(invoice_paid("n1", "s1", start, start + timedelta(days=30))))
-    assert isinstance(fact, InvoicePaid)
-    assert fact.invoice.subscription_id == "sub_s1"
-    assert fact.invoice.amount_vnd == PRICE_VND
-    assert fact.invoice.period_end - fact.invoice.period_start == timedelta(days=30)
+def test_the_stripe_event_is_a_captured_renewal_to_billing() -> None:
+    at, charge = datetime(2026, 7, 1, tzinfo=UTC), UUID(int=7)
+    fact = interpret(json.loads(renewal_paid("n1", charge, "cus_1", "pm_1", at)))
+    assert fact == Captured(charge, "pi_n1", PRICE_VND, "VND", at, Method("cus_1", "pm_1"))
 
 
 def test_wrk_is_told_how_to_be_installed_where_it_is_missing(

@@ -117,8 +117,9 @@ async def _captured(
     only_dong(fact.amount, fact.currency, f"for charge {charge.id}")
     assert charge.order_id is not None  # only orders are paid
     order = await orders_repository.lock(session, charge.order_id)
-    mandate_id = charge.mandate_id
-    if fact.method is not None and order.renews:
+    mandate_id = None
+    if fact.method is not None and order.renews and charge.kind == "page":
+        # The card that was charged without its holder stays what it is now: they may have given another one meanwhile, or let it go.
         mandate_id = await _keep(session, provider, charge, fact.method, now)
     charge.state, charge.reference, charge.ask_at = "captured", fact.reference, None
     charge.updated_at = now

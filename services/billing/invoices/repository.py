@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import select, text
 
 from services.billing.invoices.models import Invoice, InvoiceLine
@@ -23,6 +24,31 @@ _INSERT = text(
        WHERE NOT EXISTS (SELECT FROM invoice WHERE payment_id = :payment_id)
        RETURNING number, document"""
 )
+#: The columns of an invoice that is not numbered yet, and the types of their arrays.
+_HEAD = {
+    "id": "uuid",
+    "agency": "text",
+    "series": "text",
+    "payment_id": "uuid",
+    "reader_id": "uuid",
+    "issued_at": "timestamptz",
+    "issued_on": "date",
+    "paid_on": "date",
+    "seller_name": "text",
+    "buyer_name": "text",
+    "buyer_email": "text",
+    "language": "text",
+    "currency": "text",
+    "net_vnd": "bigint",
+    "vat_vnd": "bigint",
+    "gross_vnd": "bigint",
+}
+#: Of many payments that have none: numbered in the order in which they are given.
+_INSERT_MANY = f"""INSERT INTO invoice ({", ".join(_HEAD)})
+    SELECT {", ".join(f"i.{name}" for name in _HEAD)}
+    FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_HEAD.values(), 1))})
+         WITH ORDINALITY AS i({", ".join(_HEAD)}, n) ORDER BY i.n
+    RETURNING id, document"""  # noqa: S608 - constants of ours
 #: The column of a line and the type of its array: all lines come in one statement.
 _LINE = {
     "description_vi": "text",
@@ -42,6 +68,9 @@ _INSERT_LINES = text(
         SELECT :invoice_id, l.* FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _LINE.items())})
             WITH ORDINALITY AS l"""  # noqa: S608 - constants of ours
 )
+_INSERT_LINES_MANY = f"""INSERT INTO invoice_line (invoice_id, line_no, {", ".join(_LINE)})
+    SELECT * FROM unnest($1::uuid[], $2::integer[],
+                         {", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_LINE.values(), 3))})"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +94,25 @@ async def insert(session: Session, values: dict[str, Any]) -> tuple[int, str] | 
 async def insert_lines(session: Session, invoice_id: UUID, lines: Sequence[dict[str, Any]]) -> None:
     columns = {name: [line[name] for line in lines] for name in _LINE}
     await session.execute(_INSERT_LINES, {"invoice_id": invoice_id, **columns})
+
+
+async def insert_many(
+    connection: asyncpg.Connection,
+    invoices: Sequence[tuple[dict[str, Any], Sequence[dict[str, Any]]]],
+) -> dict[UUID, str]:
+    """Invoices with their lines, of payments that have none; how each one's number is shown, by its id.
+
+    From here to COMMIT nobody else issues in their series; the caller holds the books of their agencies.
+    """
+    heads = [[head[name] for head, _ in invoices] for name in _HEAD]
+    numbered = {row[0]: row[1] for row in await connection.fetch(_INSERT_MANY, *heads)}
+    lines = [
+        (head["id"], number, *(line[name] for name in _LINE))
+        for head, own in invoices
+        for number, line in enumerate(own, 1)
+    ]
+    await connection.execute(_INSERT_LINES_MANY, *zip(*lines, strict=True))
+    return numbered
 
 
 async def of_payments(

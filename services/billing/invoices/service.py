@@ -20,7 +20,7 @@ from services.billing.invoices import repository, rules
 from services.billing.invoices.models import Invoice, InvoiceLine
 from services.billing.invoices.repository import Wanted
 from services.billing.invoices.rules import InvoiceLineFact
-from services.billing.plans.rules import vat_included
+from services.billing.plans.rules import VatRow, vat_included
 from services.billing.plans.service import vat_row_of
 from shared.agencies import Agency, get_agency
 from shared.clock import local_date
@@ -60,11 +60,26 @@ async def issue(session: Session, fact: InvoiceFact, now: datetime) -> Invoice:
     Taxed as on the day of the payment. Raises ``NoVatRateError`` for a day that the table does not cover, ``ValueError``
     without lines, and ``IntegrityError`` for what the database refuses.
     """
+    paid_on = local_date(fact.paid_at, fact.agency.zone)
+    taxed = [await vat_row_of(session, line.vat_kind, paid_on) for line in fact.lines]
+    values, lines = drawn_up(fact, taxed, now)
+    numbered = await repository.insert(session, values)
+    if numbered is None:
+        (known,) = await repository.of_payments(session, [fact.payment_id])
+        return known
+    await repository.insert_lines(session, values["id"], lines)
+    return Invoice(**values, number=numbered[0], document=numbered[1])
+
+
+def drawn_up(
+    fact: InvoiceFact, taxed: Sequence[VatRow], now: datetime
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The columns of an invoice that is not numbered yet, and those of its lines; ``taxed``: how each line is."""
     zone, (reader_id, email, name) = fact.agency.zone, fact.reader
     issued_on, paid_on = local_date(now, zone), local_date(fact.paid_at, zone)
-    lines = [await _line(session, line, paid_on) for line in fact.lines]
+    lines = [_line(line, row) for line, row in zip(fact.lines, taxed, strict=True)]
     sums = rules.totals(fact.lines, [line["vat_vnd"] for line in lines])
-    values: dict[str, Any] = {
+    values = {
         "id": new_id(),
         "agency": fact.agency.id,
         "series": rules.series_of(issued_on),
@@ -82,16 +97,10 @@ async def issue(session: Session, fact: InvoiceFact, now: datetime) -> Invoice:
         "vat_vnd": sums.vat_vnd,
         "gross_vnd": sums.gross_vnd,
     }
-    numbered = await repository.insert(session, values)
-    if numbered is None:
-        (known,) = await repository.of_payments(session, [fact.payment_id])
-        return known
-    await repository.insert_lines(session, values["id"], lines)
-    return Invoice(**values, number=numbered[0], document=numbered[1])
+    return values, lines
 
 
-async def _line(session: Session, fact: InvoiceLineFact, day: date) -> dict[str, Any]:
-    row = await vat_row_of(session, fact.vat_kind, day)
+def _line(fact: InvoiceLineFact, row: VatRow) -> dict[str, Any]:
     vat = vat_included(fact.gross_vnd, row)
     return {
         "description_vi": fact.description_vi,

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 
 from services.billing.ledger import rules
@@ -29,6 +30,17 @@ _LINES = text(
        FROM unnest(CAST(:accounts AS text[]), CAST(:amounts AS bigint[])) WITH ORDINALITY
             AS l(account, amount, line_no)"""
 )
+#: The same of many at once; the caller holds the books (:func:`lock_many`).
+_ENTRY_MANY = """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on, booked_on,
+                                           occurred_at, posted_at, reverses)
+    SELECT e.id, e.agency, e.currency, e.business_key, e.kind, e.source_id, e.occurred_on,
+           greatest(e.occurred_on, b.closed_through + 1), e.occurred_at, $10, e.reverses
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::date[], $8::timestamptz[], $9::uuid[])
+         WITH ORDINALITY AS e(id, agency, currency, business_key, kind, source_id, occurred_on, occurred_at, reverses, n)
+    JOIN books b ON b.agency = e.agency ORDER BY e.n
+    ON CONFLICT (agency, business_key) DO NOTHING RETURNING id, booked_on"""
+_LINE_MANY = """INSERT INTO journal_line (entry_id, line_no, agency, account, booked_on, amount_vnd)
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::date[], $6::bigint[])"""
 _ACCOUNT = text(
     """INSERT INTO ledger_account (agency, code, kind, local_code, name_vi, name_en, position)
        VALUES (:agency, :code, :kind, :local_code, :name_vi, :name_en, :position)
@@ -46,6 +58,8 @@ _BOOKS_ROW = text(
     "SELECT opened_through, counted_through, closed_through FROM books WHERE agency = :agency"
 )
 _LOCK_BOOKS = text(f"{_BOOKS_ROW.text} FOR NO KEY UPDATE")
+_LOCK_MANY = """SELECT agency, opened_through, counted_through, closed_through FROM books
+    WHERE agency = ANY($1::text[]) ORDER BY agency FOR NO KEY UPDATE"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,26 @@ async def insert_entry(
     return booked_on
 
 
+async def insert_entries(
+    connection: asyncpg.Connection, entries: Sequence[dict[str, Any]], now: datetime
+) -> dict[UUID, date]:
+    """Like :func:`insert_entry` for many, without their lines: the day each was booked on, by its id. One that is there already is
+    left out. The caller holds the books, and adds all lines of each (:func:`insert_lines`)."""
+    names = (
+        "id", "agency", "currency", "business_key", "kind", "source_id", "occurred_on", "occurred_at", "reverses",
+    )  # fmt: skip
+    columns = [[entry[name] for entry in entries] for name in names]
+    return {row[0]: row[1] for row in await connection.fetch(_ENTRY_MANY, *columns, now)}
+
+
+async def insert_lines(
+    connection: asyncpg.Connection,
+    lines: Sequence[tuple[UUID, int, str, str, date, int]],
+) -> None:
+    """(entry, number, agency, account, day it was booked on, amount) of whole entries."""
+    await connection.execute(_LINE_MANY, *zip(*lines, strict=True))
+
+
 async def posted(
     session: Session, agency: str, business_key: str
 ) -> tuple[UUID, tuple[rules.Line, ...]]:
@@ -141,6 +175,12 @@ async def books(session: Session | ReadSession, agency: str) -> BooksRow:
 async def lock_books(session: Session, agency: str) -> BooksRow:
     """Nobody else posts to these books until COMMIT. Raises ``NoResultFound``."""
     return BooksRow(*(await session.execute(_LOCK_BOOKS, {"agency": agency})).one())
+
+
+async def lock_many(connection: asyncpg.Connection, agencies: Sequence[str]) -> dict[str, BooksRow]:
+    """Nobody else posts to these books until COMMIT. In one order everywhere: who needs several takes them all at once."""
+    rows = await connection.fetch(_LOCK_MANY, sorted(agencies))
+    return {row[0]: BooksRow(*tuple(row)[1:]) for row in rows}
 
 
 async def close_through(session: Session, agency: str, last: date) -> None:

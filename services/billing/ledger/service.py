@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from services.billing import metrics
 from services.billing.ledger import repository, rules
@@ -73,6 +76,42 @@ async def post(session: Session, posting: Posting, now: datetime) -> bool:
     if booked_on is not None:
         metrics.JOURNAL_ENTRIES.labels(posting.kind).inc()
     return booked_on is not None
+
+
+async def post_many(
+    connection: asyncpg.Connection, postings: Sequence[Posting], now: datetime
+) -> None:
+    """:func:`post_new` of many facts, by a caller who holds their books (:func:`repository.lock_many`).
+
+    Raises :class:`rules.UnbalancedEntryError` and :class:`PostedBeforeError`; the caller rolls back.
+    """
+    entries = list[dict[str, Any]]()
+    lines = list[tuple[UUID, int, str, str, date, int]]()
+    for posting in postings:
+        rules.check_lines(posting.lines)
+        entries.append(
+            {
+                "id": new_id(),
+                "agency": posting.agency,
+                "currency": posting.currency,
+                "business_key": posting.business_key,
+                "kind": posting.kind,
+                "source_id": posting.source_id,
+                "occurred_on": posting.occurred_on,
+                "occurred_at": posting.occurred_at,
+                "reverses": posting.reverses,
+            }
+        )
+    booked = await repository.insert_entries(connection, entries, now)
+    for posting, entry in zip(postings, entries, strict=True):
+        booked_on = booked.get(entry["id"])
+        if booked_on is None:
+            raise PostedBeforeError(posting.business_key)
+        lines += [
+            (entry["id"], number, posting.agency, line.account, booked_on, line.amount_vnd)
+            for number, line in enumerate(posting.lines, 1)
+        ]
+    await repository.insert_lines(connection, lines)
 
 
 class PostedBeforeError(Exception):

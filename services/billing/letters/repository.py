@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import select, text
 from sqlmodel import col
 
@@ -25,6 +26,12 @@ _WRITE = text(
        FROM reader r WHERE r.id = :reader AND r.agency = :agency
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
 )
+_WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, language, facts, created_at, due_at, next_attempt_at)
+    SELECT l.id, r.agency, r.id, l.kind, l.key, r.language, l.facts, $7, $7, $7
+    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[])
+         WITH ORDINALITY AS l(id, agency, reader, kind, key, facts, n)
+    JOIN reader r ON r.id = l.reader AND r.agency = l.agency ORDER BY l.n
+    ON CONFLICT (agency, business_key) DO NOTHING"""
 
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
@@ -104,6 +111,19 @@ async def write(
         "now": now,
     }
     return (await session.execute(_WRITE, values)).first() is not None
+
+
+async def write_many(
+    connection: asyncpg.Connection,
+    letters: Sequence[tuple[UUID, str, UUID, Draft]],
+    now: datetime,
+) -> None:
+    """:func:`write` of many: (id, agency, reader, letter)."""
+    rows = [
+        (id_, agency, reader, draft.kind, draft.key, json.dumps(draft.facts, ensure_ascii=False))
+        for id_, agency, reader, draft in letters
+    ]
+    await connection.execute(_WRITE_MANY, *zip(*rows, strict=True), now)
 
 
 async def reminders_due(

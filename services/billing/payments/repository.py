@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select, text
 
 from services.billing.payments.models import Payment, Refund
+from services.billing.payments.rules import Sale
 from shared.database import ReadSession, Session
 
 
@@ -47,21 +47,6 @@ async def payments_of_reader(
             .limit(limit)
         )
     ).all()
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """What was paid for, who paid, and the language in which it was bought."""
-
-    email: str
-    name: str
-    name_vi: str
-    name_en: str
-    period: str
-    language: str
-    code: str
-    renews: bool
-    credit_vnd: int
 
 
 async def sale_of(session: Session, payment_id: UUID) -> Sale:

@@ -12,7 +12,6 @@ import structlog
 from services.billing import metrics
 from services.billing.invoices import service as invoices
 from services.billing.invoices.models import Invoice
-from services.billing.invoices.rules import InvoiceLineFact
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.repository import posted
 from services.billing.ledger.service import post_new
@@ -20,16 +19,15 @@ from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.payments import repository
 from services.billing.payments.models import Payment, Refund
-from services.billing.plans.rules import PERIOD_WORDS
+from services.billing.payments.rules import sold_line
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
 from services.billing.recognition import service as recognition
 from services.billing.recognition.facts import RefundFact
-from services.billing.recognition.rules import days_bought
 from shared.agencies import Agency, get_agency
 from shared.clock import local_date
 from shared.database import Database, Session
 from shared.ids import new_id
-from shared.money import Money, format_vnd
+from shared.money import Money
 
 log = structlog.get_logger(__name__)
 
@@ -39,23 +37,10 @@ async def issue_invoice(
 ) -> Invoice:
     """The invoice of a payment that is in the books: see the order of locks in ``invoices.service``."""
     sale = await repository.sale_of(session, payment.id)
-    words_vi, words_en = PERIOD_WORDS[sale.period]
-    kept = f", đã trừ phần còn lại {format_vnd(sale.credit_vnd, 'vi')}" if sale.credit_vnd else ""
-    kept_en = f", less {format_vnd(sale.credit_vnd, 'en')} left" if sale.credit_vnd else ""
-    period_from = period_until = None
+    bought = None
     if payment.period_start is not None and payment.period_end is not None:
-        period_from, period_until = days_bought(
-            local_date(payment.period_start, agency.zone),
-            local_date(payment.period_end, agency.zone),
-        )
-    line = InvoiceLineFact(
-        f"{sale.name_vi} ({words_vi}{kept})",
-        f"{sale.name_en} ({words_en}{kept_en})",
-        payment.amount_vnd,
-        PRESS_SUBSCRIPTION,
-        period_from=period_from,
-        period_until=period_until,
-    )
+        bought = payment.period_start, payment.period_end
+    line = sold_line(sale, payment.amount_vnd, PRESS_SUBSCRIPTION, bought, agency.zone)
     return await invoices.issue(
         session,
         invoices.InvoiceFact(

@@ -41,7 +41,7 @@ class Offer:
         return self.description_vi if language == "vi" else self.description_en
 
 
-_OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.kind, p.days, p.scope, p.name_vi,
+OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.kind, p.days, p.scope, p.name_vi,
     p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency, pp.trial_days,
     pp.superseded_at IS NULL AND p.active AS current
     FROM plan_price pp JOIN plan p ON p.id = pp.plan_id"""
@@ -51,7 +51,7 @@ async def offers(session: Session | ReadSession, agency: str) -> Sequence[Offer]
     """What may be bought now."""
     rows = await session.execute(
         text(
-            f"{_OFFER} WHERE pp.agency = :agency AND pp.superseded_at IS NULL AND p.active ORDER BY p.code"
+            f"{OFFER} WHERE pp.agency = :agency AND pp.superseded_at IS NULL AND p.active ORDER BY p.code"
         ),
         {"agency": agency},
     )
@@ -63,7 +63,7 @@ async def offer(session: Session | ReadSession, agency: str, price_id: UUID) -> 
     row = (
         (
             await session.execute(
-                text(f"{_OFFER} WHERE pp.id = :id AND pp.agency = :agency"),
+                text(f"{OFFER} WHERE pp.id = :id AND pp.agency = :agency"),
                 {"id": price_id, "agency": agency},
             )
         )

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import select, text
 from sqlmodel import col
 
@@ -23,6 +24,13 @@ _SHARE = """(s.total_vnd * ({day} - s.starts_on + 1) / (s.ends_on - s.starts_on)
 _OPEN = text(
     "UPDATE books SET opened_through = :day WHERE agency = :agency AND opened_through < :day"
 )
+_OPEN_MANY = """UPDATE books b SET opened_through = d.day FROM unnest($1::text[], $2::date[]) AS d(agency, day)
+    WHERE b.agency = d.agency AND b.opened_through < d.day"""
+_BEGIN_MANY = """INSERT INTO recognition_schedule (id, agency, payment_id, stream, currency, starts_on, ends_on, total_vnd, counted_from)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::date[], $7::date[], $8::bigint[], $9::date[])"""
+_DUE_MANY = """INSERT INTO recognition_due (agency, stream, currency, day, amount_vnd)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::bigint[]) AS d(agency, stream, currency, day, amount)
+    WHERE amount > 0"""
 _BEHIND = text(
     """SELECT b.agency, b.counted_through,
               (CAST(:now AS timestamptz) AT TIME ZONE a.time_zone)::date AS today
@@ -114,6 +122,23 @@ class Taken:
 async def open_through(session: Session, agency: str, day: date) -> None:
     """From now on schedules earn the days up to ``day`` by themselves; the sums of these days are taken of the others."""
     await session.execute(_OPEN, {"agency": agency, "day": day})
+
+
+async def open_many(connection: asyncpg.Connection, days: dict[str, date]) -> None:
+    """:func:`open_through` of several agencies whose books the caller holds."""
+    await connection.execute(_OPEN_MANY, list(days), list(days.values()))
+
+
+async def begin_many(
+    connection: asyncpg.Connection,
+    schedules: Sequence[tuple[UUID, str, UUID, str, str, date, date, int, date]],
+    due: Sequence[tuple[str, str, str, date, int]],
+) -> None:
+    """Schedules (id, agency, payment, stream, currency, first day, day after the last, total, first day that is counted), and what
+    they have earned (agency, stream, currency, day, amount)."""
+    await connection.execute(_BEGIN_MANY, *zip(*schedules, strict=True))
+    if due:
+        await connection.execute(_DUE_MANY, *zip(*due, strict=True))
 
 
 async def behind(session: ReadSession, now: datetime) -> dict[str, tuple[date, date]]:

@@ -30,6 +30,19 @@ class Term(NamedTuple):
         return min(max(day, self.starts_on), self.ends_on)
 
 
+def begun(term: Term, opened_through: date) -> tuple[date, list[tuple[date, int]]]:
+    """Of a schedule that is made when the days up to ``opened_through`` have begun: the first day that is earned in the sum of its
+    day, and what each of the days before earned."""
+    counted_from = max(term.starts_on, opened_through + timedelta(days=1))
+    earned, day, before = [], term.starts_on, 0
+    while day < term.within(counted_from):
+        day += timedelta(days=1)
+        upto = term.earned_before(day)
+        earned.append((day - timedelta(days=1), upto - before))
+        before = upto
+    return counted_from, earned
+
+
 def days_bought(first: date, end: date) -> tuple[date, date]:
     """Calendar days a period stands for: the day it starts on up to, without, the day it ends on; at least one."""
     return (first, end) if end > first else (first, first + timedelta(days=1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 
 from services.billing.ledger.service import hold_books
@@ -35,7 +35,7 @@ async def begin(
     term: rules.Term,
     opened_through: date,
 ) -> None:
-    counted_from = max(term.starts_on, opened_through + timedelta(days=1))
+    counted_from, earned = rules.begun(term, opened_through)
     session.add(
         RecognitionSchedule(
             id=new_id(),
@@ -49,13 +49,8 @@ async def begin(
             counted_from=counted_from,
         )
     )
-    days = (term.within(counted_from) - term.starts_on).days
-    begun = [term.starts_on + timedelta(days=n) for n in range(days)]
-    earned = [
-        DaySum(day, stream, currency, term.left_from(day) - term.left_from(day + timedelta(days=1)))
-        for day in begun
-    ]
-    await repository.add_due(session, agency, earned)
+    due = [DaySum(day, stream, currency, amount_vnd) for day, amount_vnd in earned]
+    await repository.add_due(session, agency, due)
 
 
 async def cut(

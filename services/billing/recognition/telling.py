@@ -7,18 +7,20 @@ from datetime import datetime
 from services.billing.ledger import rules as accounts
 from services.billing.recognition.facts import PaymentFact, RefundFact
 from shared.clock import local_date
+from shared.contracts.envelope import Event, Payload
 from shared.contracts.metrics import Segment
 from shared.database import Session
-from shared.metrics.record import record_deferred, record_revenue
+from shared.metrics.record import deferred_event, record_deferred, record_revenue
 from shared.money import Money
+from shared.outbox import record
 
 SEGMENT: Segment = "online"
 LAW_SOURCE = "sales_and_access_rights"
 
 
-async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
-    await record_deferred(
-        session,
+def payment_event(fact: PaymentFact, now: datetime) -> Event[Payload]:
+    """A payment was billed ahead."""
+    return deferred_event(
         agency=fact.agency.id,
         source_reference=f"billing:payment:{fact.payment_id}",
         segment=SEGMENT,
@@ -27,6 +29,10 @@ async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
         occurred_on=local_date(fact.paid_at, fact.agency.zone),
         now=now,
     )
+
+
+async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
+    await record(session, payment_event(fact, now))
 
 
 async def refund(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.billing.plans.repository import Offer
 from services.billing.subscriptions import repository, rules
 from services.billing.subscriptions.models import EntitlementRow, Subscription
-from shared.contracts import new_event
-from shared.contracts.billing import EntitlementChanged, EntitlementGranted, EntitlementRevoked
+from shared.contracts import Event, new_event
+from shared.contracts.billing import (
+    Entitlement,
+    EntitlementChanged,
+    EntitlementGranted,
+    EntitlementRevoked,
+)
 from shared.database import Session
 from shared.ids import new_id
 from shared.outbox import record
@@ -19,19 +26,14 @@ async def rights(
     session: Session, row: Subscription, facts: rules.Facts, offer: Offer, now: datetime
 ) -> None:
     """Tell every stretch of the subscription's right that is not as it was last told."""
-    wanted = rules.stretches(facts)
     stored = list(await repository.entitlements(session, row.id))
-    for number in range(max(len(wanted), len(stored))):
+    told = [
+        rules.Right(known.plan_code, known.valid_from, known.valid_until, known.revoked)
+        for known in stored
+    ]
+    for number, word, right in rules.announcements(facts, told, offer.plan_code, now):
         known = stored[number] if number < len(stored) else None
-        before = (
-            rules.Right(known.plan_code, known.valid_from, known.valid_until, known.revoked)
-            if known
-            else None
-        )
-        stretch = wanted[number] if number < len(wanted) else None
-        decided = rules.next_right(before, stretch, offer.plan_code, now)
-        if decided is not None:
-            await _tell(session, row, facts, offer, number, known, decided, now)
+        await _tell(session, row, facts, offer, number, known, (word, right), now)
 
 
 async def _tell(
@@ -66,26 +68,51 @@ async def _tell(
         known.revoked = right.revoked
         known.version += 1
         known.updated_at = now
+    told = Told(
+        known.id, row.agency, known.reader_id, row.id, known.scope, known.version, word, right
+    )
+    await record(session, event_of(told, facts, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A right to read as it is announced now."""
+
+    entitlement_id: UUID
+    agency: str
+    reader_id: UUID
+    subscription_id: UUID
+    scope: str
+    version: int
+    word: rules.Announcement
+    right: rules.Right
+
+
+def event_of(told: Told, facts: rules.Facts, now: datetime) -> Event[Entitlement]:
+    """What is told of a right."""
     common: dict[str, Any] = {
-        "entitlement_id": known.id,
-        "reader_id": known.reader_id,
-        "plan_code": known.plan_code,
-        "scope": known.scope,
-        "valid_from": known.valid_from,
-        "valid_until": known.valid_until,
-        "subscription_id": row.id,
+        "entitlement_id": told.entitlement_id,
+        "reader_id": told.reader_id,
+        "plan_code": told.right.plan_code,
+        "scope": told.scope,
+        "valid_from": told.right.valid_from,
+        "valid_until": told.right.valid_until,
+        "subscription_id": told.subscription_id,
     }
-    payload: EntitlementGranted | EntitlementChanged | EntitlementRevoked
-    if word == "revoked":
+    payload: Entitlement
+    if told.word == "revoked":
         payload = EntitlementRevoked(**common, reason=_reason(facts))
-    elif word == "granted":
+    elif told.word == "granted":
         payload = EntitlementGranted(**common)
     else:
         payload = EntitlementChanged(**common)
-    event = new_event(
-        payload, agency=row.agency, subject=str(known.id), version=known.version, now=now
+    return new_event(
+        payload,
+        agency=told.agency,
+        subject=str(told.entitlement_id),
+        version=told.version,
+        now=now,
     )
-    await record(session, event)
 
 
 def _reason(facts: rules.Facts) -> str:

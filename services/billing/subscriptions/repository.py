@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import select, text
 from sqlmodel import col
 
@@ -15,9 +16,11 @@ from services.billing.subscriptions.models import EntitlementRow, Mandate, Subsc
 from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning
 from shared.database import ReadSession, Session
 
+#: The columns of a payment that make a :class:`Period`.
+PERIOD = "period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial'"
 _PERIODS = text(
-    """SELECT period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial'
-       FROM payment WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""
+    f"""SELECT {PERIOD} FROM payment
+        WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""  # noqa: S608
 )
 _DUNNING = text("SELECT ahead_hours, retry_days, grace_days FROM dunning WHERE agency = :agency")
 #: A try is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
@@ -27,6 +30,10 @@ _OWED = text(
                       AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
        FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""
 )
+
+
+_LOCK_READERS = """SELECT pg_advisory_xact_lock(hashtextextended(r.id::text, 11))
+    FROM (SELECT id FROM unnest($1::uuid[]) AS id ORDER BY id) AS r"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,11 @@ async def lock_reader(session: Session, reader_id: UUID) -> None:
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(reader_id)}
     )
+
+
+async def lock_readers(connection: asyncpg.Connection, readers: Iterable[UUID]) -> None:
+    """:func:`lock_reader` of several, in the one order that everybody keeps who locks more than one."""
+    await connection.execute(_LOCK_READERS, sorted(set(readers)))
 
 
 async def lock(session: Session, id_: UUID) -> Subscription:
@@ -110,12 +122,15 @@ async def periods(session: Session | ReadSession, subscription_id: UUID) -> list
 async def dunning(session: Session | ReadSession, agency: str) -> Dunning:
     """How an agency collects."""
     row = (await session.execute(_DUNNING, {"agency": agency})).one_or_none()
-    if row is None:
-        return Dunning()
+    return Dunning() if row is None else dunning_of(*row)
+
+
+def dunning_of(ahead_hours: int, retry_days: Sequence[int], grace_days: int) -> Dunning:
+    """A row of the table as the rules know it."""
     return Dunning(
-        timedelta(hours=row[0]),
-        tuple(timedelta(days=days) for days in sorted(row[1])),
-        timedelta(days=row[2]),
+        timedelta(hours=ahead_hours),
+        tuple(timedelta(days=days) for days in sorted(retry_days)),
+        timedelta(days=grace_days),
     )
 
 

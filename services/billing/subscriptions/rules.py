@@ -50,6 +50,11 @@ RENEWAL, TERM = "renewal", "term"
 CLOCK_SKEW = timedelta(minutes=5)
 
 
+def recurs(state: State, facts: Facts, now: datetime) -> bool:
+    """Whether its price counts as recurring revenue: the reader pays, and what is paid for has begun."""
+    return state in PAYING and facts.begins_at(now) is None
+
+
 def fails(before: State, after: State) -> bool:
     """Whether a renewal has just failed: from now on it is owed."""
     owing = (State.PAST_DUE, State.GRACE)
@@ -296,6 +301,21 @@ def next_right(
     if not before.revoked and right.valid_until <= now and right.valid_until < before.valid_until:
         return "revoked", Right(plan_code, right.valid_from, right.valid_until, True)
     return ("granted" if before.revoked else "changed"), right
+
+
+def announcements(
+    facts: Facts, told: Sequence[Right], plan_code: str, now: datetime
+) -> list[tuple[int, Announcement, Right]]:
+    """What to announce of a subscription's stretches (``told``: what was, in their order), each by its number."""
+    wanted = stretches(facts)
+    found = []
+    for number in range(max(len(wanted), len(told))):
+        before = told[number] if number < len(told) else None
+        stretch = wanted[number] if number < len(wanted) else None
+        decided = next_right(before, stretch, plan_code, now)
+        if decided is not None:
+            found.append((number, *decided))
+    return found
 
 
 Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]

@@ -8,7 +8,7 @@ whatever the state, and the state is derived anew afterwards. Locks: the reader,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +22,13 @@ from services.billing.subscriptions import announce, repository, rules
 from services.billing.subscriptions.models import Subscription
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock, local_date
+from shared.contracts.envelope import Event, Payload
 from shared.database import Database, ReadSession, Session
 from shared.errors import NotFoundError
 from shared.ids import new_id
-from shared.metrics.record import record_mrr_movement
+from shared.metrics.record import mrr_event
 from shared.money import Money
+from shared.outbox import record
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +91,7 @@ async def _move_mrr(
     agency = await get_agency(session, row.agency)
     day = local_date(at, agency.zone)
     wanted = 0
-    if rules.State(row.state) in rules.PAYING and facts.begins_at(now) is None:
+    if rules.recurs(rules.State(row.state), facts, now):
         net = row.value_vnd - await plans.vat_in(session, row.value_vnd, day)
         wanted = monthly(net, offer.period)
     returning = row.mrr_vnd == 0 and await repository.paid_before(session, row.reader_id)
@@ -108,14 +110,26 @@ async def _move_mrr(
             "day": day,
         },
     )
-    await record_mrr_movement(
-        session,
-        agency=row.agency,
-        source_reference=f"billing:mrr:{row.id}:{row.version}",
+    await record(session, mrr_told(row.agency, row.id, row.version, movement, change, day, now))
+
+
+def mrr_told(
+    agency: str,
+    id_: UUID,
+    version: int,
+    movement: rules.Movement,
+    change_vnd: int,
+    day: date,
+    now: datetime,
+) -> Event[Payload]:
+    """What the metrics layer hears of a movement of a subscription's MRR."""
+    return mrr_event(
+        agency=agency,
+        source_reference=f"billing:mrr:{id_}:{version}",
         segment="online",
         stream="subscription",
         movement=movement,
-        amount=Money(change),
+        amount=Money(change_vnd),
         occurred_on=day,
         now=now,
     )

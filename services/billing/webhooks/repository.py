@@ -31,6 +31,15 @@ _CLAIMS = [
     # Somebody waits for what is told; the thousands of rows of a statement come after it.
     for which in ("via <> 'statement'", "true")
 ]
+_CLAIMED = "source, event_id, type, payload, attempts, agency"
+_CLAIM_MANY = f"""SELECT {_CLAIMED} FROM webhook_event
+    WHERE state = 'waiting' AND via <> 'statement' AND next_attempt_at <= $1
+    ORDER BY next_attempt_at, created_at, event_id LIMIT $2 FOR UPDATE SKIP LOCKED"""  # noqa: S608 - constants of ours
+_CLAIM_THESE = f"""SELECT {_CLAIMED} FROM webhook_event
+    WHERE state = 'waiting' AND (source, event_id, attempts) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]))
+    ORDER BY next_attempt_at, created_at, event_id FOR UPDATE SKIP LOCKED"""  # noqa: S608 - constants of ours
+_HANDLED_MANY = """UPDATE webhook_event e SET state = 'handled', handled_at = $3, error = '', attempts = attempts + 1
+    FROM unnest($1::text[], $2::text[]) AS d(source, id) WHERE e.source = d.source AND e.event_id = d.id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +109,35 @@ async def claim(session: Session, now: datetime) -> Claimed | None:
     return None
 
 
+async def claim_many(connection: asyncpg.Connection, now: datetime, limit: int) -> list[Claimed]:
+    """The next due ones that somebody told, in the order of :func:`claim`; locked until the transaction ends."""
+    return [Claimed(*row) for row in await connection.fetch(_CLAIM_MANY, now, limit)]
+
+
+async def claim_these(connection: asyncpg.Connection, known: Sequence[Claimed]) -> list[Claimed]:
+    """:func:`claim_again` of many."""
+    keys = [(one.source, one.event_id, one.attempts) for one in known]
+    rows = await connection.fetch(_CLAIM_THESE, *zip(*keys, strict=True))
+    return [Claimed(*row) for row in rows]
+
+
+async def mark_many_handled(
+    connection: asyncpg.Connection, events: Sequence[Claimed], now: datetime
+) -> None:
+    sources, ids = [one.source for one in events], [one.event_id for one in events]
+    await connection.execute(_HANDLED_MANY, sources, ids, now)
+
+
 async def claim_again(session: Session, known: Claimed) -> Claimed | None:
-    """One that was claimed before, if it still waits and nobody else has it."""
+    """One that was claimed before, if it still waits, nobody else has it, and nobody has tried it meanwhile."""
     row = (
         await session.execute(
             text(
                 """SELECT source, event_id, type, payload, attempts, agency FROM webhook_event
-                   WHERE source = :source AND event_id = :id AND state = 'waiting' FOR UPDATE SKIP LOCKED"""
+                   WHERE source = :source AND event_id = :id AND state = 'waiting' AND attempts = :attempts
+                   FOR UPDATE SKIP LOCKED"""
             ),
-            {"source": known.source, "id": known.event_id},
+            {"source": known.source, "id": known.event_id, "attempts": known.attempts},
         )
     ).one_or_none()
     return Claimed(*row) if row else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -30,6 +31,8 @@ from shared.loops import Heartbeat
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
+#: One is decided while the other is written; a third would only wait for the same books.
+BATCHES_AT_ONCE = 2
 SWEEP_CHUNK = 200
 
 
@@ -76,6 +79,8 @@ class LookFirstError(Exception):
         self.ask = ask
 
 
+#: Applies many: how many were, and which are left to be applied one by one.
+Batch = Callable[[], Awaitable[tuple[int, Sequence[Claimed]]]]
 #: Applies a notification of one source in the caller's transaction; False when billing has no part in it. Raises
 #: :class:`LookFirstError` for what is needed and not among what was looked at.
 Handler = Callable[[Session, Claimed, Looked], Awaitable[bool]]
@@ -91,17 +96,40 @@ class Applier:
         handlers: Mapping[str, Handler],
         *,
         max_attempts: int,
+        batch: Batch | None = None,
     ) -> None:
-        """``handlers``: by the source of the notification."""
+        """``handlers``: by the source of the notification; ``batch``: what can be applied many at a time is."""
         self._database = database
         self._clock = clock
         self._handlers = handlers
         self._max_attempts = max_attempts
+        self._batch = batch
+        self._left: deque[Claimed] = deque()
+        self._turn = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._wake = asyncio.Event()
+
+    async def apply_next(self) -> bool:
+        """Apply what is due next, many at once where that can be. False when nothing is due.
+
+        What a batch leaves is everybody's to apply, before another batch is taken up.
+        """
+        if not self._left and self._batch is not None:
+            async with self._turn:
+                if not self._left:
+                    applied, left = await self._batch()
+                    self._left.extend(left)
+                    if applied and not left:
+                        return True
+        if self._left:
+            return await self._apply(self._left.popleft())
+        return await self.apply_one()
 
     async def apply_one(self) -> bool:
         """Apply the next due one. False when nothing is due."""
-        event: Claimed | None = None
+        return await self._apply(None)
+
+    async def _apply(self, event: Claimed | None) -> bool:
+        """Apply one that was claimed before, or else the next due one. False when nothing is due."""
         looked: dict[Look, Fact] = {}
         while True:
             known = event
@@ -172,9 +200,9 @@ class Applier:
         )
 
     async def apply_due(self) -> int:
-        """Everything that is due now, one after the other. Returns how many."""
+        """Everything that is due now. Returns in how many steps."""
         done = 0
-        while await self.apply_one():
+        while await self.apply_next():
             done += 1
         return done
 
@@ -183,7 +211,7 @@ class Applier:
         while not stop.is_set():
             heartbeat.beat()
             self._wake.clear()  # before looking: what comes in from now on wakes us again
-            found = await self.apply_one()
+            found = await self.apply_next()
             heartbeat.succeeded()
             if found:
                 continue

@@ -123,13 +123,13 @@ CREATE CONSTRAINT TRIGGER invoice_complete AFTER INSERT ON invoice
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION invoice_complete();
 
 -- All lines of an invoice come in one statement, numbered from 1, and sum to its totals (net and VAT, and so gross). No line follows later: every statement
--- has to begin with line 1, which is there already.
+-- has to begin with line 1, which is there already. (LEFT JOIN: from the lines to their invoice, never from all invoices to the lines.)
 CREATE FUNCTION invoice_line_complete() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE refused record;
 BEGIN
     SELECT l.invoice_id, count(*) AS lines, sum(l.gross_vnd) AS total INTO refused
-    FROM added l JOIN invoice i ON i.id = l.invoice_id
+    FROM added l LEFT JOIN invoice i ON i.id = l.invoice_id
     GROUP BY l.invoice_id, i.net_vnd, i.vat_vnd
     HAVING sum(l.net_vnd) <> i.net_vnd OR sum(l.vat_vnd) <> i.vat_vnd
         OR min(l.line_no) <> 1 OR max(l.line_no) <> count(*) LIMIT 1;

@@ -169,7 +169,7 @@ BEGIN
     INSERT INTO account_day AS d (agency, account, currency, booked_on, debit_vnd, credit_vnd)
     SELECT l.agency, l.account, e.currency, l.booked_on, coalesce(sum(l.amount_vnd) FILTER (WHERE l.amount_vnd > 0), 0),
            coalesce(-sum(l.amount_vnd) FILTER (WHERE l.amount_vnd < 0), 0)
-    FROM added l JOIN journal_entry e ON e.id = l.entry_id GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    FROM added l LEFT JOIN journal_entry e ON e.id = l.entry_id GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ON CONFLICT ON CONSTRAINT pk_account_day DO UPDATE
         SET debit_vnd = d.debit_vnd + excluded.debit_vnd, credit_vnd = d.credit_vnd + excluded.credit_vnd;
     RETURN NULL;

@@ -307,6 +307,11 @@ class Notifications(Protocol):
         """What a notification says. Raises :class:`MalformedNotificationError`."""
         ...
 
+    def renewal_told(self, payload: bytes) -> Captured | None:
+        """What a notification says that tells, in so many words, that a charge of a mandate went through: what :meth:`interpret`
+        says of it. None of every other one (also of one that is malformed)."""
+        ...
+
     async def look(self, look: Look) -> Fact: ...
 
     def notifications_since(

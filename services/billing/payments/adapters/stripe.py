@@ -15,6 +15,7 @@ from uuid import UUID
 
 import stripe
 
+from services.billing.payments.adapters import stripe_quick as quick
 from services.billing.payments.adapters import stripe_requests as requests
 from services.billing.payments.adapters import stripe_shapes as shapes
 from services.billing.payments.adapters import stripe_values as values
@@ -224,6 +225,9 @@ class StripeProvider:
         except (ValueError, RecursionError) as error:
             raise MalformedNotificationError(str(error)) from error
         return shapes.interpret(event)
+
+    def renewal_told(self, payload: bytes) -> Captured | None:
+        return quick.renewal_told(payload)
 
     async def look(self, look: Look) -> Fact:
         """Raises :class:`ProviderRefusedError` for what Stripe does not have; a method or a customer that it has not is gone."""

@@ -1,0 +1,53 @@
+"""What a payment says on paper: values in, values out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from services.billing.invoices.rules import InvoiceLineFact
+from services.billing.plans.rules import PERIOD_WORDS
+from services.billing.recognition.rules import days_bought
+from shared.clock import local_date
+from shared.money import format_vnd
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """What was paid for, who paid, and the language in which it was bought."""
+
+    email: str
+    name: str
+    name_vi: str
+    name_en: str
+    period: str
+    language: str
+    code: str
+    renews: bool
+    credit_vnd: int
+
+
+def sold_line(
+    sale: Sale,
+    amount_vnd: int,
+    vat_kind: str,
+    bought: tuple[datetime, datetime] | None,
+    zone: ZoneInfo,
+) -> InvoiceLineFact:
+    """The line of a payment's invoice. ``bought``: the period that was paid for; None while a gift is not redeemed."""
+    words_vi, words_en = PERIOD_WORDS[sale.period]
+    kept = f", đã trừ phần còn lại {format_vnd(sale.credit_vnd, 'vi')}" if sale.credit_vnd else ""
+    kept_en = f", less {format_vnd(sale.credit_vnd, 'en')} left" if sale.credit_vnd else ""
+    period_from = period_until = None
+    if bought is not None:
+        start, end = bought
+        period_from, period_until = days_bought(local_date(start, zone), local_date(end, zone))
+    return InvoiceLineFact(
+        f"{sale.name_vi} ({words_vi}{kept})",
+        f"{sale.name_en} ({words_en}{kept_en})",
+        amount_vnd,
+        vat_kind,
+        period_from=period_from,
+        period_until=period_until,
+    )
