@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Request
 
+from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.invoices import pages as invoice_pages
@@ -73,6 +74,9 @@ def routed(billing: Billing) -> WebParts:
             sign_in_pages.router(front),
             plan_pages.router(front),
             account_pages.router(front),
+            wishes_pages.router(front),
+            change_pages.router(front),
+            link_pages.router(front),
             order_pages.router(front),
             transfer_front.router(billing),
             invoice_pages.router(front, printer),

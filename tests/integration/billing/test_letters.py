@@ -46,7 +46,9 @@ def world(paid_by_transfer: World) -> World:
 @pytest.fixture
 def letters(world: World, office: PostOffice) -> Letters:
     """The worker's, with the real mail server."""
-    return Letters(world.billing.database, world.clock, office.sender(), public_url=OWN)
+    return Letters(
+        world.billing.database, world.clock, office.sender(), world.billing.links, public_url=OWN
+    )
 
 
 async def states(world: World) -> list[tuple[str, str]]:
