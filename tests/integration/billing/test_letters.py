@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -295,7 +296,7 @@ async def test_the_end_of_a_term_is_told_three_days_before_and_the_morning_after
     told = []
     world.clock.set(end - 4 * DAY)
     while world.clock.now() < end + 8 * DAY:
-        await world.billing.subscriptions.review_due()
+        await world.billing.renewals.run_due()
         told += [(world.clock.now(), subject) for subject in await sent(letters, office)]
         world.clock.advance(HOUR)
     assert told == [
@@ -343,7 +344,7 @@ async def test_who_has_renewed_is_not_reminded_and_no_reminder_outlives_its_day(
     assert await letters.send_due() == 0
     world.clock.advance(4 * DAY)
     office.open()
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
     assert await sent(letters, office) == ["Gói đọc báo của bạn đã hết hạn"]
     assert [row for row in await states(world) if row[0] == "term_ending"] == [
         ("term_ending", "dropped")
@@ -364,14 +365,14 @@ async def test_an_early_renewal_moves_the_reminder(
 
 
 BESIDE = (
-    """INSERT INTO subscription (id, agency, reader_id, price_id, provider, provider_id, provider_status, collection,
-           state, period_start, period_end)
-       SELECT gen_random_uuid(), agency, reader_id, price_id, 'stripe', 'sub_beside', 'active', 'renewal', 'active',
-           :now, CAST(:now AS timestamptz) + interval '60 days' FROM subscription""",
+    """INSERT INTO subscription (id, agency, reader_id, price_id, collection, anchor_day, state, period_start,
+           period_end, created_at, updated_at)
+       SELECT gen_random_uuid(), agency, reader_id, price_id, 'renewal', 1, 'active', :now,
+           CAST(:now AS timestamptz) + interval '60 days', :now, :now FROM subscription""",
     """INSERT INTO entitlement (id, agency, reader_id, subscription_id, plan_code, scope, valid_from, valid_until,
            updated_at)
        SELECT gen_random_uuid(), agency, reader_id, id, 'doc-bao', 'site', period_start, period_end, :now
-       FROM subscription WHERE provider_id = 'sub_beside'""",
+       FROM subscription WHERE collection = 'renewal'""",
 )
 
 
@@ -427,12 +428,17 @@ async def test_a_renewal_that_fails_is_told_once_with_the_end_of_reading(
     await world.advance(30 * DAY + MINUTE)
     for _ in range(3):
         await world.deliver()
-        await world.billing.subscriptions.review_due()
+        await world.billing.renewals.run_due()
         await sent(letters, office)
         world.clock.advance(HOUR)
     assert office.subjects() == ["Chưa gia hạn được gói đọc báo của bạn"]
     until = await world.value("SELECT valid_until FROM entitlement")
     assert f"Đọc đến: {until + timedelta(hours=7):%d/%m/%Y %H:%M}" in office.bodies()[0]
+    # The letter's link opens the subscription for whoever holds it.
+    found = re.search(rf"{OWN}(/r/{AGENCY}/s/\S+)", office.bodies()[0])
+    assert found is not None
+    shown = await world.browser().get(found[1])
+    assert shown.status_code == 200 and "Chưa thanh toán" in shown.text
 
 
 async def test_a_failure_that_is_over_before_it_is_told_is_not_told(
@@ -445,8 +451,8 @@ async def test_a_failure_that_is_over_before_it_is_told_is_not_told(
     await world.advance(30 * DAY + MINUTE)
     await world.deliver()
     assert ("payment_failed", "waiting") in await states(world)
-    world.clock.advance(4 * DAY)
-    await world.billing.subscriptions.review_due()  # expired meanwhile
+    world.clock.advance(8 * DAY)
+    await world.billing.renewals.run_due()  # expired meanwhile
     assert await sent(letters, office) == []
     assert ("payment_failed", "dropped") in await states(world)
 
