@@ -159,12 +159,18 @@ def payment_failed(
     return Draft(Kind.PAYMENT_FAILED, f"payment-failed:{id_}:{tries}", facts)
 
 
-def canceled(subscription_id: UUID, version: int, sold: Sold, reads_until: datetime) -> Draft:
-    """A subscription that will not renew. ``version`` is the subscription's: who resumes and cancels again is told again."""
+def canceled(
+    subscription_id: UUID, version: int, sold: Sold, reads_until: datetime, *, ended: bool = False
+) -> Draft:
+    """A subscription that will not renew. ``version`` is the subscription's: who resumes and cancels again is told again.
+
+    ``ended``: at once, as what was paid for is over already.
+    """
     facts = {
         **sold.facts,
         "subscription": str(subscription_id),
         "reads_until": reads_until.isoformat(),
+        "ended": ended,
     }
     return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
 

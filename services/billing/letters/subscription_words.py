@@ -240,8 +240,17 @@ def payment_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
 
 
 def canceled(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    """A plan that will not renew."""
+    """A plan that will not renew, or is over."""
     _ = voice.translate
+    if facts["ended"]:
+        return Content(
+            _("Your plan is canceled"),
+            _("Your plan is canceled"),
+            (_("You have canceled your plan. It has ended, and nothing more is charged."),),
+            ((_("Plan"), voice.plan(facts)),),
+            (_("See the plan"), voice.link(facts)),
+            (_without_signing_in(voice),),
+        )
     until = voice.moment(facts["reads_until"])
     return Content(
         _("Your plan is canceled; you read on until {date}", date=voice.day(facts["reads_until"])),

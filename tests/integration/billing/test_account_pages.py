@@ -94,7 +94,7 @@ async def test_the_account_says_when_what_is_charged_to_which_card(world: World)
     shown = await account(browser)
     assert "đang hoạt động" in shown
     assert "Lần thu tiếp theo 59.000 ₫, ngày 23/12/2026" in shown
-    assert "Visa •••• 4242 (hết hạn 12/2034)" in shown
+    assert "Visa •••• 4242 (hạn đến 12/2034)" in shown
     english = words_of((await browser.get(f"{ACCOUNT}?lang=en")).text)
     assert "Next payment ₫59,000 on 23 Dec 2026" in english
 
@@ -177,7 +177,6 @@ async def test_a_pause_is_planned_taken_back_kept_and_ended_early(world: World) 
     browser = await world.subscribed()
     await world.deliver()
     page = await browser.get(ACCOUNT)
-    assert 'min="2026-12-24"' in page.text and 'max="2027-06-24"' in page.text
     assert "Chọn một ngày từ 24/12/2026 đến 24/06/2027." in words_of(page.text)
     for wrong in ("", "x", "2026-12-23", "2027-06-25", "31/02/2027"):
         answer = await act(world, browser, "pause", until=wrong)

@@ -111,6 +111,7 @@ DRAFTS = {
     "payment_failed-holder": failed(needs_holder=True),
     "payment_failed-paused": failed(reads_until=None),
     "canceled": rules.canceled(ID, 3, MONTH, END),
+    "canceled-ended": rules.canceled(ID, 3, MONTH, END, ended=True),
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
