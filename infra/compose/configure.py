@@ -80,6 +80,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "METRICS_INTERNAL_KEY": _token,
     "METER_COOKIE_SECRET": _token,
     "SIGN_IN_SECRET": _token,
+    "LINK_SECRET": _token,
     "FACTOR_KEYS": _token,
     "ADS_TOKEN_KEYS": lambda: f"1:{_token()}",
 }

@@ -27,6 +27,7 @@ class LocalSecrets:
     identity_internal_key: str
     form_token_secret: str
     sign_in_secret: str
+    link_secret: str
     cookie_secret: str
     scrape_token: str
     demo_password: str
@@ -48,6 +49,7 @@ def _generate(databases: Iterable[str]) -> LocalSecrets:
         identity_internal_key=secrets.token_urlsafe(32),
         form_token_secret=secrets.token_urlsafe(32),
         sign_in_secret=secrets.token_urlsafe(32),
+        link_secret=secrets.token_urlsafe(32),
         cookie_secret=secrets.token_urlsafe(32),
         scrape_token=secrets.token_urlsafe(24),
         demo_password=secrets.token_urlsafe(12),

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Request
 
+from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.invoices import pages as invoice_pages
@@ -41,6 +42,16 @@ from shared.web import HotRoute, Pages, WebParts
 from shared.web.staff_bar import AUDITORS
 
 HERE = Path(__file__).parent
+#: What readers see and do.
+READERS_PAGES = (
+    sign_in_pages,
+    plan_pages,
+    account_pages,
+    wishes_pages,
+    change_pages,
+    link_pages,
+    order_pages,
+)
 
 
 def web(process: Process[BillingSettings]) -> WebParts:
@@ -76,10 +87,7 @@ def routed(billing: Billing) -> WebParts:
         routers=[
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),
-            sign_in_pages.router(front),
-            plan_pages.router(front),
-            account_pages.router(front),
-            order_pages.router(front),
+            *(pages_of.router(front) for pages_of in READERS_PAGES),
             transfer_front.router(billing),
             invoice_pages.router(front, printer),
             staff_pages.router(billing, pages, access, forms),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
+from services.billing.account.service import Accounts
 from services.billing.batches.service import Batches
 from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
@@ -15,6 +16,7 @@ from services.billing.exceptions.service import Exceptions
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
+from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
@@ -54,6 +56,7 @@ class Billing:
     process: Process[BillingSettings]
     provider: PaymentProvider
     readers: Readers
+    accounts: Accounts
     sign_in: SignIn
     plans: Plans
     subscriptions: Subscriptions
@@ -66,6 +69,7 @@ class Billing:
     coupons: Coupons
     orders: Orders
     transfers: Transfers
+    links: Links
     letters: Letters
     statements: Statements
     desk: Desk
@@ -104,12 +108,13 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     provider = provider or provider_of(settings)
     mail = mail_sender(settings, database, clock)
     readers, sign_in = people(settings, database, clock, mail)
-    plans = Plans(database, clock)
+    plans, links = Plans(database, clock), Links(settings.letter_secret)
     transfers = Transfers(database, clock)
     return Billing(
         process=process,
         provider=provider,
         readers=readers,
+        accounts=Accounts(database, clock),
         sign_in=sign_in,
         plans=plans,
         subscriptions=Subscriptions(database, clock),
@@ -119,7 +124,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         renewals=Renewals(database, clock),
         wishes=Wishes(database, clock),
         changes=Changes(database, clock),
-        letters=Letters(database, clock, mail, public_url=settings.billing_url),
+        links=links,
+        letters=Letters(database, clock, mail, links, public_url=settings.billing_url),
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),

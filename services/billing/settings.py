@@ -130,6 +130,7 @@ class BillingSettings(MailSettings):
             duties=WEB,
         ),
         Check("SIGN_IN_SECRET", lambda s: weak(s.sign_in_secret), STRONG, duties=WEB),
+        Check("LINK_SECRET", lambda s: weak(s.link_secret), STRONG, duties=WEB | {Duty.WORKER}),
     )
 
     stripe_secret_key: str = Field(
@@ -176,6 +177,10 @@ class BillingSettings(MailSettings):
         default="",
         description="Secret behind the hashes of sign-in codes; no other process has it.",
     )
+    link_secret: str = Field(
+        default="",
+        description="Secret that signs the links of letters; the web process and the worker have the same one.",
+    )
     refund_approval_vnd: int = Field(
         default=500_000,
         ge=0,
@@ -212,6 +217,7 @@ class BillingSettings(MailSettings):
             *self.webhook_secrets,
             *(secret for _, secret in bank_pairs(self.bank_webhook_secrets)),
             self.sign_in_secret,
+            self.link_secret,
         )
 
     def connections(self, role: str) -> int:
@@ -242,6 +248,12 @@ class BillingSettings(MailSettings):
         """The sign-in codes' secret, which no other process has (FORM_TOKEN_SECRET is everybody's)."""
         derived = hashlib.sha256(f"sign-in codes {self.database_url}".encode()).hexdigest()
         return self.sign_in_secret or derived
+
+    @property
+    def letter_secret(self) -> str:
+        """What signs the links of letters; on a developer's machine one is derived, so that nothing needs to be set."""
+        derived = hashlib.sha256(f"links of letters {self.database_url}".encode()).hexdigest()
+        return self.link_secret or derived
 
     @property
     def signing_keys_path(self) -> Path:

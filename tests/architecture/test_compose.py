@@ -181,6 +181,7 @@ def test_a_secret_goes_to_the_processes_that_use_it_and_to_no_other(production, 
     assert holders["FORM_TOKEN_SECRET"] == web
     assert holders["METER_COOKIE_SECRET"] == {"paywall-web"}
     assert holders["SIGN_IN_SECRET"] == {"billing-web"}
+    assert holders["LINK_SECRET"] == {"billing-web", "billing-worker"}
     assert holders["FACTOR_KEYS"] == {"identity-web"}
     for name in ("billing", "paywall", "ads", "metrics"):
         assert holders[f"{name.upper()}_INTERNAL_KEY"] == {f"{name}-web", "identity-web"}

@@ -104,7 +104,7 @@ async def test_a_reader_on_a_phone_pays_after_a_declined_card_and_reads_on(
     await page.get_by_role("button", name="Đồng ý hủy gói").click()
     await expect(page.get_by_text("Gói của bạn sẽ không gia hạn")).to_be_visible()
     await shot(page, "phone-6-canceled")
-    await page.get_by_role("button", name="Tiếp tục gia hạn").click()
+    await page.get_by_role("button", name="Giữ gói của tôi").click()
     await expect(page.get_by_text("Gói của bạn sẽ tiếp tục được gia hạn")).to_be_visible()
 
 

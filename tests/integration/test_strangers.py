@@ -72,7 +72,13 @@ KNOWN = {
     (("authorization", "Bearer prk_their-key"),): 404,
     (("cookie", "press_staff=their-session"), ("origin", "http://test")): 404,
 }
-SECRETS = ("identity_internal_key", "form_token_secret", "cookie_secret", "sign_in_secret")
+SECRETS = (
+    "identity_internal_key",
+    "form_token_secret",
+    "cookie_secret",
+    "sign_in_secret",
+    "link_secret",
+)
 
 
 def introspection(request: httpx.Request) -> httpx.Response:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from services.billing.account import links
 from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import CONSENTS
 from services.billing.readers.web import (
+    Place,
     ReaderFront,
     see_other,
+    uuid_or_none,
     with_return,
 )
-from services.billing.subscriptions.rules import LIVE, State
-from shared.clock import local_date
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import NotFoundError
 from shared.web.i18n import request_language
 
 
@@ -29,38 +28,43 @@ class ReaderPages:
         self._billing = front.billing
 
     async def account(
-        self, request: Request, agency_id: str, return_to: str, notice: str
+        self, request: Request, agency_id: str, return_to: str, notice: str, card: str
     ) -> Response:
         place = await self._front.enter(request, agency_id)
-        agency, back = place.agency, place.back(return_to)
         found = await self._front.reader(request, agency_id)
         if found is None:
-            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/account?{with_return(back)}")
+            held = None if return_to else links.held(self._front, request, agency_id)
+            if held is not None:  # back from the provider's page, where a letter's link led
+                return see_other(links.address(agency_id, held[0], card=card))
+            back = with_return(place.back(return_to))
+            return self._front.to_sign_in(agency_id, f"/r/{agency_id}/account?{back}")
+        given = uuid_or_none(card)
+        if given is not None:
+            notice = await links.card_notice(self._billing, given, found[1].id) or notice
+        return await self._shown(request, place, found, return_to, notice)
+
+    async def _shown(
+        self,
+        request: Request,
+        place: Place,
+        found: tuple[ReaderSession, Reader],
+        return_to: str,
+        notice: str,
+    ) -> Response:
         session_row, reader = found
-        language = request_language(request)
-        subscriptions = []
-        for row in await self._billing.subscriptions.of_reader(reader.id):
-            offer = await self._billing.plans.offer(agency_id, row.price_id)
-            subscriptions.append(
-                {
-                    "row": row,
-                    "name": offer.name(language),
-                    "period": offer.period,
-                    "amount": offer.amount_vnd,
-                    "live": State(row.state) in LIVE,
-                    "price": str(row.price_id) if offer.current else "",
-                    "ends_on": local_date(row.period_end, agency.zone),
-                }
-            )
+        agency, back = place.agency, place.back(return_to)
         payments = await self._billing.payments.of_reader(reader.id)
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)
+        offers = await self._billing.plans.offers(agency.id)
         return self._front.render(
             request,
             "account.html",
             place,
             reader=reader,
-            subscriptions=subscriptions,
+            subscriptions=await self._billing.accounts.of_reader(reader.id),
+            offers=[offer for offer in offers if offer.kind == "period"],
+            name=lambda offer: offer.name(request_language(request)),
             order=await self._billing.orders.open_of_reader(reader),
             presents=await self._billing.orders.presents(reader),
             payments=payments,
@@ -88,26 +92,8 @@ class ReaderPages:
             zone=agency.zone,
         )
 
-    async def set_cancel(
-        self, request: Request, agency_id: str, subscription: str, *, cancel: bool
-    ) -> Response:
-        reader = await self._acting(request, agency_id)
-        if isinstance(reader, Response):
-            return reader
-        try:
-            subscription_id = UUID(subscription)
-        except ValueError:
-            raise NotFoundError from None
-        try:
-            wish = self._billing.wishes.cancel if cancel else self._billing.wishes.resume
-            await wish(agency_id, reader[1].id, subscription_id)
-        except ConflictError as error:
-            notice = "another" if error.slug == "already-subscribed" else "ended"
-            return see_other(f"/r/{agency_id}/account?notice={notice}")
-        return see_other(f"/r/{agency_id}/account?notice={'canceled' if cancel else 'resumed'}")
-
     async def end_session(self, request: Request, agency_id: str, session: str) -> Response:
-        acting = await self._acting(request, agency_id)
+        acting = await self._front.acting(request, agency_id)
         if isinstance(acting, Response):
             return acting
         own, reader = acting
@@ -125,22 +111,13 @@ class ReaderPages:
         return answer
 
     async def set_consents(self, request: Request, agency_id: str, granted: list[str]) -> Response:
-        acting = await self._acting(request, agency_id)
+        acting = await self._front.acting(request, agency_id)
         if isinstance(acting, Response):
             return acting
         await self._billing.readers.change_consents(
             acting[1], frozenset(granted), self._front.visitor(request)
         )
         return see_other(f"/r/{agency_id}/account?notice=consents")
-
-    async def _acting(
-        self, request: Request, agency_id: str
-    ) -> tuple[ReaderSession, Reader] | Response:
-        """The reader behind a form of the account page, or the way to sign in."""
-        await self._front.enter(request, agency_id)
-        await self._front.forms.verify(request)
-        found = await self._front.reader(request, agency_id)
-        return found or self._front.to_sign_in(agency_id, f"/r/{agency_id}/account")
 
 
 def router(front: ReaderFront) -> APIRouter:
@@ -149,17 +126,9 @@ def router(front: ReaderFront) -> APIRouter:
 
     @routes.get("/r/{agency}/account")
     async def account(
-        request: Request, agency: str, return_to: str = "", notice: str = ""
+        request: Request, agency: str, return_to: str = "", notice: str = "", card: str = ""
     ) -> Response:
-        return await reader_pages.account(request, agency, return_to, notice)
-
-    @routes.post("/r/{agency}/account/cancel")
-    async def cancel(request: Request, agency: str, subscription: str = Form("")) -> Response:
-        return await reader_pages.set_cancel(request, agency, subscription, cancel=True)
-
-    @routes.post("/r/{agency}/account/resume")
-    async def resume(request: Request, agency: str, subscription: str = Form("")) -> Response:
-        return await reader_pages.set_cancel(request, agency, subscription, cancel=False)
+        return await reader_pages.account(request, agency, return_to, notice, card)
 
     @routes.post("/r/{agency}/account/sessions/end")
     async def end_session(request: Request, agency: str, session: str = Form("")) -> Response:

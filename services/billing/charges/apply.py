@@ -212,8 +212,23 @@ async def _saved(
     assert charge.subscription_id is not None  # the table says so
     row = await subscriptions_repository.lock(session, charge.subscription_id)
     row.mandate_id = mandate_id
+    await _tell_new_card(session, charge, row, now)
     await collect_again(session, row, now)
     await subscriptions.refresh(session, row, now)
+
+
+async def _tell_new_card(
+    session: Session, charge: Charge, row: Subscription, now: datetime
+) -> None:
+    offer = await plans_repository.offer(session, row.agency, row.price_id)
+    assert (
+        offer is not None and row.mandate_id is not None
+    )  # a foreign key holds it; it was just given
+    card = await subscriptions_repository.mandate(session, row.mandate_id)
+    assert card is not None  # a foreign key holds it
+    sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
+    told = letter_rules.new_card(charge.id, row.id, sold, card.label, card.expires_on)
+    await letters.write(session, row.agency, row.reader_id, told, now)
 
 
 async def collect_again(session: Session, row: Subscription, now: datetime) -> None:

@@ -87,6 +87,18 @@ async def collecting(session: Session | ReadSession, order_id: UUID) -> bool:
     return bool(found)
 
 
+async def mandate_charge_of(session: ReadSession, order_id: UUID) -> UUID | None:
+    """The charge of a card for an order that is on its way."""
+    found: UUID | None = await session.scalar(
+        text(
+            """SELECT id FROM charge WHERE order_id = :id AND kind = 'mandate'
+                 AND state IN ('created', 'processing')"""
+        ),
+        {"id": order_id},
+    )
+    return found
+
+
 async def processing(session: Session | ReadSession, order_id: UUID) -> bool:
     """Whether a bank has not decided about an order."""
     found = await session.scalar(

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.billing.letters.rules import clipped, plain
-from services.billing.letters.words import Content, Voice
+from services.billing.letters.voice import Content, Voice
 from shared.mail import Mail
 
 

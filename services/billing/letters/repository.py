@@ -36,15 +36,15 @@ _WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, 
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
       due.key, (SELECT c.amount_vnd FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
-                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd
-    FROM subscription s
-    JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
+                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd, m.label AS card
+    FROM subscription s LEFT JOIN mandate m ON m.id = s.mandate_id
+    JOIN plan_price pp ON pp.id = coalesce(s.next_price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
     CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
         || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key) due
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                   AND y.refunded_vnd < greatest(y.amount_vnd, 1))
-      AND {condition}
+      AND s.paused_until IS NULL AND {condition}
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
     AND e.subscription_id <> s.id AND NOT e.revoked AND e.valid_until > {after})"""
@@ -57,7 +57,12 @@ _DUE = {
         AND {_NOTHING_ELSE.format(after=":now")}""",
     Kind.RENEWAL_REMINDER: """s.collection = 'renewal' AND s.state = 'active' AND NOT s.cancel_at_period_end
         AND pp.period = ANY(:periods) AND s.period_end > :now AND s.period_end <= :until""",
+    Kind.TRIAL_ENDING: """s.state = 'trialing' AND s.period_end > :now AND s.period_end <= :until
+        AND s.period_end - s.period_start > CAST(:shortest AS interval)""",
 }
+
+_BEFORE = {Kind.TERM_ENDING: rules.ENDING_BEFORE, Kind.TRIAL_ENDING: rules.TRIAL_BEFORE}
+_BY_CARD = (Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING)
 
 _SUBSCRIPTION_NOW = text(
     """SELECT s.state, s.cancel_at_period_end, s.period_end,
@@ -80,6 +85,7 @@ class Claimed:
 
     id: UUID
     agency: str
+    reader_id: UUID
     kind: Kind
     language: str
     facts: dict[str, Any]
@@ -130,12 +136,14 @@ async def reminders_due(
     session: Session, kind: Kind, now: datetime, limit: int
 ) -> Sequence[tuple[str, UUID, Draft]]:
     """(agency, reader, letter) of reminders of a kind whose time has come and which are not written yet."""
-    before = rules.ENDING_BEFORE if kind is Kind.TERM_ENDING else rules.RENEWAL_BEFORE
+    before = _BEFORE.get(kind, rules.RENEWAL_BEFORE)
     values: dict[str, Any] = {"kind": kind, "now": now, "limit": limit}
     if kind is Kind.TERM_ENDED:
         values |= {"since": now - rules.ENDED_WITHIN, "hour": rules.ENDED_HOUR}
     else:
         values |= {"until": now + before}
+    if kind is Kind.TRIAL_ENDING:
+        values |= {"shortest": rules.TRIAL_BEFORE}
     if kind is Kind.RENEWAL_REMINDER:
         values |= {"periods": list(rules.LONG_PERIODS)}
     rows = await session.execute(text(_REMINDER.format(condition=_DUE[kind])), values)
@@ -151,9 +159,8 @@ async def reminders_due(
                     "subscription": str(row.subscription_id),
                     "ends_at": row.period_end.isoformat(),
                     # A card is charged what was agreed; a new term costs what it costs now, where it is still sold.
-                    "amount_vnd": row.amount_vnd
-                    if kind is Kind.RENEWAL_REMINDER
-                    else row.current_vnd,
+                    "amount_vnd": row.amount_vnd if kind in _BY_CARD else row.current_vnd,
+                    **({"card": row.card} if kind in _BY_CARD else {}),
                 },
             ),
         )
@@ -179,6 +186,7 @@ async def claim(session: Session, now: datetime) -> Claimed | None:
     return Claimed(
         letter.id,
         letter.agency,
+        letter.reader_id,
         Kind(letter.kind),
         letter.language,
         letter.facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -23,12 +23,17 @@ class Kind(StrEnum):
     CANCELED = "canceled"
     REFUNDED = "refunded"
     TRANSFER_SHORT = "transfer_short"
+    NEW_CARD = "new_card"
+    TRIAL_STARTED = "trial_started"
+    TRIAL_ENDING = "trial_ending"
 
 
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
 RENEWAL_BEFORE = timedelta(days=7)
+#: How long before a trial ends its reader is told of the first payment; of one that is no longer than this its beginning said it.
+TRIAL_BEFORE = timedelta(days=3)
 LONG_PERIODS = ("half_year", "year")
 #: A term that has ended is told of from this hour of the next day in the agency's zone, and this long after its end no more.
 ENDED_HOUR = 8
@@ -154,14 +159,47 @@ def payment_failed(
     return Draft(Kind.PAYMENT_FAILED, f"payment-failed:{id_}:{tries}", facts)
 
 
-def canceled(subscription_id: UUID, version: int, sold: Sold, reads_until: datetime) -> Draft:
-    """A subscription that will not renew. ``version`` is the subscription's: who resumes and cancels again is told again."""
+def canceled(
+    subscription_id: UUID, version: int, sold: Sold, reads_until: datetime, *, ended: bool = False
+) -> Draft:
+    """A subscription that will not renew. ``version`` is the subscription's: who resumes and cancels again is told again.
+
+    ``ended``: at once, as what was paid for is over already.
+    """
     facts = {
         **sold.facts,
         "subscription": str(subscription_id),
         "reads_until": reads_until.isoformat(),
+        "ended": ended,
     }
     return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
+
+
+def new_card(
+    charge_id: UUID, subscription_id: UUID, sold: Sold, label: str, expires_on: date | None
+) -> Draft:
+    """Another card for a subscription, given on the page of a charge. ``label``: its name, empty while nobody knows it."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "card": label,
+        "expires_on": expires_on.isoformat() if expires_on else None,
+    }
+    return Draft(Kind.NEW_CARD, f"new-card:{charge_id}", facts)
+
+
+def trial_started(
+    payment_id: UUID, subscription_id: UUID, sold: Sold, amount_vnd: int, ends_at: datetime
+) -> Draft:
+    """A trial that has begun, and what is charged when it ends."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "amount_vnd": amount_vnd,
+        "ends_at": ends_at.isoformat(),
+        "card": "",
+    }
+    return Draft(Kind.TRIAL_STARTED, f"trial-started:{payment_id}", facts)
 
 
 def refunded(
@@ -235,7 +273,7 @@ def still_true(
     order: OrderNow | None = None,
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent."""
-    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED):
+    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
         return True
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)
@@ -259,6 +297,8 @@ def _still_ends(kind: Kind, ends_at: datetime, now: datetime, row: SubscriptionN
         return False
     if kind is Kind.RENEWAL_REMINDER:
         return row.state == "active" and not row.cancels and now < ends_at
+    if kind is Kind.TRIAL_ENDING:
+        return row.state == "trialing" and now < ends_at
     told = ends_at if kind is Kind.TERM_ENDING else now
     if row.others_until is not None and row.others_until > told:
         return False

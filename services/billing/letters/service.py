@@ -24,11 +24,13 @@ import structlog
 
 from services.billing import metrics
 from services.billing.letters import repository, rules
+from services.billing.letters.links import Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
-from services.billing.letters.words import Voice, code_content, code_footer, content_of, footer_of
+from services.billing.letters.voice import Voice
+from services.billing.letters.words import code_content, code_footer, content_of, footer_of
 from shared import audit
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock
@@ -47,7 +49,7 @@ POLL_SECONDS = 1.0
 #: While no mail can be sent, one letter is tried this often.
 AWAY_SECONDS = 5.0
 REMINDERS_A_ROUND = 200
-REMINDERS = (Kind.TERM_ENDING, Kind.TERM_ENDED, Kind.RENEWAL_REMINDER)
+REMINDERS = (Kind.TERM_ENDING, Kind.TERM_ENDED, Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING)
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
 Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
@@ -69,11 +71,18 @@ class Letters:
     """Sends what was written, and writes reminders."""
 
     def __init__(
-        self, database: Database, clock: Clock, mail: MailSender, *, public_url: str
+        self,
+        database: Database,
+        clock: Clock,
+        mail: MailSender,
+        links: Links,
+        *,
+        public_url: str,
     ) -> None:
         self._database = database
         self._clock = clock
         self._mail = mail
+        self._links = links
         self._public_url = public_url
 
     @cached_property
@@ -143,7 +152,12 @@ class Letters:
 
     async def _deliver(self, session: Session, letter: Claimed) -> Outcome:
         agency = await get_agency(session, letter.agency)
-        voice = Voice(self._words, letter.language, agency, self._public_url)
+        now = self._clock.now()
+
+        def token(subscription_id: UUID) -> str:
+            return self._links.token(Link(agency.id, letter.reader_id, subscription_id), now)
+
+        voice = Voice(self._words, letter.language, agency, self._public_url, token)
         content = content_of(voice, letter.kind, letter.facts)
         mail = mail_of(
             voice,

@@ -3,84 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
-from shared.agencies import Agency
-from shared.money import format_vnd
-from shared.web.i18n import show_date, show_datetime, translator
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A letter as blocks: ``table`` holds (name, value), ``button`` and ``link`` (what it says, address)."""
-
-    subject: str
-    heading: str
-    paragraphs: tuple[str, ...]
-    table: tuple[tuple[str, str], ...] = ()
-    button: tuple[str, str] | None = None
-    small: tuple[str, ...] = ()
-    link: tuple[str, str] | None = None
-
-
-class Voice:
-    """One language, one agency: its words, zone and addresses."""
-
-    def __init__(
-        self, words: Mapping[str, str], language: str, agency: Agency, public_url: str
-    ) -> None:
-        self.language, self.agency = language, agency
-        self.translate = translator(words, language)
-        self._base = f"{public_url.rstrip('/')}/r/{agency.id}"
-
-    def vnd(self, amount: int) -> str:
-        return format_vnd(amount, self.language)
-
-    def moment(self, iso: str) -> str:
-        """Date and time in the agency's zone."""
-        return show_datetime(datetime.fromisoformat(iso), self.language, self.agency.zone)
-
-    def day(self, iso: str) -> str:
-        at = datetime.fromisoformat(iso).astimezone(self.agency.zone)
-        return show_date(at.date(), self.language)
-
-    def address(self, path: str) -> str:
-        """Of a page of the agency's readers, in the letter's language."""
-        return f"{self._base}/{path}?lang={self.language}"
-
-    def plan(self, facts: Mapping[str, Any]) -> str:
-        """``Unlimited reading, 1 month``."""
-        name = str(facts["plan"][self.language])
-        return name if facts["period"] == "once" else f"{name}, {self.period(facts)}"
-
-    def period(self, facts: Mapping[str, Any]) -> str:
-        """In one piece: no line ends inside."""
-        _ = self.translate
-        words = {
-            "week": _("1 week"),
-            "month": _("1 month"),
-            "quarter": _("3 months"),
-            "half_year": _("6 months"),
-            "year": _("1 year"),
-        }
-        return words[facts["period"]].replace(" ", "\u00a0")
-
-    def vat(self, facts: Mapping[str, Any]) -> str:
-        """How the price is taxed. Exempt is not 0 %."""
-        _ = self.translate
-        points = facts["vat_basis_points"]
-        if points is None:
-            return _("Not subject to VAT")
-        rate = f"{points // 100}" + (f".{points % 100:02}".rstrip("0") if points % 100 else "")
-        rate = rate.replace(".", ",") if self.language == "vi" else rate
-        return _("Included, {rate}%: {amount}", rate=rate, amount=self.vnd(facts["vat_vnd"]))
-
-    def account(self) -> tuple[str, str]:
-        _ = self.translate
-        return _("Open your account"), self.address("account")
+from services.billing.letters.voice import Content, Voice
 
 
 def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
@@ -191,7 +118,7 @@ def _period(voice: Voice, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
     _ = voice.translate
-    if not facts["code"]:
+    if facts["renews"]:
         return _(
             "At its end the plan renews by itself. You can cancel at any time in your account."
         )
@@ -200,130 +127,6 @@ def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
     if facts["period"] == "once":
         return _("It was paid for once; nothing is charged again.")
     return _("It ends by itself; nothing is charged again. You can renew it in your account.")
-
-
-def _again(voice: Voice, facts: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The plan, and what one more period of it costs where it is still sold."""
-    _ = voice.translate
-    price = facts["amount_vnd"]
-    rows = [(_("Plan"), voice.plan(facts))]
-    if price is not None:
-        rows.append(
-            (_("Renewal, {period}", period=voice.period(facts)), voice.vnd(price)),
-        )
-    return tuple(rows)
-
-
-def _renew(voice: Voice, facts: Mapping[str, Any]) -> tuple[str, str]:
-    _ = voice.translate
-    return _("Renew"), voice.address(f"renew/{facts['subscription']}")
-
-
-def _term_ending(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    _ = voice.translate
-    subject = _("Your plan ends on {date}", date=voice.day(facts["ends_at"]))
-    return Content(
-        subject,
-        subject,
-        (
-            _(
-                "You have paid until {moment}. The plan then ends by itself, and nothing is charged.",
-                moment=voice.moment(facts["ends_at"]),
-            ),
-            _("Would you like to read on? What you buy now follows it: no day is paid for twice."),
-        ),
-        _again(voice, facts),
-        _renew(voice, facts),
-    )
-
-
-def _term_ended(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    _ = voice.translate
-    subject = _("Your plan has ended")
-    return Content(
-        subject,
-        subject,
-        (
-            _(
-                "You had paid until {moment}. The plan has ended by itself; nothing more was charged.",
-                moment=voice.moment(facts["ends_at"]),
-            ),
-            _("Renew it when you like: as soon as the payment is there you read every article."),
-        ),
-        _again(voice, facts),
-        _renew(voice, facts),
-        (_("We remind you of it this once only."),),
-    )
-
-
-def _renewal_reminder(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    _ = voice.translate
-    amount, day = voice.vnd(facts["amount_vnd"]), voice.day(facts["ends_at"])
-    return Content(
-        _("Your plan renews on {date}: {amount}", date=day, amount=amount),
-        _("Your plan renews on {date}", date=day),
-        (
-            _(
-                "On {date} your card is charged {amount} for the next period ({period}). To read on you need not do anything.",
-                date=day,
-                amount=amount,
-                period=voice.period(facts),
-            ),
-            _(
-                "You do not want that? Cancel before {moment}: open your account, then “Cancel the plan”. "
-                "You read on until the end of what you have paid.",
-                moment=voice.moment(facts["ends_at"]),
-            ),
-        ),
-        (
-            (_("Plan"), voice.plan(facts)),
-            (_("Amount"), amount),
-            (_("Renews on"), voice.moment(facts["ends_at"])),
-        ),
-        voice.account(),
-    )
-
-
-def _payment_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    _ = voice.translate
-    amount, until = voice.vnd(facts["amount_vnd"]), voice.moment(facts["reads_until"])
-    return Content(
-        _("Your plan could not be renewed"),
-        _("The payment did not go through"),
-        (
-            _(
-                "Your card could not be charged {amount} for the renewal. It may have expired, or hold too little money.",
-                amount=amount,
-            ),
-            _(
-                "You can still read until {moment}. The payment is tried again by itself on the following days. "
-                "If it goes on failing, the plan ends; you can then subscribe again with another card.",
-                moment=until,
-            ),
-        ),
-        ((_("Plan"), voice.plan(facts)), (_("Amount"), amount), (_("Reads until"), until)),
-        voice.account(),
-    )
-
-
-def _canceled(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    _ = voice.translate
-    until = voice.moment(facts["reads_until"])
-    return Content(
-        _("Your plan is canceled; you read on until {date}", date=voice.day(facts["reads_until"])),
-        _("Your plan will not renew"),
-        (
-            _(
-                "You have canceled your plan. You read on until {moment}; after that nothing is charged.",
-                moment=until,
-            ),
-            _(
-                "Changed your mind? Until then you can take it back: open your account, then “Renew it after all”."
-            ),
-        ),
-        ((_("Plan"), voice.plan(facts)), (_("Reads until"), until)),
-        voice.account(),
-    )
 
 
 def _refunded(voice: Voice, facts: Mapping[str, Any]) -> Content:
@@ -384,11 +187,14 @@ def _transfer_short(voice: Voice, facts: Mapping[str, Any]) -> Content:
 _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.WELCOME: _welcome,
     Kind.RECEIPT: _receipt,
-    Kind.TERM_ENDING: _term_ending,
-    Kind.TERM_ENDED: _term_ended,
-    Kind.RENEWAL_REMINDER: _renewal_reminder,
-    Kind.PAYMENT_FAILED: _payment_failed,
-    Kind.CANCELED: _canceled,
+    Kind.TERM_ENDING: subscription.term_ending,
+    Kind.TERM_ENDED: subscription.term_ended,
+    Kind.RENEWAL_REMINDER: subscription.renewal_reminder,
+    Kind.PAYMENT_FAILED: subscription.payment_failed,
+    Kind.CANCELED: subscription.canceled,
+    Kind.NEW_CARD: subscription.new_card,
+    Kind.TRIAL_STARTED: subscription.trial_started,
+    Kind.TRIAL_ENDING: subscription.trial_ending,
     Kind.REFUNDED: _refunded,
     Kind.TRANSFER_SHORT: _transfer_short,
 }

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 import segno
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 
+from services.billing.account import links
+from services.billing.account.service import OwnSubscription
 from services.billing.composition import Billing
 from services.billing.coupons.service import CouponRefusedError
 from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
 from services.billing.readers.models import Reader
-from services.billing.readers.web import Place, ReaderFront, plain, see_other
+from services.billing.readers.web import (
+    Place,
+    ReaderFront,
+    plain,
+    see_other,
+    uuid_of,
+    uuid_or_none,
+)
 from services.billing.transfers.models import BankAccount
 from services.billing.transfers.vietqr import BANKS, vietqr
 from shared.clock import local_date
@@ -28,30 +36,49 @@ from shared.web.i18n import request_language
 
 #: Without script the page looks again by itself.
 LOOK_AGAIN_SECONDS = 5
-#: How soon a page that a reader comes back to looks again, while their payment is not confirmed.
-CONFIRMED_SECONDS = 3
+#: States of a charge of which it is not known whether it was paid.
+UNDECIDED = ("created", "open", "processing")
 
 
-def router(front: ReaderFront) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
-    billing = front.billing
+class OrderPages:
+    """An order's page, for the reader who ordered."""
 
-    cards = bool(billing.settings.stripe_secret_key)
+    def __init__(self, front: ReaderFront) -> None:
+        self._front = front
+        self._billing = front.billing
+        self._cards = bool(front.billing.settings.stripe_secret_key)
 
-    def by_transfer(view: OrderView) -> bool:
-        """What begins to renew is paid by the card that renews it; what is owed is paid in any way."""
-        return not view.order.renews or view.order.purpose == "renewal"
+    async def _back_to_link(self, request: Request, agency: str, code: str) -> Response | None:
+        """Who comes back from the provider's page, where a letter's link led, is shown that link's page again."""
+        found = links.held(self._front, request, agency)
+        if found is None:
+            return None
+        token, link = found
+        try:
+            own = await self._billing.accounts.order(agency, link.reader_id, code)
+        except NotFoundError:
+            return None
+        if own.subscription_id != link.subscription_id:
+            return None
+        paid = request.query_params.get("paid", "")
+        return see_other(links.address(agency, token, paid=paid))
 
-    async def known(request: Request, agency: str, code: str) -> tuple[Place, Reader] | Response:
-        place = await front.enter(request, agency)
-        reader = await front.reader(request, agency)
+    async def known(
+        self, request: Request, agency: str, code: str
+    ) -> tuple[Place, Reader] | Response:
+        """Who asks, or the way to sign in. Raises :class:`NotFoundError` for what is no code."""
+        place = await self._front.enter(request, agency)
+        reader = await self._front.reader(request, agency)
         if reader is None:
-            return front.to_sign_in(agency, f"/r/{agency}/orders/{quote(code, safe='')}")
+            back = await self._back_to_link(request, agency, code) if is_code(code) else None
+            path = f"/r/{agency}/orders/{quote(code, safe='')}"
+            return back or self._front.to_sign_in(agency, path)
         if not is_code(code):
             raise NotFoundError
         return place, reader[1]
 
     async def page_of(
+        self,
         request: Request,
         place: Place,
         reader: Reader,
@@ -59,105 +86,98 @@ def router(front: ReaderFront) -> APIRouter:
         status: int = 200,
         **more: str,
     ) -> Response:
-        agency, view = place.agency.id, await billing.orders.view(reader, code)
-        accounts = await billing.transfers.accounts(agency)
+        billing, view = self._billing, await self._billing.orders.view(reader, code)
+        agency = place.agency
+        accounts = await billing.transfers.accounts(agency.id)
         back = place.back(view.order.return_to)
-        page = front.render(
+        is_open = view.order.state == "open"
+        page = self._front.render(
             request,
             "order.html",
             place,
             status,
             **{"refused": "", "coupon": "", "confirming": "", "away": "", **more},
             view=view,
+            own=await _own(billing, reader, view),
             invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
-            if accounts and view.order.state == "open" and by_transfer(view)
+            if accounts and is_open and _by_transfer(view)
             else None,
-            card=view.order.state == "open" and view.order.renews and cards,
+            card=is_open and view.order.renews and self._cards,
             collecting=view.collecting,
             failure=view.failure,
-            gift_url=f"{front.base}/r/{agency}/gifts?code={view.gift.code}" if view.gift else "",
-            back=back or place.agency.website or f"/r/{agency}/account",
+            gift_url=f"{self._front.base}/r/{agency.id}/gifts?code={view.gift.code}"
+            if view.gift
+            else "",
+            back=back or agency.website or f"/r/{agency.id}/account",
             sent_back=bool(back),
-            zone=place.agency.zone,
+            zone=agency.zone,
             look_again=LOOK_AGAIN_SECONDS,
         )
         page.headers["Cache-Control"] = "no-store"
         return page
 
-    @routes.get("/r/{agency}/orders/{code}")
-    async def show(request: Request, agency: str, code: str, paid: str = "") -> Response:
-        answer = await known(request, agency, code)
+    async def show(self, request: Request, agency: str, code: str, paid: str) -> Response:
+        answer = await self.known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        came_back = uuid_or_none(paid)
+        came_back, waits = uuid_or_none(paid), False
         if came_back is not None:
-            await billing.charges.look(came_back, answer[1].id)
-        page = await page_of(request, *answer, code, confirming="1" if came_back else "")
-        if came_back is not None and (await billing.orders.state(answer[1], code))[0] == "open":
-            page.headers["Refresh"] = str(CONFIRMED_SECONDS)  # confirmed in a moment: look again
-        return page
+            reader_id = answer[1].id
+            await self._billing.charges.look(came_back, reader_id)
+            waits = await self._billing.accounts.page_state(came_back, reader_id) in UNDECIDED
+        return await self.page_of(request, *answer, code, confirming="1" if waits else "")
 
-    @routes.post("/r/{agency}/orders/{code}/card")
-    async def by_card(request: Request, agency: str, code: str) -> Response:
+    async def by_card(self, request: Request, agency: str, code: str) -> Response:
         """To the provider's page, where this order is paid by card."""
-        place = await front.enter(request, agency)
-        await front.forms.verify(request)
-        answer = await known(request, agency, code)
+        place = await self._front.enter(request, agency)
+        await self._front.forms.verify(request)
+        answer = await self.known(request, agency, code)
         if isinstance(answer, Response):
             return answer
         language = request_language(request)
         try:
-            return see_other(await billing.charges.page(answer[1], code, language))
+            return see_other(await self._billing.charges.page(answer[1], code, language))
         except ConflictError:  # it was paid, closed, or is being collected
             return see_other(f"/r/{agency}/orders/{code}")
         except UnavailableError:
-            return await page_of(request, place, answer[1], code, 503, away="1")
+            return await self.page_of(request, place, answer[1], code, 503, away="1")
 
-    @routes.post("/r/{agency}/orders/{code}/coupon")
-    async def discount(
-        request: Request, agency: str, code: str, coupon: str = Form("")
-    ) -> Response:
-        place = await front.enter(request, agency)
-        await front.forms.verify(request)
-        answer = await known(request, agency, code)
+    async def discount(self, request: Request, agency: str, code: str, coupon: str) -> Response:
+        place = await self._front.enter(request, agency)
+        await self._front.forms.verify(request)
+        answer = await self.known(request, agency, code)
         if isinstance(answer, Response):
             return answer
         reader, typed = answer[1], plain(coupon, 40)
         try:
-            order = await billing.orders.discount(reader, code, typed)
+            order = await self._billing.orders.discount(reader, code, typed)
         except ConflictError:  # it was closed, begun to be paid or given a coupon in another window
             return see_other(f"/r/{agency}/orders/{code}")
         except CouponRefusedError as error:
-            return await page_of(
+            return await self.page_of(
                 request, place, reader, code, 422, refused=error.reason, coupon=typed
             )
         return see_other(f"/r/{agency}/orders/{order.code}")
 
-    @routes.get("/r/{agency}/orders/{code}/state")
-    async def state(request: Request, agency: str, code: str) -> Response:
+    async def state(self, request: Request, agency: str, code: str) -> Response:
         """What the page's script asks for again and again: whether there is something new to show."""
-        answer = await known(request, agency, code)
+        answer = await self.known(request, agency, code)
         if isinstance(answer, Response):
             return answer
-        now, received_vnd = await billing.orders.state(answer[1], code)
+        now, received_vnd, collecting = await self._billing.orders.state(answer[1], code)
         return JSONResponse(
-            {"state": now, "received_vnd": received_vnd},
+            {"state": now, "received_vnd": received_vnd, "collecting": collecting},
             headers={"Cache-Control": "no-store"},
         )
 
-    @routes.get("/r/{agency}/renew/{subscription}")
-    async def renew(request: Request, agency: str, subscription: str) -> Response:
+    async def renew(self, request: Request, agency: str, subscription: str) -> Response:
         """Another period of a term. An address alone orders nothing; an order that is open for it is shown at once."""
-        place = await front.enter(request, agency)
-        found = await front.reader(request, agency)
-        try:
-            id_ = UUID(subscription)
-        except ValueError:
-            raise NotFoundError from None
+        billing, place = self._billing, await self._front.enter(request, agency)
+        found, id_ = await self._front.reader(request, agency), uuid_of(subscription)
         if found is None:
-            return front.to_sign_in(agency, f"/r/{agency}/renew/{id_}")
+            return self._front.to_sign_in(agency, f"/r/{agency}/renew/{id_}")
         row = await billing.subscriptions.term(found[1], id_)
         offer = await billing.plans.successor(agency, row.price_id)
         if offer is None or not await billing.transfers.accounts(agency):
@@ -165,7 +185,7 @@ def router(front: ReaderFront) -> APIRouter:
         order = await billing.orders.open_of_reader(found[1])
         if order is not None and order.price_id == offer.price_id:
             return see_other(f"/r/{agency}/orders/{order.code}")
-        return front.render(
+        return self._front.render(
             request,
             "renew.html",
             place,
@@ -175,14 +195,47 @@ def router(front: ReaderFront) -> APIRouter:
             ends_on=local_date(row.period_end, place.agency.zone),
         )
 
+
+def router(front: ReaderFront) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    pages = OrderPages(front)
+
+    @routes.get("/r/{agency}/orders/{code}")
+    async def show(request: Request, agency: str, code: str, paid: str = "") -> Response:
+        return await pages.show(request, agency, code, paid)
+
+    @routes.post("/r/{agency}/orders/{code}/card")
+    async def by_card(request: Request, agency: str, code: str) -> Response:
+        return await pages.by_card(request, agency, code)
+
+    @routes.post("/r/{agency}/orders/{code}/coupon")
+    async def discount(
+        request: Request, agency: str, code: str, coupon: str = Form("")
+    ) -> Response:
+        return await pages.discount(request, agency, code, coupon)
+
+    @routes.get("/r/{agency}/orders/{code}/state")
+    async def state(request: Request, agency: str, code: str) -> Response:
+        return await pages.state(request, agency, code)
+
+    @routes.get("/r/{agency}/renew/{subscription}")
+    async def renew(request: Request, agency: str, subscription: str) -> Response:
+        return await pages.renew(request, agency, subscription)
+
     return routes
 
 
-def uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
+def _by_transfer(view: OrderView) -> bool:
+    """What begins to renew is paid by the card that renews it; what is owed is paid in any way."""
+    return not view.order.renews or view.order.purpose == "renewal"
+
+
+async def _own(billing: Billing, reader: Reader, view: OrderView) -> OwnSubscription | None:
+    """The subscription that an order is of: paid by it, or to be."""
+    id_ = view.payment.subscription_id if view.payment else view.order.subscription_id
+    if id_ is None or view.order.gift:
         return None
+    return await billing.accounts.one(reader.agency, reader.id, id_)
 
 
 async def _invoice(billing: Billing, view: OrderView) -> Invoice | None:

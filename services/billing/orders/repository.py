@@ -53,7 +53,7 @@ async def by_id(session: ReadSession, id_: UUID) -> SalesOrder | None:
     return found
 
 
-async def open_changes(session: Session, subscription_id: UUID) -> Sequence[UUID]:
+async def open_changes(session: Session | ReadSession, subscription_id: UUID) -> Sequence[UUID]:
     """Changes of a subscription's plan that wait for their money."""
     rows = await session.execute(
         text(
@@ -158,17 +158,20 @@ async def received_vnd(session: Session | ReadSession, order_id: UUID) -> int:
 
 async def state(
     session: ReadSession, agency: str, reader_id: UUID, code: str
-) -> tuple[str, int] | None:
-    """(state, what has come in) of a reader's order, in one statement: it is asked for twice a second."""
+) -> tuple[str, int, bool] | None:
+    """(state, what has come in, whether a card is being charged) of a reader's order, in one statement: it is asked for twice a
+    second."""
     rows = await session.execute(
         text(
-            f"""SELECT o.state, {_RECEIVED} FROM sales_order o
-                WHERE o.code = :code AND o.agency = :agency AND o.reader_id = :reader"""  # noqa: S608
+            f"""SELECT o.state, {_RECEIVED},
+                       EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
+                               AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
+                FROM sales_order o WHERE o.code = :code AND o.agency = :agency AND o.reader_id = :reader"""  # noqa: S608
         ),
         {"code": code, "agency": agency, "reader": reader_id},
     )
     row = rows.one_or_none()
-    return (row[0], row[1]) if row else None
+    return (row[0], row[1], row[2]) if row else None
 
 
 async def lock_gift(session: Session, agency: str, code: str) -> tuple[Gift, SalesOrder] | None:

@@ -14,7 +14,7 @@ from services.billing.orders import repository
 from services.billing.orders.codes import new_code, new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
-from services.billing.payments.service import issue_invoice, tell_receipt
+from services.billing.payments.service import issue_invoice, tell_receipt, tell_trial
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.plans.service import Plans, vat_in
@@ -86,6 +86,8 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         invoice = await issue_invoice(session, payment, agency, "VND", now)
     if order.trial_days is None:
         await tell_receipt(session, payment, invoice, agency, now)
+    else:
+        await tell_trial(session, payment, order.list_vnd, agency, now)
     if row is not None:
         await subscriptions.refresh(session, row, now, at=receipt.paid_at)
     elif not order.gift:
@@ -406,8 +408,8 @@ class Orders:
         offer = await self._plans.offer(reader.agency, order.price_id)
         return OrderView(order, offer, payment, received, gift, collecting, failure)
 
-    async def state(self, reader: Reader, code: str) -> tuple[str, int]:
-        """(state, đồng that came in) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
+    async def state(self, reader: Reader, code: str) -> tuple[str, int, bool]:
+        """(state, đồng that came in, whether a card is being charged) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
         async with self._database.read() as session:
             found = await repository.state(session, reader.agency, reader.id, code)
         if found is None:

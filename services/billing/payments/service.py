@@ -78,6 +78,19 @@ async def tell_receipt(
     await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
 
 
+async def tell_trial(
+    session: Session, payment: Payment, list_vnd: int, agency: Agency, now: datetime
+) -> None:
+    """A trial that has begun, by mail to its reader; ``list_vnd``: what is charged when it ends."""
+    assert payment.subscription_id is not None and payment.period_end is not None  # it has begun
+    sale = await repository.sale_of(session, payment.id)
+    sold = letter_rules.Sold(sale.name_vi, sale.name_en, sale.period)
+    told = letter_rules.trial_started(
+        payment.id, payment.subscription_id, sold, list_vnd, payment.period_end
+    )
+    await letters.write(session, agency.id, payment.reader_id, told, now)
+
+
 #: Kinds of :class:`Refund`.
 REFUND, DISPUTE = "refund", "dispute"
 

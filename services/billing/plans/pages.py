@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
@@ -13,8 +14,10 @@ from fastapi.responses import Response
 
 from services.billing.orders.codes import as_gift_code
 from services.billing.plans.repository import Offer
+from services.billing.plans.rules import MONTHS, saving_percent
 from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
+from services.billing.subscriptions.rules import State
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
@@ -86,13 +89,19 @@ class PlanPages:
     ) -> Response:
         found = await self._front.reader(request, place.agency.id)
         reader = found[1] if found else None
-        current = await self._billing.subscriptions.live_of_reader(reader.id) if reader else None
-        own = await self._own(current.agency, current.price_id) if current else None
+        own = await self._billing.accounts.of_reader(reader.id) if reader else []
+        current = next((one for one in own if one.renews), None)
+        ending = next((one for one in own if one.state is State.ENDING), None)
         term_until = await self._billing.subscriptions.term_until(reader.id) if reader else None
         ways = await self._ways(place.agency.id)
+        sold = await self._billing.plans.offers(place.agency.id)
+        tries = CARD in ways and (reader is None or await self._billing.accounts.is_new(reader.id))
+        language = request_language(request)
         offers = [
-            _shown(offer, request_language(request), own)
-            for offer in await self._billing.plans.offers(place.agency.id)
+            _shown(offer, language, current.offer if current else None)
+            | {"trial": offer.trial_days if tries else None}
+            | worth(offer, sold)
+            for offer in sold
         ]
         # Once and for others is paid by transfer: the card provider's page sells what renews.
         once = [one for one in offers if one["kind"] != "period" and TRANSFER in ways]
@@ -104,6 +113,7 @@ class PlanPages:
             status,
             reader=reader,
             current=current,
+            ending=ending,
             term_until=term_until,
             ways=ways,
             zone=place.agency.zone,
@@ -116,9 +126,6 @@ class PlanPages:
             passes=[one for one in once if one["kind"] == "pass" or article],
             gifts=TRANSFER in ways,
         )
-
-    async def _own(self, agency: str, price_id: UUID) -> Offer:
-        return await self._billing.plans.offer(agency, price_id)
 
     async def _ways(self, agency_id: str) -> list[str]:
         """How an agency's readers may pay, the usual way first."""
@@ -252,6 +259,23 @@ class PlanPages:
                 problem = "Your subscription renews by itself. Cancel it in your account first; then the gift begins when it ends."
             return await self.gifts(request, place, code, 409, problem)
         return see_other(f"/r/{agency_id}/account?notice=gift")
+
+
+def worth(offer: Offer, sold: Sequence[Offer]) -> dict[str, Any]:
+    """What a long period costs a month, what it saves beside paying by the month, and whether it saves most of its plan."""
+    months = MONTHS.get(offer.period, 0)
+    saved = {
+        one.price_id: saving_percent(one.amount_vnd, one.period, month.amount_vnd)
+        for month in sold
+        for one in sold
+        if month.plan_id == one.plan_id == offer.plan_id and month.period == "month"
+    }
+    saves = saved.get(offer.price_id, 0)
+    return {
+        "monthly": offer.amount_vnd // months if months > 1 else None,
+        "saves": saves,
+        "best": saves > 0 and saves == max(saved.values()),
+    }
 
 
 def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 #: How many of a period make a year, as a ratio: months are what MRR is normalised to.
 PERIODS_A_YEAR = {"once": 0, "week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
-_MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 #: A period as a document names it, in Vietnamese and English.
 PERIOD_WORDS = {
     "once": ("1 lần", "once"),
@@ -29,6 +29,12 @@ def monthly(amount_vnd: int, period: str) -> int:
     return amount_vnd * PERIODS_A_YEAR[period] // 12
 
 
+def saving_percent(amount_vnd: int, period: str, month_vnd: int) -> int:
+    """How much less a long period costs than its months one by one, in whole per cent, rounded down; 0 where it saves nothing."""
+    single = month_vnd * MONTHS.get(period, 0)
+    return max(0, (single - amount_vnd) * 100 // single) if single else 0
+
+
 def end_of_period(start: datetime, period: str, zone: ZoneInfo, anchor_day: int) -> datetime:
     """When a period that begins at ``start`` ends, at the same time of day in ``zone``.
 
@@ -39,7 +45,7 @@ def end_of_period(start: datetime, period: str, zone: ZoneInfo, anchor_day: int)
     if period == "week":
         end = local.replace(tzinfo=None) + timedelta(weeks=1)
     else:
-        months = local.year * 12 + local.month - 1 + _MONTHS[period]
+        months = local.year * 12 + local.month - 1 + MONTHS[period]
         year, month = divmod(months, 12)
         last = monthrange(year, month + 1)[1]
         end = local.replace(tzinfo=None, year=year, month=month + 1, day=min(anchor_day, last))

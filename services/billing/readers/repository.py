@@ -119,7 +119,7 @@ async def end_all(session: Session, agency: str, reader_id: UUID, now: datetime)
     return len(ended.all())
 
 
-async def by_id(session: Session, agency: str, reader_id: UUID) -> Reader | None:
+async def by_id(session: Session | ReadSession, agency: str, reader_id: UUID) -> Reader | None:
     found: Reader | None = await session.scalar(
         select(Reader).where(Reader.agency == agency, Reader.id == reader_id)  # type: ignore[arg-type]
     )

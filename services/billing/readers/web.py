@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,6 +17,7 @@ from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import Visitor
 from services.billing.settings import BillingSettings
 from shared.agencies import Agency, get_agency
+from shared.errors import NotFoundError
 from shared.origins import website_origin
 from shared.web import Pages
 from shared.web.csrf import FormTokens
@@ -128,6 +130,15 @@ class ReaderFront:
         cookie = request.cookies.get(session_cookie(agency, secure=self.forms.secure), "")
         return await self.billing.readers.current(agency, cookie)
 
+    async def acting(
+        self, request: Request, agency: str
+    ) -> tuple[ReaderSession, Reader] | Response:
+        """The reader behind a form of theirs, or the way to sign in."""
+        await self.enter(request, agency)
+        await self.forms.verify(request)
+        found = await self.reader(request, agency)
+        return found or self.to_sign_in(agency, f"/r/{agency}/account")
+
     def visitor(self, request: Request) -> Visitor:
         return visitor(self.billing.settings, request)
 
@@ -162,3 +173,18 @@ def see_other(url: str) -> Response:
 def plain(text: str, limit: int) -> str:
     """What a form or an address says, without what no id, code or name has, and no longer than ``limit``."""
     return "".join(character for character in text if character.isprintable())[:limit]
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def uuid_of(text: str) -> UUID:
+    """An id that a form or an address says. Raises :class:`NotFoundError` for what is none."""
+    found = uuid_or_none(text)
+    if found is None:
+        raise NotFoundError
+    return found

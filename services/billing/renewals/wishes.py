@@ -134,7 +134,8 @@ class Wishes:
         offer = await plans_repository.offer(session, row.agency, row.price_id)
         assert offer is not None  # a foreign key holds it
         sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
-        told = letter_rules.canceled(row.id, row.version, sold, facts.paid_until or now)
+        until = facts.paid_until or now
+        told = letter_rules.canceled(row.id, row.version, sold, until, ended=until <= now)
         await letters.write(session, row.agency, row.reader_id, told, now)
 
 

@@ -1,4 +1,4 @@
-// The order's page: asks whether the transfer is there and shows the page anew when it is; copies with one press.
+// The order's page: asks whether the money is there and shows the page anew when something is new; copies with one press.
 (() => {
   "use strict";
   const order = document.querySelector(".order");
@@ -14,6 +14,7 @@
     });
   }
   if (order.dataset.state !== "open") return;
+  if (order.dataset.confirming) setTimeout(() => location.reload(), 3_000); // the provider is asked again
   const started = Date.now();
   let failures = 0;
   const look = async () => {
@@ -23,7 +24,8 @@
         if (!answer.ok) throw new Error(String(answer.status));
         const now = await answer.json();
         failures = 0;
-        if (now.state !== order.dataset.state || String(now.received_vnd) !== order.dataset.received) {
+        const seen = [order.dataset.state, order.dataset.received, order.dataset.collecting].join();
+        if ([now.state, now.received_vnd, now.collecting].join() !== seen) {
           location.reload();
           return;
         }

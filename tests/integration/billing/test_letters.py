@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -46,7 +47,9 @@ def world(paid_by_transfer: World) -> World:
 @pytest.fixture
 def letters(world: World, office: PostOffice) -> Letters:
     """The worker's, with the real mail server."""
-    return Letters(world.billing.database, world.clock, office.sender(), public_url=OWN)
+    return Letters(
+        world.billing.database, world.clock, office.sender(), world.billing.links, public_url=OWN
+    )
 
 
 async def states(world: World) -> list[tuple[str, str]]:
@@ -362,14 +365,14 @@ async def test_an_early_renewal_moves_the_reminder(
 
 
 BESIDE = (
-    """INSERT INTO subscription (id, agency, reader_id, price_id, provider, provider_id, provider_status, collection,
-           state, period_start, period_end)
-       SELECT gen_random_uuid(), agency, reader_id, price_id, 'stripe', 'sub_beside', 'active', 'renewal', 'active',
-           :now, CAST(:now AS timestamptz) + interval '60 days' FROM subscription""",
+    """INSERT INTO subscription (id, agency, reader_id, price_id, collection, anchor_day, state, period_start,
+           period_end, created_at, updated_at)
+       SELECT gen_random_uuid(), agency, reader_id, price_id, 'renewal', 1, 'active', :now,
+           CAST(:now AS timestamptz) + interval '60 days', :now, :now FROM subscription""",
     """INSERT INTO entitlement (id, agency, reader_id, subscription_id, plan_code, scope, valid_from, valid_until,
            updated_at)
        SELECT gen_random_uuid(), agency, reader_id, id, 'doc-bao', 'site', period_start, period_end, :now
-       FROM subscription WHERE provider_id = 'sub_beside'""",
+       FROM subscription WHERE collection = 'renewal'""",
 )
 
 
@@ -431,6 +434,11 @@ async def test_a_renewal_that_fails_is_told_once_with_the_end_of_reading(
     assert office.subjects() == ["Chưa gia hạn được gói đọc báo của bạn"]
     until = await world.value("SELECT valid_until FROM entitlement")
     assert f"Đọc đến: {until + timedelta(hours=7):%d/%m/%Y %H:%M}" in office.bodies()[0]
+    # The letter's link opens the subscription for whoever holds it.
+    found = re.search(rf"{OWN}(/r/{AGENCY}/s/\S+)", office.bodies()[0])
+    assert found is not None
+    shown = await world.browser().get(found[1])
+    assert shown.status_code == 200 and "Chưa thanh toán" in shown.text
 
 
 async def test_a_failure_that_is_over_before_it_is_told_is_not_told(
@@ -443,7 +451,7 @@ async def test_a_failure_that_is_over_before_it_is_told_is_not_told(
     await world.advance(30 * DAY + MINUTE)
     await world.deliver()
     assert ("payment_failed", "waiting") in await states(world)
-    world.clock.advance(4 * DAY)
+    world.clock.advance(8 * DAY)
     await world.billing.renewals.run_due()  # expired meanwhile
     assert await sent(letters, office) == []
     assert ("payment_failed", "dropped") in await states(world)

@@ -37,7 +37,9 @@ def letters(world: World, office: PostOffice) -> Letters:
 
 
 def worker(world: World, office: PostOffice) -> Letters:
-    return Letters(world.billing.database, world.clock, office.sender(), public_url=OWN)
+    return Letters(
+        world.billing.database, world.clock, office.sender(), world.billing.links, public_url=OWN
+    )
 
 
 async def welcomed(world: World, count: int) -> None:
@@ -260,7 +262,9 @@ async def test_no_row_but_the_letter_is_locked_while_it_is_sent(
             finally:
                 await connection.close()
 
-    looking = Letters(world.billing.database, world.clock, Looks(), public_url=OWN)
+    looking = Letters(
+        world.billing.database, world.clock, Looks(), world.billing.links, public_url=OWN
+    )
     assert await looking.send_due() == 1
     assert seen == ["reader 0", "agency 0", "letter 1"]
 
@@ -280,7 +284,9 @@ async def test_the_loop_sends_goes_on_after_a_refusal_and_stops(world: World) ->
 
     from shared.loops import Heartbeat
 
-    looping = Letters(world.billing.database, world.clock, Once(), public_url=OWN)
+    looping = Letters(
+        world.billing.database, world.clock, Once(), world.billing.links, public_url=OWN
+    )
     await asyncio.wait_for(looping.run(stop, Heartbeat(60.0)), 10)
     assert sorted(sent) == ["reader0@example.vn", "reader2@example.vn"]
 

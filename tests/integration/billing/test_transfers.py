@@ -60,6 +60,7 @@ async def test_a_transfer_with_the_code_pays_and_the_reader_reads_at_once(world:
     assert (await browser.get(f"/r/{AGENCY}/orders/{code}/state")).json() == {
         "state": "open",
         "received_vnd": 0,
+        "collecting": False,
     }
     await credited(world, f"MBVCB.11.{code.lower()}.CT tu 0123456789 NGUYEN VAN A")
     assert (await browser.get(f"/r/{AGENCY}/orders/{code}/state")).json()["state"] == "paid"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import jwt
 import pytest
 
 from services.billing import letters
 from services.billing.letters import rules
+from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, OrderNow, Paid, Sold, SubscriptionNow
-from services.billing.letters.words import Voice, code_content, code_footer, content_of, footer_of
+from services.billing.letters.voice import Voice
+from services.billing.letters.words import code_content, code_footer, content_of, footer_of
 from shared.agencies import Agency
 from shared.mail import Mail
 from shared.web.i18n import load_catalogues
@@ -30,6 +33,7 @@ DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 ID = UUID(int=7)
 MONTH = Sold("Đọc báo không giới hạn", "Unlimited reading", "month")
+VISA = "Visa •••• 4242"
 YEAR = Sold("Đọc báo không giới hạn", "Unlimited reading", "year")
 
 
@@ -44,14 +48,29 @@ def paid(**changes) -> Paid:
         "starts_at": NOW,
         "ends_at": END,
         "order_code": "PR34679CFGH",
+        "renews": False,
         "invoice": (ID, "26-000123"),
     }
     return Paid(**values | changes)
 
 
-def ending(kind: Kind, sold: Sold = MONTH, amount_vnd: int | None = 59_000) -> Draft:
+def ending(
+    kind: Kind, sold: Sold = MONTH, amount_vnd: int | None = 59_000, card: str | None = VISA
+) -> Draft:
     facts = {"subscription": str(ID), "ends_at": END.isoformat(), "amount_vnd": amount_vnd}
+    if kind in (Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING):
+        facts["card"] = card
     return Draft(kind, "key", sold.facts | facts)
+
+
+def failed(**changes) -> Draft:
+    values = {
+        "order": (ID, 59_000, 1),
+        "reads_until": END + 7 * DAY,
+        "lapses_at": END + 7 * DAY,
+        "needs_holder": False,
+    }
+    return rules.payment_failed(ID, MONTH, **values | changes)
 
 
 SHORT = rules.transfer_short(
@@ -68,7 +87,7 @@ DRAFTS = {
             vat_basis_points=800,
             starts_at=NOW + DAY,
             ends_at=END,
-            order_code="",
+            renews=True,
         )
     ),
     "receipt-gift": rules.receipt(paid(starts_at=None, ends_at=None)),
@@ -83,8 +102,16 @@ DRAFTS = {
     "term_ending": ending(Kind.TERM_ENDING),
     "term_ended": ending(Kind.TERM_ENDED, amount_vnd=None),
     "renewal_reminder": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000),
-    "payment_failed": rules.payment_failed(ID, MONTH, 59_000, END, END + 3 * DAY),
+    "renewal_reminder-no-card": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000, None),
+    "trial_started": rules.trial_started(ID, ID, MONTH, 59_000, END),
+    "trial_ending": ending(Kind.TRIAL_ENDING),
+    "new_card": rules.new_card(ID, ID, MONTH, VISA, date(2034, 12, 31)),
+    "new_card-unnamed": rules.new_card(ID, ID, MONTH, "", None),
+    "payment_failed": failed(),
+    "payment_failed-holder": failed(needs_holder=True),
+    "payment_failed-paused": failed(reads_until=None),
     "canceled": rules.canceled(ID, 3, MONTH, END),
+    "canceled-ended": rules.canceled(ID, 3, MONTH, END, ended=True),
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
@@ -92,7 +119,7 @@ DRAFTS = {
 
 
 def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
-    voice = Voice(WORDS, language, agency, "https://billing.example/")
+    voice = Voice(WORDS, language, agency, "https://billing.example/", lambda _: "token")
     content = content_of(voice, draft.kind, draft.facts)
     return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn"))
 
@@ -244,7 +271,6 @@ def row(**changes) -> SubscriptionNow:
     values = {
         "state": "active",
         "cancels": False,
-        "ended": False,
         "period_end": END,
         "paid": True,
         "others_until": None,
@@ -279,7 +305,11 @@ def row(**changes) -> SubscriptionNow:
         (Kind.PAYMENT_FAILED, END, {"state": "active"}, False),  # paid meanwhile
         (Kind.PAYMENT_FAILED, END, {"state": "expired"}, False),
         (Kind.CANCELED, NOW, {"cancels": True}, True),
-        (Kind.CANCELED, NOW, {"ended": True}, True),
+        (Kind.PAYMENT_FAILED, END, {"state": "paused"}, True),
+        (Kind.TRIAL_ENDING, END - DAY, {"state": "trialing"}, True),
+        (Kind.TRIAL_ENDING, END, {"state": "trialing"}, False),
+        (Kind.TRIAL_ENDING, END - DAY, {"state": "ending"}, False),  # canceled meanwhile
+        (Kind.TRIAL_ENDING, END - DAY, {"state": "active"}, False),
         (Kind.CANCELED, NOW, {}, False),  # resumed meanwhile
     ],
 )
@@ -306,7 +336,9 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
     assert rules.still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
 
 
-@pytest.mark.parametrize("kind", [Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED])
+@pytest.mark.parametrize(
+    "kind", [Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED]
+)
 def test_what_has_happened_stays_true(kind: Kind) -> None:
     assert rules.still_true(kind, {}, NOW)
 
@@ -315,8 +347,42 @@ def test_keys_tell_facts_apart() -> None:
     made = [
         *(draft.key for name, draft in DRAFTS.items() if draft.key != "key" and "-" not in name),
         rules.canceled(ID, 4, MONTH, END).key,
-        rules.payment_failed(ID, MONTH, 1, END + DAY, END).key,
+        failed(order=(ID, 59_000, 2)).key,
         rules.welcome(UUID(int=8)).key,
     ]
     assert len(set(made)) == len(made)
     assert rules.receipt(paid(amount_vnd=1)).key == rules.receipt(paid()).key
+
+
+def test_a_link_is_good_for_35_days_at_its_own_agency_and_with_its_own_secret() -> None:
+    links, link = Links("s" * 32), Link("bao-hung-yen", ID, UUID(int=8))
+    token = links.token(link, NOW)
+    assert links.read("bao-hung-yen", token, NOW + 35 * DAY - SECOND) == link
+    for agency, secret, now, text in (
+        ("bao-hung-yen", "s" * 32, NOW + 35 * DAY, token),
+        ("dai-song-hong", "s" * 32, NOW, token),
+        ("bao-hung-yen", "t" * 32, NOW, token),
+        ("bao-hung-yen", "s" * 32, NOW, token[:-6] + "AAAAAA"),
+        ("bao-hung-yen", "s" * 32, NOW, token * 9),
+        ("bao-hung-yen", "s" * 32, NOW, "\ud800"),
+        ("bao-hung-yen", "s" * 32, NOW, ""),
+    ):
+        with pytest.raises(BadLinkError) as refused:
+            Links(secret).read(agency, text, now)
+        assert refused.value.expired is (now > NOW)
+
+
+def test_a_token_of_another_algorithm_or_use_opens_nothing() -> None:
+    secret, ids = "s" * 32, f"{ID.hex}{ID.hex}"
+    good = {"aud": "subscription-link:bao-hung-yen", "exp": NOW + DAY, "sub": ids}
+    for claims, key, algorithm in (
+        (good, "", "none"),
+        (good, "s" * 64, "HS512"),
+        ({**good, "aud": "sign-in"}, secret, "HS256"),
+        ({**good, "sub": "x"}, secret, "HS256"),
+        ({**good, "sub": ids[:40]}, secret, "HS256"),
+        ({name: value for name, value in good.items() if name != "exp"}, secret, "HS256"),
+    ):
+        token = jwt.encode(claims, key, algorithm=algorithm)
+        with pytest.raises(BadLinkError):
+            Links(secret).read("bao-hung-yen", token, NOW)

@@ -46,8 +46,9 @@ IN_CODE = {
     for text in said(path.read_text(encoding="utf-8"))
 }
 BY_MAIL = {
-    ("words.py", text)
-    for node in ast.walk(ast.parse((BILLING / "letters" / "words.py").read_text(encoding="utf-8")))
+    (path.name, text)
+    for path in (BILLING / "letters").glob("*.py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_"
     for text in [getattr(node.args[0], "value", None)]
     if isinstance(text, str)

@@ -1,0 +1,80 @@
+"""Links of letters that open one subscription without signing in.
+
+Meaning: whoever holds the letter may see the plan and its dates, cancel or keep it, pay what is owed and give another card;
+nothing else. What makes it true: a token is signed with a secret of its own use, names the agency, the reader and one subscription,
+and ends by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import jwt
+
+#: How long a link of a letter opens something: past the end of any month that the letter tells of.
+GOOD_FOR = timedelta(days=35)
+_ALGORITHM = "HS256"
+_LONGEST = 1_000
+#: What the library raises for hostile text, its own errors and those of the decoders below it.
+_UNREADABLE = (jwt.InvalidTokenError, ValueError, RecursionError)
+
+
+class BadLinkError(Exception):
+    """A link that we never made, or that has ended (``expired``)."""
+
+    def __init__(self, *, expired: bool) -> None:
+        super().__init__("expired" if expired else "invalid")
+        self.expired = expired
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link opens."""
+
+    agency: str
+    reader_id: UUID
+    subscription_id: UUID
+
+
+class Links:
+    """Makes and reads the tokens in links."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def token(self, link: Link, now: datetime) -> str:
+        claims = {
+            "aud": _audience(link.agency),
+            "exp": now + GOOD_FOR,
+            "sub": f"{link.reader_id.hex}{link.subscription_id.hex}",
+        }
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+    def read(self, agency: str, token: str, now: datetime) -> Link:
+        """What a token of this agency opens. Raises :class:`BadLinkError`."""
+        if len(token) > _LONGEST:
+            raise BadLinkError(expired=False)
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=_audience(agency),
+                # Its end is looked at below, by our own clock.
+                options={"require": ["exp", "sub", "aud"], "verify_exp": False},
+            )
+            ids = str(claims["sub"])
+            link = Link(agency, UUID(ids[:32]), UUID(ids[32:]))
+            ends_at = int(claims["exp"])
+        except _UNREADABLE as error:
+            raise BadLinkError(expired=False) from error
+        if now.timestamp() >= ends_at:
+            raise BadLinkError(expired=True)
+        return link
+
+
+def _audience(agency: str) -> str:
+    """One use, one agency: a token of another one is none here."""
+    return f"subscription-link:{agency}"
