@@ -319,20 +319,16 @@ class Charges:
                 await self._apply(fact)
 
     async def _fact(self, charge: Charge, *, wanted: bool) -> Fact | None:
-        if charge.state == "processing":
-            if charge.page_id is not None:
-                return await self._provider.page_facts(charge.page_id)
+        if charge.kind == "mandate" and charge.state == "created":
+            return await self._charge(charge, wanted=wanted)
+        if charge.state == "processing" and charge.page_id is None:
             return await self._provider.charge_facts(charge.reference or "")
-        if charge.kind == "page":
-            if charge.state == "created" or charge.page_id is None:
-                return PageClosed(charge.id)  # its address was never shown to anybody
-            over = self._clock.now() - charge.created_at >= PAGE_OPEN_FOR
-            if over or not wanted:
-                return await self._provider.close_page(charge.page_id)
-            return await self._provider.page_facts(charge.page_id)
-        if charge.state != "created":
-            return None
-        return await self._charge(charge, wanted=wanted)
+        if charge.page_id is None:
+            return PageClosed(charge.id)  # its address was never shown to anybody
+        over = self._clock.now() - charge.created_at >= PAGE_OPEN_FOR
+        if charge.state == "open" and (over or not wanted):
+            return await self._provider.close_page(charge.page_id)
+        return await self._provider.page_facts(charge.page_id)
 
     async def _charge(self, charge: Charge, *, wanted: bool) -> Fact | None:
         """Charge a card; a page on which the same order could be paid is closed before."""

@@ -166,20 +166,22 @@ def derive_state(facts: Facts, now: datetime) -> State:
         return State.EXPIRED if facts.refunded else State.INCOMPLETE
     failed = facts.owed is not None and facts.owed.tries > 0
     if now < until:
-        if facts.collection == RENEWAL and facts.cancels:
-            return State.ENDING
-        running = facts.runs_at(now)
-        if running is not None and running.trial:
-            return State.TRIALING
-        return State.PAST_DUE if failed else State.ACTIVE
+        return _while_paid(facts, now, State.PAST_DUE if failed else State.ACTIVE)
+    lapses_at = facts.lapses_at
     if facts.cancels:
         return State.CANCELED
-    lapses_at = facts.lapses_at
     if lapses_at is None or now >= lapses_at:
         return State.EXPIRED
     if facts.pauses:
         return State.PAUSED
     return State.GRACE if failed else State.ACTIVE
+
+
+def _while_paid(facts: Facts, now: datetime, otherwise: State) -> State:
+    if facts.collection == RENEWAL and facts.cancels:
+        return State.ENDING
+    running = facts.runs_at(now)
+    return State.TRIALING if running is not None and running.trial else otherwise
 
 
 def next_start(
