@@ -101,6 +101,7 @@ async def _apply(
             await _failed(session, charge, fact, now)
         case PageClosed():
             charge.state, charge.ask_at = "closed", None
+            await _not_collected(session, charge, now)
         case Processing():
             charge.state, charge.ask_at = "processing", now + ASK_AGAIN
             charge.reference = fact.reference or charge.reference
@@ -161,7 +162,7 @@ async def _unclaimed(
     posting = Posting(
         charge.agency,
         f"{charge.provider}:unclaimed:{fact.reference}",
-        "unclaimed",
+        accounts.UNCLAIMED,
         payment.id,
         local_date(paid_at, agency.zone),
         paid_at,
@@ -259,6 +260,16 @@ async def _forget(session: Session, provider: str, fact: MethodGone, now: dateti
     if fact.customer:
         await repository.forget_customer(session, provider, fact.customer)
     return bool(gone)
+
+
+async def _not_collected(session: Session, charge: Charge, now: datetime) -> None:
+    """A card was not charged after all: whether what it was for is still wanted is for the clock to say."""
+    if charge.kind != "mandate" or charge.order_id is None:
+        return
+    order = await orders_repository.lock(session, charge.order_id)
+    if order.subscription_id is not None:
+        row = await subscriptions_repository.lock(session, order.subscription_id)
+        await subscriptions.refresh(session, row, now)
 
 
 async def _failed(session: Session, charge: Charge, fact: Failed, now: datetime) -> None:

@@ -161,7 +161,6 @@ class Charges:
             left = f"{base}/account"
         else:
             left = f"{base}/plans?canceled=1" if order.purpose == "sale" else done
-        open_until = self._clock.now() + PAGE_OPEN_FOR
         return PageSpec(
             charge_id=charge.id,
             agency=charge.agency,
@@ -173,7 +172,7 @@ class Charges:
             success_url=f"{done}?paid={charge.id}" if order else f"{done}?card={charge.id}",
             cancel_url=left,
             language=charge.language,
-            expires_at=open_until,
+            expires_at=charge.created_at + PAGE_OPEN_FOR,  # the same again under the same key
             key=self._key(charge),
         )
 
@@ -229,7 +228,7 @@ class Charges:
             if row.state not in ("created", "open"):
                 raise ConflictError("This order is not open", slug="order-not-open")
             row.page_id, row.url, row.state = page.id, page.url, "open"
-            row.ask_at, row.asks = now + PAGE_OPEN_FOR, 0
+            row.ask_at, row.asks = row.created_at + PAGE_OPEN_FOR, 0
             wanted = (
                 row.order_id is None
                 or (await orders_repository.lock(session, row.order_id)).state == "open"
@@ -292,9 +291,17 @@ class Charges:
                 if charge is not None and charge.order_id is not None
                 else None
             )
+            row = (
+                await subscriptions_repository.by_id(session, order.agency, order.subscription_id)
+                if order is not None and order.subscription_id is not None
+                else None
+            )
         if charge is None:
             return
-        wanted = order is None or order.state == "open"
+        # Who does not want another period is not charged for it, where that has not happened yet.
+        wanted = (order is None or order.state == "open") and not (
+            charge.kind == "mandate" and row is not None and row.cancel_at_period_end
+        )
         try:
             fact = await self._fact(charge, wanted=wanted)
         except ProviderFailedError as error:

@@ -68,6 +68,7 @@ class SalesOrder(Row, table=True):
     purpose: str = Field(sa_type=Text, default="sale")
     renews: bool = False
     subscription_id: UUID | None = None
+    starts_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     tries: int = 0
     state: str = Field(sa_type=Text, default="open")
     language: str = Field(sa_type=Text)

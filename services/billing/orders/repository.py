@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, text
+from sqlmodel import col
 
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
@@ -18,10 +19,10 @@ async def open_order(session: Session, reader_id: UUID) -> SalesOrder | None:
     found: SalesOrder | None = await session.scalar(
         select(SalesOrder)
         .where(
-            SalesOrder.reader_id == reader_id,
-            SalesOrder.state == "open",
-            SalesOrder.purpose == "sale",
-        )  # type: ignore[arg-type]
+            col(SalesOrder.reader_id) == reader_id,
+            col(SalesOrder.state) == "open",
+            col(SalesOrder.purpose) == "sale",
+        )
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -32,10 +33,10 @@ async def shown_order(session: ReadSession, reader_id: UUID) -> SalesOrder | Non
     """The order this reader has not paid yet."""
     found: SalesOrder | None = await session.scalar(
         select(SalesOrder).where(
-            SalesOrder.reader_id == reader_id,
-            SalesOrder.state == "open",
-            SalesOrder.purpose == "sale",
-        )  # type: ignore[arg-type]
+            col(SalesOrder.reader_id) == reader_id,
+            col(SalesOrder.state) == "open",
+            col(SalesOrder.purpose) == "sale",
+        )
     )
     return found
 
@@ -194,6 +195,8 @@ async def gift_of(session: ReadSession, order_id: UUID) -> Gift | None:
 async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
     """Ids of a reader's orders that are for somebody else."""
     found = await session.scalars(
-        select(SalesOrder.id).where(SalesOrder.reader_id == reader_id, SalesOrder.gift)  # type: ignore[call-overload]
+        select(col(SalesOrder.id)).where(
+            col(SalesOrder.reader_id) == reader_id, col(SalesOrder.gift)
+        )
     )
     return frozenset(found.all())

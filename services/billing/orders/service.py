@@ -32,7 +32,7 @@ from shared.clock import Clock, local_date
 from shared.database import Database, Session
 from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_id
-from shared.money import Money, accrued
+from shared.money import Money
 
 #: How long an order waits for its money. People transfer from their bank's app within minutes; some go to a counter.
 OPEN_FOR = timedelta(hours=72)
@@ -137,6 +137,7 @@ async def _begin(
         row.mandate_id = receipt.mandate_id
     if order.purpose == "change":
         replaced = await _cut(session, row, at)
+        row.anchor_day = at.astimezone(agency.zone).day
     await _extend(session, payment, order, row, offer, agency, at)
     return row, replaced
 
@@ -175,7 +176,8 @@ async def _extend(
     at: datetime,
 ) -> None:
     """The subscription's next period, paid for by the payment."""
-    await subscriptions.next_period(session, row, offer, agency, at)
+    planned = (order.starts_at, order.expires_at) if order.starts_at is not None else None
+    await subscriptions.next_period(session, row, offer, agency, at, planned)
     if order.trial_days is not None:
         row.period_end = row.period_start + timedelta(days=order.trial_days)
     row.value_vnd = order.amount_vnd + order.credit_vnd
@@ -200,7 +202,8 @@ async def _fact(
     debit: str,
 ) -> PaymentFact:
     start, end = payment.period_start, payment.period_end
-    given_back = payment.refunded_vnd  # of a gift a part may have gone back before it is redeemed
+    # Of a gift a part may have gone back before it is redeemed.
+    given_back, vat_back = await recognition.given_back(session, payment.id)
     if offer.kind == "article" and start is not None:
         # An article is earned when it is opened, not while it may be read again.
         end = start + timedelta(days=1)
@@ -210,7 +213,7 @@ async def _fact(
         agency,
         f"order:{order.code}",
         Money(payment.amount_vnd - given_back),
-        vat - (accrued(vat, given_back, payment.amount_vnd) if given_back else 0),
+        vat - vat_back,
         payment.paid_at,
         start,
         end,

@@ -122,6 +122,11 @@ async def refund_vat(
     return rules.vat_of_refund(vat_vnd, price_vnd, given_back, vat_back, refund_vnd)
 
 
+async def given_back(session: Session, payment_id: UUID) -> tuple[int, int]:
+    """What went back of a payment, and the VAT in it, by the books; a refund that failed did not."""
+    return await repository.given_back(session, payment_id)
+
+
 async def post_refund_failed(
     session: Session,
     fact: RefundFact,

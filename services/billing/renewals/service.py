@@ -100,7 +100,7 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
     """The order of the next period, at the price that the reader has agreed to."""
     price_id = row.next_price_id or row.price_id
     offer = await plans_repository.offer(session, row.agency, price_id)
-    assert offer is not None and facts.lapses_at is not None  # a foreign key holds it; it is due
+    assert offer is not None and facts.due_at is not None  # a foreign key holds it; it is due
     order = SalesOrder(
         id=new_id(),
         agency=row.agency,
@@ -112,9 +112,10 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
         purpose="renewal",
         renews=True,
         subscription_id=row.id,
+        starts_at=facts.due_at,
         language=await readers_repository.language_of(session, row.reader_id),
         created_at=now,
-        expires_at=facts.lapses_at,
+        expires_at=facts.lapses_at or now,
     )
     session.add(order)
     await session.flush()

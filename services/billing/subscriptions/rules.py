@@ -177,15 +177,22 @@ def derive_state(facts: Facts, now: datetime) -> State:
     return State.GRACE if failed else State.ACTIVE
 
 
-def next_start(facts: Facts, at: datetime, others_until: datetime | None) -> datetime:
-    """When the period that money which came at ``at`` pays for begins. ``others_until``: the end of what else the reader has paid.
+def next_start(
+    facts: Facts,
+    at: datetime,
+    others_until: datetime | None,
+    planned: tuple[datetime, datetime] | None = None,
+) -> datetime:
+    """When the period that money which came at ``at`` pays for begins. ``others_until``: the end of what else the reader has paid;
+    ``planned``: of a renewal, when its period begins and when it lapses.
 
-    It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile; later money begins a
-    period of its own. After a pause it begins with the pause's end.
+    It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile, whatever was wished
+    since it was charged; later money begins a period of its own. After a pause it begins with the pause's end.
     """
-    due_at, lapses_at = facts.due_at, facts.lapses_at
-    if due_at is not None and lapses_at is not None:
-        return due_at if at < lapses_at else at
+    if planned is None and facts.due_at is not None and facts.lapses_at is not None:
+        planned = facts.due_at, facts.lapses_at
+    if planned is not None and at < planned[1]:
+        return planned[0]
     return max(at, facts.paid_until or at, others_until or at)
 
 
@@ -226,7 +233,7 @@ def review_at(facts: Facts, now: datetime) -> datetime | None:
     if until is None:
         return None
     moments = [facts.begins_at(now), until, due_at, facts.lapses_at]
-    moments += [one.ends_at for one in facts.paid if one.trial]
+    moments += [one.ends_at for one in facts.paid]
     if due_at is not None:
         moments.append(due_at - facts.dunning.ahead)
     if facts.owed is not None:

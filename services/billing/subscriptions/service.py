@@ -65,7 +65,8 @@ async def refresh(
         log.error("subscription_forbidden_transition", id=str(row.id), before=before, after=after)
     row.version += 1
     row.updated_at = now
-    row.review_at = rules.review_at(facts, now)
+    due = rules.next_step(facts, now) is not rules.Step.NONE
+    row.review_at = now if due else rules.review_at(facts, now)
     if before != after:
         row.state = after
         await repository.add_transition(session, row.id, before, after, now)
@@ -167,12 +168,17 @@ async def term_for(
 
 
 async def next_period(
-    session: Session, row: Subscription, offer: Offer, agency: Agency, at: datetime
+    session: Session,
+    row: Subscription,
+    offer: Offer,
+    agency: Agency,
+    at: datetime,
+    planned: tuple[datetime, datetime] | None,
 ) -> None:
     """Write the period that money which came at ``at`` pays for into the subscription (see :func:`rules.next_start`)."""
     facts = await facts_of(session, row)
     others = await repository.others_until(session, row.reader_id, row.id)
-    start = rules.next_start(facts, at, others)
+    start = rules.next_start(facts, at, others, planned)
     if start != facts.paid_until:
         row.anchor_day = start.astimezone(agency.zone).day
     row.price_id, row.next_price_id = offer.price_id, None

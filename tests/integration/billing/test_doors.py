@@ -7,6 +7,7 @@ import re
 import time
 from urllib.parse import quote
 
+import asyncpg
 import httpx
 import pytest
 import stripe
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from tests.fixtures.roles import as_superuser
 from tests.integration.billing.world import (
     AGENCY,
     OTHER_AGENCY,
@@ -130,11 +132,11 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
                 VALUES ('stripe', 'evt_late', 'x', '', '{AGENCY}', 'webhook', now(), '2020-01-01Z')""",
         ):
             await session.execute(text(broken))
-    # The database refuses it to everybody but who switches its triggers off.
+    # The database refuses this to everybody but who switches its triggers off.
     connection = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
     try:
         await connection.execute("SET session_replication_role = replica")
-        await connection.execute("UPDATE refund SET amount_vnd = amount_vnd + 1")
+        await connection.execute("UPDATE payment SET amount_vnd = amount_vnd + 2, refunded_vnd = 1")
     finally:
         await connection.close()
     check = world.billing.invariants.check

@@ -59,9 +59,9 @@ async def payment_of(
             *(id_, agency, email, at),
         ),
         (
-            """INSERT INTO payment (id, agency, subscription_id, reader_id, provider, provider_invoice, amount_vnd,
+            """INSERT INTO payment (id, agency, subscription_id, order_id, reader_id, provider, reference, amount_vnd,
                                     period_start, period_end, paid_at)
-               VALUES ($1, $2, $1, $1, 'test', $3, $4, $5::timestamptz, $5::timestamptz + interval '30 days', $5)""",
+               VALUES ($1, $2, $1, $1, $1, 'test', $3, $4, $5::timestamptz, $5::timestamptz + interval '30 days', $5)""",
             *(id_, agency, str(id_), amount, at),
         ),
     )

@@ -59,9 +59,9 @@ async def with_payments(world: World, count: int) -> list[UUID]:
             [(id_, AGENCY) for id_ in ids],
         )
         await intruder.executemany(
-            """INSERT INTO payment (id, agency, subscription_id, reader_id, provider, provider_invoice, amount_vnd,
+            """INSERT INTO payment (id, agency, subscription_id, order_id, reader_id, provider, reference, amount_vnd,
                                     period_start, period_end, paid_at)
-               VALUES ($1::uuid, $2, $1, $1, 'stripe', $1::uuid::text, 1000000000000, now(), now() + interval '1 day', now())""",
+               VALUES ($1::uuid, $2, $1, $1, $1, 'stripe', $1::uuid::text, 1000000000000, now(), now() + interval '1 day', now())""",
             [(id_, AGENCY) for id_ in ids],
         )
     finally:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
-from services.billing.payments.adapters.port import ProviderUnavailableError, SubscriptionFacts
 from services.billing.readers.devices import device_name
 from tests.fixtures.roles import as_owner
 from tests.integration.billing.test_any_order import API
@@ -18,7 +16,7 @@ DAY = timedelta(days=1)
 
 
 async def review(world: World) -> None:
-    await world.billing.subscriptions.review_due()
+    await world.billing.renewals.run_due()
 
 
 async def state(world: World) -> str:
@@ -40,15 +38,34 @@ async def test_a_renewal_that_fails_gives_grace_and_then_ends_the_right_to_read(
     await world.subscribed(card=FAILS_ON_RENEWAL)
     await world.deliver()
     assert await state(world) == "active"
-    await world.advance(30 * DAY + timedelta(minutes=1))
-    await world.deliver()
-    assert await state(world) == "grace"
+    until = await world.value("SELECT period_end FROM subscription")
     reader = await world.value("SELECT reader_id FROM subscription")
-    assert await world.billing.subscriptions.rights(reader)
-    world.clock.advance(3 * DAY)
-    await review(world)
+    tried = "SELECT count(*) FROM charge WHERE kind = 'mandate'"
+    for after, tries, now in [
+        (0, 1, "grace"),
+        (1, 2, "grace"),
+        (2, 2, "grace"),
+        (3, 3, "grace"),
+        (5, 4, "grace"),
+    ]:
+        world.clock.set(until + after * DAY)
+        await world.deliver()
+        assert (await world.value(tried), await state(world)) == (tries, now)
+        assert await world.billing.subscriptions.rights(reader)
+    world.clock.set(until + 7 * DAY - timedelta(microseconds=1))
+    await world.deliver()
+    assert await state(world) == "grace" and await world.billing.subscriptions.rights(reader)
+    world.clock.set(until + 7 * DAY)
+    await world.deliver()
     assert await state(world) == "expired"
     assert not await world.billing.subscriptions.rights(reader)
+    world.clock.advance(60 * DAY)
+    await world.deliver()
+    assert await world.value(tried) == 4, "nobody is charged whose right has ended"
+    assert await world.rows("SELECT state FROM sales_order ORDER BY created_at") == [
+        ("paid",),
+        ("closed",),
+    ]
     moved = await world.rows("SELECT movement, amount_vnd FROM mrr_movement ORDER BY id")
     assert moved == [("new", 59_000), ("churn", -59_000)]
     await world.assert_sound()
@@ -128,7 +145,9 @@ async def test_a_second_subscription_of_the_same_agency_is_not_sold(world: World
     await world.deliver()
     offers = await world.billing.plans.offers(AGENCY)
     answer = await browser.submit(
-        f"/r/{AGENCY}/account", f"/r/{AGENCY}/checkout", {"price": str(offers[0].price_id)}
+        f"/r/{AGENCY}/account",
+        f"/r/{AGENCY}/checkout",
+        {"price": str(offers[0].price_id), "way": "card"},
     )
     assert answer.headers["location"].endswith("/account?notice=subscribed")
 
@@ -175,7 +194,7 @@ async def test_two_clicks_are_one_payment_page(world: World):
     browser = await world.signed_in()
     pages = await asyncio.gather(*(world.start_checkout(browser) for _ in range(3)))
     assert len(set(pages)) == 1
-    assert await world.value("SELECT count(*) FROM checkout") == 1
+    assert await world.value("SELECT count(*) FROM charge") == 1
 
 
 def test_devices_have_names_people_know():
@@ -243,34 +262,6 @@ async def test_days_are_the_agencys_own_from_its_midnight_on(billing_url, tmp_pa
         await world.assert_sound()
 
 
-async def test_a_wish_is_repeated_under_its_own_key_and_the_next_one_has_another(
-    world: World, monkeypatch
-):
-    """The provider has done it and its answer is lost: pressed again, it is the same wish."""
-    browser = await world.subscribed()
-    await world.deliver()
-    subscription = {"subscription": str(await world.value("SELECT id FROM subscription"))}
-    account = f"/r/{AGENCY}/account"
-    provider, keys, lost = world.billing.provider, [], True
-    really = provider.set_cancel_at_period_end
-
-    async def told(id_: str, *, cancel: bool, key: str) -> None:
-        keys.append(key)
-        await really(id_, cancel=cancel, key=key)
-        if lost:
-            raise ProviderUnavailableError("the answer is lost")
-
-    monkeypatch.setattr(provider, "set_cancel_at_period_end", told)
-    assert (await browser.submit(account, f"{account}/cancel", subscription)).status_code >= 300
-    lost = False
-    for press in ("cancel", "resume", "cancel"):
-        answer = await browser.submit(account, f"{account}/{press}", subscription)
-        assert answer.status_code == 303, answer.text
-    first, repeated, resumed, again = keys
-    assert first == repeated and len({first, resumed, again}) == 3
-    assert await world.value("SELECT cancel_at_period_end FROM subscription")
-
-
 async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billing_url):
     """59,000 ₫ with 10 % inside are 53,636 ₫ and 5,364 ₫ of tax, from the payment to the last day and back."""
     owner = await asyncpg.connect(as_owner(billing_url))
@@ -305,48 +296,21 @@ async def test_tax_inside_a_price_is_owed_and_never_revenue(world: World, billin
     )
     assert earned == 53_636, "finance is told of revenue without tax"
     await world.assert_sound()
-    # Given back in three parts, the tax goes back with its share of the price, and all of it with the last đồng.
-    charge = (await world.payer.get("/v1/charges", headers=API)).json()["data"][0]["id"]
-    for amount, tax_left in (("20000", 5_364 - 1_818), ("1", 5_364 - 1_818), ("38999", 0)):
-        await world.payer.post(
-            "/v1/refunds", data={"charge": charge, "amount": amount}, headers=API
-        )
-        await world.deliver()
-        assert dict(await world.rows(sums))["vat_payable"] == -tax_left
-    assert dict(await world.rows(sums)) == {
-        "stripe_receivable": 0,
-        "vat_payable": 0,
-        "deferred_subscription": 0,
-        "revenue_subscription": -53_636,
-        "refunds_subscription": 53_636,
-    }
-    await world.assert_sound()
 
 
-async def test_what_is_told_of_one_subscription_at_once_is_applied_one_after_the_other(
-    world: World, monkeypatch
-):
-    """Each notification asks the provider and writes what follows: side by side, one would fail and wait for its next turn."""
-    await world.subscribed()
+async def test_what_is_told_of_one_payment_at_once_is_one_payment(world: World):
+    """Four appliers, the reader who comes back, and the worker that asks: one period, one invoice, one receipt."""
+    page = await world.start_checkout(await world.signed_in())
+    await world.pay(page)
     await world.sandbox.state.deliverer.deliver_due()
-    stored = await world.value("SELECT count(*) FROM webhook_event")
-    assert stored >= 2
-    provider, asking, together = world.billing.provider, [], asyncio.Event()
-    really = provider.fetch_subscription
-
-    async def asked(id_: str) -> SubscriptionFacts:
-        facts = await really(id_)
-        asking.append(id_)
-        if len(asking) == 2:
-            together.set()
-        with suppress(TimeoutError):  # nobody else comes while this one is at it
-            await asyncio.wait_for(together.wait(), 0.5)
-        return facts
-
-    monkeypatch.setattr(provider, "fetch_subscription", asked)
-    await asyncio.gather(*(world.billing.applier.apply_due() for _ in range(4)))
-    assert await world.rows(
-        "SELECT state, attempts, error, count(*) FROM webhook_event GROUP BY 1, 2, 3"
-    ) == [("handled", 1, "", stored)]
-    assert await world.rows("SELECT state FROM subscription") == [("active",)]
+    charge, reader = (await world.rows("SELECT id, reader_id FROM charge"))[0]
+    await asyncio.gather(
+        *(world.billing.applier.apply_due() for _ in range(4)),
+        world.billing.charges.look(charge, reader),
+        world.billing.charges.ask(charge),
+    )
+    assert await world.value("SELECT count(*) FROM webhook_event WHERE state <> 'handled'") == 0
+    for table in ("payment", "invoice", "subscription", "entitlement"):
+        assert await world.value(f"SELECT count(*) FROM {table}") == 1, table
+    assert await state(world) == "active"
     await world.assert_sound()

@@ -485,7 +485,7 @@ REFUSED = {
     "order paid again": "UPDATE sales_order SET paid_at = now() WHERE state = 'paid'",
     "order removed": "DELETE FROM sales_order",
     "a second payment of an order": """INSERT INTO payment (id, agency, subscription_id, reader_id, order_id,
-            provider, provider_invoice, amount_vnd, period_start, period_end, paid_at)
+            provider, reference, amount_vnd, period_start, period_end, paid_at)
         SELECT gen_random_uuid(), agency, subscription_id, reader_id, order_id, provider, 'x', amount_vnd,
             period_start, period_end, paid_at FROM payment""",
 }

@@ -197,7 +197,8 @@ class World:
     async def assert_sound(self) -> None:
         """Every invariant holds."""
         checked = await self.billing.invariants.check()
-        assert {one.name: one.violations for one in checked if one.violations} == {}
+        broken = {one.name: one.violations for one in checked if one.violations}
+        assert broken == {}, broken
 
     async def events(self) -> list[dict[str, Any]]:
         import json

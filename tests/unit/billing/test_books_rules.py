@@ -147,3 +147,161 @@ def test_a_place_in_the_journal_is_a_day_and_an_entry():
     for wrong in ("", "2026-11-23", "x_018f0000-0000-7000-8000-000000000001", "2026-11-23_1"):
         with pytest.raises(ValueError):
             parse_cursor(wrong)
+
+
+# Disputes, payouts, and money that no order takes
+
+AMOUNTS = st.integers(1, 10**12)
+
+
+@given(AMOUNTS, st.integers(0, 10**9), st.integers(-(10**12), 10**12))
+def test_what_moves_at_a_provider_balances_and_its_opposite_takes_it_back(amount, fee, net):
+    made = [
+        ledger.unclaimed_lines(ledger.RECEIVABLE, amount),
+        ledger.unclaimed_returned_lines(ledger.RECEIVABLE, amount),
+        ledger.dispute_withdrawn_lines(amount, fee),
+        ledger.dispute_reinstated_lines(amount),
+    ]
+    if net or fee:
+        made += [ledger.payout_lines(net, fee), ledger.payout_failed_lines(net, fee)]
+    for lines in made:
+        ledger.check_lines(lines)
+        back = ledger.opposite(lines)
+        assert [(one.account, -one.amount_vnd) for one in back] == list(lines)
+
+
+def test_where_money_that_moves_at_a_provider_is_booked():
+    line = ledger.Line
+    assert ledger.unclaimed_lines("stripe_receivable", 9) == (
+        line("stripe_receivable", 9),
+        line("unallocated_receipts", -9),
+    )
+    assert ledger.unclaimed_returned_lines("stripe_receivable", 9) == (
+        line("stripe_receivable", -9),
+        line("unallocated_receipts", 9),
+    )
+    assert ledger.dispute_withdrawn_lines(9, 2) == (
+        line("disputed_card_money", 9),
+        line("payment_fees", 2),
+        line("stripe_receivable", -11),
+    )
+    assert ledger.dispute_withdrawn_lines(9, 0) == (
+        line("disputed_card_money", 9),
+        line("stripe_receivable", -9),
+    )
+    assert ledger.dispute_reinstated_lines(9) == (
+        line("stripe_receivable", 9),
+        line("disputed_card_money", -9),
+    )
+    assert ledger.split_refund(9, 4).lines("subscription", 1, ledger.DISPUTED) == (
+        line("deferred_subscription", 4),
+        line("refunds_subscription", 5),
+        line("vat_payable", 1),
+        line("disputed_card_money", -10),
+    )
+
+
+@pytest.mark.parametrize(
+    ("net", "fees", "lines"),
+    [
+        (9, 2, [("bank", 9), ("payment_fees", 2), ("stripe_receivable", -11)]),
+        (9, 0, [("bank", 9), ("stripe_receivable", -9)]),
+        (-9, 2, [("bank", -9), ("payment_fees", 2), ("stripe_receivable", 7)]),
+        (-9, -2, [("bank", -9), ("payment_fees", -2), ("stripe_receivable", 11)]),
+        (-2, 2, [("bank", -2), ("payment_fees", 2)]),
+        (0, 2, [("payment_fees", 2), ("stripe_receivable", -2)]),
+        (0, 0, []),
+    ],
+)
+def test_a_payout_and_one_that_failed(net, fees, lines):
+    assert list(ledger.payout_lines(net, fees)) == lines
+    assert list(ledger.payout_failed_lines(net, fees)) == [(a, -vnd) for a, vnd in lines]
+
+
+@pytest.mark.parametrize(("amount", "fee"), [(0, 1), (-1, 0), (1, -1)])
+def test_a_dispute_of_nothing_is_no_dispute(amount, fee):
+    with pytest.raises(ValueError, match="cannot be"):
+        ledger.dispute_withdrawn_lines(amount, fee)
+
+
+def test_the_chart_has_each_account_once_and_all_that_lines_name():
+    codes = [spec.code for spec in ledger.CHART]
+    assert len(set(codes)) == len(codes)
+    assert {ledger.DISPUTED, ledger.UNALLOCATED, ledger.FEES, ledger.BANK} <= set(codes)
+
+
+# Changes of plan
+
+
+END = START + 30 * DAY
+
+
+@pytest.mark.parametrize(
+    ("replaced", "first", "begins"),
+    [
+        ([], START, START),
+        ([(START - 9 * DAY, START + 20 * DAY)], START, START + DAY),
+        ([(START, START + DAY)], START, START + DAY),
+        ([(START - 9 * DAY, START)], START, START),
+        ([(START - 9 * DAY, START)], START - 3 * DAY, START),
+        ([(START + DAY, START + 9 * DAY)], START, START + DAY),
+        ([(START + 2 * DAY, START + 9 * DAY)], START, START),
+        ([(START - 9 * DAY, START + 9 * DAY)], START + 5 * DAY, START + 5 * DAY),
+    ],
+    ids=[
+        "nothing is replaced",
+        "today is the old one's",
+        "today is the old one's last day",
+        "the old one ended yesterday",
+        "the new one is told late",
+        "one that took over today already",
+        "one that is wholly ahead",
+        "the new one begins later",
+    ],
+)
+def test_the_new_plan_begins_after_the_last_day_the_old_one_earned(replaced, first, begins):
+    terms = [Term(*days, 1_000) for days in replaced]
+    assert rules.days_after_change(terms, START + DAY, first, END) == (begins, END)
+
+
+def test_a_plan_of_a_day_that_is_the_old_ones_is_earned_on_the_next():
+    old = [Term(START, END, 1_000)]
+    assert rules.days_after_change(old, START + DAY, START, START + DAY) == (
+        START + DAY,
+        START + 2 * DAY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "days"),
+    [
+        (END, (START + DAY, END)),
+        (START + 2 * DAY, (START + DAY, START + 2 * DAY)),
+        (START + DAY, (START, START + DAY)),
+        (START - 9 * DAY, (START, START + DAY)),
+        (None, (START, START + DAY)),
+    ],
+)
+def test_what_a_failed_refund_gives_again_is_earned_from_tomorrow_or_today(end, days):
+    assert rules.days_given_again(end, START + DAY) == days
+
+
+@given(st.data())
+def test_tax_given_back_is_never_more_than_was_paid_and_all_of_it_with_the_last_dong(data):
+    """Refunds of any size, of which some fail, in any order."""
+    price = data.draw(st.integers(100, 10**6))
+    vat = price * data.draw(st.integers(0, 10)) // 110
+    standing: list[tuple[int, int]] = []
+    for _ in range(data.draw(st.integers(0, 8))):
+        if standing and data.draw(st.booleans()):
+            standing.pop(data.draw(st.integers(0, len(standing) - 1)))
+        amount, tax = (sum(part) for part in zip(*standing, strict=True)) if standing else (0, 0)
+        refund = data.draw(st.integers(1, max((price - amount) // 2, 1)))
+        if refund < price - amount:
+            standing.append((refund, rules.vat_of_refund(vat, price, amount, tax, refund)))
+    assert all(0 <= tax <= amount for amount, tax in standing)
+    amount, tax = sum(one[0] for one in standing), sum(one[1] for one in standing)
+    last = rules.vat_of_refund(vat, price, amount, tax, price - amount)
+    assert tax + last == vat or last == price - amount
+    with pytest.raises(ValueError):
+        rules.vat_of_refund(vat, price, amount, tax, price - amount + 1)

@@ -11,9 +11,10 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from services.billing.coupons.rules import CouponFacts, Refusal, as_code, left_to_pay, refusal
-from services.billing.plans.rules import end_of_period, monthly, next_term
+from services.billing.plans.rules import end_of_period, monthly
 from services.billing.subscriptions.rules import (
     CLOCK_SKEW,
+    Dunning,
     Facts,
     Paid,
     State,
@@ -82,47 +83,13 @@ def test_a_price_by_the_month(period: str, vnd: int) -> None:
     assert monthly(10, period) == vnd
 
 
-@pytest.mark.parametrize(
-    ("paid_until", "others_until", "anchor", "start", "keeps"),
-    [
-        (None, None, 0, NOW, 23),
-        (NOW - DAY, None, 31, NOW, 23),  # a lapse begins anew on its own day
-        (NOW, None, 31, NOW, 31),
-        (NOW + DAY, None, 31, NOW + DAY, 31),
-        (None, NOW + 2 * DAY, 0, NOW + 2 * DAY, 25),
-        (NOW + DAY, NOW + 2 * DAY, 31, NOW + 2 * DAY, 25),
-        (NOW + 2 * DAY, NOW + DAY, 31, NOW + 2 * DAY, 31),
-        (None, NOW - DAY, 0, NOW, 23),
-    ],
-)
-def test_a_term_follows_what_is_paid_for_already(
-    paid_until: datetime | None,
-    others_until: datetime | None,
-    anchor: int,
-    start: datetime,
-    keeps: int,
-) -> None:
-    term = next_term(
-        NOW, "month", HANOI, paid_until=paid_until, anchor_day=anchor, others_until=others_until
-    )
-    assert (term.start, term.anchor_day) == (start, keeps)
-    assert term.end == end_of_period(start, "month", HANOI, keeps)
-
-
-def test_the_day_of_the_month_is_the_agencys() -> None:
-    late = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)  # the 24th in Hanoi
-    assert next_term(late, "month", HANOI).anchor_day == 24
-
-
 def paid(*periods: tuple[float, float], refunded: bool = False) -> Facts:
     """Periods in days from now; without grace, as terms have none."""
     return Facts(
-        "active",
-        False,
-        None,
+        "term",
         tuple(Paid(NOW + start * DAY, NOW + end * DAY) for start, end in periods),
-        timedelta(0),
-        refunded,
+        Dunning(),
+        refunded=refunded,
     )
 
 
@@ -143,17 +110,10 @@ def test_what_has_not_begun_says_when_it_does(facts: Facts, begins: datetime | N
 
 
 def test_a_clock_that_is_a_little_ahead_does_not_make_it_wait() -> None:
-    assert (
-        Facts("active", False, None, (Paid(NOW + CLOCK_SKEW, NOW + DAY),), timedelta(0)).begins_at(
-            NOW
-        )
-        is None
-    )
+    ahead = Facts("term", (Paid(NOW + CLOCK_SKEW, NOW + DAY),), Dunning())
+    assert ahead.begins_at(NOW) is None
     later = NOW + CLOCK_SKEW + timedelta(microseconds=1)
-    assert (
-        Facts("active", False, None, (Paid(later, NOW + DAY),), timedelta(0)).begins_at(NOW)
-        == later
-    )
+    assert Facts("term", (Paid(later, NOW + DAY),), Dunning()).begins_at(NOW) == later
 
 
 def test_a_term_is_looked_at_when_it_begins_and_when_it_ends() -> None:

@@ -23,6 +23,8 @@ CREATE TABLE sales_order (
     renews boolean NOT NULL DEFAULT false,
     -- Of a renewal or change (a foreign key that 0001_payments.sql adds).
     subscription_id uuid,
+    -- Of a renewal: when its period begins; it lapses at expires_at.
+    starts_at timestamptz,
     -- Tries to collect it from the card that were refused.
     tries integer NOT NULL DEFAULT 0 CONSTRAINT ck_sales_order_tries CHECK (tries >= 0),
     state text NOT NULL DEFAULT 'open' CONSTRAINT ck_sales_order_state
@@ -37,6 +39,7 @@ CREATE TABLE sales_order (
          AND (coupon_id IS NOT NULL OR trial_days IS NOT NULL OR amount_vnd = list_vnd - credit_vnd)
          AND (trial_days IS NULL OR amount_vnd = 0)),
     CONSTRAINT ck_sales_order_subscription_id CHECK ((purpose = 'sale') = (subscription_id IS NULL)),
+    CONSTRAINT ck_sales_order_starts_at CHECK ((purpose = 'renewal') = (starts_at IS NOT NULL)),
     CONSTRAINT ck_sales_order_gift CHECK (NOT gift OR NOT renews),
     CONSTRAINT fk_sales_order_coupon_id_coupon FOREIGN KEY (coupon_id, agency) REFERENCES coupon (id, agency),
     CONSTRAINT ck_sales_order_expires_at CHECK (expires_at > created_at),
@@ -58,11 +61,11 @@ CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state =
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.list_vnd, NEW.amount_vnd,
-        NEW.coupon_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.created_at,
+        NEW.coupon_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
         NEW.expires_at)
        IS DISTINCT FROM
        (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.list_vnd, OLD.amount_vnd,
-        OLD.coupon_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.created_at,
+        OLD.coupon_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
         OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code

@@ -42,9 +42,15 @@ from services.billing.payments.adapters.port import (
 
 API_VERSION = shapes.API_VERSION
 LIVE_KEYS = ("sk_live_", "rk_live_")
-#: Answers after which nothing is known, or nothing was tried: our key is wrong, the request came too early or too often
-#: (https://docs.stripe.com/api/errors).
-UNDECIDED = (401, 403, 408, 409, 424, 429)
+#: Nothing is known, or nothing was tried: no answer or none of Stripe's, too many requests at once or under one key, our own
+#: key is wrong (https://docs.stripe.com/api/errors).
+UNDECIDED = (
+    stripe.APIConnectionError,
+    stripe.APIError,
+    stripe.RateLimitError,
+    stripe.AuthenticationError,
+    stripe.PermissionError,
+)
 SESSIONS, INTENTS, METHODS, CUSTOMERS, REFUNDS, DISPUTES, PAYOUTS = (
     "/v1/checkout/sessions",
     "/v1/payment_intents",
@@ -97,7 +103,9 @@ class StripeProvider:
             raise ProviderRefusedError("no card payments here: STRIPE_SECRET_KEY is empty")
         options: dict[str, Any] = {"idempotency_key": key} if key else {}
         answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
-        body: dict[str, Any] = answer.data
+        body: Any = answer.data
+        if not isinstance(body, dict):
+            raise ProviderUnavailableError("an answer that is no object")
         return body
 
     async def _call(
@@ -187,10 +195,11 @@ class StripeProvider:
         return _answered(shapes.payment, await self._intent(reference))
 
     async def method(self, method_id: str) -> Method:
-        doc = await self._call("get", f"{METHODS}/{_segment(method_id)}")
-        if doc.get("customer") is None:
+        body = await self._call("get", f"{METHODS}/{_segment(method_id)}")
+        found = _answered(shapes.method_or_none, body)
+        if found is None:
             raise GoneError(f"{method_id} was let go")
-        return _answered(shapes.method, doc)
+        return found
 
     async def revoke(self, method_id: str) -> None:
         try:
@@ -232,9 +241,7 @@ class StripeProvider:
         return await looks[look.kind](look.id)
 
     async def _look_at_page(self, page_id: str) -> Fact:
-        session = await self._session(page_id)
-        ours = _answered(shapes.charge_named, session) is not None
-        return _answered(shapes.page, session) if ours else NotOurs()
+        return _answered(shapes.page_of_ours, await self._session(page_id))
 
     async def _look_at_payment(self, reference: str) -> Fact:
         return _answered(shapes.payment_of_ours, await self._intent(reference))
@@ -255,12 +262,12 @@ class StripeProvider:
         return MethodGone(method=method_id) if await self._let_go(method_id) else NotOurs()
 
     async def _look_at_customer(self, customer: str) -> Fact:
-        """Of a deleted one Stripe still shows that it was."""
         try:
             body = await self._call("get", f"{CUSTOMERS}/{_segment(customer)}")
         except GoneError:
             return MethodGone(customer=customer)
-        return MethodGone(customer=customer) if body.get("deleted") else NotOurs()
+        deleted = _answered(shapes.is_deleted, body)
+        return MethodGone(customer=customer) if deleted else NotOurs()
 
     async def notifications_since(
         self, since: datetime, types: Sequence[str]
@@ -346,8 +353,7 @@ def _meaning(error: stripe.StripeError, path: str) -> Exception:
     status, text = error.http_status, str(error)
     if status is not None and status >= 500:
         return ProviderFailedError(text)
-    undecided = status is None or status < 400 or status in UNDECIDED
-    if undecided or isinstance(error, stripe.RateLimitError):
+    if isinstance(error, UNDECIDED):
         return ProviderUnavailableError(text)
     if error.code == "resource_missing":
         named = getattr(error, "param", None) in ("customer", "payment_method")

@@ -124,6 +124,10 @@ def _named(doc: Doc, what: str) -> UUID | None:
         return None
 
 
+def _ours(doc: Doc) -> bool:
+    return bool(identifier(doc["id"])) and charge_named(doc) is not None
+
+
 def _by_mandate(doc: Doc) -> bool:
     return (doc.get("metadata") or {}).get("kind") == MANDATE
 
@@ -143,6 +147,16 @@ def method(doc: Doc) -> Method:
     return Method(identifier(doc["customer"]), identifier(doc["id"]), label, expires_on)
 
 
+def method_or_none(doc: Doc) -> Method | None:
+    """A means of payment; None for one that was let go, and can never be charged again."""
+    return method(doc) if doc["customer"] is not None else None
+
+
+def is_deleted(customer: Doc) -> bool:
+    """Of a customer who was deleted, Stripe still shows that."""
+    return bool(identifier(customer["id"])) and customer.get("deleted") is True
+
+
 def _kept(intent: Doc) -> Method | None:
     """What a payment intent charged, where it may be charged again and has not been let go since."""
     if intent.get("setup_future_usage") != "off_session" and not _by_mandate(intent):
@@ -151,7 +165,7 @@ def _kept(intent: Doc) -> Method | None:
     if means is None or customer is None:
         return None
     if isinstance(means, dict):
-        return method(means) if means["customer"] is not None else None
+        return method_or_none(means)
     return Method(identifier(customer), identifier(means))
 
 
@@ -203,7 +217,7 @@ def declined(charge: UUID, error: Doc) -> Failed:
 
 def payment_of_ours(intent: Doc, at: datetime | None = None) -> Fact:
     """A payment as news: a decline on a page is none, for the page takes another card."""
-    if charge_named(intent) is None:
+    if not _ours(intent):
         return NotOurs()
     found = payment(intent, at)
     return NotOurs() if isinstance(found, Failed) and not _by_mandate(intent) else found
@@ -235,6 +249,11 @@ def page(
     return payment(session["payment_intent"])
 
 
+def page_of_ours(session: Doc) -> Fact:
+    """A page as news."""
+    return page(session) if _ours(session) else NotOurs()
+
+
 def _saved(charge: UUID | None, setup: Doc) -> MethodSaved | Processing | Failed:
     """What became of a setup intent (https://docs.stripe.com/payments/setupintents/lifecycle)."""
     reference, status = identifier(setup["id"]), setup["status"]
@@ -242,10 +261,10 @@ def _saved(charge: UUID | None, setup: Doc) -> MethodSaved | Processing | Failed
         return Processing(charge, reference)
     if status != "succeeded":
         return _failed(charge, reference, setup.get("last_setup_error") or {"code": status})
-    means = setup["payment_method"]
-    if means["customer"] is None:
+    means = method_or_none(setup["payment_method"])
+    if means is None:
         return Failed(charge, reference, "resource_missing", method_gone=True)
-    return MethodSaved(charge, method(means))
+    return MethodSaved(charge, means)
 
 
 def refund(doc: Doc, at: datetime | None = None) -> RefundMoved:
