@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from services.billing import metrics
-from services.billing.composition import build
+from services.billing.composition import Billing, build
 from services.billing.letters.service import Letters
 from services.billing.settings import BillingSettings
 from shared.audit.loop import audit_loop
@@ -32,11 +32,6 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         process.database, await process.bus(), service="billing", streams=("BILLING", "METRICS")
     )
 
-    async def sweep() -> None:
-        missed = await billing.webhooks.sweep()
-        if missed:
-            log.warning("sweep_found_missed_events", events=missed)
-
     async def recognise() -> None:
         entries = await billing.recognition.run_due()
         if entries:
@@ -52,12 +47,6 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def review() -> None:
         await billing.renewals.run_due()
 
-    async def settle() -> None:
-        await billing.settlements.read()
-
-    async def name_cards() -> None:
-        await billing.charges.name_cards()
-
     slots = [
         Loop(f"applier-{number}", billing.applier.run_slot, 120.0)
         for number in range(1, settings.appliers + 1)
@@ -67,52 +56,14 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
             *slots,
             Loop("applier-wake", billing.applier.listen),
             *publisher.loops,
-            *(
-                [
-                    *(
-                        Loop(f"charges-{number}", billing.charges.run, 180.0)
-                        for number in range(1, CHARGES_AT_ONCE + 1)
-                    ),
-                    Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
-                    Loop("refunds", billing.sent_refunds.run, 180.0),
-                    Loop("payouts", every(PAYOUTS_SECONDS, settle), PAYOUTS_SECONDS + 600),
-                ]
-                if settings.stripe_secret_key
-                else []
-            ),
-            *(
-                [Loop("sweep", every(settings.sweep_seconds, sweep), settings.sweep_seconds + 120)]
-                if settings.stripe_secret_key
-                else []
-            ),
+            *(provider_loops(billing) if settings.stripe_secret_key else []),
             Loop(
                 "recognition",
                 every(settings.recognition_seconds, recognise),
                 settings.recognition_seconds + 300,
             ),
             Loop("review", every(settings.review_seconds, review), settings.review_seconds + 60),
-            Loop(
-                "invariants",
-                every(settings.invariants_seconds, billing.invariants.export),
-                settings.invariants_seconds + 120,
-                gauges=(INVARIANT_VIOLATIONS, metrics.LEDGER_IMBALANCE),
-            ),
-            Loop(
-                "webhook-gauges",
-                every(MEASURE_SECONDS, billing.webhooks.measure),
-                gauges=(metrics.INBOX_WAITING, metrics.INBOX_AGE, metrics.INBOX_PARKED),
-            ),
-            Loop(
-                "credit-gauges",
-                every(MEASURE_SECONDS, billing.transfers.measure),
-                gauges=(metrics.CREDITS_WAITING, metrics.CREDITS_AGE),
-            ),
-            Loop(
-                "exception-gauges",
-                every(REMIND_SECONDS, billing.exceptions.measure),
-                REMIND_SECONDS + 300,
-                gauges=(metrics.EXCEPTIONS,),
-            ),
+            *gauge_loops(billing),
             Loop(
                 "orders",
                 every(settings.review_seconds, close_orders),
@@ -125,6 +76,62 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         checks={"streams": publisher.check},
         closers=[billing.close],
     )
+
+
+def provider_loops(billing: Billing) -> list[Loop]:
+    """What is asked of the card provider: charges, refunds, cards, payouts, and notifications that never came."""
+    every_seconds = billing.settings.sweep_seconds
+
+    async def sweep() -> None:
+        missed = await billing.webhooks.sweep()
+        if missed:
+            log.warning("sweep_found_missed_events", events=missed)
+
+    async def settle() -> None:
+        await billing.settlements.read()
+
+    async def name_cards() -> None:
+        await billing.charges.name_cards()
+
+    return [
+        *(
+            Loop(f"charges-{number}", billing.charges.run, 180.0)
+            for number in range(1, CHARGES_AT_ONCE + 1)
+        ),
+        Loop("refunds", billing.sent_refunds.run, 180.0),
+        Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
+        Loop("payouts", every(PAYOUTS_SECONDS, settle), PAYOUTS_SECONDS + 600),
+        Loop("sweep", every(every_seconds, sweep), every_seconds + 120),
+    ]
+
+
+def gauge_loops(billing: Billing) -> list[Loop]:
+    """What is measured all the time."""
+    settings = billing.settings
+    return [
+        Loop(
+            "invariants",
+            every(settings.invariants_seconds, billing.invariants.export),
+            settings.invariants_seconds + 120,
+            gauges=(INVARIANT_VIOLATIONS, metrics.LEDGER_IMBALANCE),
+        ),
+        Loop(
+            "webhook-gauges",
+            every(MEASURE_SECONDS, billing.webhooks.measure),
+            gauges=(metrics.INBOX_WAITING, metrics.INBOX_AGE, metrics.INBOX_PARKED),
+        ),
+        Loop(
+            "credit-gauges",
+            every(MEASURE_SECONDS, billing.transfers.measure),
+            gauges=(metrics.CREDITS_WAITING, metrics.CREDITS_AGE),
+        ),
+        Loop(
+            "exception-gauges",
+            every(REMIND_SECONDS, billing.exceptions.measure),
+            REMIND_SECONDS + 300,
+            gauges=(metrics.EXCEPTIONS,),
+        ),
+    ]
 
 
 def letter_loops(letters: Letters) -> list[Loop]:

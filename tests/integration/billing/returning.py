@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
@@ -143,8 +142,3 @@ async def picture(world: World) -> dict[str, Any]:
             name: [tuple(row) for row in await session.execute(text(sql))]
             for name, sql in queries.items()
         }
-
-
-async def only_payment(world: World) -> UUID:
-    found: UUID = await world.value("SELECT id FROM payment")
-    return found

@@ -33,7 +33,8 @@ from tests.integration.billing.returning import (
     tell,
     with_vat,
 )
-from tests.integration.billing.world import AGENCY, World
+from tests.integration.billing.test_once_and_gifts import chosen
+from tests.integration.billing.world import AGENCY, Browser, World
 
 WAITS, COMES_BACK = "4000000000007726", "4000000000005126"
 DAY = timedelta(days=1)
@@ -400,4 +401,83 @@ async def test_money_that_no_order_takes_is_owed_and_given_back(world: World) ->
     assert (await booked(world))["unallocated_receipts"] == -amount
     assert (await world.rows("SELECT reference FROM payment WHERE refunded_vnd > 0")) == []
     assert reference
+    await world.assert_sound()
+
+
+async def by_card(world: World, browser: Browser, plan: str, **more: str) -> None:
+    """An order of what does not renew, paid with a card whose refunds come back."""
+    code = await chosen(world, browser, plan, **more)
+    page = await world.billing.charges.page(await person(world), code, "vi")
+    await world.pay(page, COMES_BACK)
+
+
+@pytest.mark.parametrize("redeemed", [False, True])
+async def test_of_a_gift_the_code_or_the_right_of_who_reads_ends_and_returns(
+    paid_by_transfer: World, redeemed: bool
+) -> None:
+    world = paid_by_transfer
+    await with_vat(world)
+    browser = await world.signed_in()
+    await by_card(world, browser, "doc-bao", gift="1")
+    await world.deliver()
+    reference = await reference_of(world)
+    code = await world.value("SELECT code FROM gift")
+    await world.signed_in("friend@example.vn")
+    friend = await person(world, "friend@example.vn")
+    if redeemed:
+        await world.billing.orders.redeem(friend, code)
+    refund = await dashboard_refund(world, reference)
+    await world.deliver()
+    assert "gifts_not_redeemed" not in await booked(world)
+    assert not await reads(world, "friend@example.vn")
+    if not redeemed:
+        with pytest.raises(ConflictError):
+            await world.billing.orders.redeem(friend, code)
+    await world.assert_sound()
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    if not redeemed:
+        await world.billing.orders.redeem(friend, code)
+    assert await reads(world, "friend@example.vn")
+    await world.assert_sound()
+
+
+async def test_of_a_pass_the_right_ends_and_returns(paid_by_transfer: World) -> None:
+    world = paid_by_transfer
+    browser = await world.signed_in()
+    await by_card(world, browser, "ngay")
+    await world.deliver()
+    assert await reads(world)
+    refund = await dashboard_refund(world, await reference_of(world))
+    await world.deliver()
+    assert not await reads(world)
+    await world.assert_sound()
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert await reads(world)
+    versions = await world.rows("SELECT version, revoked FROM entitlement")
+    assert versions == [(3, False)]
+    await world.assert_sound()
+
+
+async def test_of_a_gift_given_back_in_parts_of_which_one_came_back_the_rest_is_earned_exactly(
+    paid_by_transfer: World,
+) -> None:
+    world = paid_by_transfer
+    await with_vat(world)
+    browser = await world.signed_in()
+    await by_card(world, browser, "doc-bao", gift="1")
+    await world.deliver()
+    reference = await reference_of(world)
+    await at_the_bank(world, "control", refunds="succeed")
+    back = await dashboard_refund(world, reference, amount=10_001)
+    await world.deliver()
+    await dashboard_refund(world, reference, amount=20_003)
+    await at_the_bank(world, f"refunds/{back}/settle", outcome="fail")
+    await world.deliver()
+    await world.assert_sound()
+    await world.signed_in("friend@example.vn")
+    friend = await person(world, "friend@example.vn")
+    await world.billing.orders.redeem(friend, await world.value("SELECT code FROM gift"))
+    assert "gifts_not_redeemed" not in await booked(world)
     await world.assert_sound()

@@ -345,7 +345,7 @@ def test_a_payout_has_a_line_for_everything_but_itself():
         PayoutLine("txn_5", "dispute", "pi_1", 59_000, 0, 59_000),
         PayoutLine("txn_6", "charge", "", 1, 0, 1),
         PayoutLine("txn_7", "other", "", -10, 0, -10),
-        PayoutLine("txn_8", "other", "", 100, 0, 100),
+        PayoutLine("txn_8", "payout", "po_0", 100, 0, 100),
     )
 
 

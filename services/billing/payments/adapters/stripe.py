@@ -248,6 +248,9 @@ class StripeProvider:
         return _answered(shapes.page_of_ours, await self._session(page_id))
 
     async def _look_at_payment(self, reference: str) -> Fact:
+        """A charge without an intent was made by another system."""
+        if not reference.startswith("pi_"):
+            return NotOurs()
         return _answered(shapes.payment_of_ours, await self._intent(reference))
 
     async def _look_at_refund(self, refund_id: str) -> Fact:

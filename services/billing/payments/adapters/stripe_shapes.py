@@ -34,6 +34,7 @@ from services.billing.payments.adapters.port import (
     RefundState,
 )
 from services.billing.payments.adapters.stripe_values import (
+    BRANDS,
     amount,
     currency,
     identifier,
@@ -81,16 +82,6 @@ REFUND_PARTS = ("balance_transaction", "failure_balance_transaction")
 
 MANDATE = "mandate"
 AUTHENTICATION = "authentication_required"
-#: https://docs.stripe.com/api/payment_methods/object#payment_method_object-card-brand
-BRANDS = {
-    "amex": "American Express",
-    "diners": "Diners Club",
-    "discover": "Discover",
-    "jcb": "JCB",
-    "mastercard": "Mastercard",
-    "unionpay": "UnionPay",
-    "visa": "Visa",
-}
 #: https://docs.stripe.com/api/refunds/object#refund_object-status
 REFUNDS = {
     "pending": RefundState.PENDING,

@@ -15,6 +15,16 @@ T = TypeVar("T")
 _IDENTIFIER = re.compile(r"[!-~]{1,255}")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _LARGEST = 10**15
+#: https://docs.stripe.com/api/payment_methods/object#payment_method_object-card-brand
+BRANDS = {
+    "amex": "American Express",
+    "diners": "Diners Club",
+    "discover": "Discover",
+    "jcb": "JCB",
+    "mastercard": "Mastercard",
+    "unionpay": "UnionPay",
+    "visa": "Visa",
+}
 
 
 def read(reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
