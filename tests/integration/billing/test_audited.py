@@ -44,7 +44,7 @@ EXEMPT = {
 
 
 async def parked(world: World) -> None:
-    body = event("evt_broken")
+    body = event("evt_broken", "checkout.session.completed")
     await world.browser().client.post(
         "/v1/webhooks/stripe", content=body, headers=signed(world, body)
     )
