@@ -140,6 +140,7 @@ async def _begin(
     if order.purpose == "change":
         replaced = await _cut(session, row, at)
         row.anchor_day = at.astimezone(agency.zone).day
+        row.paused_until = None  # who begins another plan now does not wait for the end of a pause
     await _extend(session, payment, order, row, offer, agency, at)
     return row, replaced
 

@@ -244,7 +244,7 @@ class Person:
                 carried += old.ahead(today)
                 old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
                 old.cut, old.replaced = at, True
-        row.period, row.anchor = period, at.astimezone(HANOI).day
+        row.period, row.anchor, row.paused = period, at.astimezone(HANOI).day, None
         end = next_end(at, period, row.anchor)
         days = [one for one in days_between(day_of(at), day_of(end)) if one > today]
         net = gross - tax_in(gross)
