@@ -237,16 +237,18 @@ class Person:
     def _changed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
         assert self.change_to is not None
         period, self.change_to = self.change_to, None
-        today, carried = day_of(at), 0
+        today, carried, earned_today = day_of(at), 0, False
         assert gross == PRICES[period] - self.credit(row, at), "as previewed"
         for old in row.bought:
             if old.kept and old.until > at:
                 carried += old.ahead(today)
+                earned_today |= today in old.by_day
                 old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
                 old.cut, old.replaced = at, True
         row.period, row.anchor, row.paused = period, at.astimezone(HANOI).day, None
         end = next_end(at, period, row.anchor)
-        days = [one for one in days_between(day_of(at), day_of(end)) if one > today]
+        days = days_between(day_of(at), day_of(end))
+        days = [one for one in days if one > today or not earned_today]
         net = gross - tax_in(gross)
         return Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
 
