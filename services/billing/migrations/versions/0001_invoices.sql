@@ -101,6 +101,12 @@ BEGIN
             ON CONFLICT ON CONSTRAINT pk_invoice_series DO UPDATE SET last_number = s.last_number + 1
             RETURNING s.last_number INTO following;
         NEW.number := following;
+    ELSE -- many at once: whether they follow one another is looked at when all are there (invoice_counted)
+        SELECT s.last_number + 1 INTO following FROM invoice_series s WHERE s.agency = NEW.agency AND s.series = NEW.series;
+        IF NEW.number < coalesce(following, 1) THEN
+            RAISE EXCEPTION 'invoice number % is refused: the next one of series % is %', NEW.number, NEW.series, following
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbered';
+        END IF;
     END IF;
     NEW.document := NEW.series || '-' || lpad(NEW.number::text, greatest(6, length(NEW.number::text)), '0');
     RETURN NEW;
