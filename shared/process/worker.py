@@ -19,6 +19,7 @@ from shared.loops import Loop, supervise
 from shared.process.process import Process, S, Service
 from shared.startup import Duty
 from shared.web.app import WebParts, create_app
+from shared.web.heap import freeze_heap
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ async def run_worker(process: Process[S], parts: WorkerParts) -> None:
         WebParts(checks=checks, loops=parts.loops),
         exposition=process.exposition,
     )
+    freeze_heap()
     server = uvicorn.Server(
         uvicorn.Config(
             app,

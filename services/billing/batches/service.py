@@ -103,6 +103,7 @@ class Batches:
                     decided = await self._settle(connection, told)
                     await fault_point("payment.before_commit")
         except Exception as error:
+            # Whatever it is, nothing of the batch was done: one of them may be the culprit.
             waited = isinstance(error, asyncpg.LockNotAvailableError)
             if not events or (database_is_away(error) and not waited):
                 raise

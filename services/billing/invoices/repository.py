@@ -44,10 +44,12 @@ _HEAD = {
     "gross_vnd": "bigint",
 }
 #: Of many payments that have none: numbered in the order in which they are given.
-_INSERT_MANY = f"""INSERT INTO invoice ({", ".join(_HEAD)})
-    SELECT {", ".join(f"i.{name}" for name in _HEAD)}
+_INSERT_MANY = f"""INSERT INTO invoice ({", ".join(_HEAD)}, number)
+    SELECT {", ".join(f"i.{name}" for name in _HEAD)},
+           coalesce(s.last_number, 0) + row_number() OVER (PARTITION BY i.agency, i.series ORDER BY i.n)
     FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_HEAD.values(), 1))})
-         WITH ORDINALITY AS i({", ".join(_HEAD)}, n) ORDER BY i.n
+         WITH ORDINALITY AS i({", ".join(_HEAD)}, n)
+    LEFT JOIN invoice_series s ON s.agency = i.agency AND s.series = i.series
     RETURNING id, document"""  # noqa: S608 - constants of ours
 #: The column of a line and the type of its array: all lines come in one statement.
 _LINE = {

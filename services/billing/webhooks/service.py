@@ -171,6 +171,7 @@ class Applier:
                 raise RuntimeError(f"{first.wanted} was looked at and is wanted again")
             looked[first.wanted] = await first.ask(first.wanted)
         except Exception as error:
+            # Whatever the provider says or does not say: the event waits, or is parked.
             await self._failed(event, error)
             return False
         return True

@@ -96,18 +96,51 @@ BEGIN
         RAISE EXCEPTION 'the invoice of payment % is refused: it is of another reader or day, or of more than was paid', NEW.payment_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_of_its_payment';
     END IF;
-    INSERT INTO invoice_series AS s (agency, series, last_number) VALUES (NEW.agency, NEW.series, 1)
-        ON CONFLICT ON CONSTRAINT pk_invoice_series DO UPDATE SET last_number = s.last_number + 1
-        RETURNING s.last_number INTO following;
-    IF NEW.number <> following THEN
-        RAISE EXCEPTION 'invoice number % is refused: the next one of series % is %', NEW.number, NEW.series, following
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbered';
+    IF NEW.number IS NULL THEN
+        INSERT INTO invoice_series AS s (agency, series, last_number) VALUES (NEW.agency, NEW.series, 1)
+            ON CONFLICT ON CONSTRAINT pk_invoice_series DO UPDATE SET last_number = s.last_number + 1
+            RETURNING s.last_number INTO following;
+        NEW.number := following;
+    ELSE -- many at once: whether they follow one another is looked at when all are there (invoice_counted)
+        SELECT s.last_number + 1 INTO following FROM invoice_series s WHERE s.agency = NEW.agency AND s.series = NEW.series;
+        IF NEW.number < coalesce(following, 1) THEN
+            RAISE EXCEPTION 'invoice number % is refused: the next one of series % is %', NEW.number, NEW.series, following
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbered';
+        END IF;
     END IF;
-    NEW.number := following;
-    NEW.document := NEW.series || '-' || lpad(following::text, greatest(6, length(following::text)), '0');
+    NEW.document := NEW.series || '-' || lpad(NEW.number::text, greatest(6, length(NEW.number::text)), '0');
     RETURN NEW;
 END $$;
 CREATE TRIGGER invoice_numbered BEFORE INSERT ON invoice FOR EACH ROW EXECUTE FUNCTION invoice_numbered();
+
+-- Who issues many at once numbers them, and the counter moves once: moved for each, its row would leave so many versions behind that
+-- finding the last one costs more than everything else (while anybody's snapshot is older, none of them goes).
+CREATE FUNCTION invoice_counted() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    issued record;
+    last integer;
+BEGIN
+    FOR issued IN SELECT agency, series, min(number) AS first, max(number) AS last, count(*) AS invoices
+                  FROM added GROUP BY 1, 2 ORDER BY 1, 2 LOOP
+        SELECT s.last_number INTO last FROM invoice_series s
+            WHERE s.agency = issued.agency AND s.series = issued.series FOR UPDATE;
+        CONTINUE WHEN last = issued.last; -- numbered one by one
+        IF issued.first <> coalesce(last, 0) + 1 OR issued.last <> coalesce(last, 0) + issued.invoices THEN
+            RAISE EXCEPTION 'invoice number % is refused: the next one of series % is %', issued.first, issued.series, coalesce(last, 0) + 1
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbered';
+        END IF;
+        INSERT INTO invoice_series AS s (agency, series, last_number) VALUES (issued.agency, issued.series, issued.last)
+            ON CONFLICT ON CONSTRAINT pk_invoice_series DO UPDATE SET last_number = issued.last WHERE s.last_number = issued.first - 1
+            RETURNING s.last_number INTO last;
+        IF last IS DISTINCT FROM issued.last THEN
+            RAISE EXCEPTION 'invoice number % is refused: series % has it already', issued.first, issued.series
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'invoice_numbered';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER invoice_counted AFTER INSERT ON invoice
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION invoice_counted();
 
 -- At COMMIT: an invoice has lines. (The settings: see journal_entry_complete.)
 CREATE FUNCTION invoice_complete() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp
