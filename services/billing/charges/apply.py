@@ -23,7 +23,7 @@ from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import NOTHING, TRIAL, Receipt, settle
+from services.billing.orders.settle import NOTHING, TRIAL, Receipt, settle
 from services.billing.payments.adapters.port import (
     Captured,
     DisputeMoved,

@@ -1,33 +1,23 @@
-"""Collecting: the payment page of an order, a new card, and what the worker asks providers.
-
-No call to a provider is made inside a transaction: what is to be asked is written down, asked, and the answer is applied as a
-fact. A call of unknown outcome is asked again under its own key, after looking for what it may have done.
-"""
+"""Readers who pay by card: the payment page of an order, a new card, and coming back from there."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
 from services.billing.charges import repository
-from services.billing.charges.apply import apply
+from services.billing.charges.asking import FORGOTTEN_AFTER, PAGE_OPEN_FOR, Asking
 from services.billing.charges.models import Charge
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.payments.adapters.port import (
     Fact,
-    Failed,
     GoneError,
-    MandateCharge,
-    MethodGone,
     Page,
-    PageClosed,
     PageOpen,
     PageSpec,
-    PaymentProvider,
     ProviderFailedError,
     ProviderRefusedError,
     ProviderUnavailableError,
@@ -36,42 +26,14 @@ from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions.rules import LIVE, RENEWAL, State
-from shared.clock import Clock
-from shared.database import Database
 from shared.errors import ConflictError, NotFoundError, UnavailableError
-from shared.faults import fault_point
 from shared.ids import new_id
-from shared.loops import Heartbeat
 
 log = structlog.get_logger(__name__)
 
-#: How long a payment page stays open: the provider allows a day.
-PAGE_OPEN_FOR = timedelta(hours=23)
-#: How long a charge is in one worker's hands.
-LEASE = timedelta(minutes=2)
-#: When a page of which nobody knows whether it was made is given up.
-FORGOTTEN_AFTER = timedelta(minutes=10)
-#: A provider that keeps an answer of its own failure is asked under another key after this long.
-OTHER_KEY_AFTER = timedelta(minutes=5)
-POLL_SECONDS = 1.0
-NAMED_A_ROUND = 20
 
-
-def wait_after(asks: int) -> timedelta:
-    """How long to wait after ``asks`` calls of unknown outcome: 30 s, 1 min, 2 min … an hour."""
-    return timedelta(seconds=min(30 * 2 ** min(max(asks - 1, 0), 10), 3_600))
-
-
-class Charges:
-    """Use cases of readers who pay by card, and of the worker."""
-
-    def __init__(
-        self, database: Database, clock: Clock, provider: PaymentProvider, *, public_url: str
-    ) -> None:
-        self._database = database
-        self._clock = clock
-        self._provider = provider
-        self._public_url = public_url.rstrip("/")
+class Charges(Asking):
+    """Use cases of readers who pay by card; the worker's are :class:`Asking`."""
 
     async def page(self, reader: Reader, code: str, language: str) -> str:
         """The address of the page on which an order of this reader's is paid, or a card given for it.
@@ -143,8 +105,15 @@ class Charges:
                 raise NotFoundError
             if State(row.state) not in LIVE:
                 raise ConflictError("This subscription has ended", slug="subscription-ended")
-            charge = self._new(reader, now, language, subscription_id=row.id)
+            known = await repository.card_page_of(session, row.id)
+            charge = known or self._new(reader, now, language, subscription_id=row.id)
             session.add(charge)
+        if charge.state == "open":
+            fact = await self._ask(self._provider.page_facts(charge.page_id or ""))
+            if isinstance(fact, PageOpen):
+                return fact.url or charge.url
+            await self._apply(fact)
+            return await self.card_page(reader, subscription_id, language)
         return await self._open(charge, reader, await self._spec(charge, reader, None))
 
     async def _spec(self, charge: Charge, reader: Reader, order: SalesOrder | None) -> PageSpec:
@@ -175,10 +144,6 @@ class Charges:
             expires_at=charge.created_at + PAGE_OPEN_FOR,  # the same again under the same key
             key=self._key(charge),
         )
-
-    @staticmethod
-    def _key(charge: Charge) -> str:
-        return f"charge:{charge.id}:{charge.key_number}"
 
     async def _open(self, charge: Charge, reader: Reader, spec: PageSpec) -> str:
         try:
@@ -215,10 +180,6 @@ class Charges:
                 else None
             )
         return await self._open(row, reader, await self._spec(row, reader, order))
-
-    async def _forget_customer(self, customer: str) -> None:
-        async with self._database.transaction() as session:
-            await repository.forget_customer(session, self._provider.name, customer)
 
     async def _opened(self, charge: Charge, reader: Reader, page: Page) -> str:
         now = self._clock.now()
@@ -258,172 +219,6 @@ class Charges:
             return await answer  # type: ignore[misc, no-any-return]
         except (ProviderUnavailableError, ProviderRefusedError) as error:
             raise _away() from error
-
-    async def _apply(self, fact: Fact) -> bool:
-        async with self._database.transaction() as session:
-            applied = await apply(session, self._provider.name, fact, self._clock.now())
-            await fault_point("payment.before_commit")
-        await fault_point("payment.after_commit")
-        return applied
-
-    async def run_due(self) -> int:
-        """Ask providers what is due now, one after the other. Returns how many."""
-        done = 0
-        while await self.ask_one():
-            done += 1
-        return done
-
-    async def ask_one(self) -> bool:
-        """Ask about the charge that is due the longest. False when none is."""
-        async with self._database.transaction() as session:
-            id_ = await repository.claim(session, self._clock.now(), LEASE)
-        if id_ is None:
-            return False
-        await self.ask(id_)
-        return True
-
-    async def ask(self, charge_id: UUID) -> None:
-        """Ask the provider about one charge, and apply what it says. An answer that does not come is asked for again later."""
-        async with self._database.read() as session:
-            charge = await repository.by_id(session, charge_id)
-            order = (
-                await orders_repository.by_id(session, charge.order_id)
-                if charge is not None and charge.order_id is not None
-                else None
-            )
-            row = (
-                await subscriptions_repository.by_id(session, order.agency, order.subscription_id)
-                if order is not None and order.subscription_id is not None
-                else None
-            )
-        if charge is None:
-            return
-        # Who does not want another period is not charged for it, where that has not happened yet.
-        wanted = (order is None or order.state == "open") and not (
-            charge.kind == "mandate" and row is not None and row.cancel_at_period_end
-        )
-        try:
-            fact = await self._fact(charge, wanted=wanted)
-        except ProviderFailedError as error:
-            await self._later(charge, OTHER_KEY_AFTER, error, other_key=True)
-        except ProviderUnavailableError as error:
-            await self._later(charge, wait_after(charge.asks), error)
-        except ProviderRefusedError as error:
-            log.error("provider_refused", charge=str(charge.id), error=str(error))
-            await self._refused(charge)
-        else:
-            if isinstance(fact, PageOpen):
-                await self._later(charge, timedelta(hours=1), None)
-            elif fact is not None:
-                await fault_point("charge.answered")
-                await self._apply(fact)
-
-    async def _fact(self, charge: Charge, *, wanted: bool) -> Fact | None:
-        if charge.kind == "mandate" and charge.state == "created":
-            return await self._charge(charge, wanted=wanted)
-        if charge.state == "processing" and charge.page_id is None:
-            return await self._provider.charge_facts(charge.reference or "")
-        if charge.page_id is None:
-            return PageClosed(charge.id)  # its address was never shown to anybody
-        over = self._clock.now() - charge.created_at >= PAGE_OPEN_FOR
-        if charge.state == "open" and (over or not wanted):
-            return await self._provider.close_page(charge.page_id)
-        return await self._provider.page_facts(charge.page_id)
-
-    async def _charge(self, charge: Charge, *, wanted: bool) -> Fact | None:
-        """Charge a card; a page on which the same order could be paid is closed before."""
-        assert charge.mandate_id is not None and charge.order_id is not None  # the table says so
-        async with self._database.read() as session:
-            mandate = await subscriptions_repository.mandate(session, charge.mandate_id)
-            pages = await repository.open_pages(session, charge.order_id)
-            order = await orders_repository.by_id(session, charge.order_id)
-        assert mandate is not None and order is not None  # foreign keys hold them
-        asked_before = charge.asks > 1
-        if asked_before:
-            found = await self._provider.find_charge(charge.id, mandate.customer)
-            if found is not None:
-                return found
-        if not wanted:
-            return PageClosed(charge.id)
-        if mandate.revoked_at is not None:
-            return Failed(charge.id, "", "mandate_revoked", method_gone=True)
-        for page in pages:
-            await self._apply(await self._provider.close_page(page))
-        if pages and not await self._still_open(charge.order_id):
-            return PageClosed(charge.id)
-        return await self._provider.charge(
-            MandateCharge(
-                charge_id=charge.id,
-                agency=charge.agency,
-                description=order.code,
-                amount_vnd=charge.amount_vnd,
-                customer=mandate.customer,
-                method=mandate.method,
-                key=self._key(charge),
-            )
-        )
-
-    async def _still_open(self, order_id: UUID) -> bool:
-        async with self._database.read() as session:
-            order = await orders_repository.by_id(session, order_id)
-        return order is not None and order.state == "open"
-
-    async def _later(
-        self,
-        charge: Charge,
-        wait: timedelta,
-        error: Exception | None,
-        *,
-        other_key: bool = False,
-    ) -> None:
-        if error is not None:
-            log.warning("provider_not_answered", charge=str(charge.id), error=repr(error))
-        async with self._database.transaction() as session:
-            await subscriptions_repository.lock_reader(session, charge.reader_id)
-            row = await repository.lock(session, charge.id)
-            if row.state in ("created", "open", "processing"):
-                row.ask_at = self._clock.now() + wait
-                row.key_number += other_key
-
-    async def _refused(self, charge: Charge) -> None:
-        """The provider says that this cannot be: a charge is failed, a page that it does not know is closed."""
-        fact: Fact = PageClosed(charge.id)
-        if charge.kind == "mandate":
-            fact = Failed(charge.id, "", "refused")
-        await self._apply(fact)
-
-    async def name_cards(self) -> int:
-        """Ask what people call the cards that were given lately. Returns how many."""
-        async with self._database.read() as reading:
-            unnamed = await repository.unnamed_mandates(reading, NAMED_A_ROUND)
-        for id_, method_id in unnamed:
-            try:
-                method = await self._provider.method(method_id)
-            except GoneError:
-                await self._apply(MethodGone(method=method_id))
-                continue
-            except (ProviderUnavailableError, ProviderRefusedError) as error:
-                log.warning("card_not_named", error=repr(error))
-                continue
-            async with self._database.transaction() as session:
-                await repository.name_mandate(session, id_, method.label or "•", method.expires_on)
-        return len(unnamed)
-
-    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        """One of the slots that run side by side."""
-        while not stop.is_set():
-            heartbeat.beat()
-            found = await self.ask_one()
-            heartbeat.succeeded()
-            if not found:
-                await _pause(stop, POLL_SECONDS)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def _away() -> UnavailableError:

@@ -13,9 +13,9 @@ from datetime import timedelta
 import structlog
 
 from services.billing.charges.apply import apply
+from services.billing.charges.asking import LEASE, OTHER_KEY_AFTER, POLL_SECONDS, wait_after
 from services.billing.charges.currency import ForeignCurrencyError
 from services.billing.charges.returns import NotYetError
-from services.billing.charges.service import LEASE, OTHER_KEY_AFTER, POLL_SECONDS, wait_after
 from services.billing.payments.adapters.port import (
     PaymentProvider,
     ProviderFailedError,

@@ -22,7 +22,7 @@ from services.billing.letters import service as letters
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import Receipt, settle
+from services.billing.orders.settle import Receipt, settle
 from services.billing.plans import repository as plans_repository
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions

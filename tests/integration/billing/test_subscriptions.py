@@ -9,7 +9,7 @@ import asyncpg
 
 from services.billing.readers.devices import device_name
 from tests.fixtures.roles import as_owner
-from tests.integration.billing.test_any_order import API
+from tests.integration.billing.lives import API
 from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World, make_world
 
 DAY = timedelta(days=1)
