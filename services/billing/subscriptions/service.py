@@ -212,7 +212,10 @@ async def give_back_period(session: Session, subscription_id: UUID, now: datetim
         )
     kept = await repository.last_kept(session, subscription_id)
     if kept is not None:
+        agreed = row.next_price_id or row.price_id
         row.price_id, row.period_start, row.period_end, row.value_vnd = kept
+        if row.collection == rules.RENEWAL:  # who goes on after all pays the price agreed to last
+            row.next_price_id = agreed if agreed != row.price_id else None
     await refresh(session, row, now)
 
 
