@@ -245,7 +245,8 @@ class Person:
                 earned_today |= today in old.by_day
                 old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
                 old.cut, old.replaced = at, True
-        row.period, row.anchor, row.paused = period, at.astimezone(HANOI).day, None
+        row.period, row.anchor = period, at.astimezone(HANOI).day
+        row.paused = row.next_period = None
         end = next_end(at, period, row.anchor)
         days = days_between(day_of(at), day_of(end))
         days = [one for one in days if one > today or not earned_today]
