@@ -17,6 +17,10 @@ INBOX_PARKED = Measured("press_billing_inbox_parked", "Webhook events that were 
 SWEEP_AGE = Measured(
     "press_billing_sweep_age_seconds", "Seconds since the provider's list of events was last read"
 )
+FOREIGN_ENDPOINTS = Measured(
+    "press_billing_foreign_webhook_endpoints",
+    "Webhook endpoints at the provider whose events are of another API version",
+)
 JOURNAL_ENTRIES = Counter("press_billing_journal_entries_total", "Journal entries posted", ["kind"])
 PAYMENTS = Counter("press_billing_payments_total", "Payments applied", ["agency", "outcome"])
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])

@@ -100,6 +100,12 @@ def provider_loops(billing: Billing) -> list[Loop]:
         ),
         Loop("refunds", billing.sent_refunds.run, 180.0),
         Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
+        Loop(
+            "endpoints",
+            every(FORGET_SECONDS, billing.webhooks.check_endpoints),
+            FORGET_SECONDS + 120,
+            gauges=(metrics.FOREIGN_ENDPOINTS,),
+        ),
         Loop("payouts", every(PAYOUTS_SECONDS, settle), PAYOUTS_SECONDS + 600),
         Loop("sweep", every(every_seconds, sweep), every_seconds + 120),
     ]

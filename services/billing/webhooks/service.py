@@ -17,6 +17,7 @@ from services.billing.payments.adapters.port import (
     Look,
     MalformedNotificationError,
     PaymentProvider,
+    ProviderRefusedError,
     ProviderUnavailableError,
 )
 from services.billing.webhooks import repository, rules
@@ -271,6 +272,17 @@ class Webhooks:
             await repository.save_seen_until(session, source, newest)
         self._swept_at = now
         return missed
+
+    async def check_endpoints(self) -> None:
+        """Whether the provider speaks to an address in another version: it works, and each event costs a call."""
+        try:
+            foreign = await self._provider.foreign_endpoints()
+        except (ProviderUnavailableError, ProviderRefusedError) as error:
+            log.warning("webhook_endpoints_not_asked", error=repr(error))
+            return
+        metrics.FOREIGN_ENDPOINTS.set(len(foreign))
+        if foreign:
+            log.error("webhook_endpoint_of_another_version", addresses=sorted(foreign))
 
     async def _take_in(self, chunk: Sequence[Incoming]) -> int:
         if not chunk:

@@ -14,9 +14,9 @@ from services.billing.coupons.service import NewCoupon
 from services.billing.letters.service import Letters
 from services.billing.readers.service import Visitor
 from shared.audit import Actor, acting
+from tests.integration.billing.lives import API
 from tests.integration.billing.paying import MONTH, credited, order, ordered, person
 from tests.integration.billing.post_office import PostOffice, post_office
-from tests.integration.billing.lives import API
 from tests.integration.billing.test_once_and_gifts import chosen
 from tests.integration.billing.world import (
     AGENCY,

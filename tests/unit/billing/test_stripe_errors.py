@@ -37,9 +37,9 @@ CALLS: list[Call] = [
     lambda provider: provider.revoke("pm_1"),
     lambda provider: provider.refund("pi_1", 1, key="k"),
     lambda provider: provider.refunds_of("pi_1"),
-    lambda provider: provider.endpoint_versions(),
+    lambda provider: provider.foreign_endpoints(),
     *[
-        lambda provider, kind=kind: provider.look(Look(kind, "x_1"))
+        lambda provider, kind=kind: provider.look(Look(kind, "pi_1"))
         for kind in ("page", "payment", "refund", "dispute", "payout", "method", "customer")
     ],
 ]

@@ -320,6 +320,10 @@ class Notifications(Protocol):
         """The provider's own list of events, newest first."""
         ...
 
+    async def foreign_endpoints(self) -> Sequence[str]:
+        """Addresses that are told of events in another version than ours: each of these events is looked up anew."""
+        ...
+
 
 class Refunds(Protocol):
     """Giving money back."""

@@ -291,11 +291,12 @@ class StripeProvider:
                 event,
             )
 
-    async def endpoint_versions(self) -> list[tuple[str, str]]:
-        """The address of each webhook endpoint and the version of its events, empty where it follows the account's."""
+    async def foreign_endpoints(self) -> list[str]:
+        """One that follows the account's version may be told in any: it counts as another."""
         return [
-            (str(doc.get("url") or ""), str(doc.get("api_version") or ""))
+            str(doc.get("url") or "")
             async for doc in self._listed("/v1/webhook_endpoints", {})
+            if doc.get("api_version") != API_VERSION
         ]
 
     # -- refunds and settlements ------------------------------------------------------------
