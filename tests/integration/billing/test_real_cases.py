@@ -315,3 +315,20 @@ async def test_case_22_the_page_of_an_order_that_was_paid_by_transfer_is_closed(
     await credited(world, code, 19_000, id_=2)
     await world.deliver()
     assert (await world.pay(page)).status_code == 410
+
+
+async def test_a_plan_that_was_changed_the_moment_it_began_is_given_back_whole(world: World):
+    """What it took the place of has no length; nothing is left to read by."""
+    lives = Lives(world)
+    await lives.buys(LAN, "month")
+    await world.deliver()
+    await lives.changes(LAN, "year")
+    for _ in range(2):
+        await world.deliver()
+    newest = (await lives.charges_at_provider())[0]["id"]
+    await world.payer.post("/v1/refunds", data={"payment_intent": newest}, headers=API)
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM webhook_event WHERE state <> 'handled'") == 0
+    assert await world.value("SELECT count(*) FROM refund") == 1
+    assert await lives.rights() == set()
+    await world.assert_sound()
