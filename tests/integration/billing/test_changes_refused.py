@@ -42,7 +42,7 @@ async def test_what_a_payment_says_was_given_back_is_the_sum_of_its_refunds(book
     for harm in (RAISED, LOWERED, ANOTHER.format(more="", values="")):
         await refuse(books, harm, "its refunds that did not fail sum to")
     await refuse(books, FAIL.replace("WHERE id = :id", ""), "sum to", now=books.clock.now())
-    copied = """INSERT INTO payment (id, agency, reader_id, order_id, provider, provider_invoice, amount_vnd, refunded_vnd, paid_at)
+    copied = """INSERT INTO payment (id, agency, reader_id, order_id, provider, reference, amount_vnd, refunded_vnd, paid_at)
         VALUES (gen_random_uuid(), 'bao-thu', gen_random_uuid(), gen_random_uuid(), 'x', 'x', 5, 1, now())"""
     intruder = await asyncpg.connect(as_superuser(books.url))
     try:

@@ -63,6 +63,7 @@ class Year:
         self.wanted: dict[str, str] = {}
         self.disputes: dict[str, tuple[str, Person, datetime]] = {}
         self.disputed = 0
+        self.once_disputed: set[str] = set()
 
     @property
     def now(self) -> datetime:
@@ -203,10 +204,13 @@ class Year:
         newest = row.newest if row is not None else None
         if row is None or newest is None or not newest.reference or newest.given_back:
             return
+        if newest.reference in self.once_disputed:
+            return
         if row.paused is not None or row.next_period is not None:
             return
         self.done["dispute"] += 1
         self.disputed += 1
+        self.once_disputed.add(newest.reference)
         id_ = await dispute(self.world, newest.reference)
         ends = self.now + self.dice.randrange(5, 40) * DAY
         self.disputes[id_] = newest.reference, person, ends
