@@ -79,9 +79,9 @@ class Books:
         try:
             await intruder.execute("SET session_replication_role = replica")
             await intruder.execute(
-                """INSERT INTO payment (id, agency, subscription_id, reader_id, provider, reference, amount_vnd,
+                """INSERT INTO payment (id, agency, subscription_id, order_id, reader_id, provider, reference, amount_vnd,
                                         period_start, period_end, paid_at)
-                   VALUES ($1, $2, $3, $1, 'stripe', $4, $5, $6, $7, $8)""",
+                   VALUES ($1, $2, $3, $1, $1, 'stripe', $4, $5, $6, $7, $8)""",
                 *(paid.id, AGENCY, subscription or paid.id, str(paid.id), paid.price),
                 *(*period, self.clock.now()),
             )
