@@ -13,6 +13,7 @@ from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
+from services.billing.insight.service import Insight
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -77,6 +78,7 @@ class Billing:
     sent_refunds: SentRefunds
     settlements: Settlements
     exceptions: Exceptions
+    insight: Insight
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -137,6 +139,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         sent_refunds=SentRefunds(database, clock, provider),
         settlements=Settlements(database, clock, provider),
         exceptions=Exceptions(database, clock),
+        insight=Insight(database, clock),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,
