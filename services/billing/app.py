@@ -28,6 +28,7 @@ from services.billing.staff import (
     coupon_pages,
     credits_pages,
     exception_pages,
+    reader_acts,
     statement_pages,
 )
 from services.billing.staff import invoice_pages as staff_invoice_pages
@@ -72,6 +73,7 @@ def routed(billing: Billing) -> WebParts:
     )
     front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
     desk = credits_pages.CreditDesk(billing, pages, access)
+    reader_desk = staff_reader_pages.ReaderDesk(billing, pages, access, forms)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -100,7 +102,8 @@ def routed(billing: Billing) -> WebParts:
             coupon_pages.router(billing, pages, access, forms),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
-            staff_reader_pages.router(billing, pages, access, forms),
+            staff_reader_pages.router(reader_desk, access),
+            reader_acts.router(reader_desk, access),
             staff_refund_pages.router(billing, pages, access, forms),
             exception_pages.router(billing, pages, access, forms),
             audit_router(
