@@ -102,8 +102,7 @@ def routed(billing: Billing) -> WebParts:
             coupon_pages.router(billing, pages, access, forms),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
-            staff_reader_pages.router(reader_desk, access),
-            reader_acts.router(reader_desk, access),
+            *(of.router(reader_desk, access) for of in (staff_reader_pages, reader_acts)),
             staff_refund_pages.router(billing, pages, access, forms),
             exception_pages.router(billing, pages, access, forms),
             audit_router(
