@@ -245,9 +245,23 @@ def with_tables(board: Any) -> Any:
     )
 
 
+def with_readers(board: Any) -> Any:
+    """What billing says of paying readers."""
+    for number, (title, metric, unit) in enumerate(
+        (
+            ("Bạn đọc: doanh thu định kỳ", "press_billing_mrr_vnd", DONG),
+            ("Trong đó sắp hết, không gia hạn", "press_billing_mrr_ending_vnd", DONG),
+            ("Bạn đọc đang trả tiền", "press_billing_active_paid_readers", "short"),
+        )
+    ):
+        expression = f'max by (agency) ({metric}{{agency="$agency"}})'
+        board = board.with_panel(tile(title, expression, unit, 8 * number, 51, 8))
+    return board
+
+
 def finance_dashboard() -> dict[str, Any]:
     """*Finance – one agency*."""
-    board = with_tables(with_charts(with_tiles(empty_dashboard())))
+    board = with_readers(with_tables(with_charts(with_tiles(empty_dashboard()))))
     built: dict[str, Any] = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     for number, panel in enumerate(built["panels"], start=1):
         panel["id"] = number

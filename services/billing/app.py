@@ -12,6 +12,8 @@ from fastapi import Request
 from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
 from services.billing.composition import Billing, build, signing_keys
+from services.billing.insight import api as insight_api
+from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
 from services.billing.orders import pages as order_pages
@@ -26,6 +28,7 @@ from services.billing.staff import (
     coupon_pages,
     credits_pages,
     exception_pages,
+    reader_acts,
     statement_pages,
 )
 from services.billing.staff import invoice_pages as staff_invoice_pages
@@ -70,6 +73,7 @@ def routed(billing: Billing) -> WebParts:
     )
     front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
     desk = credits_pages.CreditDesk(billing, pages, access)
+    reader_desk = staff_reader_pages.ReaderDesk(billing, pages, access, forms)
     webhook = StripeWebhook(
         billing.inbox,
         billing.clock,
@@ -87,16 +91,18 @@ def routed(billing: Billing) -> WebParts:
         routers=[
             readers_api.router(billing, signing_keys(settings)),
             staff_api.router(billing, access),
+            insight_api.router(billing, access),
             *(pages_of.router(front) for pages_of in READERS_PAGES),
             transfer_front.router(billing),
             invoice_pages.router(front, printer),
             staff_pages.router(billing, pages, access, forms),
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
+            insight_pages.router(billing, pages, access),
             coupon_pages.router(billing, pages, access, forms),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
-            staff_reader_pages.router(billing, pages, access, forms),
+            *(of.router(reader_desk, access) for of in (staff_reader_pages, reader_acts)),
             staff_refund_pages.router(billing, pages, access, forms),
             exception_pages.router(billing, pages, access, forms),
             audit_router(

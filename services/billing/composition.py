@@ -13,6 +13,8 @@ from services.billing.charges.told import handler as told_by
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
+from services.billing.given.service import Given
+from services.billing.insight.service import Insight
 from services.billing.invariants import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
@@ -21,6 +23,7 @@ from services.billing.letters.service import Letters
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
+from services.billing.payments.receipts import Receipts
 from services.billing.payments.service import Payments
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
@@ -61,6 +64,7 @@ class Billing:
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
+    receipts: Receipts
     invoices: Invoices
     charges: Charges
     renewals: Renewals
@@ -77,6 +81,8 @@ class Billing:
     sent_refunds: SentRefunds
     settlements: Settlements
     exceptions: Exceptions
+    insight: Insight
+    given: Given
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -119,6 +125,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         plans=plans,
         subscriptions=Subscriptions(database, clock),
         payments=Payments(database),
+        receipts=Receipts(database, clock),
         invoices=Invoices(database),
         charges=Charges(database, clock, provider, public_url=settings.billing_url),
         renewals=Renewals(database, clock),
@@ -137,6 +144,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         sent_refunds=SentRefunds(database, clock, provider),
         settlements=Settlements(database, clock, provider),
         exceptions=Exceptions(database, clock),
+        insight=Insight(database, clock),
+        given=Given(database, clock, alone=settings.given_days_alone),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -254,6 +254,20 @@ class MrrMovementsSum(Invariant):
         WHERE {_of("s.agency")} AND s.mrr_vnd <> coalesce(m.amount, 0)"""  # noqa: S608
 
 
+class MrrRollsForward(Invariant):
+    name = "mrr_rolls_forward"
+    statement = "Opening and movements of recurring revenue are the closing of every month: each movement takes up what the one before left, and the last one leaves what the agency's subscriptions stand at"
+    sql = f"""SELECT (SELECT count(*) FROM
+            (SELECT m.movement, m.amount_vnd, sum(m.amount_vnd) OVER (PARTITION BY m.subscription_id ORDER BY m.version) AS after
+             FROM mrr_movement m JOIN subscription s ON s.id = m.subscription_id WHERE {_of("s.agency")}) AS ran
+            WHERE after < 0 OR after < amount_vnd OR (after = amount_vnd) <> (movement IN ('new', 'reactivation'))
+                  OR (after = 0) <> (movement = 'churn'))
+        + (SELECT count(*) FROM agency a
+           WHERE {_of("a.id")} AND (SELECT coalesce(sum(s.mrr_vnd), 0) FROM subscription s WHERE s.agency = a.id)
+             <> (SELECT coalesce(sum(m.amount_vnd), 0) FROM mrr_movement m JOIN subscription s ON s.id = m.subscription_id
+                 WHERE s.agency = a.id))"""  # noqa: S608 - a constant of ours
+
+
 class PeriodsDoNotOverlap(Invariant):
     name = "periods_do_not_overlap"
     statement = "No two periods that were paid for (net of refunds) of one subscription overlap, but for those a change of plan has cut short"
@@ -302,6 +316,7 @@ ALL: tuple[Invariant, ...] = (
     InboxIsHandled(),
     RefundsWithinCaptured(),
     MrrMovementsSum(),
+    MrrRollsForward(),
     PeriodsDoNotOverlap(),
     InvoicesAreNumberedWithoutGaps(),
     PaymentsHaveInvoices(),

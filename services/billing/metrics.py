@@ -56,3 +56,18 @@ CREDITS_AGE = Measured(
     "Age of the oldest bank transfer that is no order's yet",
     ["agency"],
 )
+MRR = Measured(
+    "press_billing_mrr_vnd",
+    "Monthly recurring revenue of running subscriptions in đồng, net of VAT",
+    ["agency"],
+)
+MRR_ENDING = Measured(
+    "press_billing_mrr_ending_vnd",
+    "Of the monthly recurring revenue what will not renew, in đồng",
+    ["agency"],
+)
+ACTIVE_PAID_READERS = Measured(
+    "press_billing_active_paid_readers",
+    "Readers with a paid period or pass that runs and was not given back; trials are not counted",
+    ["agency"],
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
+from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
@@ -25,6 +26,7 @@ __all__ = [
     "METADATA",
     "charges",
     "coupons",
+    "given",
     "invoices",
     "ledger",
     "letters",

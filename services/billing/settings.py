@@ -187,6 +187,12 @@ class BillingSettings(MailSettings):
         le=1_000_000_000,
         description="From this many đồng given back of a payment on, a second person of finance approves a refund by transfer.",
     )
+    given_days_alone: int = Field(
+        default=31,
+        ge=0,
+        le=90,
+        description="Days of reading that support gives a reader within ninety days; more only finance gives.",
+    )
     appliers: int = Field(
         default=4, ge=1, le=32, description="Webhook events the worker applies at the same time."
     )

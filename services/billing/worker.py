@@ -137,6 +137,12 @@ def gauge_loops(billing: Billing) -> list[Loop]:
             REMIND_SECONDS + 300,
             gauges=(metrics.EXCEPTIONS,),
         ),
+        Loop(
+            "insight-gauges",
+            every(REMIND_SECONDS, billing.insight.measure),
+            REMIND_SECONDS + 300,
+            gauges=(metrics.MRR, metrics.MRR_ENDING, metrics.ACTIVE_PAID_READERS),
+        ),
     ]
 
 

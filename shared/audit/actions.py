@@ -64,6 +64,9 @@ class Action(StrEnum):
     RENEWAL_ENDED = "renewal-ended"
     RENEWAL_RESUMED = "renewal-resumed"
     READER_SIGNED_OUT = "reader-signed-out"
+    DAYS_GIVEN = "days-given"
+    DAYS_ENDED = "days-ended"
+    RECEIPT_RESENT = "receipt-resent"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -144,6 +147,9 @@ WORDS: dict[Action, str] = {
     Action.RENEWAL_ENDED: "Renewal of a reader's plan ended",
     Action.RENEWAL_RESUMED: "Renewal of a reader's plan taken up again",
     Action.READER_SIGNED_OUT: "Reader signed out everywhere",
+    Action.DAYS_GIVEN: "Days of reading given",
+    Action.DAYS_ENDED: "Given days taken back",
+    Action.RECEIPT_RESENT: "Receipt sent again",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.LETTERS_RETRIED: "Letters to readers tried again",
     Action.LETTERS_DROPPED: "Letters to readers let go",
@@ -239,6 +245,9 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.RENEWAL_ENDED,
         Action.RENEWAL_RESUMED,
         Action.READER_SIGNED_OUT,
+        Action.DAYS_GIVEN,
+        Action.DAYS_ENDED,
+        Action.RECEIPT_RESENT,
         *_EVERYWHERE,
     ),
     "ads": (

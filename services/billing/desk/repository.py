@@ -106,6 +106,10 @@ _OF_READER = {
     "redeemed": """SELECT o.code AS order_code, g.redeemed_at, r.id AS other_id, r.email AS other_email
         FROM gift g JOIN sales_order o ON o.id = g.order_id JOIN reader r ON r.id = o.reader_id
         WHERE g.redeemed_by = :reader ORDER BY g.redeemed_at DESC, g.id LIMIT :limit""",
+    "days": """SELECT g.id, g.days, g.starts_at, g.ends_at, g.reason, g.given_name, g.given_at, e.ended_at, e.ended_name,
+            e.reason AS ended_why
+        FROM given_days g LEFT JOIN given_days_ended e ON e.given_id = g.id
+        WHERE g.reader_id = :reader ORDER BY g.given_at DESC, g.id LIMIT :limit""",
     "sessions": """SELECT s.user_agent, s.network, s.created_at, s.last_seen_at FROM reader_session s
         WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.expires_at > :now
         ORDER BY s.last_seen_at DESC, s.id LIMIT :limit""",

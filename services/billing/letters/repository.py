@@ -47,7 +47,7 @@ _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_e
       AND s.paused_until IS NULL AND {condition}
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-    AND e.subscription_id <> s.id AND NOT e.revoked AND e.valid_until > {after})"""
+    AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked AND e.valid_until > {after})"""
 _DUE = {
     Kind.TERM_ENDING: f"""s.collection = 'term' AND s.period_end > :now AND s.period_end <= :until
         AND {_NOTHING_ELSE.format(after="s.period_end")}""",
@@ -69,7 +69,7 @@ _SUBSCRIPTION_NOW = text(
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                       AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-               AND e.subscription_id <> s.id AND NOT e.revoked)
+               AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked)
        FROM subscription s WHERE s.id = :id AND s.agency = :agency"""
 )
 _ORDER_NOW = text(

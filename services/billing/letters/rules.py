@@ -114,8 +114,8 @@ def welcome(reader_id: UUID) -> Draft:
     return Draft(Kind.WELCOME, f"welcome:{reader_id}", {})
 
 
-def receipt(paid: Paid) -> Draft:
-    """A payment that went through."""
+def receipt(paid: Paid, again: UUID | None = None) -> Draft:
+    """A payment that went through; ``again``: told once more, as its reader asked."""
     facts = {
         **paid.sold.facts,
         "amount_vnd": paid.amount_vnd,
@@ -129,7 +129,8 @@ def receipt(paid: Paid) -> Draft:
         "invoice": str(paid.invoice[0]) if paid.invoice else None,
         "number": paid.invoice[1] if paid.invoice else "",
     }
-    return Draft(Kind.RECEIPT, f"receipt:{paid.payment_id}", facts)
+    key = f"receipt:{paid.payment_id}"
+    return Draft(Kind.RECEIPT, f"{key}:{again}" if again else key, facts)
 
 
 def payment_failed(

@@ -57,9 +57,16 @@ async def issue_invoice(
 
 
 async def tell_receipt(
-    session: Session, payment: Payment, invoice: Invoice | None, agency: Agency, now: datetime
+    session: Session,
+    payment: Payment,
+    invoice: Invoice | None,
+    agency: Agency,
+    now: datetime,
+    *,
+    again: UUID | None = None,
 ) -> None:
-    """The receipt of a payment, by mail to its reader; ``invoice`` None where nothing was to be paid."""
+    """The receipt of a payment, by mail to its reader; ``invoice`` None where nothing was to be paid. ``again``: once more, under a
+    key of its own."""
     sale = await repository.sale_of(session, payment.id)
     tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(payment.paid_at, agency.zone))
     paid = letter_rules.Paid(
@@ -75,7 +82,9 @@ async def tell_receipt(
         renews=sale.renews,
         invoice=(invoice.id, invoice.document) if invoice else None,
     )
-    await letters.write(session, agency.id, payment.reader_id, letter_rules.receipt(paid), now)
+    await letters.write(
+        session, agency.id, payment.reader_id, letter_rules.receipt(paid, again), now
+    )
 
 
 async def tell_trial(

@@ -19,6 +19,7 @@ from services.billing.staff.query import plain
 from services.billing.staff.rules import parse_vnd
 from shared.agencies import Agency, get_agency
 from shared.audit import WORDS
+from shared.auth import StaffPrincipal
 from shared.errors import ConflictError
 from shared.web import Pages
 from shared.web.known_first import signed_in_first
@@ -84,6 +85,11 @@ class ReaderDesk:
         await self._access.require_fresh(request)
         return found
 
+    async def by(self, request: Request) -> tuple[StaffPrincipal, By]:
+        """Who acts."""
+        principal = await self._access.page(request)
+        return principal, By(str(principal.account_id), principal.name or principal.email)
+
     async def listed(self, request: Request, agency: str, asked: ReadersQuery) -> Response:
         found = await self.allowed(request, agency)
         page = await self.billing.desk.find(
@@ -114,6 +120,7 @@ class ReaderDesk:
             actions={str(action): words for action, words in WORDS.items()},
             most_reason=MOST_REASON,
             limit_vnd=self.billing.refunds.approval_vnd,
+            alone=self.billing.given.alone,
             now=file.now,
             zone=found.zone,
             **{"typed": {}, "notice": "", "refused": "", **more},
@@ -202,7 +209,7 @@ class ReaderDesk:
         unready = await self.unready(request, found, reader_id, confirmed, typed)
         if unready is not None:
             return unready
-        amount, principal = parse_vnd(typed["amount"]), await self._access.page(request)
+        amount, (_, by) = parse_vnd(typed["amount"]), await self.by(request)
         try:
             if amount is None:
                 raise ConflictError(slug="refund-amount")
@@ -212,7 +219,7 @@ class ReaderDesk:
                 payment_id,
                 amount,
                 typed["reason"].strip(),
-                By(str(principal.account_id), principal.name or principal.email),
+                by,
             )
         except ConflictError as error:
             return await self.refused(request, found, reader_id, error, typed)
@@ -220,15 +227,12 @@ class ReaderDesk:
         return see_other(f"/staff/{agency}/readers/{reader_id}?notice={notice}")
 
 
-def router(
-    billing: Billing, pages: Pages, access: StaffAccess, forms: BillingFormTokens
-) -> APIRouter:
+def router(desk: ReaderDesk, access: StaffAccess) -> APIRouter:
     routes = APIRouter(
         prefix="/staff/{agency}/readers",
         include_in_schema=False,
         route_class=signed_in_first(access.page),
     )
-    desk = ReaderDesk(billing, pages, access, forms)
 
     @routes.get("")
     async def listed(

@@ -142,6 +142,7 @@ class EntitlementRow(Row, table=True):
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        ForeignKeyConstraint(["given_id", "agency"], ["given_days.id", "given_days.agency"]),
         UniqueConstraint(
             "subscription_id", "stretch", name="uq_entitlement_subscription_id_stretch"
         ),
@@ -153,6 +154,7 @@ class EntitlementRow(Row, table=True):
     subscription_id: UUID | None = None
     stretch: int = 0
     order_id: UUID | None = Field(default=None, unique=True)
+    given_id: UUID | None = Field(default=None, unique=True)
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)
     valid_from: datetime = Field(sa_type=UTCDateTime)

@@ -1,4 +1,4 @@
-"""Rights to read that no subscription gives: a pass, an article."""
+"""Rights to read that no subscription gives: a pass, an article, days that staff gave."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from shared.outbox import record
 
 @dataclass(frozen=True, slots=True)
 class OnceRight:
-    """A right to read that an order for once gives."""
+    """A right to read that an order for once gives, or days that were given do."""
 
-    order_id: UUID
+    order_id: UUID | None
     plan_code: str
     scope: str
     valid_from: datetime
     valid_until: datetime
+    given_id: UUID | None = None
 
 
 async def grant_once(
@@ -35,6 +36,7 @@ async def grant_once(
         agency=agency,
         reader_id=reader_id,
         order_id=right.order_id,
+        given_id=right.given_id,
         plan_code=right.plan_code,
         scope=right.scope,
         valid_from=right.valid_from,
@@ -82,8 +84,18 @@ async def grant_again(
 async def revoke_once(session: Session, order_id: UUID, now: datetime) -> None:
     """The money of an order for once went back: its right ends now, where it has not ended yet."""
     row = await repository.once_right(session, order_id)
-    if row is None or row.revoked:
-        return
+    if row is not None and not row.revoked:
+        await _revoke(session, row, "refund", now)
+
+
+async def revoke_given(session: Session, given_id: UUID, now: datetime) -> None:
+    """Days that were given are taken back: their right ends now."""
+    row = await repository.given_right(session, given_id)
+    if row is not None and not row.revoked:
+        await _revoke(session, row, "taken back", now)
+
+
+async def _revoke(session: Session, row: EntitlementRow, reason: str, now: datetime) -> None:
     row.revoked = True
     row.valid_until = max(min(row.valid_until, now), row.valid_from)
     row.version += 1
@@ -95,7 +107,7 @@ async def revoke_once(session: Session, order_id: UUID, now: datetime) -> None:
         scope=row.scope,
         valid_from=row.valid_from,
         valid_until=row.valid_until,
-        reason="refund",
+        reason=reason,
     )
     event = new_event(payload, agency=row.agency, subject=str(row.id), version=row.version, now=now)
     await record(session, event)

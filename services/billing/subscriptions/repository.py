@@ -168,6 +168,14 @@ async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
     return found
 
 
+async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None:
+    """The right that given days are, locked."""
+    found: EntitlementRow | None = await session.scalar(
+        select(EntitlementRow).where(col(EntitlementRow.given_id) == given_id).with_for_update()
+    )
+    return found
+
+
 async def paid_until(session: Session | ReadSession, subscription_id: UUID) -> datetime | None:
     """The end of the last period that was paid for and not given back."""
     found: datetime | None = await session.scalar(

@@ -56,11 +56,15 @@ async def desk_acts(world: World) -> list[Act]:
     row = await world.value("SELECT id FROM subscription")
     page = f"/staff/{AGENCY}/readers/{lan}"
 
-    def act(path: str, action: Action) -> Act:
+    payment = await world.value("SELECT id FROM payment WHERE reader_id = :lan", lan=lan)
+
+    def act(path: str, action: Action, **form: str) -> Act:
         async def call() -> httpx.Response:
             staff = world.browser(press_staff="support-token")
-            where = f"{page}{path}".format(subscription_id=row)
-            return await staff.submit(page, where, {"reason": "asked", "confirmed": "true"})
+            given = await world.rows("SELECT id FROM given_days")
+            ids = {"subscription_id": row, "payment_id": payment}
+            where = f"{page}{path}".format(**ids, given_id=given[0][0] if given else "")
+            return await staff.submit(page, where, {"reason": "asked", "confirmed": "true", **form})
 
         return Act("POST", READERS + path, action, call)
 
@@ -84,4 +88,7 @@ async def desk_acts(world: World) -> list[Act]:
         act("/subscriptions/{subscription_id}/cancel", Action.RENEWAL_ENDED),
         act("/subscriptions/{subscription_id}/resume", Action.RENEWAL_RESUMED),
         act("/sign-out", Action.READER_SIGNED_OUT),
+        act("/days", Action.DAYS_GIVEN, days="7"),
+        act("/days/{given_id}/end", Action.DAYS_ENDED),
+        act("/payments/{payment_id}/receipt", Action.RECEIPT_RESENT),
     ]

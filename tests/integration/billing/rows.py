@@ -18,7 +18,7 @@ NAMED = {
     "recognition_day": "agency || ':' || day",
     "invoice": "'of ' || payment_id",
     "letter": "business_key",
-    "entitlement": "coalesce(subscription_id, order_id) || ':' || stretch",
+    "entitlement": "coalesce(subscription_id, order_id, given_id) || ':' || stretch",
     "refund": "provider_refund",
 }
 #: Numbers of the database's own, and its clock.

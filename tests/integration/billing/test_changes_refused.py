@@ -61,7 +61,7 @@ async def test_a_lost_dispute_of_an_orders_payment_is_asked_for_by_nobody(books:
     intruder = await asyncpg.connect(as_superuser(books.url))
     try:
         await intruder.execute("SET session_replication_role = replica")
-        await intruder.execute("UPDATE payment SET order_id = id")
+        await intruder.execute("UPDATE payment SET provider = 'transfer'")
     finally:
         await intruder.close()
     with pytest.raises(DBAPIError, match="asked for, approved and paid first"):
@@ -239,19 +239,6 @@ async def test_payouts_and_money_that_no_order_takes_are_in_the_invariants(books
 @pytest.mark.parametrize(
     ("invariant", "harm"),
     [
-        ("payments_are_posted", "UPDATE refund SET amount_vnd = amount_vnd + 1"),
-        ("payments_are_posted", "UPDATE payment SET amount_vnd = amount_vnd + 1"),
-        ("payments_are_posted", "UPDATE journal_entry SET kind = 'x' WHERE kind = 'payout'"),
-        ("transfers_are_booked", "UPDATE journal_entry SET kind = 'x' WHERE kind = 'payout'"),
-        ("transfers_are_booked", "UPDATE journal_entry SET kind = 'x' WHERE kind = 'unclaimed'"),
-        ("disputes_are_booked", "UPDATE refund SET kind = 'dispute'"),
-        (
-            "disputes_are_booked",
-            "UPDATE journal_entry SET kind = 'x' WHERE kind = 'dispute_withdrawn'",
-        ),
-        ("refunds_are_booked", "UPDATE refund SET failed_at = now()"),
-        ("refunds_are_booked", "UPDATE journal_entry SET source_id = id WHERE kind = 'refund'"),
-        ("refunds_within_captured", "UPDATE refund SET failed_at = now()"),
         ("deferred_rolls_forward", "UPDATE recognition_schedule SET carried_vnd = 5"),
         ("periods_do_not_overlap", "UPDATE payment SET replaced_by = NULL"),
     ],

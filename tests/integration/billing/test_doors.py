@@ -29,6 +29,9 @@ from tests.integration.billing.world import (
 STAFF_PATHS = [
     "/v1/agencies/{agency}/subscriptions",
     "/v1/agencies/{agency}/ledger/trial-balance",
+    "/v1/agencies/{agency}/reader-revenue?month=2026-11",
+    "/staff/{agency}/readers-revenue",
+    "/staff/{agency}/readers-revenue.csv",
     "/v1/agencies/{agency}/ledger/entries",
     "/v1/agencies/{agency}/ledger/entries/018f0000-0000-7000-8000-000000000001",
     "/staff/{agency}",
@@ -150,10 +153,11 @@ async def test_what_is_broken_at_one_agency_is_shown_to_no_other(world: World):
         "inbox_is_handled",
         "refunds_within_captured",
         "mrr_movements_sum",
+        "mrr_rolls_forward",
     }
     assert not [one for one in await check(OTHER_AGENCY) if one.violations]
     page = (await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")).text
-    assert page.count("badge bad") == 7
+    assert page.count("badge bad") == 8
 
 
 # Sessions

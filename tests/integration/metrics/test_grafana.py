@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from infra.docs.metrics import all_metrics
 from infra.grafana.build import AGENCIES, DASHBOARDS, FOLDER, text_of
 from shared.metrics.entries import service as entries
 from shared.metrics.entries.rules import Entry
@@ -141,7 +142,15 @@ async def test_every_panel_shows_what_the_entries_sum_to(
             await connection.close()
 
 
+OF_BILLING = {
+    "Bạn đọc: doanh thu định kỳ": "press_billing_mrr_vnd",
+    "Trong đó sắp hết, không gia hạn": "press_billing_mrr_ending_vnd",
+    "Bạn đọc đang trả tiền": "press_billing_active_paid_readers",
+}
+
+
 async def check_definition(http, connection, report, definition, now):
+    exported = {metric.name for metric in all_metrics()}
     state = "" if definition == "all" else "AND stream <> 'state_commission'"
     # The members' entries, summed without any of the layer's sums or views.
     earned = await connection.fetchval(
@@ -202,7 +211,15 @@ async def check_definition(http, connection, report, definition, now):
     assert 0 < len(listed) <= 1000
     assert listed[0]["Ngày"] == report.as_of
     assert AGENCY in {row["__value"] for row in await connection.fetch(AGENCIES)}
+    for (
+        title,
+        metric,
+    ) in OF_BILLING.items():  # its figures: tests/integration/billing/test_insight.py
+        expression = filled(panels()[title]["expr"], definition, now)
+        assert metric in exported and f"({metric}{{" in expression, title
+        assert await query(http, expression) == [], "billing runs elsewhere"
     unchecked -= {
+        *OF_BILLING,
         "Biến động doanh thu định kỳ trong tháng",
         "Cần đạt mỗi ngày",
         "Doanh thu theo tháng so với năm gốc",

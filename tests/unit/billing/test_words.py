@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from services.billing import invariants
+from services.billing.insight import figures
+from services.billing.insight import pages as insight_pages
+from services.billing.insight.rules import (
+    MOVEMENTS,
+    WAYS,
+    Churn,
+    Dunning,
+    Followed,
+    Month,
+    Paid,
+    ReaderRevenue,
+    Recurring,
+)
 from services.billing.invoices import pdf
 from services.billing.readers.service import CONSENTS
 from services.billing.staff import books_pages, credits_pages, invoice_pages
@@ -19,6 +33,7 @@ from shared.web.i18n import load_catalogues
 
 BILLING = Path(invariants.__file__).parent
 SHARED = BILLING.parents[1] / "shared" / "web"
+NOON = datetime(2026, 11, 1, tzinfo=UTC)
 WORDS = load_catalogues([SHARED / "locale", BILLING / "locale"])
 IN_TEMPLATES = {
     (path.name, text)
@@ -63,10 +78,39 @@ IN_FILES = {
         invoice_pages.COLUMNS,
         books_pages.JOURNAL_COLUMNS,
         books_pages.BALANCE_COLUMNS,
+        insight_pages.COLUMNS,
     )
     for column in columns
 }
+
+
+def insight_figures() -> set[str]:
+    """Every line's words, of a month in which nothing happened."""
+    nothing = Month(date(2026, 11, 1), date(2026, 11, 30), NOON, NOON, over=True, settled=True)
+    found = ReaderRevenue(
+        nothing,
+        Recurring(0, dict.fromkeys(MOVEMENTS, 0), 0, 0, 0),
+        Paid(0, 0, 0, 0),
+        dict.fromkeys(WAYS, Followed()),
+        Churn(0, 0),
+        Followed(),
+        Dunning(0, 0, 0, 0),
+        (),
+    )
+    return {one.words for one in figures.figures(found)}
+
+
+FIGURES = {
+    *figures.GROUPS,
+    *figures.GROUPS.values(),
+    *(figures.COHORTS, figures.COHORTS_HELP),
+    *figures.CAUSES,
+    *figures.MOVED.values(),
+    *insight_pages.UNITS.values(),
+    *("For each active paid reader (ARPU)", *insight_figures()),
+}
 SPOKEN = {
+    *(("figures of reader revenue", words) for words in FIGURES),
     *(("consents", words) for _, words in CONSENTS.values()),
     *(("invariants", one.statement) for one in invariants.ALL),
     *(("reasons of a credit", words) for words in credits_pages.REASONS.values()),

@@ -20,6 +20,7 @@ PARTS = (
     "plans",
     "coupons",
     "orders",
+    "given",
     "subscriptions",
     "ledger",
     "payments",
@@ -48,6 +49,8 @@ APPEND_ONLY = (
     "payout_line",
     "payout_part",
     "exception_done",
+    "given_days",
+    "given_days_ended",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (

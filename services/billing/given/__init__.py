@@ -1,0 +1,1 @@
+"""Days of reading that staff give a reader."""

@@ -1,0 +1,1 @@
+"""What readers bring in month by month: recurring revenue, who pays, who stays, who goes. All of it reads."""

@@ -1,0 +1,162 @@
+"""Reader-revenue metrics of a random season of readers, recomputed from an account of our own, which knows no row of billing's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.billing.insight.rules import ReaderRevenue
+from shared.audit import Actor, acting
+from tests.fixtures.roles import as_owner
+from tests.integration.billing.own_account import HANOI, Bought, Person
+from tests.integration.billing.paying import ACCOUNT, SECRETS
+from tests.integration.billing.test_year import TICKS, Year
+from tests.integration.billing.world import AGENCY, make_world
+
+BEGINS = datetime(2028, 1, 29, 2, 17, tzinfo=UTC)
+DAYS, READERS, ACTS = 130, 16, 3
+WEEK = timedelta(days=7)
+
+
+def start_of(first: date) -> datetime:
+    return datetime(first.year, first.month, 1, tzinfo=HANOI)
+
+
+def month_after(first: date) -> date:
+    return (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+@dataclass
+class Seen:
+    """What stood at the end of a month, by reader: recurring revenue, of it what will not renew, of it terms, and who is paid for."""
+
+    mrr: dict[str, int] = field(default_factory=dict)
+    ending: int = 0
+    prepaid: int = 0
+    active: set[str] = field(default_factory=set)
+
+
+def look(people: dict[str, Person], at: datetime) -> Seen:
+    seen = Seen()
+    for email, one in people.items():
+        now = at - timedelta(microseconds=1)
+        seen.mrr[email] = one.mrr(now)
+        renewing = sum(row.mrr(now) for row in one.renewing)
+        seen.ending += sum(row.mrr(now) for row in one.renewing if row.cancels)
+        seen.prepaid += one.mrr(now) - renewing
+        if any(b.kept and not b.trial and b.start <= now < b.until for b in one.everything()):
+            seen.active.add(email)
+    return seen
+
+
+class Season(Year):
+    """A year, watched: when each payment came and went back, and what stood when each month ended."""
+
+    months: dict[date, Seen]
+    came: dict[int, datetime]
+
+    def watch(self) -> None:
+        for one in self.people.values():
+            for bought in one.everything():
+                self.came.setdefault(id(bought), self.now)
+
+    def paid_in_time(self, email: str, ended: Bought) -> bool:
+        late = ended.until + WEEK
+        return any(
+            one is not ended and one.until > ended.until and self.came[id(one)] < late and one.kept
+            for one in self.people[email].everything()
+        )
+
+
+async def compare(season: Season, first: date, before: Seen) -> ReaderRevenue:
+    """One month that is over against our own account of it."""
+    seen = season.months[first]
+    found = await season.world.billing.insight.month(AGENCY, first)
+    where = f"{first:%Y-%m}"
+    assert found.recurring.opening_vnd == sum(before.mrr.values()), where
+    assert found.recurring.closing_vnd == sum(seen.mrr.values()), where
+    assert found.recurring.ending_vnd == seen.ending, where
+    assert found.recurring.prepaid_vnd == seen.prepaid, where
+    assert found.paid.active == len(seen.active), where
+    assert found.churn.opening == sum(1 for one in before.mrr.values() if one)
+    lost = [email for email, vnd in before.mrr.items() if vnd and not seen.mrr[email]]
+    assert sum(found.churn.lost.values()) == len(lost), where
+    assert sum(found.churn.lost_vnd.values()) == -found.recurring.moved_vnd["churn"]
+    ended = [
+        (email, one)
+        for email, person in season.people.items()
+        for one in person.everything()
+        if start_of(first) <= one.until < start_of(month_after(first))
+        and one.kept and not one.trial and one.cut is None
+    ]  # fmt: skip
+    terms = [one for email, one in ended if one in season.people[email].terms]
+    assert found.renewals["term"].ended == len(terms), where
+    assert found.renewals["renewal"].ended == len(ended) - len(terms), where
+    followed = sum(season.paid_in_time(email, one) for email, one in ended)
+    assert sum(one.followed for one in found.renewals.values()) == followed, where
+    return found
+
+
+def first_paid(season: Season) -> dict[str, date]:
+    firsts = {}
+    for email, person in season.people.items():
+        came = [season.came[id(one)] for one in person.everything() if not one.trial]
+        if came:
+            firsts[email] = min(came).astimezone(HANOI).date().replace(day=1)
+    return firsts
+
+
+@pytest.mark.timeout(600)
+async def test_a_season_measured_is_as_in_an_account_of_our_own(billing_url: str, tmp_path: Path):
+    owner = await asyncpg.connect(as_owner(billing_url))
+    await owner.execute(
+        "UPDATE vat_rate SET treatment = 'rate', rate_basis_points = 800 WHERE kind = 'press_subscription'"
+    )
+    await owner.close()
+    async with make_world(billing_url, tmp_path, at=BEGINS, bank_webhook_secrets=SECRETS) as world:
+        with acting(Actor.system("test")):
+            await world.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
+        season = Season(world, 4)
+        season.people = dict(list(season.people.items())[:READERS])
+        season.months, season.came = {}, {}
+        month = date(2028, 1, 1)
+        early: dict[date, ReaderRevenue] = {}
+        for _ in range(DAYS):
+            for wait in TICKS:
+                end = start_of(month_after(month))
+                if world.clock.now() < end <= world.clock.now() + wait:
+                    season.months[month] = look(season.people, end)
+                    month = month_after(month)
+                world.clock.advance(wait)
+                await season.settle()
+                if wait == TICKS[0]:
+                    for person in season.people.values():
+                        await season.act(person)
+                        season.watch()
+                    await season.settle()
+                season.watch()
+            for first in season.months:
+                if first not in early and world.clock.now() >= start_of(month_after(first)) + WEEK:
+                    early[first] = await world.billing.insight.month(AGENCY, first)
+        before, reasons = Seen(), Counter[str]()
+        for first in season.months:
+            found = await compare(season, first, before)
+            assert found == early.get(first, found), "a month that is over and settled stays"
+            reasons += Counter(found.churn.lost_vnd)
+            before = season.months[first]
+        assert len(season.months) == 5 and found.recurring.closing_vnd > 0
+        assert len(reasons) >= 4, f"hardly happened: {reasons}"
+        firsts = first_paid(season)
+        for cohort in found.cohorts:
+            own = {email for email, at in firsts.items() if at == cohort.first}
+            assert cohort.readers == len(own), cohort
+            at, paying = cohort.first, []
+            while (at := month_after(at)) in season.months:
+                paying.append(len(own & season.months[at].active))
+            assert list(cohort.paying) == paying, cohort
+        assert not [one for one in await world.billing.invariants.check() if one.violations]
