@@ -69,7 +69,7 @@ class ChangePages:
         if done.order is None:
             return see_other(f"/r/{agency}/account?notice=change-comes")
         if done.charge_id is not None:
-            await self._billing.charges.ask(done.charge_id)
+            await self._billing.charges.ask_now(done.charge_id)
         return see_other(f"/r/{agency}/orders/{done.order.code}")
 
 

@@ -48,7 +48,7 @@ async def collected(billing: Billing, reader: Reader, subscription_id: UUID) -> 
         return None
     charge = await billing.accounts.charging(own.owed.id)
     if charge is not None:
-        await billing.charges.ask(charge)
+        await billing.charges.ask_now(charge)
     return own.owed.code
 
 

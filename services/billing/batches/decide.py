@@ -10,6 +10,7 @@ from services.billing.batches.facts import Decided, Known, Renewal, Settled, Tol
 from services.billing.payments.adapters.port import Captured
 from services.billing.plans.rules import (
     NoVatRateError,
+    anchor_of,
     end_of_period,
     monthly,
     vat_included,
@@ -100,9 +101,13 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     paid_at = min(fact.captured_at, now)  # the provider's clock may be ahead of ours
     if offer.kind != "period" or before.due_at is None:
         return None
+    if row.starts_at != before.due_at or paid_at >= row.expires_at:
+        return None  # another period was paid for meanwhile, or it is late
     starts_at = rules.next_start(before, paid_at, None)
     follows = starts_at == before.paid_until
-    anchor_day = row.anchor_day if follows else starts_at.astimezone(agency.zone).day
+    anchor_day = starts_at.astimezone(agency.zone).day
+    if follows:
+        anchor_day = anchor_of(row.anchor_day, starts_at, agency.zone)
     ends_at = end_of_period(starts_at, offer.period, agency.zone, anchor_day)
     paid = sorted((*before.paid, Paid(starts_at, ends_at)), key=lambda one: one.starts_at)
     facts = Facts(row.collection, tuple(paid), before.dunning)

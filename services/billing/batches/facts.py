@@ -46,6 +46,8 @@ class Renewal(NamedTuple):
     order_renews: bool
     purpose: str
     order_state: str
+    starts_at: datetime | None
+    expires_at: datetime
     language: str
     subscription_id: UUID
     price_id: UUID

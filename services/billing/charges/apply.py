@@ -41,7 +41,7 @@ from services.billing.plans import repository as plans_repository
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Mandate, Subscription
-from services.billing.subscriptions.rules import RENEWAL
+from services.billing.subscriptions.rules import RENEWAL, tries_after
 from shared.agencies import get_agency
 from shared.clock import local_date
 from shared.database import Session
@@ -136,8 +136,9 @@ async def _captured(
 
 
 async def _takes(session: Session, order: SalesOrder) -> bool:
-    """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription."""
-    if order.state == "paid":
+    """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, or its price
+    counted with what is not left any more."""
+    if order.state == "paid" or not await orders_repository.price_stands(session, order):
         return False
     if not order.renews or order.gift:
         return True
@@ -304,8 +305,15 @@ async def _failed(session: Session, charge: Charge, fact: Failed, now: datetime)
     row = await subscriptions_repository.lock(session, order.subscription_id)
     await session.refresh(row)
     if charge.kind == "mandate":
-        order.tries += 1
+        await count_refused(session, order, now)
     await tell_failed(session, row, order, charge.needs_holder, now)
+
+
+async def count_refused(session: Session, order: SalesOrder, now: datetime) -> None:
+    """One more try to collect a renewal was refused."""
+    assert order.starts_at is not None  # the table says so
+    dunning = await subscriptions_repository.dunning(session, order.agency)
+    order.tries = tries_after(order.tries, order.starts_at, dunning, now)
 
 
 async def tell_failed(

@@ -16,11 +16,13 @@ from services.billing.charges import repository
 from services.billing.charges.apply import apply
 from services.billing.charges.models import Charge
 from services.billing.orders import repository as orders_repository
+from services.billing.orders.models import SalesOrder
 from services.billing.payments.adapters.port import (
     Fact,
     Failed,
     GoneError,
     MandateCharge,
+    Method,
     MethodGone,
     PageClosed,
     PageOpen,
@@ -30,6 +32,7 @@ from services.billing.payments.adapters.port import (
     ProviderUnavailableError,
 )
 from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions.models import Subscription
 from shared.clock import Clock
 from shared.database import Database
 from shared.faults import fault_point
@@ -93,8 +96,25 @@ class Asking:
             id_ = await repository.claim(session, self._clock.now(), LEASE)
         if id_ is None:
             return False
-        await self.ask(id_)
+        try:
+            await self.ask(id_)
+        except Exception:  # whatever it is: nobody else's charge waits for it
+            log.exception("charge_not_asked", charge=str(id_))
+            await self._not_asked(id_)
         return True
+
+    async def _not_asked(self, id_: UUID) -> None:
+        async with self._database.read() as session:
+            charge = await repository.by_id(session, id_)
+        if charge is not None:
+            await self._later(charge, wait_after(charge.asks), None)
+
+    async def ask_now(self, charge_id: UUID) -> None:
+        """:meth:`ask`, for somebody who waits for the answer."""
+        async with self._database.transaction() as session:
+            due = await repository.count_ask(session, charge_id, self._clock.now(), LEASE)
+        if due:
+            await self.ask(charge_id)
 
     async def ask(self, charge_id: UUID) -> None:
         """Ask the provider about one charge, and apply what it says. An answer that does not come is asked for again later."""
@@ -112,12 +132,8 @@ class Asking:
             )
         if charge is None:
             return
-        # Who does not want another period is not charged for it, where that has not happened yet.
-        wanted = (order is None or order.state == "open") and not (
-            charge.kind == "mandate" and row is not None and row.cancel_at_period_end
-        )
         try:
-            fact = await self._fact(charge, wanted=wanted)
+            fact = await self._fact(charge, wanted=self._wanted(charge, order, row))
         except ProviderFailedError as error:
             await self._later(charge, OTHER_KEY_AFTER, error, other_key=True)
         except ProviderUnavailableError as error:
@@ -131,6 +147,16 @@ class Asking:
             elif fact is not None:
                 await fault_point("charge.answered")
                 await self._apply(fact)
+
+    def _wanted(self, charge: Charge, order: SalesOrder | None, row: Subscription | None) -> bool:
+        """Who does not want another period, or whose right has ended, is not charged for it, where that has not happened yet."""
+        if order is None:
+            return True
+        if order.state != "open":
+            return False
+        over = order.purpose == "renewal" and self._clock.now() >= order.expires_at
+        canceled = row is not None and row.cancel_at_period_end
+        return charge.kind != "mandate" or not (over or canceled)
 
     async def _fact(self, charge: Charge, *, wanted: bool) -> Fact | None:
         if charge.kind == "mandate" and charge.state == "created":
@@ -164,7 +190,7 @@ class Asking:
         for page in pages:
             await self._apply(await self._provider.close_page(page))
         if pages and not await self._still_open(charge.order_id):
-            return PageClosed(charge.id)
+            return PageClosed(charge.id)  # it was paid there, or may be
         return await self._provider.charge(
             MandateCharge(
                 charge_id=charge.id,
@@ -180,7 +206,8 @@ class Asking:
     async def _still_open(self, order_id: UUID) -> bool:
         async with self._database.read() as session:
             order = await orders_repository.by_id(session, order_id)
-        return order is not None and order.state == "open"
+            elsewhere = await repository.may_be_paid(session, order_id)
+        return order is not None and order.state == "open" and not elsewhere
 
     async def _later(
         self,
@@ -216,9 +243,12 @@ class Asking:
             except GoneError:
                 await self._apply(MethodGone(method=method_id))
                 continue
-            except (ProviderUnavailableError, ProviderRefusedError) as error:
+            except ProviderUnavailableError as error:
                 log.warning("card_not_named", error=repr(error))
                 continue
+            except ProviderRefusedError as error:  # it would be no other the next time
+                log.warning("card_has_no_name", error=repr(error))
+                method = Method("", method_id)
             async with self._database.transaction() as session:
                 await repository.name_mandate(session, id_, method.label or "•", method.expires_on)
         return len(unnamed)

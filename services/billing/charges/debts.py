@@ -1,8 +1,9 @@
-"""What a subscription owes and nobody is to collect any more."""
+"""What a subscription owes, or was offered, and nobody is to collect any more."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from services.billing.charges import repository as charges_repository
 from services.billing.orders import repository as orders_repository
@@ -20,3 +21,25 @@ async def close_debt(session: Session, row: Subscription, now: datetime) -> None
     order.state = "closed"
     await charges_repository.close_pages(session, order.id, now)
     await session.flush()
+
+
+async def close_changes(session: Session, subscription_id: UUID, now: datetime) -> None:
+    """Other plans that were offered for what is left of a period: their price is not right any more. One whose money is on its way
+    is booked when it comes, and a person looks."""
+    for id_ in await orders_repository.open_changes(session, subscription_id):
+        order = await orders_repository.lock(session, id_)
+        order.state = "closed"
+        await charges_repository.close_pages(session, id_, now)
+    await session.flush()
+
+
+async def close_paid(session: Session, row: Subscription, now: datetime) -> None:
+    """A period was paid for: the order of a renewal that begins in it, and changes that counted with what was left before, are
+    closed."""
+    await close_changes(session, row.id, now)
+    owed = await repository.owed(session, row.id)
+    if owed is None:
+        return
+    order = await orders_repository.lock(session, owed[0])
+    if order.starts_at is not None and order.starts_at < row.period_end:
+        await close_debt(session, row, now)

@@ -46,6 +46,18 @@ async def claim(session: Session, now: datetime, lease: timedelta) -> UUID | Non
     return found
 
 
+async def count_ask(session: Session, id_: UUID, now: datetime, lease: timedelta) -> bool:
+    """Whoever asks beside the worker is counted too: what was asked before is looked for first. False for what is settled."""
+    found = await session.scalar(
+        text(
+            """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id = :id AND ask_at IS NOT NULL
+               RETURNING id"""
+        ),
+        {"id": id_, "again": now + lease},
+    )
+    return found is not None
+
+
 async def page_of(session: Session | ReadSession, order_id: UUID) -> Charge | None:
     """The payment page of an order that is or may be open."""
     found: Charge | None = await session.scalar(
@@ -97,6 +109,18 @@ async def mandate_charge_of(session: ReadSession, order_id: UUID) -> UUID | None
         {"id": order_id},
     )
     return found
+
+
+async def may_be_paid(session: ReadSession, order_id: UUID) -> bool:
+    """Whether an order may be paid on a page, by now or yet."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM charge WHERE order_id = :id AND kind = 'page'
+                 AND state IN ('open', 'processing'))"""
+        ),
+        {"id": order_id},
+    )
+    return bool(found)
 
 
 async def processing(session: Session | ReadSession, order_id: UUID) -> bool:

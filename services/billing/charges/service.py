@@ -190,11 +190,11 @@ class Charges(Asking):
                 raise ConflictError("This order is not open", slug="order-not-open")
             row.page_id, row.url, row.state = page.id, page.url, "open"
             row.ask_at, row.asks = row.created_at + PAGE_OPEN_FOR, 0
-            wanted = (
-                row.order_id is None
-                or (await orders_repository.lock(session, row.order_id)).state == "open"
+            wanted = row.order_id is None or (
+                (await orders_repository.lock(session, row.order_id)).state == "open"
+                and not await repository.collecting(session, row.order_id)
             )
-            if not wanted:  # another plan or another way was chosen in another window meanwhile
+            if not wanted:  # another plan or way was chosen meanwhile, or the card is being charged
                 row.ask_at = now
         if not wanted:
             raise ConflictError("Another plan was chosen", slug="order-not-open")

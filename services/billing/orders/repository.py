@@ -65,6 +65,21 @@ async def open_changes(session: Session | ReadSession, subscription_id: UUID) ->
     return [row[0] for row in rows]
 
 
+async def price_stands(session: Session, order: SalesOrder) -> bool:
+    """Whether nothing happened to what a change of plan counted with: no other period was paid for, nothing was given back."""
+    if order.purpose != "change":
+        return True
+    happened = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM payment p WHERE p.subscription_id = :id AND (p.paid_at > :since OR EXISTS
+                 (SELECT FROM refund r WHERE r.payment_id = p.id AND r.failed_at IS NULL
+                  AND r.refunded_at >= date_trunc('second', CAST(:since AS timestamptz)))))"""
+        ),
+        {"id": order.subscription_id, "since": order.created_at},
+    )
+    return not happened
+
+
 async def code_known(session: Session, code: str) -> bool:
     found = await session.scalar(select(SalesOrder.id).where(SalesOrder.code == code))  # type: ignore[call-overload]
     return found is not None

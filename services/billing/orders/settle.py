@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.billing import metrics
 from services.billing.charges import repository as charges_repository
+from services.billing.charges.debts import close_paid
 from services.billing.orders import repository
 from services.billing.orders.codes import new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
@@ -70,6 +71,8 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         row, replaced = await _begin(session, order, offer, payment, agency, receipt, now)
     session.add(payment)
     await session.flush()
+    if row is not None:
+        await close_paid(session, row, now)
     fact = await booked_fact(session, payment, order, offer, agency, receipt.debit)
     await _book(session, order, fact, replaced, now)
     invoice = None

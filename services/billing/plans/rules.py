@@ -52,6 +52,14 @@ def end_of_period(start: datetime, period: str, zone: ZoneInfo, anchor_day: int)
     return end.replace(tzinfo=zone).astimezone(start.tzinfo)
 
 
+def anchor_of(anchor_day: int, start: datetime, zone: ZoneInfo) -> int:
+    """The ``anchor_day`` of periods that go on at ``start``: still the one they had where its month is too short for that one; the
+    day of ``start`` where something else than months came between (a week, a trial)."""
+    local = start.astimezone(zone)
+    last = monthrange(local.year, local.month)[1]
+    return anchor_day if local.day == min(anchor_day, last) else local.day
+
+
 @dataclass(frozen=True, slots=True)
 class VatRow:
     """One row of the dated table. ``valid_until`` is exclusive; exempt rows have no rate."""

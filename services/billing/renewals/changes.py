@@ -16,7 +16,7 @@ from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code, replace_order
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import end_of_period
+from services.billing.plans.rules import anchor_of, end_of_period
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_row_of
 from services.billing.readers.models import Reader
 from services.billing.recognition.service import unearned_net
@@ -153,6 +153,8 @@ async def _preview(
     at_once = State(row.state) is State.ACTIVE and after.amount_vnd > credit
     starts_at = now if at_once else max(row.period_end, row.paused_until or row.period_end)
     anchor = starts_at.astimezone(agency.zone).day
+    if starts_at == row.period_end:
+        anchor = anchor_of(row.anchor_day, starts_at, agency.zone)
     return Preview(
         row.id,
         before,

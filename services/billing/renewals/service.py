@@ -10,11 +10,12 @@ from uuid import UUID
 
 import structlog
 
-from services.billing.charges.apply import charge_mandate, tell_failed
+from services.billing.charges import repository as charges_repository
+from services.billing.charges.apply import charge_mandate, count_refused, tell_failed
 from services.billing.charges.debts import close_debt
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import fresh_code
+from services.billing.orders.service import fresh_code, replace_order
 from services.billing.plans import repository as plans_repository
 from services.billing.readers import repository as readers_repository
 from services.billing.subscriptions import repository
@@ -46,28 +47,37 @@ class Renewals:
         while True:
             async with self._database.read() as reading:
                 due = await repository.due_for_review(reading, self._clock.now(), REVIEWS_A_ROUND)
-            for reader_id, id_ in due:
-                await self._review(reader_id, id_)
+            moved = [await self._review(reader_id, id_) for reader_id, id_ in due]
             total += len(due)
-            if len(due) < REVIEWS_A_ROUND:
+            if len(due) < REVIEWS_A_ROUND or not any(moved):
                 return total
 
-    async def _review(self, reader_id: UUID, id_: UUID) -> None:
+    async def _review(self, reader_id: UUID, id_: UUID) -> bool:
+        """Whether it is not due any more."""
         try:
             async with self._database.transaction() as session:
                 await repository.lock_reader(session, reader_id)
                 row = await repository.lock(session, id_)
                 now = self._clock.now()
                 if row.review_at is None or row.review_at > now:
-                    return  # another process was faster
+                    return True  # another process was faster
                 await review(session, row, now)
                 await fault_point("renewal.before_commit")
+            return True
         except Exception:  # whatever it is: nobody else's renewal is to wait for it
             log.exception("review_failed", subscription=str(id_))
+        return await self._put_off(reader_id, id_)
+
+    async def _put_off(self, reader_id: UUID, id_: UUID) -> bool:
+        try:
             async with self._database.transaction() as session:
                 await repository.lock_reader(session, reader_id)
                 row = await repository.lock(session, id_)
                 row.review_at = self._clock.now() + AGAIN_AFTER
+            return True
+        except Exception:  # somebody holds this reader: the next round comes back to it
+            log.exception("review_not_put_off", subscription=str(id_))
+            return False
 
 
 async def review(session: Session, row: Subscription, now: datetime) -> None:
@@ -77,6 +87,10 @@ async def review(session: Session, row: Subscription, now: datetime) -> None:
     if step is Step.CLOSE:
         await close_debt(session, row, now)
     elif step is Step.RENEW:
+        if not await _changes_are_over(session, row, now):
+            await subscriptions.refresh(session, row, now, at=at)
+            row.review_at = now + AGAIN_AFTER
+            return
         order = await _order(session, row, facts, now)
         await _collect(session, row, order, now)
     elif step is Step.RETRY:
@@ -87,12 +101,21 @@ async def review(session: Session, row: Subscription, now: datetime) -> None:
     await subscriptions.refresh(session, row, now, at=at)
 
 
+async def _changes_are_over(session: Session, row: Subscription, now: datetime) -> bool:
+    """What was offered for the rest of the period is closed when the next one is collected; False while it may be paid already."""
+    for id_ in await orders_repository.open_changes(session, row.id):
+        if await charges_repository.collecting(session, id_):
+            return False
+        await replace_order(session, await orders_repository.lock(session, id_), now)
+    return True
+
+
 async def _collect(session: Session, row: Subscription, order: SalesOrder, now: datetime) -> None:
     """A try: from the card, or where there is none by asking the reader."""
     if row.mandate_id is not None:
         await charge_mandate(session, order, row.mandate_id, now)
         return
-    order.tries += 1
+    await count_refused(session, order, now)
     await tell_failed(session, row, order, needs_holder=True, now=now)
 
 

@@ -9,6 +9,8 @@ from services.billing.charges.apply import collect_again
 from services.billing.charges.debts import close_debt
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.orders import repository as orders_repository
+from services.billing.orders.service import replace_order
 from services.billing.plans import repository as plans_repository
 from services.billing.renewals.service import review
 from services.billing.subscriptions import repository, rules
@@ -71,6 +73,8 @@ class Wishes:
                     "You have another subscription that renews: cancel that one before you resume this one",
                     slug="already-subscribed",
                 )
+            if row.cancel_at_period_end:
+                await _close_other_wish(session, reader_id, now)
             wanted = row.cancel_at_period_end
             row.cancel_at_period_end = False
             if row.paused_until is not None:
@@ -137,6 +141,15 @@ class Wishes:
         until = facts.paid_until or now
         told = letter_rules.canceled(row.id, row.version, sold, until, ended=until <= now)
         await letters.write(session, row.agency, row.reader_id, told, now)
+
+
+async def _close_other_wish(session: Session, reader_id: UUID, now: datetime) -> None:
+    """What the reader was about to buy in its place: paid now it would be nobody's money. Raises :class:`ConflictError` while a bank
+    decides about it."""
+    order = await orders_repository.open_order(session, reader_id)
+    if order is None or order.gift or await orders_repository.received_vnd(session, order.id):
+        return
+    await replace_order(session, order, now)
 
 
 async def _note(

@@ -130,6 +130,10 @@ class Facts:
             return None
         return max(until, self.paused_until or until)
 
+    def pays_for(self, at: datetime) -> bool:
+        """Whether a moment is in a period that is paid for."""
+        return any(one.starts_at <= at < one.ends_at for one in self.paid)
+
     @property
     def pauses(self) -> bool:
         """Whether nothing is read between what is paid for and the next period."""
@@ -194,11 +198,12 @@ def next_start(
     ``planned``: of a renewal, when its period begins and when it lapses.
 
     It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile, whatever was wished
-    since it was charged; later money begins a period of its own. After a pause it begins with the pause's end.
+    since it was charged; later money begins a period of its own, as does money for a period that was paid meanwhile. After a pause
+    it begins with the pause's end.
     """
     if planned is None and facts.due_at is not None and facts.lapses_at is not None:
         planned = facts.due_at, facts.lapses_at
-    if planned is not None and at < planned[1]:
+    if planned is not None and at < planned[1] and not facts.pays_for(planned[0]):
         return planned[0]
     return max(at, facts.paid_until or at, others_until or at)
 
@@ -232,6 +237,12 @@ def _retry_at(facts: Facts, owed: Owed) -> datetime | None:
         return None
     wait = retries[owed.tries - 1] if owed.tries else timedelta(0)
     return due_at - facts.dunning.ahead + wait
+
+
+def tries_after(tries: int, starts_at: datetime, dunning: Dunning, now: datetime) -> int:
+    """How many tries count as refused after one more: those whose time went by without a try are not made up for."""
+    over = sum(starts_at - dunning.ahead + wait <= now for wait in dunning.retries)
+    return max(tries, over) + 1
 
 
 def review_at(facts: Facts, now: datetime) -> datetime | None:

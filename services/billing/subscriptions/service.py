@@ -16,7 +16,7 @@ import structlog
 
 from services.billing.plans import service as plans
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import end_of_period, monthly
+from services.billing.plans.rules import anchor_of, end_of_period, monthly
 from services.billing.readers.models import Reader
 from services.billing.subscriptions import announce, repository, rules
 from services.billing.subscriptions.models import Subscription
@@ -193,8 +193,11 @@ async def next_period(
     facts = await facts_of(session, row)
     others = await repository.others_until(session, row.reader_id, row.id)
     start = rules.next_start(facts, at, others, planned)
-    if start != facts.paid_until:
-        row.anchor_day = start.astimezone(agency.zone).day
+    row.anchor_day = (
+        anchor_of(row.anchor_day, start, agency.zone)
+        if start == facts.paid_until
+        else start.astimezone(agency.zone).day
+    )
     row.price_id, row.next_price_id = offer.price_id, None
     row.period_start = start
     row.period_end = end_of_period(start, offer.period, agency.zone, row.anchor_day)

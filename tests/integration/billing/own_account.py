@@ -38,6 +38,13 @@ def next_end(start: datetime, period: str, anchor: int) -> datetime:
     return local.replace(year=year, month=month, day=day).astimezone(start.tzinfo)
 
 
+def next_anchor(anchor: int, start: datetime) -> int:
+    """31 January, 28 February, 31 March; but a week or a trial moves it."""
+    local = start.astimezone(HANOI)
+    month_end = (local + DAY).day == 1
+    return anchor if local.day == anchor or (month_end and local.day < anchor) else local.day
+
+
 def spread(total: int, days: list[date]) -> dict[date, int]:
     """Whole đồng by day: the running sum is the exact share, rounded down."""
     count = len(days)
@@ -203,7 +210,7 @@ class Person:
         own = [one.until for one in self.terms if one.kept]
         anchor = start.astimezone(HANOI).day
         if own and start == max(own):
-            anchor = self.term_anchor
+            anchor = next_anchor(self.term_anchor, start)
         self.term_anchor = anchor
         bought = self._bought(start, next_end(start, period, anchor), gross, period)
         self.terms.append(bought)
@@ -262,8 +269,11 @@ class Person:
         assert start is not None
         row.period, row.next_period = row.next_period or row.period, None
         assert gross == PRICES[row.period]
-        if start != row.paid_until:
-            row.anchor = start.astimezone(HANOI).day
+        row.anchor = (
+            next_anchor(row.anchor, start)
+            if start == row.paid_until
+            else start.astimezone(HANOI).day
+        )
         row.paused = None
         return self._bought(start, next_end(start, row.period, row.anchor), gross, row.period)
 

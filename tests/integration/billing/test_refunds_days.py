@@ -21,6 +21,7 @@ from tests.integration.billing.test_transfers_year import (
     HANOI,
     Person,
     later,
+    next_anchor,
     pass_time,
     readers,
 )
@@ -86,6 +87,7 @@ class Account:
         start = max(now, until or now)
         if start != until:
             reader.anchor = (start + HANOI).day
+        reader.anchor = next_anchor(reader.anchor, start)
         one.begin(reader, start, later(start, one.kind, reader.anchor))
 
     def give_back(self, one: Bought, amount: int, now: datetime) -> None:

@@ -38,6 +38,13 @@ def later(start: datetime, period: str, anchor: int) -> datetime:
     return start + moved
 
 
+def next_anchor(anchor: int, start: datetime) -> int:
+    """The day of the month of a period that follows: a short month keeps what was agreed, weeks move it."""
+    day = (start + HANOI).date()
+    shortened = day.day < anchor and (day + timedelta(days=1)).day == 1
+    return anchor if shortened else day.day
+
+
 @dataclass
 class Transaction:
     """What the bank did: told of by each source as often as it likes."""
@@ -95,6 +102,7 @@ class Books:
         start = max(now, until)
         if not person.paid or start != until:
             person.anchor = (start + HANOI).day
+        person.anchor = next_anchor(person.anchor, start)
         end = later(start, order.period, person.anchor)
         person.paid.append((start, end))
         first, last = (start + HANOI).date(), (end + HANOI).date()
