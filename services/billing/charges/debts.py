@@ -1,4 +1,4 @@
-"""What a subscription owes and nobody is to collect any more."""
+"""What a subscription owes, or was to be changed for, and nobody is to collect any more."""
 
 from __future__ import annotations
 
@@ -19,4 +19,14 @@ async def close_debt(session: Session, row: Subscription, now: datetime) -> None
     order = await orders_repository.lock(session, owed[0])
     order.state = "closed"
     await charges_repository.close_pages(session, order.id, now)
+    await session.flush()
+
+
+async def close_changes(session: Session, row: Subscription, now: datetime) -> None:
+    """A change of plan that waits for its money was reckoned with periods that are not the same any more: it is closed, and money
+    that comes for it all the same is nobody's."""
+    for order_id in await orders_repository.open_changes(session, row.id):
+        order = await orders_repository.lock(session, order_id)
+        order.state = "closed"
+        await charges_repository.close_pages(session, order.id, now)
     await session.flush()

@@ -15,7 +15,7 @@ import structlog
 
 from services.billing.charges import repository
 from services.billing.charges.currency import only_dong
-from services.billing.charges.debts import close_debt
+from services.billing.charges.debts import close_changes, close_debt
 from services.billing.charges.models import ProviderRefund
 from services.billing.orders.models import Gift
 from services.billing.payments import repository as payments_repository
@@ -75,6 +75,9 @@ async def hold(session: Session, payment_id: UUID, request: RefundRequest | None
 
 async def give_back(session: Session, held: Held, money: MoneyBack, now: datetime) -> Refund:
     """Money of a payment went back: the books, and the right to read where it was all of it."""
+    if held.payment.subscription_id is not None:
+        row = await subscriptions_repository.lock(session, held.payment.subscription_id)
+        await close_changes(session, row, now)
     refund = await record_refund(session, held.payment, replace(money, unopened=held.unopened), now)
     if held.whole:
         await _end_right(session, held, now)

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from services.billing.charges.apply import charge_mandate, tell_failed
-from services.billing.charges.debts import close_debt
+from services.billing.charges.debts import close_changes, close_debt
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code
@@ -76,7 +76,13 @@ async def review(session: Session, row: Subscription, now: datetime) -> None:
     step = next_step(facts, now)
     if step is Step.CLOSE:
         await close_debt(session, row, now)
+    elif step is Step.RENEW and await repository.being_collected(session, row.id):
+        # Another plan is being paid for: whether there is a next period of this one follows from that.
+        await subscriptions.refresh(session, row, now, at=at)
+        row.review_at = now + AGAIN_AFTER
+        return
     elif step is Step.RENEW:
+        await close_changes(session, row, now)
         order = await _order(session, row, facts, now)
         await _collect(session, row, order, now)
     elif step is Step.RETRY:
