@@ -99,6 +99,20 @@ async def mandate_charge_of(session: ReadSession, order_id: UUID) -> UUID | None
     return found
 
 
+async def refused_since(
+    session: Session, reader_id: UUID, mandate_id: UUID, since: datetime
+) -> int:
+    """How often a card was refused that was charged without its holder."""
+    found = await session.scalar(
+        text(
+            """SELECT count(*) FROM charge WHERE reader_id = :reader AND mandate_id = :mandate
+                 AND kind = 'mandate' AND state = 'failed' AND updated_at > :since"""
+        ),
+        {"reader": reader_id, "mandate": mandate_id, "since": since},
+    )
+    return int(found)
+
+
 async def processing(session: Session | ReadSession, order_id: UUID) -> bool:
     """Whether a bank has not decided about an order."""
     found = await session.scalar(
