@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from shared.web.error_page import confirmation_page, error_page, wants_page
 from shared.web.staff import AnsweredError, FreshSignInRequiredError, SignInRequiredError
 
 log = structlog.get_logger(__name__)
+_LONG = re.compile(r"[^/]{60,}")
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -106,8 +108,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(InterfaceError)
     @app.exception_handler(PoolTimeoutError)
     async def _away(request: Request, error: Exception) -> Response:
-        log.warning("dependency_unavailable", path=request.url.path, error=repr(error))
+        log.warning("dependency_unavailable", path=path_told(request.url.path), error=repr(error))
         return answer(request, UnavailableError(headers={"Retry-After": "1"}))
+
+
+def path_told(path: str) -> str:
+    """A path as logs have it: what is longer than any id or name may be a link's token, which opens something."""
+    return _LONG.sub("…", path)
 
 
 class UnexpectedErrors:
@@ -139,6 +146,6 @@ class UnexpectedErrors:
         ) as error:  # the last resort: whatever it was, the caller learns nothing of it
             if started:
                 raise  # half an answer is out: the server cuts the connection
-            log.error("unexpected_error", path=scope["path"], exc_info=error)
+            log.error("unexpected_error", path=path_told(scope["path"]), exc_info=error)
             reply = answer(Request(scope), ProblemError())
             await reply(scope, receive, send)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.billing.account import links
-from services.billing.account.wishes_pages import notice_of
+from services.billing.account.wishes_pages import canceled_notice, notice_of
 from services.billing.letters.links import BadLinkError, Link
 from services.billing.readers.models import Reader
 from services.billing.readers.web import (
@@ -114,10 +114,10 @@ class LinkPages:
             return self._to(agency, token, "resumed")  # a link ends no pause: that would charge
         wish = self._billing.wishes.cancel if cancel else self._billing.wishes.resume
         try:
-            await wish(agency, reader.id, link.subscription_id)
+            row = await wish(agency, reader.id, link.subscription_id)
         except ConflictError as error:
             return self._to(agency, token, notice_of(error))
-        return self._to(agency, token, "canceled" if cancel else "resumed")
+        return self._to(agency, token, canceled_notice(row) if cancel else "resumed")
 
     async def pay(self, request: Request, agency: str, token: str) -> Response:
         """To the provider's page, where what is owed is paid."""

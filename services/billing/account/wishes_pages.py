@@ -11,8 +11,11 @@ from fastapi.responses import Response
 from services.billing.composition import Billing
 from services.billing.readers.models import Reader
 from services.billing.readers.web import ReaderFront, plain, see_other, uuid_of
+from services.billing.subscriptions.models import Subscription
+from services.billing.subscriptions.rules import LIVE, State
 from shared.errors import ConflictError, InvalidInputError, UnavailableError
 from shared.web.i18n import request_language
+from shared.web.params import EARLIEST, LATEST
 
 #: What a page says of a wish that could not be, by the reason.
 NOTICES = {
@@ -23,6 +26,7 @@ NOTICES = {
     "not-active": "not-active",
     "price-superseded": "superseded",
     "same-plan": "same-plan",
+    "refund-under-way": "refunding",
 }
 
 
@@ -30,14 +34,20 @@ def notice_of(error: ConflictError) -> str:
     return NOTICES.get(error.slug, "not-active")
 
 
+def canceled_notice(row: Subscription) -> str:
+    """What a page says of a cancellation: it is read on, or what was owed or paused is over at once."""
+    return "canceled" if State(row.state) in LIVE else "over"
+
+
 def day_of(text: str) -> date | None:
-    """A day as browsers send it (2027-01-31) or as people write it (31/01/2027, 31-1-2027, 31.1.2027)."""
+    """A day as browsers send it (2027-01-31) or as people write it (31/01/2027, 31-1-2027, 31.1.2027); None for what is none."""
     typed = text.strip().replace("-", "/").replace(".", "/")
     for pattern in ("%Y/%m/%d", "%d/%m/%Y"):
         try:
-            return datetime.strptime(typed, pattern).date()  # noqa: DTZ007 - a day of the agency's
+            day = datetime.strptime(typed, pattern).date()  # noqa: DTZ007 - a day of the agency's
         except ValueError:
             continue
+        return day if EARLIEST <= day <= LATEST else None
     return None
 
 
@@ -65,10 +75,10 @@ def router(front: ReaderFront) -> APIRouter:
         if isinstance(acting, Response):
             return acting
         try:
-            await billing.wishes.cancel(agency, acting[1].id, uuid_of(subscription))
+            row = await billing.wishes.cancel(agency, acting[1].id, uuid_of(subscription))
         except ConflictError as error:
             return to_account(agency, notice_of(error))
-        return to_account(agency, "canceled")
+        return to_account(agency, canceled_notice(row))
 
     @routes.post("/r/{agency}/account/resume")
     async def resume(request: Request, agency: str, subscription: str = Form("")) -> Response:

@@ -51,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 #: How often a bank that takes its time is asked.
 ASK_AGAIN = timedelta(hours=1)
+#: After this many refusals within a day a reader is shown the other ways to pay, and the card is left alone.
+REFUSALS_A_DAY = 5
 DONE = ("captured", "closed")
 
 
@@ -136,9 +138,14 @@ async def _captured(
 
 
 async def _takes(session: Session, order: SalesOrder) -> bool:
-    """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, or its price
-    counted with what is not left any more."""
+    """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, a second
+    trial, or its price counted with what is not left any more."""
     if order.state == "paid" or not await orders_repository.price_stands(session, order):
+        return False
+    if order.trial_days is not None and await subscriptions_repository.subscribed_before(
+        session, order.reader_id
+    ):
+        order.state = "closed"
         return False
     if not order.renews or order.gift:
         return True
@@ -239,6 +246,15 @@ async def collect_again(session: Session, row: Subscription, now: datetime) -> N
         return
     order = await orders_repository.lock(session, owed[0])
     await charge_mandate(session, order, row.mandate_id, now)
+
+
+async def tired(session: Session, row: Subscription, now: datetime) -> bool:
+    """Whether a subscription's card was refused so often within a day that it is not tried again because its reader asks."""
+    if row.mandate_id is None:
+        return False
+    since = now - timedelta(days=1)
+    refused = await repository.refused_since(session, row.reader_id, row.mandate_id, since)
+    return refused >= REFUSALS_A_DAY
 
 
 async def charge_mandate(

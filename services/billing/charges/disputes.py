@@ -12,7 +12,7 @@ import structlog
 
 from services.billing.charges import repository, returns
 from services.billing.charges.currency import only_dong
-from services.billing.charges.debts import close_debt
+from services.billing.charges.debts import close_changes, close_debt
 from services.billing.charges.models import Dispute
 from services.billing.charges.returns import Held
 from services.billing.ledger import rules as accounts
@@ -88,6 +88,7 @@ async def _stop_charging(session: Session, payment: Payment, now: datetime) -> N
             row.cancel_at_period_end = True
             row.next_price_id = row.paused_until = None
             await close_debt(session, row, now)
+            await close_changes(session, row.id, now)
         await subscriptions.refresh(session, row, now)
 
 

@@ -123,6 +123,20 @@ async def may_be_paid(session: ReadSession, order_id: UUID) -> bool:
     return bool(found)
 
 
+async def refused_since(
+    session: Session, reader_id: UUID, mandate_id: UUID, since: datetime
+) -> int:
+    """How often a card was refused that was charged without its holder."""
+    found = await session.scalar(
+        text(
+            """SELECT count(*) FROM charge WHERE reader_id = :reader AND mandate_id = :mandate
+                 AND kind = 'mandate' AND state = 'failed' AND updated_at > :since"""
+        ),
+        {"reader": reader_id, "mandate": mandate_id, "since": since},
+    )
+    return int(found)
+
+
 async def processing(session: Session | ReadSession, order_id: UUID) -> bool:
     """Whether a bank has not decided about an order."""
     found = await session.scalar(

@@ -101,14 +101,19 @@ async def lock_by_codes(
 
 
 async def close_expired(session: Session, now: datetime, limit: int) -> int:
-    """Orders nobody paid in time."""
+    """Orders nobody paid in time. The page of another plan is closed with it: its price was of one day."""
     closed = await session.execute(
         text(
-            """UPDATE sales_order SET state = 'closed' WHERE id IN
-                 (SELECT id FROM sales_order o WHERE state = 'open' AND expires_at <= :now AND purpose <> 'renewal'
-                    AND NOT EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND c.state = 'processing')
-                  ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-               RETURNING id"""
+            """WITH closed AS (
+                 UPDATE sales_order SET state = 'closed' WHERE id IN
+                   (SELECT id FROM sales_order o WHERE state = 'open' AND expires_at <= :now AND purpose <> 'renewal'
+                      AND NOT EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND c.state = 'processing')
+                    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+                 RETURNING id, purpose),
+               pages AS (
+                 UPDATE charge SET ask_at = :now WHERE kind = 'page' AND state IN ('created', 'open')
+                   AND order_id IN (SELECT id FROM closed WHERE purpose = 'change'))
+               SELECT id FROM closed"""
         ),
         {"now": now, "limit": limit},
     )

@@ -41,6 +41,19 @@ async def asked_vnd(session: Session, payment_id: UUID) -> int:
     return int(found)
 
 
+async def under_way(session: Session | ReadSession, subscription_id: UUID, now: datetime) -> bool:
+    """Whether something of a subscription's periods that are not over is asked back, and neither paid nor refused."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM refund_request q JOIN payment p ON p.id = q.payment_id
+               WHERE p.subscription_id = :id AND coalesce(p.cut_at, p.period_end) > :now
+                 AND q.state IN ('asked', 'approved', 'sent'))"""
+        ),
+        {"id": subscription_id, "now": now},
+    )
+    return bool(found)
+
+
 async def insert(session: Session, values: dict[str, Any]) -> str:
     """A new request; the state in which the database lets it begin."""
     state: str = await session.scalar(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.billing.charges.apply import charge_mandate
+from services.billing.charges.apply import charge_mandate, tired
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code, replace_order
@@ -20,6 +20,7 @@ from services.billing.plans.rules import anchor_of, end_of_period
 from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_row_of
 from services.billing.readers.models import Reader
 from services.billing.recognition.service import unearned_net
+from services.billing.refunds import repository as refunds_repository
 from services.billing.renewals.rules import credit_of
 from services.billing.subscriptions import repository
 from services.billing.subscriptions import service as subscriptions
@@ -115,7 +116,7 @@ class Changes:
             await session.flush()
             charge_id = (
                 await charge_mandate(session, order, row.mandate_id, now)
-                if row.mandate_id is not None
+                if row.mandate_id is not None and not await tired(session, row, now)
                 else None
             )
             return Confirmed(order, charge_id)
@@ -148,6 +149,8 @@ async def _preview(
         raise ConflictError("Only what runs can be changed", slug="not-active")
     if await repository.being_collected(session, row.id):
         raise ConflictError("A payment is being collected", slug="payment-processing")
+    if await refunds_repository.under_way(session, row.id, now):
+        raise ConflictError("Money of this plan is on its way back", slug="refund-under-way")
     agency = await get_agency(session, row.agency)
     credit = await _credit(session, row, agency, now)
     at_once = State(row.state) is State.ACTIVE and after.amount_vnd > credit

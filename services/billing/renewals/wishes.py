@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from services.billing.charges.apply import collect_again
+from services.billing.charges.apply import collect_again, tired
 from services.billing.charges.debts import close_debt
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
@@ -80,6 +80,11 @@ class Wishes:
             if row.paused_until is not None:
                 # Before what is paid for is over there was no pause yet; afterwards the next period begins now.
                 row.paused_until = now if now >= row.period_end else None
+            others = await repository.others_until(session, reader_id, row.id)
+            if others is not None and others > max(now, row.period_end):
+                row.paused_until = (
+                    others  # a gift or a term was to follow: no day is paid for twice
+                )
             await review(session, row, now)
             if wanted:
                 await _note(session, row, audit.Action.RENEWAL_RESUMED, why, now, cancels=False)
@@ -127,10 +132,15 @@ class Wishes:
         return await repository.lock(session, known.id)
 
     async def pay_now(self, agency: str, reader_id: UUID, subscription_id: UUID) -> None:
-        """Try the card at once for what is owed; nothing happens where nothing is, or while a try is on its way."""
+        """Try the card at once for what is owed; nothing happens where nothing is, while a try is on its way, or after many that
+        were refused."""
         async with self._database.transaction() as session:
-            row = await self._held(session, agency, reader_id, subscription_id)
-            await collect_again(session, row, self._clock.now())
+            row, now = (
+                await self._held(session, agency, reader_id, subscription_id),
+                self._clock.now(),
+            )
+            if not await tired(session, row, now):
+                await collect_again(session, row, now)
 
     async def _tell_canceled(
         self, session: Session, row: Subscription, facts: rules.Facts, now: datetime

@@ -152,7 +152,7 @@ async def last_kept(
                FROM payment p JOIN sales_order o ON o.id = p.order_id
                WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                      AND coalesce(p.cut_at, p.period_end) > p.period_start
-               ORDER BY p.period_end DESC LIMIT 1"""
+               ORDER BY coalesce(p.cut_at, p.period_end) DESC LIMIT 1"""
         ),
         {"id": subscription_id},
     )

@@ -141,6 +141,10 @@ class Transfers:
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED
+            if reason is None and not order.amount_vnd:
+                reason = (
+                    Reason.OVER
+                )  # a trial, or a coupon for all of it: a card begins it, no money does
         await repository.set_reason(
             session, credit_id, reason or Reason.UNDER, order.id if order else None
         )
@@ -227,7 +231,7 @@ class Transfers:
             if not orders:
                 raise NotFoundError
             order = orders[0]
-            if order.state == "paid":
+            if order.state == "paid" or not order.amount_vnd:
                 raise ConflictError("This order is paid already", slug="order-paid")
             before = credit.reason
             await repository.set_reason(session, credit_id, Reason.UNDER, order.id)
