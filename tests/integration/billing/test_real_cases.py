@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -314,4 +315,6 @@ async def test_case_22_the_page_of_an_order_that_was_paid_by_transfer_is_closed(
     page = await lives.page(LAN, code)
     await credited(world, code, 19_000, id_=2)
     await world.deliver()
-    assert (await world.pay(page)).status_code == 410
+    await world.pay(page)
+    assert (await world.payer.get(urlsplit(page).path)).status_code == 410
+    assert await taken(world) == 2 * 19_000
