@@ -140,7 +140,9 @@ async def _captured(
 async def _takes(session: Session, order: SalesOrder) -> bool:
     """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, a second
     trial, or its price counted with what is not left any more."""
-    if order.state == "paid" or not await orders_repository.price_stands(session, order):
+    if order.state == "paid" or (order.purpose == "change" and order.state != "open"):
+        return False
+    if not await orders_repository.price_stands(session, order):
         return False
     if order.trial_days is not None and await subscriptions_repository.subscribed_before(
         session, order.reader_id

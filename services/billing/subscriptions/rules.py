@@ -155,12 +155,11 @@ class Facts:
     def begins_at(self, now: datetime) -> datetime | None:
         """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
         begins = min((one.starts_at for one in self.paid if one.ends_at > now), default=None)
-        return begins if begins is not None and begins > now + CLOCK_SKEW else None
+        return begins if begins is not None and begins > now else None
 
     def runs_at(self, now: datetime) -> Paid | None:
         """The period that is read at ``now``."""
-        soon = now + CLOCK_SKEW
-        return next((one for one in self.paid if one.starts_at <= soon and now < one.ends_at), None)
+        return next((one for one in self.paid if one.starts_at <= now < one.ends_at), None)
 
 
 def derive_state(facts: Facts, now: datetime) -> State:

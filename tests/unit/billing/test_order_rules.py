@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from services.billing.coupons.rules import CouponFacts, Refusal, as_code, left_to_pay, refusal
 from services.billing.plans.rules import end_of_period, monthly
 from services.billing.subscriptions.rules import (
-    CLOCK_SKEW,
     Dunning,
     Facts,
     Paid,
@@ -107,13 +106,6 @@ def paid(*periods: tuple[float, float], refunded: bool = False) -> Facts:
 )
 def test_what_has_not_begun_says_when_it_does(facts: Facts, begins: datetime | None) -> None:
     assert facts.begins_at(NOW) == begins
-
-
-def test_a_clock_that_is_a_little_ahead_does_not_make_it_wait() -> None:
-    ahead = Facts("term", (Paid(NOW + CLOCK_SKEW, NOW + DAY),), Dunning())
-    assert ahead.begins_at(NOW) is None
-    later = NOW + CLOCK_SKEW + timedelta(microseconds=1)
-    assert Facts("term", (Paid(later, NOW + DAY),), Dunning()).begins_at(NOW) == later
 
 
 def test_a_term_is_looked_at_when_it_begins_and_when_it_ends() -> None:
