@@ -315,7 +315,6 @@ async def test_case_22_the_page_of_an_order_that_was_paid_by_transfer_is_closed(
     page = await lives.page(LAN, code)
     await credited(world, code, 19_000, id_=2)
     await world.deliver()
-<<<<<<< HEAD
     closed = await world.pay(page)
     assert "/orders/" not in closed.headers.get("location", "")
     assert await world.value("SELECT count(*) FROM charge WHERE state = 'open'") == 0
@@ -336,8 +335,3 @@ async def test_a_plan_that_was_changed_the_moment_it_began_is_given_back_whole(w
     assert await world.value("SELECT count(*) FROM refund") == 1
     assert await lives.rights() == set()
     await world.assert_sound()
-=======
-    await world.pay(page)
-    assert (await world.payer.get(urlsplit(page).path)).status_code == 410
-    assert await taken(world) == 2 * 19_000
->>>>>>> own-review
