@@ -36,7 +36,7 @@ from tests.integration.billing.world import (
     make_world,
 )
 
-READERS, DAYS = int(os.environ.get("YEAR_READERS", "12")), int(os.environ.get("YEAR_DAYS", "150"))
+READERS, DAYS = int(os.environ.get("YEAR_READERS", "8")), int(os.environ.get("YEAR_DAYS", "120"))
 #: Two days before the end of January: 31 January and 29 February are days on which periods begin.
 BEGINS = datetime(2028, 1, 29, 2, 17, tzinfo=UTC)
 #: What the provider takes for a dispute.
