@@ -229,7 +229,7 @@ async def test_what_is_owed_is_paid_and_the_plan_canceled_from_a_letter(
         if SHOTS:
             await opened.screenshot(path=Path(SHOTS) / f"{screen}-16-cancel.png", full_page=True)
         await opened.get_by_role("button", name="Đồng ý hủy gói").click()
-        await expect(opened.get_by_text("Gói của bạn sẽ không gia hạn.")).to_be_visible()
+        await expect(opened.get_by_text("Gói của bạn đã kết thúc.")).to_be_visible()
         if SHOTS:
             await opened.screenshot(path=Path(SHOTS) / f"{screen}-17-canceled.png", full_page=True)
         await opened.goto(account(stack))

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
+from services.billing.subscriptions.repository import lock_reader
 from shared.database import ReadSession, Session
 
 
@@ -98,6 +99,15 @@ async def lock_by_codes(
             .execution_options(populate_existing=True)
         )
     ).all()
+
+
+async def lock_with_readers(
+    session: Session, agency: str, codes: Sequence[str]
+) -> Sequence[SalesOrder]:
+    """The agency's orders with these codes, locked after their readers."""
+    for reader_id in await readers_of(session, agency, codes):
+        await lock_reader(session, reader_id)
+    return await lock_by_codes(session, agency, codes)
 
 
 async def close_expired(session: Session, now: datetime, limit: int) -> int:

@@ -24,7 +24,6 @@ from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.settle import Receipt, settle
 from services.billing.plans import repository as plans_repository
-from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository
 from services.billing.transfers.facts import CreditNotice
@@ -47,13 +46,6 @@ CANDIDATES = 20
 
 class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
-
-
-async def _lock_orders(session: Session, agency: str, codes: Sequence[str]) -> Sequence[SalesOrder]:
-    """The agency's orders with these codes, locked after their readers."""
-    for reader_id in await orders_repository.readers_of(session, agency, codes):
-        await subscriptions_repository.lock_reader(session, reader_id)
-    return await orders_repository.lock_by_codes(session, agency, codes)
 
 
 async def _subscribed(session: Session, order: SalesOrder) -> bool:
@@ -133,7 +125,7 @@ class Transfers:
         doubled: bool,
     ) -> None:
         now = self._clock.now()
-        named = await _lock_orders(session, agency, find_codes(notice.note))
+        named = await orders_repository.lock_with_readers(session, agency, find_codes(notice.note))
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
@@ -227,7 +219,7 @@ class Transfers:
         """
         async with self._database.transaction() as session:
             credit = await self._waiting(session, agency, credit_id)
-            orders = await _lock_orders(session, agency, [code])
+            orders = await orders_repository.lock_with_readers(session, agency, [code])
             if not orders:
                 raise NotFoundError
             order = orders[0]
