@@ -123,11 +123,15 @@ async def _captured(
     if fact.method is not None and order.renews and charge.kind == "page":
         # The card that was charged without its holder stays what it is now: they may have given another one meanwhile, or let it go.
         mandate_id = await _keep(session, provider, charge, fact.method, now)
-    charge.state, charge.reference, charge.ask_at = "captured", fact.reference, None
-    charge.updated_at = now
+    takes = fact.amount == order.amount_vnd and await _takes(session, order)
+    if (
+        takes or charge.state != "captured"
+    ):  # of two payments of one charge: the one that its order took
+        charge.reference = fact.reference
+    charge.state, charge.ask_at, charge.updated_at = "captured", None, now
     await session.flush()
     paid_at = min(fact.captured_at, now)  # the provider's clock may be ahead of ours
-    if fact.amount == order.amount_vnd and await _takes(session, order):
+    if takes:
         receipt = Receipt(
             provider, fact.reference, accounts.RECEIVABLE, paid_at, paid_at, mandate_id
         )

@@ -309,10 +309,9 @@ async def test_a_batch_of_anything_ends_as_one_by_one(
             assert await broken(fast) == await broken(slow)
 
         @settings(
-            max_examples=8,
+            max_examples=12,
             deadline=None,
             database=None,
-            derandomize=True,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
         )
         @given(

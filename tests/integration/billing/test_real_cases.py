@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from services.billing.charges.apply import apply
 from services.billing.coupons.service import NewCoupon
-from services.billing.payments.adapters.port import GoneError
+from services.billing.payments.adapters.port import Captured, GoneError
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
 from tests.integration.billing.lives import API, DAY, Lives
@@ -334,3 +335,31 @@ async def test_a_plan_that_was_changed_the_moment_it_began_is_given_back_whole(w
     assert await world.value("SELECT count(*) FROM refund") == 1
     assert await lives.rights() == set()
     await world.assert_sound()
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_of_two_payments_of_one_charge_it_names_the_one_that_its_order_took(
+    world: World, turn: int
+):
+    """In whichever order they are told; the other one is nobody's."""
+    lives = Lives(world)
+    await lives.buys(LAN, "week")
+    await world.deliver()
+    world.clock.advance(7 * DAY)
+    await world.billing.renewals.run_due()
+    charge = await world.value("SELECT id FROM charge WHERE kind = 'mandate'")
+    at = world.clock.now()
+    told = [
+        Captured(charge, "pi_other", 7_000, "VND", at),
+        Captured(charge, "pi_right", 19_000, "VND", at),
+    ]
+    for fact in told[::turn]:
+        async with world.billing.database.transaction() as session:
+            assert await apply(session, "stripe", fact, at)
+    found = await world.rows(
+        """SELECT c.reference, p.reference, p.order_id IS NULL FROM charge c, payment p
+           WHERE c.id = :id AND p.reference LIKE 'pi_%' AND p.amount_vnd IN (7000, 19000)
+             AND p.reference IN ('pi_other', 'pi_right') ORDER BY 2""",
+        id=charge,
+    )
+    assert found == [("pi_right", "pi_other", True), ("pi_right", "pi_right", False)]
