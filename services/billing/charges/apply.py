@@ -124,10 +124,10 @@ async def _captured(
         # The card that was charged without its holder stays what it is now: they may have given another one meanwhile, or let it go.
         mandate_id = await _keep(session, provider, charge, fact.method, now)
     takes = fact.amount == order.amount_vnd and await _takes(session, order)
-    if (
-        takes or charge.state != "captured"
-    ):  # of two payments of one charge: the one that its order took
-        charge.reference = fact.reference
+    if takes or charge.state != "captured":
+        charge.reference = (
+            fact.reference
+        )  # of two payments of one charge, the one that its order took
     charge.state, charge.ask_at, charge.updated_at = "captured", None, now
     await session.flush()
     paid_at = min(fact.captured_at, now)  # the provider's clock may be ahead of ours
@@ -166,6 +166,7 @@ async def _unclaimed(
         id=new_id(),
         agency=charge.agency,
         reader_id=charge.reader_id,
+        surplus_of=charge.order_id,
         provider=charge.provider,
         reference=fact.reference,
         amount_vnd=fact.amount,

@@ -16,8 +16,8 @@ from shared.database import UTCDateTime
 class Payment(Row, table=True):
     """Money that was captured for an order: what it bought and what was given back of it.
 
-    ``reference`` is the provider's. The period is None while a gift is not redeemed; without an order it is money that no order
-    takes (it was paid twice), which a person gives back.
+    ``reference`` is the provider's. The period is None while a gift is not redeemed. Money that no order takes, which a person gives
+    back, has ``surplus_of`` instead of ``order_id``: the order that it was asked for.
     """
 
     __table_args__: Any = (
@@ -25,6 +25,7 @@ class Payment(Row, table=True):
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
+        ForeignKeyConstraint(["surplus_of", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["replaced_by", "agency"], ["payment.id", "payment.agency"]),
         UniqueConstraint("provider", "reference", name="uq_payment_reference"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
@@ -35,6 +36,7 @@ class Payment(Row, table=True):
     subscription_id: UUID | None = None
     reader_id: UUID = Field(foreign_key="reader.id")
     order_id: UUID | None = Field(default=None, unique=True)
+    surplus_of: UUID | None = None
     provider: str = Field(sa_type=Text)
     reference: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)

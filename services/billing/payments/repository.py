@@ -71,8 +71,7 @@ async def sale_of(session: Session, payment_id: UUID) -> Sale:
         text(
             """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period, o.language, o.code, o.renews, o.credit_vnd
                FROM payment pay JOIN reader r ON r.id = pay.reader_id
-               LEFT JOIN charge c ON pay.order_id IS NULL AND c.provider = pay.provider AND c.reference = pay.reference
-               JOIN sales_order o ON o.id = coalesce(pay.order_id, c.order_id)
+               JOIN sales_order o ON o.id = coalesce(pay.order_id, pay.surplus_of)
                JOIN plan_price pp ON pp.id = o.price_id JOIN plan p ON p.id = pp.plan_id
                WHERE pay.id = :id"""
         ),

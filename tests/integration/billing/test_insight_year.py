@@ -59,16 +59,26 @@ class Season(Year):
 
     months: dict[date, Seen]
     came: dict[int, datetime]
+    gone: dict[int, datetime]
 
     def watch(self) -> None:
         for one in self.people.values():
             for bought in one.everything():
                 self.came.setdefault(id(bought), self.now)
+                if not bought.kept:
+                    self.gone.setdefault(id(bought), self.now)
+
+    def kept_at(self, bought: Bought, at: datetime) -> bool:
+        gone = self.gone.get(id(bought))
+        return gone is None or gone > at
 
     def paid_in_time(self, email: str, ended: Bought) -> bool:
         late = ended.until + WEEK
         return any(
-            one is not ended and one.until > ended.until and self.came[id(one)] < late and one.kept
+            one is not ended
+            and one.until > ended.until
+            and self.came[id(one)] < late
+            and self.kept_at(one, late)
             for one in self.people[email].everything()
         )
 
@@ -123,7 +133,7 @@ async def test_a_season_measured_is_as_in_an_account_of_our_own(billing_url: str
             await world.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
         season = Season(world, 4)
         season.people = dict(list(season.people.items())[:READERS])
-        season.months, season.came = {}, {}
+        season.months, season.came, season.gone = {}, {}, {}
         month = date(2028, 1, 1)
         early: dict[date, ReaderRevenue] = {}
         for _ in range(DAYS):

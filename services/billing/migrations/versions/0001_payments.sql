@@ -62,6 +62,8 @@ CREATE TABLE payment (
     subscription_id uuid,
     reader_id uuid NOT NULL CONSTRAINT fk_payment_reader_id_reader REFERENCES reader,
     order_id uuid CONSTRAINT uq_payment_order_id UNIQUE,
+    -- Money that no order takes (it was paid twice), until a person gives it back: the order that it was asked for.
+    surplus_of uuid,
     provider text NOT NULL,
     reference text NOT NULL,
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
@@ -78,11 +80,13 @@ CREATE TABLE payment (
     CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
     CONSTRAINT ck_payment_period_whole CHECK ((period_start IS NULL) = (period_end IS NULL)),
-    -- Neither: money that no order takes (it was paid twice); it is given back by a person.
-    CONSTRAINT ck_payment_for CHECK (order_id IS NOT NULL OR (subscription_id IS NULL AND period_start IS NULL)),
+    CONSTRAINT ck_payment_for CHECK (num_nonnulls(order_id, surplus_of) = 1
+        AND (order_id IS NOT NULL OR (subscription_id IS NULL AND period_start IS NULL))),
     CONSTRAINT fk_payment_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
         REFERENCES subscription (id, agency),
     CONSTRAINT fk_payment_order_id_sales_order FOREIGN KEY (order_id, agency)
+        REFERENCES sales_order (id, agency),
+    CONSTRAINT fk_payment_surplus_of_sales_order FOREIGN KEY (surplus_of, agency)
         REFERENCES sales_order (id, agency),
     CONSTRAINT uq_payment_reference UNIQUE (provider, reference),
     CONSTRAINT uq_payment_id_agency UNIQUE (id, agency),
@@ -95,9 +99,9 @@ CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
 -- filled in when it is redeemed, and it is replaced once.
 CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.surplus_of, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.surplus_of, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
        OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at)
        OR (OLD.replaced_by IS NOT NULL AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by)
        OR (OLD.period_start IS NOT NULL
