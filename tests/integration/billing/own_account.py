@@ -72,8 +72,8 @@ class Bought:
     refunds_of_revenue: int = 0
     cut: datetime | None = None
     replaced: bool = False
-    #: The last local day that its days stretch to.
-    last: date | None = None
+    scope: str = "site"
+    gift: bool = False
 
     @property
     def until(self) -> datetime:
@@ -166,20 +166,45 @@ def monthly(value: int, period: str) -> int:
 
 
 @dataclass
+class Present:
+    """A period for somebody else, that nobody has redeemed yet."""
+
+    code: str
+    gross: int
+    period: str
+
+
+@dataclass
 class Person:
-    """A reader: at most one subscription that renews at a time, and terms that are transferred."""
+    """A reader: at most one subscription that renews at a time, terms that are transferred or given, passes and articles."""
 
     email: str
     renewing: list[Subscribed] = field(default_factory=list)
     terms: list[Bought] = field(default_factory=list)
+    once: list[Bought] = field(default_factory=list)
     change_to: str | None = None
+    #: What the next money by card is for, where it is no renewal and no change: the period and the price, or what is bought once.
+    wants: tuple[str, int] | None = None
+    wants_once: tuple[str, timedelta] | None = None
 
     def live(self, now: datetime) -> Subscribed | None:
         return next((one for one in self.renewing if one.lives(now)), None)
 
     def reads(self, now: datetime) -> bool:
-        terms = any(one.kept and one.start <= now < one.until for one in self.terms)
-        return terms or any(one.reads(now) for one in self.renewing)
+        return "site" in self.opens(now)
+
+    def opens(self, now: datetime) -> set[str]:
+        """The scopes of what may be read now."""
+        rights = {
+            one.scope
+            for one in (*self.terms, *self.once)
+            if one.kept and one.start <= now < one.until
+        }
+        return rights | {"site" for one in self.renewing if one.reads(now)}
+
+    @property
+    def subscribed_before(self) -> bool:
+        return bool(self.renewing or self.terms)
 
     def mrr(self, now: datetime) -> int:
         total = sum(one.mrr(now) for one in self.renewing)
@@ -189,8 +214,11 @@ class Person:
             total += monthly(newest.value, newest.period)
         return total
 
-    def everything(self) -> list[Bought]:
+    def periods(self) -> list[Bought]:
         return [*self.terms, *(one for row in self.renewing for one in row.bought)]
+
+    def everything(self) -> list[Bought]:
+        return [*self.periods(), *self.once]
 
     def paid_until(self, besides: Subscribed | None = None) -> datetime | None:
         ends = [one.until for one in self.terms if one.kept]
@@ -229,15 +257,32 @@ class Person:
         row.bought.append(Bought(start, start + days * DAY, 0, 0, period, {}, trial=True))
         self.renewing.append(row)
 
-    def captured(self, gross: int, period: str, at: datetime, reference: str) -> None:
-        """The provider took money: for a change that was confirmed, for the next period, or for a new subscription."""
+    def buys_once(self, gross: int, at: datetime, reference: str = "") -> None:
+        """A pass is earned over its days, an article when it is opened."""
+        assert self.wants_once is not None
+        (scope, lasts), self.wants_once = self.wants_once, None
+        end = at + (lasts if scope == "site" else DAY)
+        bought = self._bought(at, end, gross, "once")
+        bought.end, bought.scope, bought.reference = at + lasts, scope, reference
+        self.once.append(bought)
+
+    def redeems(self, present: Present, at: datetime) -> None:
+        bought = self.transferred(present.gross, present.period, at)
+        bought.gift = True
+
+    def captured(self, gross: int, at: datetime, reference: str) -> None:
+        """The provider took money: for a change that was confirmed, for the next period, for what is bought once, or for a new
+        subscription."""
         row = self.live(at)
+        if row is None and self.wants_once is not None:
+            self.buys_once(gross, at, reference)
+            return
         if row is not None and self.change_to is not None:
             bought = self._changed(row, gross, at)
         elif row is not None and row.due is not None and row.due <= at:
             bought = self._renewed(row, gross)
         else:
-            row, bought = self._begun(gross, period, at)
+            row, bought = self.begun(gross, at)
         bought.reference = reference
         row.bought.append(bought)
 
@@ -277,14 +322,19 @@ class Person:
         row.paused = None
         return self._bought(start, next_end(start, row.period, row.anchor), gross, row.period)
 
-    def _begun(self, gross: int, period: str, at: datetime) -> tuple[Subscribed, Bought]:
-        assert gross == PRICES[period]
+    def begun(self, gross: int, at: datetime) -> tuple[Subscribed, Bought]:
+        assert self.wants is not None
+        (period, price), self.wants = self.wants, None
+        assert gross == price
         start = max(filter(None, (at, self.paid_until())))
         row = Subscribed(period, start.astimezone(HANOI).day)
         self.renewing.append(row)
         return row, self._bought(start, next_end(start, period, row.anchor), gross, period)
 
     def given_back(self, reference: str, amount: int, at: datetime) -> None:
+        for one in self.once:
+            if one.reference == reference:
+                one.give_back(amount, day_of(at))
         for row in self.renewing:
             for one in row.bought:
                 if one.reference == reference:
