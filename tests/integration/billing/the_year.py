@@ -220,7 +220,7 @@ class Year:
             self.done["cancel"] += 1
             assert await self.lives.cancels(person.email)
             row.cancels, row.paused, row.next_period = True, None, None
-        elif chance < 0.014 and begun and row.paused is None:
+        elif chance < 0.014 and begun and row.paused is None and not row.bought[-1].trial:
             self.done["pause"] += 1
             back = day_of(until) + self.dice.randrange(2, 40) * DAY
             await self.lives.pauses(person.email, back)
