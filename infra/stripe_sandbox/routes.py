@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from . import (
     balance,
+    beginnings,
     charges,
     checkout,
     clock,
@@ -52,6 +53,7 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"{checkout.URL}/:id", checkout.update),
     ("POST", f"{checkout.URL}/:id/expire", checkout.expire),
     ("GET", f"{checkout.URL}/:id/line_items", checkout.line_items),
+    ("POST", subscriptions.URL, beginnings.create),
     ("GET", subscriptions.URL, subscriptions.list_),
     ("GET", f"{subscriptions.URL}/:id", subscriptions.retrieve),
     ("POST", f"{subscriptions.URL}/:id", subscriptions.update),
