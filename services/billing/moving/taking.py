@@ -6,6 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.billing.charges import repository as charges_repository
+from services.billing.letters import rules as letter_rules
+from services.billing.letters import service as letters
 from services.billing.moving import repository, rules
 from services.billing.moving.models import MovedSubscription
 from services.billing.moving.rules import Reason
@@ -22,7 +24,7 @@ from services.billing.recognition.facts import PaymentFact
 from services.billing.recognition.opening import post_opening
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
-from services.billing.subscriptions.models import Mandate
+from services.billing.subscriptions.models import Mandate, Subscription
 from services.billing.subscriptions.rules import RENEWAL
 from shared.agencies import get_agency
 from shared.clock import local_date
@@ -78,11 +80,28 @@ async def take(
     left_vnd = await post_opening(session, fact, now)
     began = min(max(found.began_at, now - rules.DATED_BACK), now)
     await subscriptions.refresh(session, own, now, at=began)
+    if row.tells:
+        await _tell(session, own, found, offer, now)
     row.state, row.reason, row.subscription_id = "moved", "", own.id
     row.period_end, row.moved_at = found.ends_at, now
     row.look_at = rules.look_after(found, now)
     await session.flush()
     return left_vnd
+
+
+async def _tell(
+    session: Session, own: Subscription, found: Running, offer: Offer, now: datetime
+) -> None:
+    card = found.method.label if own.mandate_id is not None and found.method else None
+    told = letter_rules.moved(
+        own.id,
+        letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
+        offer.amount_vnd,
+        found.ends_at,
+        card,
+        renews=not own.cancel_at_period_end,
+    )
+    await letters.write(session, own.agency, own.reader_id, told, now)
 
 
 async def _mandate(
