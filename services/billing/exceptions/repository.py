@@ -48,6 +48,7 @@ _OPEN = """WITH concerned AS (
              CASE WHEN m.charged_at IS NULL THEN m.reason ELSE 'CHARGED' END
       FROM moved_subscription m JOIN plan_price pp ON pp.id = m.price_id
       WHERE m.charged_at IS NOT NULL OR m.state = 'left'
+         OR (m.state = 'begun' AND m.reason IN ('OWING', 'CHANGED', 'REFUSED'))
     ), waiting AS (
       SELECT * FROM found f WHERE NOT EXISTS (SELECT FROM exception_done d WHERE d.agency = f.agency AND d.kind = f.kind
                                               AND d.subject = f.subject)

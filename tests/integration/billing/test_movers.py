@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
+import services.billing.__main__ as command
 from services.billing.moving import service as moving
 from services.billing.moving.rules import PlanMapError, Reason, Sold
 from shared.audit import Actor, acting
@@ -298,7 +301,23 @@ async def test_two_runs_at_once_and_the_worker_move_each_once(before: Before) ->
     await sound(before)
 
 
-async def test_what_a_person_is_to_look_at_is_not_touched(before: Before) -> None:
+async def typed(
+    before: Before, agency: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    """What the command prints of a dry run."""
+
+    async def close() -> None:
+        return
+
+    parts = SimpleNamespace(moving=before.world.billing.moving, close=close)
+    monkeypatch.setattr(command, "build", lambda _: parts)
+    await command._move(agency, before.map(), True, False, before.world.billing.process)
+    return capsys.readouterr().out.splitlines()
+
+
+async def test_what_a_person_is_to_look_at_is_not_touched(
+    before: Before, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     world, lives = before.world, Lives(before.world)
     skipped: dict[str, Reason] = {}
     plain: dict[str, dict[str, Any]] = {
@@ -344,6 +363,17 @@ async def test_what_a_person_is_to_look_at_is_not_touched(before: Before) -> Non
     told = [(await before.now(f"subscriptions/{id_}"))["cancel_at_period_end"] for id_ in skipped]
     assert not any(told)
     assert sum(report.unknown_prices.values()) == 1
+    lines = await typed(before, AGENCY, monkeypatch, capsys)
+    assert lines[-1].startswith(
+        "would be moved 0, of them 0 at a price of their own; moved before 0"
+    )
+    assert any(
+        "not in the plan map: price_" in line and "1 subscriptions" in line for line in lines
+    )
+    assert not any("@" in line for line in lines), "no address is shown"
+    with pytest.raises(typer.Exit) as refused_agency:
+        await typed(before, "nobody", monkeypatch, capsys)
+    assert refused_agency.value.exit_code == 1
     with pytest.raises(PlanMapError, match="not sold"):
         await before.moves(sold={"price_1": Sold("doc-bao", "quarter")})
 
