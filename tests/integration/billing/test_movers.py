@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 import services.billing.__main__ as command
 from services.billing.moving import service as moving
@@ -167,6 +169,10 @@ async def test_a_subscriber_goes_on_here_and_is_charged_once_a_period(before: Be
     assert moved == [("new", 49_000, "2026-11-23"), ("new", 59_000, "2026-11-23")]
     await sound(before)
 
+    for undone in ("state = 'begun', subscription_id = NULL", "ends = true", "period_end = now()"):
+        with pytest.raises(DBAPIError, match="goes forward"):
+            async with world.billing.database.transaction() as session:
+                await session.execute(text(f"UPDATE moved_subscription SET {undone}"))
     again = await before.moves()
     assert (again.count("before"), again.count("moved")) == (2, 0)
 
