@@ -20,6 +20,7 @@ from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
+from services.billing.moving.service import Moving
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
@@ -70,6 +71,7 @@ class Billing:
     renewals: Renewals
     wishes: Wishes
     changes: Changes
+    moving: Moving
     coupons: Coupons
     orders: Orders
     transfers: Transfers
@@ -131,6 +133,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         renewals=Renewals(database, clock),
         wishes=Wishes(database, clock),
         changes=Changes(database, clock),
+        moving=Moving(database, clock, provider),
         links=links,
         letters=Letters(database, clock, mail, links, public_url=settings.billing_url),
         ledger=Ledger(database),

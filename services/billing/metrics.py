@@ -43,7 +43,7 @@ LETTERS_GIVEN_UP = Measured(
 )
 EXCEPTIONS = Measured(
     "press_billing_exceptions",
-    "What waits for finance, by kind: refund (failed), dispute (open), unclaimed, payout (does not match), payout_line",
+    "What waits for finance, by kind: refund (failed), dispute (open), unclaimed, payout (does not match), payout_line, moved (from another system)",
     ["agency", "kind"],
 )
 CREDITS_WAITING = Measured(

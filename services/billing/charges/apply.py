@@ -29,13 +29,13 @@ from services.billing.payments.adapters.port import (
     DisputeMoved,
     Fact,
     Failed,
-    Method,
     MethodGone,
     MethodSaved,
     PageClosed,
     Processing,
     RefundMoved,
 )
+from services.billing.payments.method import Method
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.subscriptions import repository as subscriptions_repository

@@ -22,7 +22,6 @@ from services.billing.payments.adapters.port import (
     Failed,
     GoneError,
     MandateCharge,
-    Method,
     MethodGone,
     PageClosed,
     PageOpen,
@@ -31,6 +30,7 @@ from services.billing.payments.adapters.port import (
     ProviderRefusedError,
     ProviderUnavailableError,
 )
+from services.billing.payments.method import Method
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions.models import Subscription
 from shared.clock import Clock

@@ -43,6 +43,12 @@ _OPEN = """WITH concerned AS (
       FROM payout_line l JOIN payout o ON o.id = l.payout_id AND o.currency = 'VND' JOIN concerned c ON c.payout_id = o.id
       LEFT JOIN LATERAL (SELECT sum(t.net_vnd) AS net FROM payout_part t WHERE t.line_id = l.id) AS parts ON true
       WHERE parts.net IS DISTINCT FROM l.net_vnd AND (l.net_vnd <> 0 OR l.fee_vnd <> 0)
+      UNION ALL
+      SELECT 'moved', m.agency, m.id, coalesce(m.charged_at, m.begun_at), pp.amount_vnd, NULL, m.external_id,
+             CASE WHEN m.charged_at IS NULL THEN m.reason ELSE 'CHARGED' END
+      FROM moved_subscription m JOIN plan_price pp ON pp.id = m.price_id
+      WHERE m.charged_at IS NOT NULL OR m.state = 'left'
+         OR (m.state = 'begun' AND m.reason IN ('OWING', 'CHANGED', 'REFUSED'))
     ), waiting AS (
       SELECT * FROM found f WHERE NOT EXISTS (SELECT FROM exception_done d WHERE d.agency = f.agency AND d.kind = f.kind
                                               AND d.subject = f.subject)

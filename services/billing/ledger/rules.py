@@ -34,6 +34,7 @@ VAT_PAYABLE = "vat_payable"
 REVENUE = "revenue_subscription"
 REFUNDS = "refunds_subscription"
 FEES = "payment_fees"
+TAKEN_OVER = "taken_over"
 
 #: The example chart follows the shape of circular 24/2024/TT-BTC; an agency maps to its own numbers.
 CHART = (
@@ -72,6 +73,13 @@ CHART = (
     AccountSpec(VAT_PAYABLE, "liability", "3331", "Thuế GTGT phải nộp", "VAT payable"),
     AccountSpec(REVENUE, "revenue", "5311", "Doanh thu gói đọc báo", "Revenue – subscriptions"),
     AccountSpec(REFUNDS, "contra_revenue", "5319", "Hoàn tiền bạn đọc", "Refunds to readers"),
+    AccountSpec(
+        TAKEN_OVER,
+        "asset",
+        "13889",
+        "Số dư nhận từ sổ cũ",
+        "Balances taken over from former books",
+    ),
     AccountSpec(FEES, "expense", "6427", "Phí cổng thanh toán", "Payment fees"),
 )
 
@@ -123,6 +131,12 @@ def payment_lines(
     if vat_vnd:
         lines.append(Line(VAT_PAYABLE, -vat_vnd))
     return tuple(lines)
+
+
+def opening_lines(stream: str, net_vnd: int) -> tuple[Line, ...]:
+    """What a reader had paid before we kept the books, and is not earned yet: deferred here from now on. The money and its tax are in
+    the former books, from which the agency's accountant takes the same sum."""
+    return (Line(TAKEN_OVER, net_vnd), Line(STREAMS[stream].deferred, -net_vnd))
 
 
 def gift_sold_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:

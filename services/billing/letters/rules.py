@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
+    MOVED = "moved"
 
 
 #: How long before a prepaid term ends its reader is reminded.
@@ -34,6 +35,10 @@ ENDING_BEFORE = timedelta(days=3)
 RENEWAL_BEFORE = timedelta(days=7)
 #: How long before a trial ends its reader is told of the first payment; of one that is no longer than this its beginning said it.
 TRIAL_BEFORE = timedelta(days=3)
+#: Letters of what has happened: they are true whenever they are sent.
+AS_IT_WAS = frozenset(
+    {Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED, Kind.MOVED}
+)
 LONG_PERIODS = ("half_year", "year")
 #: A term that has ended is told of from this hour of the next day in the agency's zone, and this long after its end no more.
 ENDED_HOUR = 8
@@ -189,6 +194,27 @@ def new_card(
     return Draft(Kind.NEW_CARD, f"new-card:{charge_id}", facts)
 
 
+def moved(
+    subscription_id: UUID,
+    sold: Sold,
+    amount_vnd: int,
+    ends_at: datetime,
+    card: str | None,
+    *,
+    renews: bool,
+) -> Draft:
+    """A plan that another system collected goes on here as it was. ``card``: what is charged, None where none is."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "amount_vnd": amount_vnd,
+        "ends_at": ends_at.isoformat(),
+        "card": card,
+        "renews": renews,
+    }
+    return Draft(Kind.MOVED, f"moved:{subscription_id}", facts)
+
+
 def trial_started(
     payment_id: UUID, subscription_id: UUID, sold: Sold, amount_vnd: int, ends_at: datetime
 ) -> Draft:
@@ -274,7 +300,7 @@ def still_true(
     order: OrderNow | None = None,
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent."""
-    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
+    if kind in AS_IT_WAS:
         return True
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)

@@ -195,6 +195,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.NEW_CARD: subscription.new_card,
     Kind.TRIAL_STARTED: subscription.trial_started,
     Kind.TRIAL_ENDING: subscription.trial_ending,
+    Kind.MOVED: subscription.moved,
     Kind.REFUNDED: _refunded,
     Kind.TRANSFER_SHORT: _transfer_short,
 }

@@ -31,8 +31,8 @@ from shared.database import Session
 from shared.ids import new_id
 from shared.money import Money
 
-#: The ``provider`` of a payment of nothing: by a coupon; because it is a trial.
-NOTHING, TRIAL = "coupon", "trial"
+#: The ``provider`` of a payment of nothing: by a coupon; because it is a trial; because it was paid before it was moved here.
+NOTHING, TRIAL, MOVED = "coupon", "trial", "moved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,14 +39,14 @@ async def lock(session: Session, id_: UUID) -> Payment:
 async def receipted(
     session: Session, agency: str, reader_id: UUID, payment_id: UUID
 ) -> Payment | None:
-    """A reader's payment that had a receipt: one of an order, and no trial."""
+    """A reader's payment that had a receipt: one of an order, no trial, and not paid before it was moved here."""
     found: Payment | None = await session.scalar(
         select(Payment).where(
             Payment.id == payment_id,  # type: ignore[arg-type]
             Payment.agency == agency,  # type: ignore[arg-type]
             Payment.reader_id == reader_id,  # type: ignore[arg-type]
             Payment.order_id.is_not(None),  # type: ignore[union-attr]
-            Payment.provider != "trial",  # type: ignore[arg-type]
+            Payment.provider.not_in(("trial", "moved")),  # type: ignore[attr-defined]
         )
     )
     return found

@@ -35,6 +35,20 @@ async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     await record(session, payment_event(fact, now))
 
 
+async def opening(session: Session, fact: PaymentFact, net_vnd: int, now: datetime) -> None:
+    """What was deferred elsewhere is deferred here from today on."""
+    await record_deferred(
+        session,
+        agency=fact.agency.id,
+        source_reference=f"billing:opening:{fact.payment_id}",
+        segment=SEGMENT,
+        stream=fact.stream,
+        amount=Money(net_vnd, fact.amount.currency),
+        occurred_on=local_date(now, fact.agency.zone),
+        now=now,
+    )
+
+
 async def refund(
     session: Session, fact: RefundFact, split: accounts.RefundSplit, now: datetime
 ) -> None:

@@ -107,6 +107,8 @@ DRAFTS = {
     "trial_ending": ending(Kind.TRIAL_ENDING),
     "new_card": rules.new_card(ID, ID, MONTH, VISA, date(2034, 12, 31)),
     "new_card-unnamed": rules.new_card(ID, ID, MONTH, "", None),
+    "moved": rules.moved(ID, MONTH, 59_000, END, VISA, renews=True),
+    "moved-ends": rules.moved(ID, MONTH, 59_000, END, VISA, renews=False),
     "payment_failed": failed(),
     "payment_failed-holder": failed(needs_holder=True),
     "payment_failed-paused": failed(reads_until=None),
