@@ -252,7 +252,7 @@ class Year:
             return
         if PRICES[period] > credit:
             self.done["change now"] += 1
-            assert paid == PRICES[period] - credit, "previewed to the đồng"
+            assert paid == PRICES[period] - credit, f"{self.now} {period}: {paid} {credit} {row}"
             person.change_to = period
             await self.settle()
             assert person.change_to is None
