@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
@@ -19,6 +20,7 @@ from services.billing.payments.service import MoneyBack
 from services.billing.refunds.service import By
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
+from tests.fixtures.roles import as_superuser
 from tests.integration.billing.paying import balances, credited, person
 from tests.integration.billing.test_once_and_gifts import chosen, price_of
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, SITE, Browser, World
@@ -175,7 +177,7 @@ async def test_only_the_agencys_own_pages_and_its_own_reader_use_a_bundle(world:
 
 
 async def test_the_last_use_opens_one_article_and_the_bundle_that_ends_first_goes_first(
-    world: World,
+    world: World, billing_url: str
 ) -> None:
     await shrink(world, 2)
     browser = await bought(world)
@@ -217,16 +219,19 @@ async def test_the_last_use_opens_one_article_and_the_bundle_that_ends_first_goe
                 await session.execute(sql, {"reader": minh.id})
     await world.assert_sound()
     # An invariant that never fires guards nothing.
-    async with world.billing.database.transaction() as session:
-        await session.execute(
-            text(
-                """UPDATE entitlement SET valid_until = valid_until - interval '1 day', version = version + 1
-                   WHERE use_id IS NOT NULL AND reader_id = :reader"""
-            ),
-            {"reader": minh.id},
-        )
-    checked = {one.name: one.violations for one in await world.billing.invariants.check()}
-    assert checked["bundles_open_what_was_paid_for"] == 2
+    for violations, harm in (
+        (1, "UPDATE bundle SET valid_until = valid_until + interval '1 day' WHERE reader_id = $1"),
+        (3, "UPDATE entitlement SET valid_until = valid_from, version = 9 WHERE reader_id = $1"),
+        (3, "DELETE FROM entitlement WHERE reader_id = $1"),
+    ):
+        connection = await asyncpg.connect(as_superuser(billing_url))
+        try:
+            await connection.execute("SET session_replication_role = replica")
+            await connection.execute(harm, minh.id)
+        finally:
+            await connection.close()
+        checked = {one.name: one.violations for one in await world.billing.invariants.check()}
+        assert checked["bundles_open_what_was_paid_for"] == violations, harm
 
 
 async def refunded(world: World, amount_vnd: int, number: int) -> None:

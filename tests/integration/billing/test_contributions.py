@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
 from services.billing.refunds.service import By
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
+from tests.fixtures.roles import as_superuser
 from tests.integration.billing.paying import balances, credited, person
 from tests.integration.billing.test_once_and_gifts import chosen
 from tests.integration.billing.world import AGENCY, Browser, World
@@ -30,7 +32,7 @@ async def given(browser: Browser, amount: str, way: str = "transfer") -> str:
 
 
 async def test_what_a_reader_gives_is_earned_at_once_thanked_and_opens_nothing(
-    world: World,
+    world: World, billing_url: str
 ) -> None:
     stranger = world.browser()
     answer = await stranger.submit(PAGE, PAGE, {"amount": "120.000", "way": "transfer"})
@@ -105,6 +107,16 @@ async def test_what_a_reader_gives_is_earned_at_once_thanked_and_opens_nothing(
     assert "đã được hoàn lại" in (await browser.get(location)).text
     assert await chosen(world, browser, "doc-bao")
     await world.assert_sound()
+    connection = await asyncpg.connect(as_superuser(billing_url))
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(
+            "UPDATE account_day SET credit_vnd = credit_vnd - 1 WHERE account = 'revenue_contributions'"
+        )
+    finally:
+        await connection.close()
+    checked = {one.name: one.violations for one in await world.billing.invariants.check()}
+    assert checked["contributions_are_earned"] == 1
 
 
 async def test_its_tax_is_of_its_own_class_and_a_day_without_a_row_is_said_before_anybody_pays(
