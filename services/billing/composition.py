@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.account.service import Accounts
 from services.billing.batches.service import Batches
+from services.billing.bundles.service import Bundles
 from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
+from services.billing.contributions.service import Contributions
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
@@ -85,6 +87,8 @@ class Billing:
     exceptions: Exceptions
     insight: Insight
     given: Given
+    bundles: Bundles
+    contributions: Contributions
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -117,7 +121,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     mail = mail_sender(settings, database, clock)
     readers, sign_in = people(settings, database, clock, mail)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
-    transfers = Transfers(database, clock)
+    transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
     return Billing(
         process=process,
         provider=provider,
@@ -139,7 +143,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
-        orders=Orders(database, clock, plans),
+        orders=orders,
         transfers=transfers,
         statements=Statements(database, clock),
         desk=Desk(database, clock),
@@ -149,6 +153,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         exceptions=Exceptions(database, clock),
         insight=Insight(database, clock),
         given=Given(database, clock, alone=settings.given_days_alone),
+        bundles=Bundles(database, clock),
+        contributions=Contributions(database, clock, plans, orders),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -23,6 +23,9 @@ FOREIGN_ENDPOINTS = Measured(
 )
 JOURNAL_ENTRIES = Counter("press_billing_journal_entries_total", "Journal entries posted", ["kind"])
 PAYMENTS = Counter("press_billing_payments_total", "Payments applied", ["agency", "outcome"])
+BUNDLE_USES = Counter(
+    "press_billing_bundle_uses_total", "Articles that readers opened by a bundle", ["agency"]
+)
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])
 LEDGER_IMBALANCE = Measured(
     "press_ledger_imbalance_vnd",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.bundles import models as bundles
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
 from services.billing.given import models as given
@@ -25,6 +26,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "bundles",
     "charges",
     "coupons",
     "given",

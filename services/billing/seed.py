@@ -17,6 +17,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
 ACCOUNTS = REPOSITORY / "infra" / "demo" / "bank_accounts.toml"
 
+#: What a reader may give; the price is what is suggested first.
+CONTRIBUTION: dict[str, Any] = {
+    "code": "ung-ho",
+    "kind": "contribution",
+    "least_vnd": 10_000,
+    "most_vnd": 20_000_000,
+    "suggested_vnd": [50_000, 100_000, 200_000, 500_000],
+    "name_vi": "Ủng hộ tòa soạn",
+    "name_en": "Support the newsroom",
+    "description_vi": "Số tiền tùy bạn, một lần, không mua quyền đọc.",
+    "description_en": "An amount of your own, once; it buys no right to read.",
+}
+
 PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
     "bao-hung-yen": (
         (
@@ -53,6 +66,20 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
             },
             {"once": 3_000},
         ),
+        (
+            {
+                "code": "muoi-bai",
+                "kind": "bundle",
+                "days": 90,
+                "uses": 10,
+                "name_vi": "10 bài",
+                "name_en": "10 articles",
+                "description_vi": "Chọn dần 10 bài trong 90 ngày; bài đã mở đọc lại được trong một năm.",
+                "description_en": "Choose 10 articles within 90 days; each stays open for a year.",
+            },
+            {"once": 20_000},
+        ),
+        (CONTRIBUTION, {"once": 50_000}),
     ),
     "dai-song-hong": (
         (
@@ -65,6 +92,7 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
             },
             {"month": 39_000, "year": 390_000},
         ),
+        (CONTRIBUTION, {"once": 50_000}),
     ),
 }
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.account import links
+from services.billing.plans.rules import CONTRIBUTION
 from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import CONSENTS
@@ -66,6 +67,9 @@ class ReaderPages:
             offers=[offer for offer in offers if offer.kind == "period"],
             name=lambda offer: offer.name(request_language(request)),
             order=await self._billing.orders.open_of_reader(reader),
+            bundles=await self._billing.bundles.of_reader(reader.id),
+            gives=any(offer.kind == CONTRIBUTION for offer in offers),
+            given=await self._billing.orders.contributed(reader),
             presents=await self._billing.orders.presents(reader),
             payments=payments,
             refunding=await self._billing.refunds.open_of_reader(reader.id),

@@ -129,6 +129,8 @@ def _sale(one: Settled) -> Sale:
         row.code,
         row.order_renews,
         row.credit_vnd,
+        offer.kind,
+        offer.uses,
     )
 
 
@@ -169,6 +171,8 @@ def _receipt(one: Settled, invoice: tuple[UUID, str]) -> letter_rules.Draft:
             order_code=row.code,
             renews=row.order_renews,
             invoice=invoice,
+            kind=offer.kind,
+            uses=offer.uses,
         )
     )
 

@@ -110,6 +110,12 @@ _OF_READER = {
             e.reason AS ended_why
         FROM given_days g LEFT JOIN given_days_ended e ON e.given_id = g.id
         WHERE g.reader_id = :reader ORDER BY g.given_at DESC, g.id LIMIT :limit""",
+    "bundles": """SELECT b.id, o.code, l.name_vi, l.name_en, pp.period, b.uses, b.valid_from, b.valid_until,
+            p.refunded_vnd >= greatest(p.amount_vnd, 1) AS returned,
+            ARRAY(SELECT u.article FROM bundle_use u WHERE u.bundle_id = b.id ORDER BY u.number) AS articles
+        FROM bundle b JOIN sales_order o ON o.id = b.order_id JOIN plan_price pp ON pp.id = o.price_id
+        JOIN plan l ON l.id = pp.plan_id JOIN payment p ON p.order_id = b.order_id
+        WHERE b.reader_id = :reader ORDER BY b.valid_until DESC, b.id LIMIT :limit""",
     "sessions": """SELECT s.user_agent, s.network, s.created_at, s.last_seen_at FROM reader_session s
         WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.expires_at > :now
         ORDER BY s.last_seen_at DESC, s.id LIMIT :limit""",

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
     MOVED = "moved"
+    BUNDLE_ENDING = "bundle_ending"
 
 
 #: How long before a prepaid term ends its reader is reminded.
@@ -39,6 +40,8 @@ TRIAL_BEFORE = timedelta(days=3)
 AS_IT_WAS = frozenset(
     {Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED, Kind.MOVED}
 )
+#: How long before a bundle's last day who has articles left is reminded; of a short one a quarter of its days.
+BUNDLE_BEFORE = timedelta(days=7)
 LONG_PERIODS = ("half_year", "year")
 #: A term that has ended is told of from this hour of the next day in the agency's zone, and this long after its end no more.
 ENDED_HOUR = 8
@@ -98,8 +101,9 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
-    ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid."""
+    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a contribution, or a gift that is not
+    redeemed; ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``kind``: of the plan; ``uses``:
+    articles of a bundle."""
 
     payment_id: UUID
     sold: Sold
@@ -112,6 +116,8 @@ class Paid:
     order_code: str
     renews: bool
     invoice: tuple[UUID, str] | None
+    kind: str
+    uses: int | None
 
 
 def welcome(reader_id: UUID) -> Draft:
@@ -133,6 +139,8 @@ def receipt(paid: Paid, again: UUID | None = None) -> Draft:
         "renews": paid.renews,
         "invoice": str(paid.invoice[0]) if paid.invoice else None,
         "number": paid.invoice[1] if paid.invoice else "",
+        "kind": paid.kind,
+        "uses": paid.uses,
     }
     key = f"receipt:{paid.payment_id}"
     return Draft(Kind.RECEIPT, f"{key}:{again}" if again else key, facts)
@@ -270,6 +278,21 @@ def transfer_short(
     return Draft(Kind.TRANSFER_SHORT, f"transfer-short:{id_}:{credit_id}", facts)
 
 
+def bundle_ending(
+    bundle_id: UUID, sold: Sold, left: int, uses: int, ends_at: datetime, at: datetime
+) -> Draft:
+    """A bundle that ends soon: ``left`` of its ``uses`` articles were not chosen ``at`` that moment."""
+    facts = {
+        **sold.facts,
+        "bundle": str(bundle_id),
+        "left": left,
+        "uses": uses,
+        "ends_at": ends_at.isoformat(),
+        "at": at.isoformat(),
+    }
+    return Draft(Kind.BUNDLE_ENDING, f"bundle-ending:{bundle_id}", facts)
+
+
 @dataclass(frozen=True, slots=True)
 class SubscriptionNow:
     """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
@@ -298,14 +321,15 @@ def still_true(
     *,
     subscription: SubscriptionNow | None = None,
     order: OrderNow | None = None,
+    bundle_left: int = 0,
 ) -> bool:
-    """Whether a letter that was written some time ago may still be sent."""
+    """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens."""
     if kind in AS_IT_WAS:
         return True
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)
     if subscription is None:
-        return False
+        return kind is Kind.BUNDLE_ENDING and bundle_left > 0
     if kind is Kind.PAYMENT_FAILED:
         return subscription.state in ("past_due", "grace", "paused")
     if kind is Kind.CANCELED:

@@ -23,6 +23,7 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.bundles import repository as bundles
 from services.billing.letters import repository, rules
 from services.billing.letters.links import Link, Links
 from services.billing.letters.models import Letter
@@ -49,7 +50,13 @@ POLL_SECONDS = 1.0
 #: While no mail can be sent, one letter is tried this often.
 AWAY_SECONDS = 5.0
 REMINDERS_A_ROUND = 200
-REMINDERS = (Kind.TERM_ENDING, Kind.TERM_ENDED, Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING)
+REMINDERS = (
+    Kind.TERM_ENDING,
+    Kind.TERM_ENDED,
+    Kind.RENEWAL_REMINDER,
+    Kind.TRIAL_ENDING,
+    Kind.BUNDLE_ENDING,
+)
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
 Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
@@ -65,6 +72,27 @@ async def write(
 async def withdraw(session: Session, agency: str, key: str) -> None:
     """What a letter says is not so any more: it is not sent, where it was not sent yet."""
     await repository.withdraw(session, agency, key)
+
+
+async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[str, UUID, Draft]]:
+    """(agency, reader, letter) of reminders of a kind whose time has come."""
+    if kind is not Kind.BUNDLE_ENDING:
+        return await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+    return [
+        (
+            one.agency,
+            one.reader_id,
+            rules.bundle_ending(
+                one.id,
+                rules.Sold(one.name_vi, one.name_en, "once"),
+                one.left(now),
+                one.uses,
+                one.valid_until,
+                now,
+            ),
+        )
+        for one in await bundles.ending(session, now, rules.BUNDLE_BEFORE, REMINDERS_A_ROUND)
+    ]
 
 
 class Letters:
@@ -103,7 +131,7 @@ class Letters:
             while found == REMINDERS_A_ROUND:
                 now = self._clock.now()
                 async with self._database.transaction() as session:
-                    due = await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+                    due = await _due(session, kind, now)
                     for agency, reader_id, draft in due:
                         total += await write(session, agency, reader_id, draft, now)
                 found = len(due)
@@ -140,6 +168,10 @@ class Letters:
     async def _holds(self, session: Session, letter: Claimed) -> bool:
         """Whether it is still true."""
         subscription = order = None
+        bundle_left = 0
+        if "bundle" in letter.facts:
+            held = await bundles.one(session, letter.agency, UUID(letter.facts["bundle"]))
+            bundle_left = held.left(self._clock.now()) if held is not None else 0
         if "subscription" in letter.facts:
             subscription = await repository.subscription_now(
                 session, letter.agency, UUID(letter.facts["subscription"])
@@ -147,7 +179,12 @@ class Letters:
         if "order" in letter.facts:
             order = await repository.order_now(session, letter.agency, UUID(letter.facts["order"]))
         return rules.still_true(
-            letter.kind, letter.facts, self._clock.now(), subscription=subscription, order=order
+            letter.kind,
+            letter.facts,
+            self._clock.now(),
+            subscription=subscription,
+            order=order,
+            bundle_left=bundle_left,
         )
 
     async def _deliver(self, session: Session, letter: Claimed) -> Outcome:

@@ -233,3 +233,15 @@ async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
         )
     )
     return frozenset(found.all())
+
+
+async def contributed(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
+    """Ids of a reader's orders of contributions."""
+    rows = await session.execute(
+        text(
+            """SELECT o.id FROM sales_order o JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
+               WHERE o.reader_id = :reader AND l.kind = 'contribution'"""
+        ),
+        {"reader": reader_id},
+    )
+    return frozenset(row[0] for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from services.billing.orders.settle import NOTHING, Receipt, booked_fact, extend
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
+from services.billing.plans.rules import ARTICLE, BUNDLE, CONTRIBUTION, PERIOD
 from services.billing.plans.service import Plans
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
@@ -71,21 +72,19 @@ class Orders:
         article: str | None = None,
         gift: bool = False,
         renews: bool = False,
+        amount_vnd: int | None = None,
     ) -> SalesOrder:
         """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
-        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again.
-        Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price that is no longer sold, what
-        the reader may read already, or while the bank has not decided about another order of theirs.
+        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again;
+        ``amount_vnd``: what the reader gives, of a contribution. Raises :class:`NotFoundError` for what is not sold like this,
+        :class:`ConflictError` for a price that is no longer sold, an amount outside of its limits, what the reader may read already,
+        or while the bank has not decided about another order of theirs.
         """
         offer = await self._plans.offer(reader.agency, price_id)
-        if not offer.current:
-            raise ConflictError("This price is no longer sold", slug="price-superseded")
-        if (offer.kind == "article") is not (article is not None) or (
-            (gift or renews) and offer.kind != "period"
-        ):
-            raise NotFoundError
-        now, wanted = self._clock.now(), (price_id, article, gift, renews)
+        _check_sold(offer, article, amount_vnd, only_periods=gift or renews)
+        offer = replace(offer, amount_vnd=amount_vnd or offer.amount_vnd)
+        now, wanted = self._clock.now(), (price_id, article, gift, renews, offer.amount_vnd)
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
@@ -93,7 +92,7 @@ class Orders:
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                asked = (order.price_id, order.article, order.gift, order.renews)
+                asked = (order.price_id, order.article, order.gift, order.renews, order.list_vnd)
                 same = asked == wanted and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
@@ -108,7 +107,7 @@ class Orders:
         """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
 
         Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
-        that a part was transferred for, that has a coupon, or that is for somebody else.
+        that a part was transferred for, that has a coupon, that is for somebody else, or of a contribution.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
@@ -117,10 +116,11 @@ class Orders:
             if before is None or before.code != code:
                 raise NotFoundError
             begun = await repository.received_vnd(session, before.id)
-            if begun or before.gift or before.coupon_id is not None or before.trial_days:
-                raise ConflictError(slug="order-takes-no-coupon")
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
+            used = before.coupon_id is not None or before.trial_days
+            if begun or before.gift or used or offer.kind == CONTRIBUTION:
+                raise ConflictError(slug="order-takes-no-coupon")
             await replace_order(session, before, now)
             found = await coupons.apply(session, offer, coupon, reader.id, now)
             order = SalesOrder(
@@ -210,6 +210,11 @@ class Orders:
         async with self._database.read() as session:
             return await repository.presents(session, reader.id)
 
+    async def contributed(self, reader: Reader) -> frozenset[UUID]:
+        """The orders by which this reader gave."""
+        async with self._database.read() as session:
+            return await repository.contributed(session, reader.id)
+
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""
         async with self._database.transaction() as session:
@@ -219,14 +224,33 @@ class Orders:
 async def _reads_already(
     session: Session, reader_id: UUID, offer: Offer, article: str | None, now: datetime
 ) -> bool:
-    """Whether it would be paid for what is paid for: a period beside what renews, a pass or an article beside any right to it."""
+    """Whether it would be paid for what is paid for: a period or a bundle beside what renews, a pass or an article beside any right
+    to it. Who gives does not pay for anything."""
+    if offer.kind == CONTRIBUTION:
+        return False
     if await subscriptions.live(session, reader_id) is not None:
         return True
-    if offer.kind == "period":
+    if offer.kind in (PERIOD, BUNDLE):
         return False
-    opened = {offer.scope, f"article:{article}"}
-    rights = await subscriptions_repository.valid_entitlements(session, reader_id, now)
-    return any(scope in opened for scope, _ in rights)
+    opened = (offer.scope, f"article:{article}")
+    return await subscriptions_repository.opens(session, reader_id, opened, now)
+
+
+def _check_sold(
+    offer: Offer, article: str | None, amount_vnd: int | None, *, only_periods: bool
+) -> None:
+    """Raises as :meth:`Orders.start` does."""
+    if not offer.current:
+        raise ConflictError("This price is no longer sold", slug="price-superseded")
+    fits = (
+        (offer.kind == ARTICLE) is (article is not None)
+        and (offer.kind == CONTRIBUTION) is (amount_vnd is not None)
+        and (offer.kind == PERIOD or not only_periods)
+    )
+    if not fits:
+        raise NotFoundError
+    if amount_vnd is not None and not (offer.least_vnd or 0) <= amount_vnd <= (offer.most_vnd or 0):
+        raise ConflictError(slug="contribution-amount")
 
 
 async def fresh_code(session: Session) -> str:

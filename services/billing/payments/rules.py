@@ -15,7 +15,7 @@ from shared.money import format_vnd
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What was paid for, who paid, and the language in which it was bought."""
+    """What was paid for, who paid, and the language in which it was bought. ``kind``: of the plan; ``uses``: articles of a bundle."""
 
     email: str
     name: str
@@ -26,6 +26,8 @@ class Sale:
     code: str
     renews: bool
     credit_vnd: int
+    kind: str
+    uses: int | None
 
 
 def sold_line(

@@ -12,17 +12,25 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import Response
 
+from services.billing.bundles.repository import Held
 from services.billing.orders.codes import as_gift_code
+from services.billing.orders.pages import CARD, TRANSFER, ways_to_pay
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import MONTHS, saving_percent
+from services.billing.plans.rules import (
+    ARTICLE,
+    BUNDLE,
+    CONTRIBUTION,
+    MONTHS,
+    ONCE_BY_CARD,
+    PASS,
+    saving_percent,
+)
 from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
 from services.billing.subscriptions.rules import State
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
-#: Ways to pay.
-TRANSFER, CARD = "transfer", "card"
 MAX_ARTICLE = 200
 
 
@@ -93,7 +101,7 @@ class PlanPages:
         current = next((one for one in own if one.renews), None)
         ending = next((one for one in own if one.state is State.ENDING), None)
         term_until = await self._billing.subscriptions.term_until(reader.id) if reader else None
-        ways = await self._ways(place.agency.id)
+        ways = await ways_to_pay(self._billing, place.agency.id)
         sold = await self._billing.plans.offers(place.agency.id)
         tries = CARD in ways and (reader is None or await self._billing.accounts.is_new(reader.id))
         language = request_language(request)
@@ -103,8 +111,6 @@ class PlanPages:
             | worth(offer, sold)
             for offer in sold
         ]
-        # Once and for others is paid by transfer: the card provider's page sells what renews.
-        once = [one for one in offers if one["kind"] != "period" and TRANSFER in ways]
         back = place.back(return_to)
         return self._front.render(
             request,
@@ -123,15 +129,15 @@ class PlanPages:
             returning=with_return(back),
             article=article,
             offers=[one for one in offers if one["kind"] == "period"],
-            passes=[one for one in once if one["kind"] == "pass" or article],
+            once=[one for one in offers if _for_now(one, ways, article)],
             gifts=TRANSFER in ways,
+            gives=any(one["kind"] == CONTRIBUTION for one in offers),
+            held=await self._held(reader, article),
         )
 
-    async def _ways(self, agency_id: str) -> list[str]:
-        """How an agency's readers may pay, the usual way first."""
-        by_transfer = bool(await self._billing.transfers.accounts(agency_id))
-        by_card = bool(self._billing.settings.stripe_secret_key)
-        return [TRANSFER] * by_transfer + [CARD] * by_card
+    async def _held(self, reader: Reader | None, article: str) -> tuple[Held, int] | None:
+        """The bundle that opens the article before which the reader stands."""
+        return await self._billing.bundles.offered(reader.id) if reader and article else None
 
     async def checkout(self, request: Request, agency_id: str, chosen: Choice) -> Response:
         """A plan and a way to pay were chosen: to the payment page, by way of signing in where that is needed."""
@@ -194,12 +200,13 @@ class PlanPages:
         self, request: Request, reader: Reader, price_id: UUID, chosen: Choice, back: str
     ) -> str:
         """Raises what starting an order, and opening its page, raise."""
-        language, ways = request_language(request), await self._ways(reader.agency)
+        language, ways = request_language(request), await ways_to_pay(self._billing, reader.agency)
         offer = await self._billing.plans.offer(reader.agency, price_id)
         once = chosen.gift or offer.kind != "period"
         way = chosen.way if chosen.way in ways else (ways or [CARD])[0]
         renews = way == CARD and not once
-        if not renews and TRANSFER not in ways:
+        by_card = renews or (way == CARD and offer.kind in ONCE_BY_CARD and not chosen.gift)
+        if not by_card and TRANSFER not in ways:
             raise NotFoundError
         order = await self._billing.orders.start(
             reader,
@@ -210,7 +217,7 @@ class PlanPages:
             gift=chosen.gift,
             renews=renews,
         )
-        if renews:
+        if by_card:
             return await self._billing.charges.page(reader, order.code, language)
         return f"/r/{reader.agency}/orders/{order.code}"
 
@@ -220,7 +227,7 @@ class PlanPages:
         """To give a period to somebody else, and to redeem one."""
         found = await self._front.reader(request, place.agency.id)
         offers = await self._billing.plans.offers(place.agency.id)
-        ways = await self._ways(place.agency.id)
+        ways = await ways_to_pay(self._billing, place.agency.id)
         return self._front.render(
             request,
             "gifts.html",
@@ -278,11 +285,22 @@ def worth(offer: Offer, sold: Sequence[Offer]) -> dict[str, Any]:
     }
 
 
+def _for_now(offer: dict[str, Any], ways: Sequence[str], article: str) -> bool:
+    """Whether it is offered beside the plans: passes and, before an article, that one alone are paid by transfer only; bundles in every
+    way."""
+    if offer["kind"] == BUNDLE:
+        return bool(ways)
+    return TRANSFER in ways and (
+        offer["kind"] == PASS or (offer["kind"] == ARTICLE and bool(article))
+    )
+
+
 def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:
     return {
         "id": str(offer.price_id),
         "kind": offer.kind,
         "days": offer.days,
+        "uses": offer.uses,
         "name": offer.name(language),
         "description": offer.description(language),
         "period": offer.period,

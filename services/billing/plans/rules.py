@@ -24,6 +24,19 @@ PERIOD_WORDS = {
 }
 
 
+#: Kinds of plans (``plan.kind``).
+PERIOD, PASS, ARTICLE, BUNDLE, CONTRIBUTION = "period", "pass", "article", "bundle", "contribution"
+#: What is paid once by any way, the card's page too.
+ONCE_BY_CARD = (BUNDLE, CONTRIBUTION)
+#: Rows of the dated table of VAT (``vat_rate.kind``).
+PRESS_SUBSCRIPTION, VAT_OF_CONTRIBUTIONS = "press_subscription", "contribution"
+
+
+def vat_kind(kind: str) -> str:
+    """Under which rows of the dated table a kind of plan is taxed."""
+    return VAT_OF_CONTRIBUTIONS if kind == CONTRIBUTION else PRESS_SUBSCRIPTION
+
+
 def monthly(amount_vnd: int, period: str) -> int:
     """A price normalised to a month, rounded down to the đồng; what is paid once is none. Raises ``KeyError`` for an unknown period."""
     return amount_vnd * PERIODS_A_YEAR[period] // 12

@@ -44,6 +44,13 @@ async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> No
         await telling.payment(session, fact, now)
 
 
+async def post_contribution(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A contribution: earned at once. Raises :class:`PostedBeforeError` the second time."""
+    lines = accounts.contribution_lines(fact.debit, fact.amount.amount, fact.vat_vnd)
+    await post_new(session, fact.posting("paid", "payment", fact.paid_at, lines), now)
+    await telling.contribution(session, fact, now)
+
+
 async def post_gift(session: Session, fact: PaymentFact, now: datetime) -> None:
     """A gift was paid: deferred, and nothing of it is earned before :func:`post_redeemed`."""
     lines = accounts.gift_sold_lines(fact.debit, fact.amount.amount, fact.vat_vnd)
@@ -150,7 +157,8 @@ async def post_refund_failed(
     moved = {line.account: line.amount_vnd for line in lines}
     waiting = moved.get(accounts.GIFTS, 0)
     split = accounts.RefundSplit(
-        moved.get(stream.deferred, 0) + waiting, moved.get(stream.refunds, 0)
+        (moved.get(stream.deferred, 0) if stream.deferred else 0) + waiting,
+        moved.get(stream.refunds, 0),
     )
     if split.deferred_vnd != deferred_vnd:
         raise ValueError(f"{fact.key} took {split.deferred_vnd} of what was deferred")
@@ -355,7 +363,7 @@ async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -
         segment=telling.SEGMENT,
         stream=stream,
         payer="reader",
-        law_source=telling.LAW_SOURCE,
+        law_source=telling.LAW_SOURCES[stream],
         account=accounts.STREAMS[stream].revenue,
         amount=Money(item.amount_vnd, item.currency),
         recognised_on=item.day,

@@ -143,6 +143,7 @@ class EntitlementRow(Row, table=True):
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["given_id", "agency"], ["given_days.id", "given_days.agency"]),
+        ForeignKeyConstraint(["use_id", "agency"], ["bundle_use.id", "bundle_use.agency"]),
         UniqueConstraint(
             "subscription_id", "stretch", name="uq_entitlement_subscription_id_stretch"
         ),
@@ -155,6 +156,7 @@ class EntitlementRow(Row, table=True):
     stretch: int = 0
     order_id: UUID | None = Field(default=None, unique=True)
     given_id: UUID | None = Field(default=None, unique=True)
+    use_id: UUID | None = Field(default=None, unique=True)
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)
     valid_from: datetime = Field(sa_type=UTCDateTime)

@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import select, text
+from sqlalchemy import select, text, union_all
 from sqlmodel import col
 
+from services.billing.bundles.models import Bundle, BundleUse
 from services.billing.subscriptions.models import EntitlementRow, Mandate, Subscription
 from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning
 from shared.database import ReadSession, Session
@@ -160,12 +161,40 @@ async def last_kept(
     return (row[0], row[1], row[2], row[3]) if row else None
 
 
-async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
-    """The right that an order for once gave, locked."""
-    found: EntitlementRow | None = await session.scalar(
-        select(EntitlementRow).where(col(EntitlementRow.order_id) == order_id).with_for_update()
+async def once_rights(
+    session: Session, order_id: UUID
+) -> list[tuple[EntitlementRow, datetime | None]]:
+    """The rights that an order for once gave, locked; of a bundle those of its articles, each with its end as it was given."""
+    uses = (
+        select(col(BundleUse.id))
+        .join(Bundle, col(Bundle.id) == col(BundleUse.bundle_id))
+        .where(col(Bundle.order_id) == order_id)
     )
-    return found
+    own = union_all(
+        select(col(EntitlementRow.id)).where(col(EntitlementRow.order_id) == order_id),
+        select(col(EntitlementRow.id)).where(col(EntitlementRow.use_id).in_(uses)),
+    )
+    rows = await session.execute(
+        select(EntitlementRow, BundleUse.readable_until)  # type: ignore[call-overload]
+        .outerjoin(BundleUse, col(BundleUse.id) == col(EntitlementRow.use_id))
+        .where(col(EntitlementRow.id).in_(own))
+        .order_by(col(EntitlementRow.id))
+        .with_for_update(of=EntitlementRow)
+        .execution_options(populate_existing=True)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def opens(session: Session, reader_id: UUID, scopes: Sequence[str], now: datetime) -> bool:
+    """Whether the reader may read any of these now."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM entitlement WHERE reader_id = :reader AND scope = ANY (CAST(:scopes AS text[]))
+               AND NOT revoked AND valid_from <= :soon AND valid_until > :now)"""
+        ),
+        {"reader": reader_id, "scopes": list(scopes), "now": now, "soon": now + CLOCK_SKEW},
+    )
+    return bool(found)
 
 
 async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None:

@@ -36,6 +36,8 @@ MONTH = Sold("Đọc báo không giới hạn", "Unlimited reading", "month")
 VISA = "Visa •••• 4242"
 YEAR = Sold("Đọc báo không giới hạn", "Unlimited reading", "year")
 
+BUNDLE = Sold("10 bài", "10 articles", "once")
+
 
 def paid(**changes) -> Paid:
     values = {
@@ -50,6 +52,8 @@ def paid(**changes) -> Paid:
         "order_code": "PR34679CFGH",
         "renews": False,
         "invoice": (ID, "26-000123"),
+        "kind": "period",
+        "uses": None,
     }
     return Paid(**values | changes)
 
@@ -99,6 +103,19 @@ DRAFTS = {
             invoice=None,
         )
     ),
+    "receipt-bundle": rules.receipt(
+        paid(sold=BUNDLE, amount_vnd=20_000, ends_at=NOW + 90 * DAY, kind="bundle", uses=10)
+    ),
+    "receipt-contribution": rules.receipt(
+        paid(
+            sold=Sold("Ủng hộ tòa soạn", "Support the newsroom", "once"),
+            amount_vnd=100_000,
+            starts_at=None,
+            ends_at=None,
+            kind="contribution",
+        )
+    ),
+    "bundle_ending": rules.bundle_ending(ID, BUNDLE, 7, 10, END, NOW),
     "term_ending": ending(Kind.TERM_ENDING),
     "term_ended": ending(Kind.TERM_ENDED, amount_vnd=None),
     "renewal_reminder": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000),

@@ -21,6 +21,7 @@ PARTS = (
     "coupons",
     "orders",
     "given",
+    "bundles",
     "subscriptions",
     "ledger",
     "payments",
@@ -52,6 +53,8 @@ APPEND_ONLY = (
     "exception_done",
     "given_days",
     "given_days_ended",
+    "bundle",
+    "bundle_use",
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (

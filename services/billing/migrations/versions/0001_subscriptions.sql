@@ -104,12 +104,13 @@ CREATE TABLE entitlement (
     id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,
     agency text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
-    -- Where the right comes from: a subscription, an order that was for once, or days that staff gave.
+    -- Where the right comes from: a subscription, an order that was for once, days that staff gave, or an article of a bundle.
     subscription_id uuid,
     -- Which stretch of the subscription: a month that was given back between two others is not readable.
     stretch integer NOT NULL DEFAULT 0 CONSTRAINT ck_entitlement_stretch CHECK (stretch >= 0),
     order_id uuid CONSTRAINT uq_entitlement_order_id UNIQUE,
     given_id uuid CONSTRAINT uq_entitlement_given_id UNIQUE,
+    use_id uuid CONSTRAINT uq_entitlement_use_id UNIQUE,
     plan_code text NOT NULL,
     scope text NOT NULL,
     valid_from timestamptz NOT NULL,
@@ -119,9 +120,10 @@ CREATE TABLE entitlement (
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
     CONSTRAINT uq_entitlement_subscription_id_stretch UNIQUE (subscription_id, stretch),
-    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id) = 1),
+    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id, use_id) = 1),
     CONSTRAINT fk_entitlement_given_id_given_days FOREIGN KEY (given_id, agency)
         REFERENCES given_days (id, agency),
+    CONSTRAINT fk_entitlement_use_id_bundle_use FOREIGN KEY (use_id, agency) REFERENCES bundle_use (id, agency),
     CONSTRAINT fk_entitlement_order_id_sales_order FOREIGN KEY (order_id, agency)
         REFERENCES sales_order (id, agency),
     CONSTRAINT fk_entitlement_subscription_id_subscription FOREIGN KEY (subscription_id, agency)
