@@ -164,7 +164,7 @@ def payment_lines(
 def opening_lines(stream: str, net_vnd: int) -> tuple[Line, ...]:
     """What a reader had paid before we kept the books, and is not earned yet: deferred here from now on. The money and its tax are in
     the former books, from which the agency's accountant takes the same sum."""
-    return (Line(TAKEN_OVER, net_vnd), Line(STREAMS[stream].deferred, -net_vnd))
+    return (Line(TAKEN_OVER, net_vnd), Line(_deferred(stream), -net_vnd))
 
 
 def gift_sold_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
