@@ -33,6 +33,8 @@ from services.billing.refunds.service import Refunds
 from services.billing.renewals.changes import Changes
 from services.billing.renewals.service import Renewals
 from services.billing.renewals.wishes import Wishes
+from services.billing.seats.domains import SeatDomains
+from services.billing.seats.service import Seats
 from services.billing.settings import BillingSettings
 from services.billing.settlements.service import Settlements
 from services.billing.sign_in.service import SignIn
@@ -83,6 +85,8 @@ class Billing:
     exceptions: Exceptions
     insight: Insight
     given: Given
+    seats: Seats
+    seat_domains: SeatDomains
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -146,6 +150,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         exceptions=Exceptions(database, clock),
         insight=Insight(database, clock),
         given=Given(database, clock, alone=settings.given_days_alone),
+        seats=Seats(database, clock),
+        seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

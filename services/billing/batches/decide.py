@@ -75,6 +75,7 @@ def plain(row: Renewal, fact: Captured, known: Known, provider: str) -> bool:
         and row.next_price_id is None
         and row.paused_until is None
         and row.mrr_vnd > 0
+        and not row.group
     )
     money = fact.currency == "VND" and fact.amount == row.amount_vnd > 0
     alone = not any(
@@ -92,7 +93,7 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     periods = known.periods.get(row.subscription_id, ())
     before = Facts(
         row.collection,
-        tuple(Paid(one.starts_at, one.ends_at, one.trial) for one in periods if not one.returned),
+        tuple(one.paid for one in periods if not one.returned),
         known.dunning.get(row.agency) or rules.Dunning(),
         refunded=rules.newest_returned(
             [(one.starts_at, one.ends_at, one.returned) for one in periods]
@@ -121,7 +122,9 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     recurs = rules.recurs(state, facts, now)
     mrr_vnd = monthly(row.amount_vnd - vat_vnd, offer.period) if recurs else 0
     stored = known.rights.get(row.subscription_id, ())
-    rights = rules.announcements(facts, [one.right for one in stored], offer.plan_code, now)
+    rights = rules.announcements(
+        rules.stretches(facts), [one.right for one in stored], offer.plan_code, now
+    )
     unusual = any(number >= len(stored) or word != "changed" for number, word, _ in rights)
     if unusual or not rules.may_become(State(row.state), state):
         return None

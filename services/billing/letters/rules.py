@@ -26,8 +26,27 @@ class Kind(StrEnum):
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
+    INVITED = "invited"
+    SEAT_ENDED = "seat_ended"
+    GROUP_ENDED = "group_ended"
 
 
+#: What stays true whenever it is sent.
+ALWAYS_TRUE = frozenset(
+    {
+        Kind.WELCOME,
+        Kind.RECEIPT,
+        Kind.REFUNDED,
+        Kind.NEW_CARD,
+        Kind.TRIAL_STARTED,
+        Kind.SEAT_ENDED,
+    }
+)
+#: What is true while the subscription is in one of these states.
+TRUE_IN = {
+    Kind.PAYMENT_FAILED: ("past_due", "grace", "paused"),
+    Kind.GROUP_ENDED: ("canceled", "expired"),
+}
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
@@ -71,11 +90,12 @@ def clipped(text: str, most: int = SUBJECT_MOST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A letter to be written: ``key`` is its business key within the agency."""
+    """A letter to be written: ``key`` is its business key within the agency; ``recipient``: the mailbox, where it is not its reader's."""
 
     kind: Kind
     key: str
     facts: Mapping[str, Any]
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +264,35 @@ def transfer_short(
     return Draft(Kind.TRANSFER_SHORT, f"transfer-short:{id_}:{credit_id}", facts)
 
 
+def invited(
+    sent: tuple[UUID, int, datetime], sold: Sold, owner_email: str, recipient: str
+) -> Draft:
+    """A seat that is offered to a mailbox: the invitation that was ``sent`` (id, how often by now, until when it is good)."""
+    id_, times, expires_at = sent
+    facts = {
+        **sold.facts,
+        "invitation": str(id_),
+        "owner": owner_email,
+        "expires_at": expires_at.isoformat(),
+    }
+    return Draft(Kind.INVITED, f"invited:{id_}:{times}", facts, recipient)
+
+
+def seat_ended(seat_id: UUID, sold: Sold, *, by_plan: bool) -> Draft:
+    """A seat that its owner ended, or (``by_plan``) that the plan has no more."""
+    return Draft(Kind.SEAT_ENDED, f"seat-ended:{seat_id}", {**sold.facts, "by_plan": by_plan})
+
+
+def group_ended(seat_id: UUID, subscription_id: UUID, sold: Sold, ended_at: datetime) -> Draft:
+    """The plan by which a member read has ended at ``ended_at``."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "ended_at": ended_at.isoformat(),
+    }
+    return Draft(Kind.GROUP_ENDED, f"group-ended:{seat_id}:{ended_at.isoformat()}", facts)
+
+
 @dataclass(frozen=True, slots=True)
 class SubscriptionNow:
     """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
@@ -272,16 +321,17 @@ def still_true(
     *,
     subscription: SubscriptionNow | None = None,
     order: OrderNow | None = None,
+    invited: bool = False,
 ) -> bool:
-    """Whether a letter that was written some time ago may still be sent."""
-    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
-        return True
+    """Whether a letter that was written some time ago may still be sent; ``invited``: the invitation is still to be accepted."""
+    if kind in ALWAYS_TRUE or kind is Kind.INVITED:
+        return kind is not Kind.INVITED or invited
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)
     if subscription is None:
         return False
-    if kind is Kind.PAYMENT_FAILED:
-        return subscription.state in ("past_due", "grace", "paused")
+    if kind in TRUE_IN:
+        return subscription.state in TRUE_IN[kind]
     if kind is Kind.CANCELED:
         return subscription.cancels
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)

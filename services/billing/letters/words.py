@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.billing.letters import seat_words
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
@@ -197,4 +198,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.TRIAL_ENDING: subscription.trial_ending,
     Kind.REFUNDED: _refunded,
     Kind.TRANSFER_SHORT: _transfer_short,
+    Kind.INVITED: seat_words.invited,
+    Kind.SEAT_ENDED: seat_words.seat_ended,
+    Kind.GROUP_ENDED: seat_words.group_ended,
 }

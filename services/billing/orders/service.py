@@ -16,6 +16,7 @@ from services.billing.orders.settle import NOTHING, Receipt, booked_fact, extend
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
+from services.billing.plans.rules import MOST_SEATS
 from services.billing.plans.service import Plans
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
@@ -71,10 +72,12 @@ class Orders:
         article: str | None = None,
         gift: bool = False,
         renews: bool = False,
+        seats: int | None = None,
     ) -> SalesOrder:
         """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
-        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again.
+        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again;
+        ``seats``: for how many readers, where each seat is paid for (None: the fewest that are sold).
         Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price that is no longer sold, what
         the reader may read already, or while the bank has not decided about another order of theirs.
         """
@@ -85,7 +88,10 @@ class Orders:
             (gift or renews) and offer.kind != "period"
         ):
             raise NotFoundError
-        now, wanted = self._clock.now(), (price_id, article, gift, renews)
+        chosen = seats_of(offer, seats)
+        if gift and offer.per_seat:
+            raise NotFoundError
+        now, wanted = self._clock.now(), (price_id, article, gift, renews, chosen)
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
@@ -93,13 +99,15 @@ class Orders:
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                asked = (order.price_id, order.article, order.gift, order.renews)
+                asked = (order.price_id, order.article, order.gift, order.renews, order.seats)
                 same = asked == wanted and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 await replace_order(session, order, now)
-            order = await _new_order(session, reader, offer, language, now, article, gift, renews)
+            order = await _new_order(
+                session, reader, offer, language, now, article, gift, renews, chosen
+            )
             order.return_to = return_to
             session.add(order)
             return order
@@ -122,7 +130,7 @@ class Orders:
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
             await replace_order(session, before, now)
-            found = await coupons.apply(session, offer, coupon, reader.id, now)
+            found = await coupons.apply(session, offer, before.list_vnd, coupon, reader.id, now)
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
@@ -130,6 +138,7 @@ class Orders:
                 reader_id=reader.id,
                 price_id=before.price_id,
                 article=before.article,
+                seats=before.seats,
                 list_vnd=before.list_vnd,
                 amount_vnd=found.amount_vnd,
                 coupon_id=found.coupon_id,
@@ -229,6 +238,14 @@ async def _reads_already(
     return any(scope in opened for scope, _ in rights)
 
 
+def seats_of(offer: Offer, chosen: int | None) -> int:
+    """For how many readers an offer is bought. Raises :class:`ConflictError` (``seats-number``) for a number that is not sold."""
+    seats = offer.seats if chosen is None or not offer.per_seat else chosen
+    if not offer.seats <= seats <= MOST_SEATS:
+        raise ConflictError("So many seats are not sold in this plan.", slug="seats-number")
+    return seats
+
+
 async def fresh_code(session: Session) -> str:
     """A code that no order has: of a hundred thousand two would be the same now and then."""
     while await repository.code_known(session, code := new_code(secrets.randbelow)):
@@ -245,6 +262,7 @@ async def _new_order(
     article: str | None,
     gift: bool,
     renews: bool,
+    seats: int,
 ) -> SalesOrder:
     """A sale; a trial for who has never subscribed, where the price has one and a card renews it."""
     trial = (
@@ -260,8 +278,9 @@ async def _new_order(
         price_id=offer.price_id,
         article=article,
         gift=gift,
-        list_vnd=offer.amount_vnd,
-        amount_vnd=0 if trial else offer.amount_vnd,
+        seats=seats,
+        list_vnd=offer.cost_vnd(seats),
+        amount_vnd=0 if trial else offer.cost_vnd(seats),
         trial_days=trial,
         renews=renews,
         language=language,

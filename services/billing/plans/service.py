@@ -61,7 +61,8 @@ class Plans:
     ) -> None:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
 
-        ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``.
+        ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``;
+        ``seats``, and ``per_seat`` where each is paid for (what it is for stays as it was first saved).
         ``trials``: days of reading before the first payment, by period; a trial that changes makes a new price.
         Raises ``ValueError`` for a price that the kind does not have.
         """
@@ -79,6 +80,8 @@ class Plans:
                     "scope": "site",
                     "kind": "period",
                     "days": None,
+                    "seats": 1,
+                    "per_seat": False,
                     "description_vi": "",
                     "description_en": "",
                 }

@@ -11,6 +11,10 @@ CREATE TABLE plan (
     description_vi text NOT NULL DEFAULT '',
     description_en text NOT NULL DEFAULT '',
     active boolean NOT NULL DEFAULT true,
+    -- Readers that a period is for, its owner among them; where each seat is paid for, the fewest that are sold together.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_plan_seats CHECK (seats BETWEEN 1 AND 1000),
+    per_seat boolean NOT NULL DEFAULT false,
+    CONSTRAINT ck_plan_seats_of_kind CHECK (kind = 'period' OR (seats = 1 AND NOT per_seat)),
     CONSTRAINT ck_plan_days_of_kind CHECK ((kind = 'period') = (days IS NULL)),
     CONSTRAINT uq_plan_agency_code UNIQUE (agency, code),
     CONSTRAINT uq_plan_id_agency UNIQUE (id, agency)
