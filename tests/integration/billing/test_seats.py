@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.billing.seats.service import Group
-from services.billing.subscriptions.models import Subscription
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ConflictError
 from shared.mail.outbox import recent_mail
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import credited
