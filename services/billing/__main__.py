@@ -1,4 +1,4 @@
-"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters|bank-account|bank-accounts``."""
+"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters|bank-account|bank-accounts|demo-groups``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from services.billing.app import web
 from services.billing.composition import build
+from services.billing.demo_groups import run as demo_groups
 from services.billing.process import BILLING
 from services.billing.seed import run as seed
 from services.billing.set_up import take_in
@@ -149,6 +150,12 @@ def bank_accounts_command(
 ) -> None:
     """List an agency's bank accounts, the one that readers are shown first."""
     run_command(BILLING, "bank-accounts", Duty.COMMAND, partial(_accounts, agency))
+
+
+@app.command("demo-groups")
+def demo_groups_command() -> None:
+    """Make a family and a school with their readers, never where it is deployed. Safe to repeat."""
+    run_command(BILLING, "demo-groups", Duty.SETUP, demo_groups)
 
 
 async def _save_account(

@@ -319,7 +319,7 @@ async def list_for_staff(
     rows = await session.execute(
         text(
             """SELECT s.id, s.state, s.reader_id, r.email AS reader_email, p.code AS plan_code, pp.period,
-                      pp.amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
+                      pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
                       s.mrr_vnd, s.created_at,
                       (SELECT max(e.valid_until) FROM entitlement e WHERE e.subscription_id = s.id) AS readable_until
                FROM subscription s JOIN reader r ON r.id = s.reader_id

@@ -8,12 +8,14 @@ from datetime import date, timedelta
 import asyncpg
 import pytest
 
+from services.billing import demo_groups
 from services.billing.seats import rules
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.mail.outbox import recent_mail
 from tests.fixtures.roles import as_superuser
 from tests.integration.billing.lives import API
 from tests.integration.billing.paying import credited
+from tests.integration.billing.renewing import arrive, due, told
 from tests.integration.billing.test_seats import (
     CHILD,
     DAY,
@@ -321,3 +323,34 @@ async def test_two_who_pay_for_each_other_act_at_once(groups: Groups):
             await groups.resumes(one)
     await passes(groups, 31 * DAY, {OWNER, OTHER})
     assert await world.value("SELECT count(*) FROM payment") == 4
+
+
+async def test_the_example_groups_are_whole_and_made_once(groups: Groups):
+    world = groups.world
+    for _ in range(2):
+        await demo_groups.load(world.billing)
+    found = {one.owner: (await groups.group(one.owner)).taken for one in demo_groups.EXAMPLES}
+    assert list(found.values()) == [3, 4]
+    assert await world.value("SELECT count(*) FROM payment") == 2
+    assert len(await groups.reads()) == 7
+    await world.assert_sound()
+
+
+async def test_a_batch_leaves_the_owner_of_a_group_to_be_applied_alone(groups: Groups):
+    world = groups.world
+    await groups.pays(OWNER)
+    await groups.joins(OWNER, CHILD)
+    for number in range(2):
+        await groups.buys(f"alone-{number}@example.vn")
+    await world.deliver()
+    await world.advance(31 * DAY)
+    await world.billing.renewals.run_due()
+    events = [told(world.billing, one) for one in await due(world.billing)]
+    assert len(events) == 3
+    await arrive(world.billing, events)
+    applied, left = await world.billing.applier._batch()
+    assert (applied, len(left)) == (2, 1)
+    await world.billing.applier.apply_due()
+    assert {OWNER, CHILD} < await groups.reads()
+    assert await world.value("SELECT count(*) FROM payment") == 6
+    await world.assert_sound()
