@@ -1,4 +1,4 @@
-"""``python -m services.billing web|worker|migrate|seed|webhooks|letters|bank-account|bank-accounts|move-stripe-subscribers``."""
+"""``python -m services.billing web|worker|migrate|seed|webhooks|letters|bank-account|bank-accounts|move-stripe-subscribers|demo-groups``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from services.billing.app import web
 from services.billing.composition import build
+from services.billing.demo_groups import run as demo_groups
 from services.billing.moving.rules import PlanMapError, Sold, read_plan_map
 from services.billing.moving.service import Outcome, Report
 from services.billing.payments.adapters.port import ProviderRefusedError, ProviderUnavailableError
@@ -226,6 +227,12 @@ def _show_moved(report: Report, dry: bool) -> None:
     )
     if report.left_vnd:
         typer.echo(f"deferred revenue taken over: {report.left_vnd} đồng, as of today")
+
+
+@app.command("demo-groups")
+def demo_groups_command() -> None:
+    """Make a family and a school with their readers, never where it is deployed. Safe to repeat."""
+    run_command(BILLING, "demo-groups", Duty.SETUP, demo_groups)
 
 
 async def _save_account(

@@ -23,6 +23,7 @@ from services.billing.orders import pages as order_pages
 from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
+from services.billing.seats import pages as seat_pages
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
@@ -59,6 +60,7 @@ READERS_PAGES = (
     order_pages,
     bundle_pages,
     contribution_pages,
+    seat_pages,
 )
 
 

@@ -36,6 +36,8 @@ from services.billing.refunds.service import Refunds
 from services.billing.renewals.changes import Changes
 from services.billing.renewals.service import Renewals
 from services.billing.renewals.wishes import Wishes
+from services.billing.seats.domains import SeatDomains
+from services.billing.seats.service import Seats
 from services.billing.settings import BillingSettings
 from services.billing.settlements.service import Settlements
 from services.billing.sign_in.service import SignIn
@@ -89,6 +91,8 @@ class Billing:
     given: Given
     bundles: Bundles
     contributions: Contributions
+    seats: Seats
+    seat_domains: SeatDomains
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -155,6 +159,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         given=Given(database, clock, alone=settings.given_days_alone),
         bundles=Bundles(database, clock),
         contributions=Contributions(database, clock, plans, orders),
+        seats=Seats(database, clock),
+        seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -8,10 +8,11 @@ from datetime import date, timedelta
 from sqlalchemy import text
 
 from services.billing import metrics
-from services.billing.invariants_base import Invariant
-from services.billing.invariants_base import of as _of
+from services.billing.invariant import Invariant
+from services.billing.invariant import of_agency as _of
 from services.billing.invariants_once import BundlesOpenWhatWasPaidFor, ContributionsAreEarned
 from services.billing.ledger import rules as books
+from services.billing.seats import checks as seats
 from shared.clock import Clock
 from shared.database import Database
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
@@ -304,6 +305,8 @@ ALL: tuple[Invariant, ...] = (
     PeriodsDoNotOverlap(),
     InvoicesAreNumberedWithoutGaps(),
     PaymentsHaveInvoices(),
+    seats.SeatsArePaidFor(),
+    seats.MembersReadAsTheirOwners(),
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.billing.invariants_base import Invariant
-from services.billing.invariants_base import of as _of
+from services.billing.invariant import Invariant
+from services.billing.invariant import of_agency as _of
 from services.billing.ledger import rules as books
 
 

@@ -16,6 +16,7 @@ from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
 from services.billing.refunds import models as refunds
+from services.billing.seats import models as seats
 from services.billing.settlements import models as settlements
 from services.billing.sign_in import models as sign_in
 from services.billing.statements import models as statements
@@ -40,6 +41,7 @@ __all__ = [
     "readers",
     "recognition",
     "refunds",
+    "seats",
     "settlements",
     "sign_in",
     "statements",

@@ -44,6 +44,29 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
         ),
         (
             {
+                "code": "gia-dinh",
+                "name_vi": "Gói gia đình",
+                "name_en": "Family plan",
+                "description_vi": "Bốn người cùng đọc, mỗi người một tài khoản riêng.",
+                "description_en": "Four readers, each with an account of their own.",
+                "seats": 4,
+            },
+            {"month": 119_000, "year": 1_190_000},
+        ),
+        (
+            {
+                "code": "to-chuc",
+                "name_vi": "Gói cơ quan, trường học",
+                "name_en": "Plan for companies and schools",
+                "description_vi": "Từ năm người đọc; ai có địa chỉ thư của cơ quan thì tự nhận chỗ.",
+                "description_en": "From five readers on; whoever has an address of yours takes a seat by themselves.",
+                "seats": 5,
+                "per_seat": True,
+            },
+            {"month": 45_000, "year": 450_000},
+        ),
+        (
+            {
                 "code": "ngay",
                 "kind": "pass",
                 "days": 1,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.account import links
+from services.billing.account.service import others
 from services.billing.plans.rules import CONTRIBUTION
 from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
@@ -64,7 +65,10 @@ class ReaderPages:
             place,
             reader=reader,
             subscriptions=await self._billing.accounts.of_reader(reader.id),
-            offers=[offer for offer in offers if offer.kind == "period"],
+            others=lambda own: others(own, offers),
+            groups=await self._billing.seats.groups(reader),
+            places=await self._billing.seats.places(reader),
+            now=self._billing.clock.now(),
             name=lambda offer: offer.name(request_language(request)),
             order=await self._billing.orders.open_of_reader(reader),
             bundles=await self._billing.bundles.of_reader(reader.id),

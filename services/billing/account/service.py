@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -39,6 +40,16 @@ class OwnSubscription:
     change: SalesOrder | None
     charging: bool
     begins_at: datetime | None
+
+    @property
+    def price_vnd(self) -> int:
+        """What the running period costs, for all its seats."""
+        return self.offer.cost_vnd(self.row.seats)
+
+    @property
+    def next_vnd(self) -> int:
+        """What the next period costs."""
+        return self.next.cost_vnd(self.row.next_seats or self.row.seats)
 
     @property
     def state(self) -> State:
@@ -81,6 +92,22 @@ class OwnSubscription:
     def reads_until(self) -> datetime | None:
         """Until when one reads if nothing is paid any more; None while nothing is read."""
         return None if self.state is State.PAUSED else self.facts.readable_until
+
+
+def others(own: OwnSubscription, sold: Sequence[Offer]) -> list[Offer]:
+    """What a subscription may be changed to. Of what is paid for by the seat also the plan itself: the number may change."""
+    return [
+        offer
+        for offer in sold
+        if offer.kind == "period"
+        and (
+            offer.per_seat
+            or (
+                offer.price_id != own.next.price_id
+                and (offer.plan_id, offer.period) != (own.offer.plan_id, own.offer.period)
+            )
+        )
+    ]
 
 
 class Accounts:

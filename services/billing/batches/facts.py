@@ -27,7 +27,7 @@ from shared.clock import local_date
 
 class Renewal(NamedTuple):
     """A charge with its order, its subscription and its reader, as they are under their locks. ``page``: the order may also be paid on
-    a page that is open."""
+    a page that is open; ``group``: others read by it too, or would."""
 
     charge_id: UUID
     agency: str
@@ -62,6 +62,7 @@ class Renewal(NamedTuple):
     email: str
     name: str
     page: bool
+    group: bool
 
 
 class Other(NamedTuple):

@@ -27,7 +27,7 @@ from services.billing.recognition import repository as recognition_repository
 from services.billing.recognition import rules as recognition_rules
 from services.billing.recognition import telling
 from services.billing.recognition.facts import PaymentFact
-from services.billing.subscriptions.announce import Told, event_of
+from services.billing.subscriptions.announce import Told, event_of, reason
 from services.billing.subscriptions.service import mrr_told
 from shared.clock import local_date
 from shared.contracts.envelope import Event
@@ -191,7 +191,7 @@ def _events(one: Settled, fact: PaymentFact, now: datetime) -> Iterator[Event[An
             word,
             right,
         )
-        yield event_of(told, one.facts, now)
+        yield event_of(told, reason(one.facts), now)
     if one.movement is not None:
         change = one.mrr_vnd - row.mrr_vnd
         yield mrr_told(

@@ -20,9 +20,9 @@ from services.billing.readers.models import Reader
 from shared.database import ReadSession, Session
 
 _WRITE = text(
-    """INSERT INTO letter (id, agency, reader_id, kind, business_key, language, facts, created_at, due_at,
+    """INSERT INTO letter (id, agency, reader_id, kind, recipient, business_key, language, facts, created_at, due_at,
                            next_attempt_at)
-       SELECT :id, r.agency, r.id, :kind, :key, r.language, CAST(:facts AS jsonb), :now, :now, :now
+       SELECT :id, r.agency, r.id, :kind, :recipient, :key, r.language, CAST(:facts AS jsonb), :now, :now, :now
        FROM reader r WHERE r.id = :reader AND r.agency = :agency
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
 )
@@ -35,19 +35,21 @@ _WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, 
 
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
-      due.key, (SELECT c.amount_vnd FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
-                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd, m.label AS card
+      due.key, (SELECT c.amount_vnd * due.seats FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
+                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd * due.seats AS amount_vnd, m.label AS card
     FROM subscription s LEFT JOIN mandate m ON m.id = s.mandate_id
     JOIN plan_price pp ON pp.id = coalesce(s.next_price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
     CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
-        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key) due
+        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key,
+        CASE WHEN p.per_seat THEN coalesce(s.next_seats, s.seats) ELSE 1 END AS seats) due
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                   AND y.refunded_vnd < greatest(y.amount_vnd, 1))
       AND s.paused_until IS NULL AND {condition}
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-    AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked AND e.valid_until > {after})"""
+    AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL)
+    AND NOT e.revoked AND e.valid_until > {after})"""
 _DUE = {
     Kind.TERM_ENDING: f"""s.collection = 'term' AND s.period_end > :now AND s.period_end <= :until
         AND {_NOTHING_ELSE.format(after="s.period_end")}""",
@@ -69,7 +71,7 @@ _SUBSCRIPTION_NOW = text(
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                       AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-               AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked)
+               AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL) AND NOT e.revoked)
        FROM subscription s WHERE s.id = :id AND s.agency = :agency"""
 )
 _ORDER_NOW = text(
@@ -112,6 +114,7 @@ async def write(
         "agency": agency,
         "reader": reader_id,
         "kind": draft.kind,
+        "recipient": draft.recipient,
         "key": draft.key,
         "facts": json.dumps(draft.facts, ensure_ascii=False),
         "now": now,
@@ -192,13 +195,25 @@ async def claim(session: Session, now: datetime) -> Claimed | None:
         letter.facts,
         letter.due_at,
         letter.attempts,
-        email,
+        letter.recipient or email,
     )
 
 
 async def subscription_now(session: Session, agency: str, id_: UUID) -> SubscriptionNow | None:
     row = (await session.execute(_SUBSCRIPTION_NOW, {"id": id_, "agency": agency})).one_or_none()
     return SubscriptionNow(*row) if row else None
+
+
+async def invitation_open(session: Session, agency: str, id_: UUID, now: datetime) -> bool:
+    """Whether an invitation may still be accepted."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM seat_invitation WHERE id = :id AND agency = :agency AND accepted_at IS NULL
+                 AND withdrawn_at IS NULL AND expires_at > :now)"""
+        ),
+        {"id": id_, "agency": agency, "now": now},
+    )
+    return bool(found)
 
 
 async def order_now(session: Session, agency: str, id_: UUID) -> OrderNow | None:

@@ -28,18 +28,34 @@ class Kind(StrEnum):
     TRIAL_ENDING = "trial_ending"
     MOVED = "moved"
     BUNDLE_ENDING = "bundle_ending"
+    INVITED = "invited"
+    SEAT_ENDED = "seat_ended"
+    GROUP_ENDED = "group_ended"
 
 
+#: Letters of what has happened: they are true whenever they are sent.
+AS_IT_WAS = frozenset(
+    {
+        Kind.WELCOME,
+        Kind.RECEIPT,
+        Kind.REFUNDED,
+        Kind.NEW_CARD,
+        Kind.TRIAL_STARTED,
+        Kind.MOVED,
+        Kind.SEAT_ENDED,
+    }
+)
+#: What is true while the subscription is in one of these states.
+TRUE_IN = {
+    Kind.PAYMENT_FAILED: ("past_due", "grace", "paused"),
+    Kind.GROUP_ENDED: ("canceled", "expired"),
+}
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
 RENEWAL_BEFORE = timedelta(days=7)
 #: How long before a trial ends its reader is told of the first payment; of one that is no longer than this its beginning said it.
 TRIAL_BEFORE = timedelta(days=3)
-#: Letters of what has happened: they are true whenever they are sent.
-AS_IT_WAS = frozenset(
-    {Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED, Kind.MOVED}
-)
 #: How long before a bundle's last day who has articles left is reminded; of a short one a quarter of its days.
 BUNDLE_BEFORE = timedelta(days=7)
 LONG_PERIODS = ("half_year", "year")
@@ -79,11 +95,12 @@ def clipped(text: str, most: int = SUBJECT_MOST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A letter to be written: ``key`` is its business key within the agency."""
+    """A letter to be written: ``key`` is its business key within the agency; ``recipient``: the mailbox, where it is not its reader's."""
 
     kind: Kind
     key: str
     facts: Mapping[str, Any]
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +310,35 @@ def bundle_ending(
     return Draft(Kind.BUNDLE_ENDING, f"bundle-ending:{bundle_id}", facts)
 
 
+def invited(
+    sent: tuple[UUID, int, datetime], sold: Sold, owner_email: str, recipient: str
+) -> Draft:
+    """A seat that is offered to a mailbox: the invitation that was ``sent`` (id, how often by now, until when it is good)."""
+    id_, times, expires_at = sent
+    facts = {
+        **sold.facts,
+        "invitation": str(id_),
+        "owner": owner_email,
+        "expires_at": expires_at.isoformat(),
+    }
+    return Draft(Kind.INVITED, f"invited:{id_}:{times}", facts, recipient)
+
+
+def seat_ended(seat_id: UUID, sold: Sold, *, by_plan: bool) -> Draft:
+    """A seat that its owner ended, or (``by_plan``) that the plan has no more."""
+    return Draft(Kind.SEAT_ENDED, f"seat-ended:{seat_id}", {**sold.facts, "by_plan": by_plan})
+
+
+def group_ended(seat_id: UUID, subscription_id: UUID, sold: Sold, ended_at: datetime) -> Draft:
+    """The plan by which a member read has ended at ``ended_at``."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "ended_at": ended_at.isoformat(),
+    }
+    return Draft(Kind.GROUP_ENDED, f"group-ended:{seat_id}:{ended_at.isoformat()}", facts)
+
+
 @dataclass(frozen=True, slots=True)
 class SubscriptionNow:
     """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
@@ -322,16 +368,20 @@ def still_true(
     subscription: SubscriptionNow | None = None,
     order: OrderNow | None = None,
     bundle_left: int = 0,
+    invited: bool = False,
 ) -> bool:
-    """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens."""
+    """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens;
+    ``invited``: the invitation is still to be accepted."""
     if kind in AS_IT_WAS:
         return True
+    if kind is Kind.INVITED:
+        return invited
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)
     if subscription is None:
         return kind is Kind.BUNDLE_ENDING and bundle_left > 0
-    if kind is Kind.PAYMENT_FAILED:
-        return subscription.state in ("past_due", "grace", "paused")
+    if kind in TRUE_IN:
+        return subscription.state in TRUE_IN[kind]
     if kind is Kind.CANCELED:
         return subscription.cancels
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)

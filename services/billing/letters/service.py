@@ -30,6 +30,11 @@ from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
+from services.billing.letters.seat_words import (
+    domain_code_content,
+    domain_code_footer,
+    invited_footer,
+)
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import code_content, code_footer, content_of, footer_of
 from shared import audit
@@ -123,6 +128,12 @@ class Letters:
         voice = Voice(self._words, language, agency, self._public_url)
         return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
 
+    def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code for a company's or a school's mail domain."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = domain_code_content(voice, code)
+        return mail_of(voice, content, address, domain_code_footer(voice, address))
+
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
         total = 0
@@ -178,13 +189,18 @@ class Letters:
             )
         if "order" in letter.facts:
             order = await repository.order_now(session, letter.agency, UUID(letter.facts["order"]))
+        now, invited = self._clock.now(), False
+        if "invitation" in letter.facts:
+            id_ = UUID(letter.facts["invitation"])
+            invited = await repository.invitation_open(session, letter.agency, id_, now)
         return rules.still_true(
             letter.kind,
             letter.facts,
-            self._clock.now(),
+            now,
             subscription=subscription,
             order=order,
             bundle_left=bundle_left,
+            invited=invited,
         )
 
     async def _deliver(self, session: Session, letter: Claimed) -> Outcome:
@@ -200,7 +216,9 @@ class Letters:
             voice,
             content,
             letter.email,
-            footer_of(voice, letter.email),
+            invited_footer(voice, letter.email, letter.facts)
+            if letter.kind is Kind.INVITED
+            else footer_of(voice, letter.email),
             message_id=f"letter.{letter.id}",
         )
         try:

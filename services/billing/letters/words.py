@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.billing.letters import once_words as once
+from services.billing.letters import seat_words
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
@@ -201,4 +202,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.BUNDLE_ENDING: once.bundle_ending,
     Kind.REFUNDED: _refunded,
     Kind.TRANSFER_SHORT: _transfer_short,
+    Kind.INVITED: seat_words.invited,
+    Kind.SEAT_ENDED: seat_words.seat_ended,
+    Kind.GROUP_ENDED: seat_words.group_ended,
 }

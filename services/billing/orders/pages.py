@@ -196,6 +196,7 @@ class OrderPages:
             "renew.html",
             place,
             offer=offer,
+            seats=max(row.seats, offer.seats),
             name=offer.name(request_language(request)),
             runs=row.period_end > billing.clock.now(),
             ends_on=local_date(row.period_end, place.agency.zone),

@@ -16,7 +16,7 @@ from services.billing.orders.settle import NOTHING, Receipt, booked_fact, extend
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import ARTICLE, BUNDLE, CONTRIBUTION, PERIOD
+from services.billing.plans.rules import ARTICLE, BUNDLE, CONTRIBUTION, MOST_SEATS, PERIOD
 from services.billing.plans.service import Plans
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
@@ -73,18 +73,28 @@ class Orders:
         gift: bool = False,
         renews: bool = False,
         amount_vnd: int | None = None,
+        seats: int | None = None,
     ) -> SalesOrder:
         """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
         ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again;
-        ``amount_vnd``: what the reader gives, of a contribution. Raises :class:`NotFoundError` for what is not sold like this,
-        :class:`ConflictError` for a price that is no longer sold, an amount outside of its limits, what the reader may read already,
-        or while the bank has not decided about another order of theirs.
+        ``amount_vnd``: what the reader gives, of a contribution; ``seats``: for how many readers, where each seat is paid for (None:
+        the fewest that are sold). Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price
+        that is no longer sold, an amount outside of its limits, what the reader may read already, or while the bank has not decided
+        about another order of theirs.
         """
         offer = await self._plans.offer(reader.agency, price_id)
-        _check_sold(offer, article, amount_vnd, only_periods=gift or renews)
+        _check_sold(offer, article, amount_vnd, gift=gift, renews=renews)
         offer = replace(offer, amount_vnd=amount_vnd or offer.amount_vnd)
-        now, wanted = self._clock.now(), (price_id, article, gift, renews, offer.amount_vnd)
+        chosen, now = seats_of(offer, seats), self._clock.now()
+        wanted = (
+            price_id,
+            article,
+            gift,
+            renews,
+            chosen,
+            offer.amount_vnd * (chosen if offer.per_seat else 1),
+        )
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
@@ -92,13 +102,22 @@ class Orders:
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
             if order is not None:
-                asked = (order.price_id, order.article, order.gift, order.renews, order.list_vnd)
+                asked = (
+                    order.price_id,
+                    order.article,
+                    order.gift,
+                    order.renews,
+                    order.seats,
+                    order.list_vnd,
+                )
                 same = asked == wanted and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 await replace_order(session, order, now)
-            order = await _new_order(session, reader, offer, language, now, article, gift, renews)
+            order = await _new_order(
+                session, reader, offer, language, now, article, gift, renews, chosen
+            )
             order.return_to = return_to
             session.add(order)
             return order
@@ -122,7 +141,7 @@ class Orders:
             if begun or before.gift or used or offer.kind == CONTRIBUTION:
                 raise ConflictError(slug="order-takes-no-coupon")
             await replace_order(session, before, now)
-            found = await coupons.apply(session, offer, coupon, reader.id, now)
+            found = await coupons.apply(session, offer, before.list_vnd, coupon, reader.id, now)
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
@@ -130,6 +149,7 @@ class Orders:
                 reader_id=reader.id,
                 price_id=before.price_id,
                 article=before.article,
+                seats=before.seats,
                 list_vnd=before.list_vnd,
                 amount_vnd=found.amount_vnd,
                 coupon_id=found.coupon_id,
@@ -237,7 +257,7 @@ async def _reads_already(
 
 
 def _check_sold(
-    offer: Offer, article: str | None, amount_vnd: int | None, *, only_periods: bool
+    offer: Offer, article: str | None, amount_vnd: int | None, *, gift: bool, renews: bool
 ) -> None:
     """Raises as :meth:`Orders.start` does."""
     if not offer.current:
@@ -245,12 +265,21 @@ def _check_sold(
     fits = (
         (offer.kind == ARTICLE) is (article is not None)
         and (offer.kind == CONTRIBUTION) is (amount_vnd is not None)
-        and (offer.kind == PERIOD or not only_periods)
+        and (offer.kind == PERIOD or not (gift or renews))
+        and not (gift and offer.per_seat)
     )
     if not fits:
         raise NotFoundError
     if amount_vnd is not None and not (offer.least_vnd or 0) <= amount_vnd <= (offer.most_vnd or 0):
         raise ConflictError(slug="contribution-amount")
+
+
+def seats_of(offer: Offer, chosen: int | None) -> int:
+    """For how many readers an offer is bought. Raises :class:`ConflictError` (``seats-number``) for a number that is not sold."""
+    seats = offer.seats if chosen is None or not offer.per_seat else chosen
+    if not offer.seats <= seats <= MOST_SEATS:
+        raise ConflictError("So many seats are not sold in this plan.", slug="seats-number")
+    return seats
 
 
 async def fresh_code(session: Session) -> str:
@@ -269,6 +298,7 @@ async def _new_order(
     article: str | None,
     gift: bool,
     renews: bool,
+    seats: int,
 ) -> SalesOrder:
     """A sale; a trial for who has never subscribed, where the price has one and a card renews it."""
     trial = (
@@ -284,8 +314,9 @@ async def _new_order(
         price_id=offer.price_id,
         article=article,
         gift=gift,
-        list_vnd=offer.amount_vnd,
-        amount_vnd=0 if trial else offer.amount_vnd,
+        seats=seats,
+        list_vnd=offer.cost_vnd(seats),
+        amount_vnd=0 if trial else offer.cost_vnd(seats),
         trial_days=trial,
         renews=renews,
         language=language,

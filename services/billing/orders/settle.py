@@ -65,6 +65,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         provider=receipt.provider,
         reference=receipt.reference,
         amount_vnd=order.amount_vnd,
+        seats=order.seats,
         paid_at=receipt.paid_at,
     )
     order.state, order.paid_at = "paid", now

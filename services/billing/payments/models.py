@@ -41,6 +41,7 @@ class Payment(Row, table=True):
     reference: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
+    seats: int = 1
     period_start: datetime | None = Field(sa_type=UTCDateTime, default=None)
     period_end: datetime | None = Field(sa_type=UTCDateTime, default=None)
     cut_at: datetime | None = Field(sa_type=UTCDateTime, default=None)

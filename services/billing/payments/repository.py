@@ -70,7 +70,7 @@ async def sale_of(session: Session, payment_id: UUID) -> Sale:
     row = await session.execute(
         text(
             """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period, o.language, o.code, o.renews, o.credit_vnd,
-                      p.kind, p.uses
+                      p.kind, p.uses, o.seats, p.per_seat
                FROM payment pay JOIN reader r ON r.id = pay.reader_id
                JOIN sales_order o ON o.id = coalesce(pay.order_id, pay.surplus_of)
                JOIN plan_price pp ON pp.id = o.price_id JOIN plan p ON p.id = pp.plan_id

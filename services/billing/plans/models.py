@@ -47,6 +47,8 @@ class Plan(Row, table=True):
     description_vi: str = Field(sa_type=Text, default="")
     description_en: str = Field(sa_type=Text, default="")
     active: bool = True
+    seats: int = 1
+    per_seat: bool = False
 
 
 class PlanPrice(Row, table=True):

@@ -27,6 +27,7 @@ from services.billing.plans.rules import (
 )
 from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
+from services.billing.seats.rules import parse_seats
 from services.billing.subscriptions.rules import State
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
@@ -43,6 +44,7 @@ class Choice:
     article: str
     gift: bool
     return_to: str
+    seats: str = ""
 
     def query(self) -> dict[str, str]:
         return {
@@ -50,6 +52,7 @@ class Choice:
             "way": self.way,
             "article": self.article,
             "gift": "1" if self.gift else "",
+            "seats": self.seats,
         }
 
 
@@ -59,8 +62,9 @@ def _from_form(
     article: str = Form(""),
     gift: str = Form(""),
     return_to: str = Form(""),
+    seats: str = Form(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to)
+    return _choice(price, way, article, gift, return_to, seats)
 
 
 def _from_query(
@@ -69,12 +73,14 @@ def _from_query(
     article: str = Query(""),
     gift: str = Query(""),
     return_to: str = Query(""),
+    seats: str = Query(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to)
+    return _choice(price, way, article, gift, return_to, seats)
 
 
-def _choice(price: str, way: str, article: str, gift: str, return_to: str) -> Choice:
-    return Choice(price[:50], plain(way, 20), plain(article, MAX_ARTICLE), gift == "1", return_to)
+def _choice(price: str, way: str, article: str, gift: str, return_to: str, seats: str) -> Choice:
+    named = plain(article, MAX_ARTICLE)
+    return Choice(price[:50], plain(way, 20), named, gift == "1", return_to, plain(seats, 5))
 
 
 class PlanPages:
@@ -118,6 +124,8 @@ class PlanPages:
             place,
             status,
             reader=reader,
+            open_groups=await self._billing.seats.open_groups(reader) if reader else [],
+            places=await self._billing.seats.places(reader) if reader else [],
             current=current,
             ending=ending,
             term_until=term_until,
@@ -182,6 +190,8 @@ class PlanPages:
             problem = "This price has just changed. Please choose again."
             if error.slug == "payment-processing":
                 problem = "Your bank has not decided about your last payment yet. Please wait for it; nothing is charged twice."
+            elif error.slug == "seats-number":
+                problem = "So many seats are not sold in this plan."
             elif error.slug == "order-not-open":
                 problem = "Another plan was chosen in another window. Please choose again."
             return await self.plans(
@@ -216,6 +226,7 @@ class PlanPages:
             article=chosen.article if offer.kind == "article" and chosen.article else None,
             gift=chosen.gift,
             renews=renews,
+            seats=parse_seats(chosen.seats),
         )
         if by_card:
             return await self._billing.charges.page(reader, order.code, language)
@@ -237,7 +248,7 @@ class PlanPages:
             offers=[
                 _shown(offer, request_language(request), None)
                 for offer in offers
-                if offer.kind == "period" and TRANSFER in ways
+                if offer.kind == "period" and TRANSFER in ways and not offer.per_seat
             ],
             code=code,
             problem=problem,
@@ -305,6 +316,8 @@ def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:
         "description": offer.description(language),
         "period": offer.period,
         "amount": offer.amount_vnd,
+        "seats": offer.seats,
+        "per_seat": offer.per_seat,
         # By plan and period: the price may have changed since it was bought.
         "own": own is not None and (offer.plan_id, offer.period) == (own.plan_id, own.period),
     }

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 PERIODS_A_YEAR = {"once": 0, "week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
 MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+#: The most readers that a plan is sold for.
+MOST_SEATS = 1000
 #: A period as a document names it, in Vietnamese and English.
 PERIOD_WORDS = {
     "once": ("1 lần", "once"),

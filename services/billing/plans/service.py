@@ -62,7 +62,8 @@ class Plans:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
 
         ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``,
-        ``uses`` of a bundle, ``least_vnd``, ``most_vnd`` and ``suggested_vnd`` of a contribution (its price: the first suggestion).
+        ``uses`` of a bundle, ``least_vnd``, ``most_vnd`` and ``suggested_vnd`` of a contribution (its price: the first suggestion),
+        ``seats``, and ``per_seat`` where each is paid for (what it is for stays as it was first saved).
         ``trials``: days of reading before the first payment, by period; a trial that changes makes a new price.
         Raises ``ValueError`` for a price that the kind does not have.
         """
@@ -84,6 +85,8 @@ class Plans:
                     "least_vnd": None,
                     "most_vnd": None,
                     "suggested_vnd": None,
+                    "seats": 1,
+                    "per_seat": False,
                     "description_vi": "",
                     "description_en": "",
                 }

@@ -121,7 +121,7 @@ async def _collect(session: Session, row: Subscription, order: SalesOrder, now: 
 
 async def _order(session: Session, row: Subscription, facts: Facts, now: datetime) -> SalesOrder:
     """The order of the next period, at the price that the reader has agreed to."""
-    price_id = row.next_price_id or row.price_id
+    price_id, seats = row.next_price_id or row.price_id, row.next_seats or row.seats
     offer = await plans_repository.offer(session, row.agency, price_id)
     assert offer is not None and facts.due_at is not None  # a foreign key holds it; it is due
     order = SalesOrder(
@@ -130,8 +130,9 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
         code=await fresh_code(session),
         reader_id=row.reader_id,
         price_id=price_id,
-        list_vnd=offer.amount_vnd,
-        amount_vnd=offer.amount_vnd,
+        seats=seats,
+        list_vnd=offer.cost_vnd(seats),
+        amount_vnd=offer.cost_vnd(seats),
         purpose="renewal",
         renews=True,
         subscription_id=row.id,

@@ -49,7 +49,7 @@ class Wishes:
             if row.cancel_at_period_end:
                 return row
             row.cancel_at_period_end = True
-            row.next_price_id = row.paused_until = None
+            row.next_price_id = row.next_seats = row.paused_until = None
             owed = await repository.owed(session, row.id)
             if owed is not None and not owed[2]:
                 await close_debt(session, row, now)

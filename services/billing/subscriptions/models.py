@@ -90,6 +90,8 @@ class Subscription(Row, table=True):
     reader_id: UUID
     price_id: UUID
     next_price_id: UUID | None = None
+    seats: int = 1
+    next_seats: int | None = None
     collection: str = Field(sa_type=Text)
     mandate_id: UUID | None = None
     anchor_day: int
@@ -144,6 +146,10 @@ class EntitlementRow(Row, table=True):
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["given_id", "agency"], ["given_days.id", "given_days.agency"]),
         ForeignKeyConstraint(["use_id", "agency"], ["bundle_use.id", "bundle_use.agency"]),
+        ForeignKeyConstraint(
+            ["seat_id", "agency", "reader_id"], ["seat.id", "seat.agency", "seat.reader_id"]
+        ),
+        UniqueConstraint("seat_id", "stretch", name="uq_entitlement_seat_id_stretch"),
         UniqueConstraint(
             "subscription_id", "stretch", name="uq_entitlement_subscription_id_stretch"
         ),
@@ -157,6 +163,7 @@ class EntitlementRow(Row, table=True):
     order_id: UUID | None = Field(default=None, unique=True)
     given_id: UUID | None = Field(default=None, unique=True)
     use_id: UUID | None = Field(default=None, unique=True)
+    seat_id: UUID | None = None
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)
     valid_from: datetime = Field(sa_type=UTCDateTime)

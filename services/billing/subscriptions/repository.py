@@ -14,11 +14,11 @@ from sqlmodel import col
 
 from services.billing.bundles.models import Bundle, BundleUse
 from services.billing.subscriptions.models import EntitlementRow, Mandate, Subscription
-from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning
+from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning, Paid
 from shared.database import ReadSession, Session
 
 #: The columns of a payment that make a :class:`Period`.
-PERIOD = "period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial'"
+PERIOD = "period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial', seats"
 _PERIODS = text(
     f"""SELECT {PERIOD} FROM payment
         WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""  # noqa: S608
@@ -45,6 +45,12 @@ class Period:
     ends_at: datetime
     returned: bool
     trial: bool
+    seats: int = 1
+
+    @property
+    def paid(self) -> Paid:
+        """As the rules know it, where it was not given back."""
+        return Paid(self.starts_at, self.ends_at, self.trial, self.seats)
 
 
 async def lock_reader(session: Session, reader_id: UUID) -> None:
@@ -145,11 +151,11 @@ async def owed(
 
 async def last_kept(
     session: Session, subscription_id: UUID
-) -> tuple[UUID, datetime, datetime, int] | None:
-    """(price, start, end, its value) of the last period that was not given back whole."""
+) -> tuple[UUID, datetime, datetime, int, int] | None:
+    """(price, start, end, its value, seats) of the last period that was not given back whole."""
     rows = await session.execute(
         text(
-            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd
+            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd, p.seats
                FROM payment p JOIN sales_order o ON o.id = p.order_id
                WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                      AND coalesce(p.cut_at, p.period_end) > p.period_start
@@ -158,7 +164,7 @@ async def last_kept(
         {"id": subscription_id},
     )
     row = rows.one_or_none()
-    return (row[0], row[1], row[2], row[3]) if row else None
+    return (row[0], row[1], row[2], row[3], row[4]) if row else None
 
 
 async def once_rights(
@@ -342,7 +348,7 @@ async def list_for_staff(
     rows = await session.execute(
         text(
             """SELECT s.id, s.state, s.reader_id, r.email AS reader_email, p.code AS plan_code, pp.period,
-                      pp.amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
+                      pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
                       s.mrr_vnd, s.created_at,
                       (SELECT max(e.valid_until) FROM entitlement e WHERE e.subscription_id = s.id) AS readable_until
                FROM subscription s JOIN reader r ON r.id = s.reader_id

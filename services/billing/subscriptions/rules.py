@@ -86,11 +86,12 @@ class Dunning:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A period that is paid for and was not given back; ``trial``: nothing was paid for it."""
+    """A period that is paid for and was not given back; ``trial``: nothing was paid for it; ``seats``: readers that it is for."""
 
     starts_at: datetime
     ends_at: datetime
     trial: bool = False
+    seats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,20 +269,23 @@ class Right:
     revoked: bool
 
 
-def stretches(facts: Facts) -> list[tuple[datetime, datetime]]:
+def stretches(facts: Facts, seat: int = 1) -> list[tuple[datetime, datetime]]:
     """The times that are read by the subscription, without a gap in one, the first one first.
 
     A period that was given back between two others is in none. The last one runs on for the grace where another period is to come.
+    ``seat``: which of its seats; a period that is for fewer readers is none of it.
     """
     found: list[tuple[datetime, datetime]] = []
     for period in sorted(facts.paid, key=lambda one: one.starts_at):
+        if period.seats < seat:
+            continue
         if found and period.starts_at <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], period.ends_at))
         else:
             found.append((period.starts_at, period.ends_at))
     until = facts.readable_until
     if found and until is not None:
-        if until > found[-1][1]:
+        if until > found[-1][1] == facts.paid_until:
             found[-1] = (found[-1][0], until)
         found = [(start, min(end, until)) for start, end in found if start < until]
     return found
@@ -316,10 +320,12 @@ def next_right(
 
 
 def announcements(
-    facts: Facts, told: Sequence[Right], plan_code: str, now: datetime
+    wanted: Sequence[tuple[datetime, datetime]],
+    told: Sequence[Right],
+    plan_code: str,
+    now: datetime,
 ) -> list[tuple[int, Announcement, Right]]:
-    """What to announce of a subscription's stretches (``told``: what was, in their order), each by its number."""
-    wanted = stretches(facts)
+    """What to announce of the stretches of a right (``told``: what was, in their order), each by its number."""
     found = []
     for number in range(max(len(wanted), len(told))):
         before = told[number] if number < len(told) else None
@@ -328,6 +334,15 @@ def announcements(
         if decided is not None:
             found.append((number, *decided))
     return found
+
+
+def seats_at(periods: Sequence[tuple[datetime, datetime, int]], now: datetime) -> int:
+    """How many readers a subscription is for, of the (start, end, seats) of all its periods, also of those that were given back: as
+    the newest one says that has begun, or the first one that will."""
+    begun = [one for one in periods if one[0] <= now]
+    if begun:
+        return max(begun, key=lambda one: (one[0], one[1]))[2]
+    return min(periods, default=(now, now, 1))[2]
 
 
 Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]

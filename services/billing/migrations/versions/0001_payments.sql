@@ -68,6 +68,8 @@ CREATE TABLE payment (
     reference text NOT NULL,
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
+    -- Readers that it is paid for, the payer among them.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_payment_seats CHECK (seats BETWEEN 1 AND 1000),
     -- What was paid for; unknown while a gift is not redeemed.
     period_start timestamptz,
     period_end timestamptz,
@@ -99,9 +101,11 @@ CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
 -- filled in when it is redeemed, and it is replaced once.
 CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.surplus_of, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.surplus_of, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.seats,
+        NEW.paid_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.surplus_of, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.surplus_of, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.seats,
+        OLD.paid_at)
        OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at)
        OR (OLD.replaced_by IS NOT NULL AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by)
        OR (OLD.period_start IS NOT NULL

@@ -24,6 +24,10 @@ CREATE TABLE plan (
     CONSTRAINT ck_plan_uses_of_kind CHECK ((kind = 'bundle') = (uses IS NOT NULL)),
     CONSTRAINT ck_plan_limits_of_kind CHECK (num_nonnulls(least_vnd, most_vnd, suggested_vnd)
         = CASE kind WHEN 'contribution' THEN 3 ELSE 0 END),
+    -- Readers that a period is for, its owner among them; where each seat is paid for, the fewest that are sold together.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_plan_seats CHECK (seats BETWEEN 1 AND 1000),
+    per_seat boolean NOT NULL DEFAULT false,
+    CONSTRAINT ck_plan_seats_of_kind CHECK (kind = 'period' OR (seats = 1 AND NOT per_seat)),
     CONSTRAINT uq_plan_agency_code UNIQUE (agency, code),
     CONSTRAINT uq_plan_id_agency UNIQUE (id, agency)
 );

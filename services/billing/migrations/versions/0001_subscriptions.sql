@@ -38,6 +38,9 @@ CREATE TABLE subscription (
     price_id uuid NOT NULL,
     -- The price from the next period on, where it changes.
     next_price_id uuid,
+    -- Readers that the running period is for (once it is over: the last one), and the next one where that changes.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_subscription_seats CHECK (seats BETWEEN 1 AND 1000),
+    next_seats integer CONSTRAINT ck_subscription_next_seats CHECK (next_seats BETWEEN 1 AND 1000),
     -- renewal: collected again and again; term: the reader pays for one period at a time, and it ends by itself.
     collection text NOT NULL CONSTRAINT ck_subscription_collection CHECK (collection IN ('renewal', 'term')),
     -- What is charged for the next period; none: the reader is sent a link.
@@ -60,7 +63,7 @@ CREATE TABLE subscription (
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_subscription_period CHECK (period_end > period_start),
     CONSTRAINT ck_subscription_term CHECK (collection = 'renewal'
-        OR (mandate_id IS NULL AND next_price_id IS NULL AND paused_until IS NULL AND NOT cancel_at_period_end)),
+        OR (mandate_id IS NULL AND next_price_id IS NULL AND next_seats IS NULL AND paused_until IS NULL AND NOT cancel_at_period_end)),
     CONSTRAINT fk_subscription_reader_id_reader FOREIGN KEY (reader_id, agency)
         REFERENCES reader (id, agency),
     CONSTRAINT fk_subscription_price_id_plan_price FOREIGN KEY (price_id, agency)
@@ -104,13 +107,16 @@ CREATE TABLE entitlement (
     id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,
     agency text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
-    -- Where the right comes from: a subscription, an order that was for once, days that staff gave, or an article of a bundle.
+    -- Where the right comes from: a subscription, an order that was for once, days that staff gave, an article of a bundle, or a
+    -- seat of a group.
     subscription_id uuid,
     -- Which stretch of the subscription: a month that was given back between two others is not readable.
     stretch integer NOT NULL DEFAULT 0 CONSTRAINT ck_entitlement_stretch CHECK (stretch >= 0),
     order_id uuid CONSTRAINT uq_entitlement_order_id UNIQUE,
     given_id uuid CONSTRAINT uq_entitlement_given_id UNIQUE,
     use_id uuid CONSTRAINT uq_entitlement_use_id UNIQUE,
+    -- Of a seat: a foreign key that 0001_seats.sql adds.
+    seat_id uuid,
     plan_code text NOT NULL,
     scope text NOT NULL,
     valid_from timestamptz NOT NULL,
@@ -120,7 +126,8 @@ CREATE TABLE entitlement (
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
     CONSTRAINT uq_entitlement_subscription_id_stretch UNIQUE (subscription_id, stretch),
-    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id, use_id) = 1),
+    CONSTRAINT uq_entitlement_seat_id_stretch UNIQUE (seat_id, stretch),
+    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id, use_id, seat_id) = 1),
     CONSTRAINT fk_entitlement_given_id_given_days FOREIGN KEY (given_id, agency)
         REFERENCES given_days (id, agency),
     CONSTRAINT fk_entitlement_use_id_bundle_use FOREIGN KEY (use_id, agency) REFERENCES bundle_use (id, agency),

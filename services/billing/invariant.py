@@ -1,4 +1,4 @@
-"""What an invariant is."""
+"""What an invariant is: a statement, and a query that finds what contradicts it. They are gathered in ``invariants``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from shared.database import ReadSession
 
 
-def of(column: str) -> str:
+def of_agency(column: str) -> str:
     """Of the agency that is asked for, or of all."""
     return f"(CAST(:agency AS text) IS NULL OR {column} = :agency)"
 
