@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from services.billing.charges.models import Charge, Dispute, ProviderRefund
+from services.billing.charges.models import Charge, Dispute, ForeignMoney, ProviderRefund
 from services.billing.payments.models import Payment
 from services.billing.subscriptions.models import Mandate
 from shared.database import ReadSession, Session
@@ -17,7 +17,7 @@ from shared.database import ReadSession, Session
 _CLAIM = text(
     """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id =
          (SELECT id FROM charge WHERE ask_at <= :now ORDER BY ask_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id"""
+       RETURNING id, asks"""
 )
 _UNFINISHED = "('created', 'open')"
 
@@ -40,22 +40,33 @@ async def lock(session: Session, id_: UUID) -> Charge:
     return found
 
 
-async def claim(session: Session, now: datetime, lease: timedelta) -> UUID | None:
-    """A charge whose provider is to be asked; nobody else takes it for the time of the lease."""
-    found: UUID | None = await session.scalar(_CLAIM, {"now": now, "again": now + lease})
-    return found
+async def claim(session: Session, now: datetime, lease: timedelta) -> tuple[UUID, int] | None:
+    """(charge, which time it is asked for) whose provider is to be asked; nobody else takes it for the time of the lease."""
+    row = (await session.execute(_CLAIM, {"now": now, "again": now + lease})).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
-async def count_ask(session: Session, id_: UUID, now: datetime, lease: timedelta) -> bool:
-    """Whoever asks beside the worker is counted too: what was asked before is looked for first. False for what is settled."""
+async def holds(session: ReadSession, id_: UUID, asks: int, until: datetime) -> bool:
+    """Whether who asks about a charge for the ``asks``-th time still has it to themselves, and will until then."""
     found = await session.scalar(
         text(
+            "SELECT EXISTS (SELECT FROM charge WHERE id = :id AND asks = :asks AND ask_at > :until)"
+        ),
+        {"id": id_, "asks": asks, "until": until},
+    )
+    return bool(found)
+
+
+async def count_ask(session: Session, id_: UUID, now: datetime, lease: timedelta) -> int | None:
+    """Whoever asks beside the worker is counted too: what was asked before is looked for first. None for what is settled."""
+    found: int | None = await session.scalar(
+        text(
             """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id = :id AND ask_at IS NOT NULL
-               RETURNING id"""
+               RETURNING asks"""
         ),
         {"id": id_, "again": now + lease},
     )
-    return found is not None
+    return found
 
 
 async def page_of(session: Session | ReadSession, order_id: UUID) -> Charge | None:
@@ -279,12 +290,27 @@ async def name_mandate(session: Session, id_: UUID, label: str, expires_on: date
     )
 
 
-async def payment_known(session: Session | ReadSession, provider: str, reference: str) -> bool:
+async def money_known(session: Session | ReadSession, provider: str, reference: str) -> bool:
+    """Whether money of a provider's is a payment, or kept apart as it is in another currency."""
     found = await session.scalar(
-        text("SELECT EXISTS (SELECT FROM payment WHERE provider = :p AND reference = :r)"),
+        text(
+            """SELECT EXISTS (SELECT FROM payment WHERE provider = :p AND reference = :r)
+                   OR EXISTS (SELECT FROM foreign_money WHERE provider = :p AND reference = :r)"""
+        ),
         {"p": provider, "r": reference},
     )
     return bool(found)
+
+
+async def lock_foreign(session: Session, provider: str, reference: str) -> ForeignMoney | None:
+    """Money in another currency, locked."""
+    found: ForeignMoney | None = await session.scalar(
+        select(ForeignMoney)
+        .where(col(ForeignMoney.provider) == provider, col(ForeignMoney.reference) == reference)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
 
 
 async def readers_of_payment(session: Session, payment_id: UUID) -> list[UUID]:

@@ -212,8 +212,14 @@ class Orders:
 
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""
-        async with self._database.transaction() as session:
-            return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
+        now, closed = self._clock.now(), 0
+        async with self._database.read() as reading:
+            due = await repository.expired(reading, now, CLOSED_A_ROUND)
+        for reader_id, id_ in due:
+            async with self._database.transaction() as session:
+                await subscriptions_repository.lock_reader(session, reader_id)
+                closed += await repository.close_expired(session, id_, now)
+        return closed
 
 
 async def _reads_already(

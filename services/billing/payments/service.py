@@ -146,7 +146,7 @@ async def record_refund(
     if money.kind == REFUND:
         await _tell_refunded(session, payment, row, now)
     outcome = "refunded" if money.kind == REFUND else "disputed"
-    metrics.PAYMENTS.labels(payment.agency, outcome).inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, outcome).inc)
     return row
 
 
@@ -216,7 +216,7 @@ async def record_refund_failed(
     payment.refunded_vnd -= row.amount_vnd
     await session.flush()
     await letters.withdraw(session, payment.agency, letter_rules.refunded_key(row.id))
-    metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc)
 
 
 class Payments:

@@ -46,6 +46,7 @@ class Wishes:
             now = self._clock.now()
             if rules.State(row.state) not in rules.LIVE:
                 raise ConflictError("This subscription has ended", slug="subscription-ended")
+            row.canceled_by_refund = False
             if row.cancel_at_period_end:
                 return row
             row.cancel_at_period_end = True
@@ -76,7 +77,7 @@ class Wishes:
             if row.cancel_at_period_end:
                 await _close_other_wish(session, reader_id, now)
             wanted = row.cancel_at_period_end
-            row.cancel_at_period_end = False
+            row.cancel_at_period_end = row.canceled_by_refund = False
             if row.paused_until is not None:
                 # Before what is paid for is over there was no pause yet; afterwards the next period begins now.
                 row.paused_until = now if now >= row.period_end else None

@@ -95,6 +95,8 @@ class Subscription(Row, table=True):
     anchor_day: int
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
+    canceled_by_refund: bool = False
+    grace_spent: bool = False
     paused_until: datetime | None = Field(sa_type=UTCDateTime, default=None)
     value_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)

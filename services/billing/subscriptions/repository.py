@@ -53,6 +53,15 @@ async def lock_reader(session: Session, reader_id: UUID) -> None:
     )
 
 
+async def try_lock_reader(session: Session, reader_id: UUID) -> bool:
+    """:func:`lock_reader` out of its order: False where it would have to wait, so that nobody waits for each other."""
+    found = await session.scalar(
+        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 11))"),
+        {"key": str(reader_id)},
+    )
+    return bool(found)
+
+
 async def lock_readers(connection: asyncpg.Connection, readers: Iterable[UUID]) -> None:
     """:func:`lock_reader` of several, in the one order that everybody keeps who locks more than one."""
     await connection.execute(_LOCK_READERS, sorted(set(readers)))
@@ -176,16 +185,17 @@ async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None
     return found
 
 
-async def paid_until(session: Session | ReadSession, subscription_id: UUID) -> datetime | None:
-    """The end of the last period that was paid for and not given back."""
-    found: datetime | None = await session.scalar(
+async def grace_spent(session: Session, reader_id: UUID, tolerated: timedelta) -> bool:
+    """Whether this reader has read on after all that was ever paid for a subscription that renewed, for longer than is ``tolerated``."""
+    found = await session.scalar(
         text(
-            """SELECT max(coalesce(cut_at, period_end)) FROM payment
-               WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
+            """SELECT EXISTS (SELECT FROM subscription s JOIN entitlement e ON e.subscription_id = s.id
+               WHERE s.reader_id = :reader AND s.collection = 'renewal' AND e.valid_until - CAST(:tolerated AS interval)
+                 > (SELECT max(coalesce(p.cut_at, p.period_end)) FROM payment p WHERE p.subscription_id = s.id))"""
         ),
-        {"id": subscription_id},
+        {"reader": reader_id, "tolerated": tolerated},
     )
-    return found
+    return bool(found)
 
 
 async def others_until(

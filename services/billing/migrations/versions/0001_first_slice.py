@@ -67,6 +67,7 @@ KEPT = (
     "refund",
     "provider_refund",
     "dispute",
+    "foreign_money",
     "payout",
     "payout_share",
     "invoice_series",

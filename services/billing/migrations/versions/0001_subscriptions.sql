@@ -47,6 +47,11 @@ CREATE TABLE subscription (
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'ending', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
+    -- Nobody wished that: all money of its newest period went back. Should that refund fail, it renews as before.
+    canceled_by_refund boolean NOT NULL DEFAULT false
+        CONSTRAINT ck_subscription_canceled_by_refund CHECK (cancel_at_period_end OR NOT canceled_by_refund),
+    -- When it began its reader had read on in an earlier one after what was paid for, and never paid for that.
+    grace_spent boolean NOT NULL DEFAULT false,
     -- After the period that is paid for nothing is collected before this day.
     paused_until timestamptz,
     -- What the newest period is worth: its price less its discount. Recurring revenue is counted by it.
