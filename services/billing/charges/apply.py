@@ -301,7 +301,7 @@ async def _forget(session: Session, provider: str, fact: MethodGone, now: dateti
     gone = await repository.gone_mandates(session, provider, fact.method, fact.customer)
     for reader_id, mandate_id in gone:  # in one order everywhere
         await subscriptions_repository.lock_reader(session, reader_id)
-        for id_ in await repository.revoke_mandate(session, mandate_id, now):
+        for id_ in await repository.revoke_mandate(session, mandate_id, now, gone=True):
             row = await subscriptions_repository.lock(session, id_)
             await subscriptions.refresh(session, row, now)
     if fact.customer:
@@ -325,7 +325,7 @@ async def _failed(session: Session, charge: Charge, fact: Failed, now: datetime)
     charge.reference = fact.reference or charge.reference
     await session.flush()
     if fact.method_gone and charge.mandate_id is not None:
-        await repository.revoke_mandate(session, charge.mandate_id, now)
+        await repository.revoke_mandate(session, charge.mandate_id, now, gone=True)
     if charge.order_id is None:
         return
     order = await orders_repository.lock(session, charge.order_id)

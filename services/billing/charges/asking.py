@@ -52,6 +52,8 @@ FORGOTTEN_AFTER = timedelta(minutes=10)
 OTHER_KEY_AFTER = timedelta(minutes=5)
 POLL_SECONDS = 1.0
 NAMED_A_ROUND = 20
+#: A provider that could not be told that a card was let go is told again after this long.
+TELL_AGAIN = timedelta(hours=1)
 
 
 def wait_after(asks: int) -> timedelta:
@@ -259,6 +261,25 @@ class Asking:
             async with self._database.transaction() as session:
                 await repository.name_mandate(session, id_, method.label or "•", method.expires_on)
         return len(unnamed)
+
+    async def let_go(self) -> int:
+        """Tell the provider which cards are not charged any more, each until it knows. Returns how many it knows of now."""
+        known = 0
+        while True:
+            now = self._clock.now()
+            async with self._database.transaction() as session:
+                claimed = await repository.claim_let_go(session, now, now + TELL_AGAIN)
+            if claimed is None:
+                return known
+            id_, method_id = claimed
+            try:
+                await self._provider.revoke(method_id)
+            except (ProviderUnavailableError, ProviderRefusedError) as error:
+                log.warning("card_not_let_go", mandate=str(id_), error=repr(error))
+                continue
+            async with self._database.transaction() as session:
+                await repository.let_go(session, id_)
+            known += 1
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """One of the slots that run side by side."""

@@ -21,13 +21,17 @@ class Kind(StrEnum):
     RENEWAL_REMINDER = "renewal_reminder"
     PAYMENT_FAILED = "payment_failed"
     CANCELED = "canceled"
+    RESUMED = "resumed"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
     TRANSFER_SHORT = "transfer_short"
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
 
 
+#: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
+WISH_QUIET = timedelta(days=1)
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
@@ -176,6 +180,12 @@ def canceled(
     return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
 
 
+def resumed(subscription_id: UUID, version: int, sold: Sold) -> Draft:
+    """A subscription that renews after all."""
+    facts = {**sold.facts, "subscription": str(subscription_id)}
+    return Draft(Kind.RESUMED, f"resumed:{subscription_id}:{version}", facts)
+
+
 def new_card(
     charge_id: UUID, subscription_id: UUID, sold: Sold, label: str, expires_on: date | None
 ) -> Draft:
@@ -215,6 +225,12 @@ def refunded(
         "whole": whole,
     }
     return Draft(Kind.REFUNDED, refunded_key(refund_id), facts)
+
+
+def refund_failed(refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int) -> Draft:
+    """Money that was told to have gone back, and did not arrive."""
+    facts = {**sold.facts, "amount_vnd": amount_vnd, "of_vnd": of_vnd}
+    return Draft(Kind.REFUND_FAILED, f"refund-failed:{refund_id}", facts)
 
 
 def refunded_key(refund_id: UUID) -> str:
@@ -265,6 +281,19 @@ class OrderNow:
     missing_vnd: int
 
 
+#: What has happened stays true.
+HAPPENED = frozenset(
+    {
+        Kind.WELCOME,
+        Kind.RECEIPT,
+        Kind.REFUNDED,
+        Kind.REFUND_FAILED,
+        Kind.NEW_CARD,
+        Kind.TRIAL_STARTED,
+    }
+)
+
+
 def still_true(
     kind: Kind,
     facts: Mapping[str, Any],
@@ -274,7 +303,7 @@ def still_true(
     order: OrderNow | None = None,
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent."""
-    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
+    if kind in HAPPENED:
         return True
     if kind is Kind.TRANSFER_SHORT:
         return order is not None and _still_short(facts, now, order)
@@ -282,8 +311,11 @@ def still_true(
         return False
     if kind is Kind.PAYMENT_FAILED:
         return subscription.state in ("past_due", "grace", "paused")
-    if kind is Kind.CANCELED:
-        return subscription.cancels
+    if kind in (Kind.CANCELED, Kind.RESUMED):
+        ended = subscription.state in ("canceled", "expired")
+        return (
+            subscription.cancels if kind is Kind.CANCELED else not (subscription.cancels or ended)
+        )
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
 
 

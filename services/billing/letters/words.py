@@ -153,6 +153,28 @@ def _refunded(voice: Voice, facts: Mapping[str, Any]) -> Content:
     )
 
 
+def _refund_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    _ = voice.translate
+    amount = voice.vnd(facts["amount_vnd"])
+    return Content(
+        _("Your refund of {amount} did not arrive", amount=amount),
+        _("The refund did not arrive"),
+        (
+            _(
+                "Your bank sent {amount} back to us. What was paid for with it is yours again, and we will look for another way to "
+                "repay you.",
+                amount=amount,
+            ),
+        ),
+        (
+            (_("Plan"), voice.plan(facts)),
+            (_("Amount"), amount),
+            (_("Of the payment"), voice.vnd(facts["of_vnd"])),
+        ),
+        voice.account(),
+    )
+
+
 def _transfer_short(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
     missing, code = voice.vnd(facts["missing_vnd"]), facts["code"]
@@ -195,6 +217,8 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.NEW_CARD: subscription.new_card,
     Kind.TRIAL_STARTED: subscription.trial_started,
     Kind.TRIAL_ENDING: subscription.trial_ending,
+    Kind.RESUMED: subscription.resumed,
     Kind.REFUNDED: _refunded,
+    Kind.REFUND_FAILED: _refund_failed,
     Kind.TRANSFER_SHORT: _transfer_short,
 }

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
-from services.billing.subscriptions.repository import lock_reader
+from services.billing.subscriptions.repository import ON_ITS_WAY, lock_reader
 from shared.database import ReadSession, Session
 
 
@@ -208,8 +208,7 @@ async def state(
     rows = await session.execute(
         text(
             f"""SELECT o.state, {_RECEIVED},
-                       EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                               AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
+                       EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})
                 FROM sales_order o WHERE o.code = :code AND o.agency = :agency AND o.reader_id = :reader"""  # noqa: S608
         ),
         {"code": code, "agency": agency, "reader": reader_id},

@@ -277,8 +277,9 @@ async def _new_order(
 
 
 async def replace_order(session: Session, order: SalesOrder, now: datetime) -> None:
-    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while its bank decides."""
-    if await charges_repository.processing(session, order.id):
+    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while a card is charged for it,
+    or its bank decides."""
+    if await charges_repository.collecting(session, order.id):
         raise ConflictError("The bank has not decided yet", slug="payment-processing")
     order.state = "closed"
     await charges_repository.close_pages(session, order.id, now)

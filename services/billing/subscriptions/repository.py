@@ -23,12 +23,12 @@ _PERIODS = text(
         WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""  # noqa: S608
 )
 _DUNNING = text("SELECT ahead_hours, retry_days, grace_days FROM dunning WHERE agency = :agency")
-#: A try is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+#: A charge ``c`` is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+ON_ITS_WAY = "(c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate'))"
 _OWED = text(
-    """SELECT o.id, o.tries,
-              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
-       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""
+    f"""SELECT o.id, o.tries,
+              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})
+       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""  # noqa: S608
 )
 
 
@@ -232,9 +232,9 @@ async def being_collected(session: Session | ReadSession, subscription_id: UUID)
     """Whether the next period is owed, or the outcome of a charge is not known."""
     found = await session.scalar(
         text(
-            """SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
-                 AND (o.purpose = 'renewal' OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))))"""
+            f"""SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
+                 AND (o.purpose = 'renewal'
+                      OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})))"""  # noqa: S608
         ),
         {"id": subscription_id},
     )

@@ -7,18 +7,26 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.billing import metrics
 from services.billing.charges import asking
 from services.billing.charges.apply import apply
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import PostedBeforeError, Posting, post_new
-from services.billing.payments.adapters.port import Captured, RefundMoved, RefundState
+from services.billing.payments.adapters.port import (
+    Captured,
+    GoneError,
+    ProviderUnavailableError,
+    RefundMoved,
+    RefundState,
+)
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.repository import lock_reader
 from shared.ids import new_id
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.renewing import due, subscribe
+from tests.integration.billing.returning import at_the_bank, dashboard_refund, dispute, reference_of
 from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, OTHER_AGENCY, World
 
 DAY = timedelta(days=1)
@@ -200,3 +208,37 @@ async def test_what_is_rolled_back_is_not_counted_and_an_order_in_use_is_not_clo
                 raise ZeroDivisionError
     assert await closing == 1
     assert paid() == before + 1
+
+
+async def test_a_card_that_is_let_go_is_let_go_at_the_provider_and_a_refund_that_fails_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.subscribed(card="4000000000005126")
+    await world.deliver()
+    reference = await reference_of(world)
+    refund = await dashboard_refund(world, reference, amount=9_000)
+    await world.deliver()
+    async with world.billing.database.transaction() as session:
+        await session.execute(
+            text("UPDATE letter SET state = 'sent', sent_at = :now WHERE kind = 'refunded'"),
+            {"now": world.clock.now()},
+        )
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert await world.value("SELECT count(*) FROM letter WHERE kind = 'refund_failed'") == 1
+    await dispute(world, reference)
+    await world.deliver()
+    method = await world.value("SELECT method FROM mandate WHERE let_go_at IS NOT NULL")
+
+    async def away(_: str) -> None:
+        raise ProviderUnavailableError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.billing.provider, "revoke", away)
+        assert await world.billing.charges.let_go() == 0
+    assert await world.billing.charges.let_go() == 0, "not yet again"
+    world.clock.advance(asking.TELL_AGAIN)
+    assert await world.billing.charges.let_go() == 1
+    with pytest.raises(GoneError):
+        await world.billing.provider.method(method)
+    assert await world.billing.charges.let_go() == 0

@@ -4,7 +4,7 @@ CREATE TABLE letter (
     agency text NOT NULL,
     reader_id uuid NOT NULL,
     kind text NOT NULL CONSTRAINT ck_letter_kind CHECK (kind IN
-        ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'refunded',
+        ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'resumed', 'refunded', 'refund_failed',
          'transfer_short', 'new_card', 'trial_started', 'trial_ending')),
     -- The same fact told twice is one letter.
     business_key text NOT NULL,

@@ -24,12 +24,15 @@ CREATE TABLE mandate (
     expires_on date,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz,
+    -- The provider is still to be told that it is not charged any more: from then on.
+    let_go_at timestamptz CONSTRAINT ck_mandate_let_go_at CHECK (let_go_at IS NULL OR revoked_at IS NOT NULL),
     CONSTRAINT fk_mandate_reader_id_reader FOREIGN KEY (reader_id, agency) REFERENCES reader (id, agency),
     CONSTRAINT uq_mandate_id_agency UNIQUE (id, agency),
     CONSTRAINT uq_mandate_method UNIQUE (provider, method)
 );
 CREATE INDEX ix_mandate_reader_id ON mandate (reader_id);
 CREATE INDEX ix_mandate_customer ON mandate (provider, customer);
+CREATE INDEX ix_mandate_let_go_at ON mandate (let_go_at) WHERE let_go_at IS NOT NULL;
 
 CREATE TABLE subscription (
     id uuid NOT NULL CONSTRAINT pk_subscription PRIMARY KEY,
