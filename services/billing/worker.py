@@ -92,6 +92,7 @@ def provider_loops(billing: Billing) -> list[Loop]:
 
     async def name_cards() -> None:
         await billing.charges.name_cards()
+        await billing.charges.let_go()
 
     async def finish_moves() -> None:
         await billing.moving.run_due()

@@ -40,6 +40,8 @@ class OwnSubscription:
     change: SalesOrder | None
     charging: bool
     begins_at: datetime | None
+    #: Until when one reads if nothing is paid any more; None while nothing is read.
+    reads_until: datetime | None
 
     @property
     def price_vnd(self) -> int:
@@ -87,11 +89,6 @@ class OwnSubscription:
             local_date(end, zone) + timedelta(days=1),
             local_date(end + PAUSE_AT_MOST, zone),
         )
-
-    @property
-    def reads_until(self) -> datetime | None:
-        """Until when one reads if nothing is paid any more; None while nothing is read."""
-        return None if self.state is State.PAUSED else self.facts.readable_until
 
 
 def others(own: OwnSubscription, sold: Sequence[Offer]) -> list[Offer]:
@@ -182,6 +179,7 @@ class Accounts:
         charging = owed is not None and owed[2]
         if change is not None:
             charging = charging or await charges_repository.collecting(session, change.id)
+        until = facts.readable_until if State(row.state) is not State.PAUSED else None
         return OwnSubscription(
             row,
             offer,
@@ -192,4 +190,5 @@ class Accounts:
             change,
             charging,
             facts.begins_at(now),
+            until if until is not None and until > now else None,
         )

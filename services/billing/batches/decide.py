@@ -95,9 +95,7 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
         row.collection,
         tuple(one.paid for one in periods if not one.returned),
         known.dunning.get(row.agency) or rules.Dunning(),
-        refunded=rules.newest_returned(
-            [(one.starts_at, one.ends_at, one.returned) for one in periods]
-        ),
+        grace_spent=row.grace_spent,
     )
     paid_at = min(fact.captured_at, now)  # the provider's clock may be ahead of ours
     if offer.kind != "period" or before.due_at is None:
@@ -105,12 +103,14 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     if row.starts_at != before.due_at or paid_at >= row.expires_at:
         return None  # another period was paid for meanwhile, or it is late
     starts_at = rules.next_start(before, paid_at, None)
+    if starts_at != before.due_at:
+        return None  # what was read has ended: a period of its own
     anchor_day = starts_at.astimezone(agency.zone).day
     if starts_at == before.paid_until:  # it follows
         anchor_day = anchor_of(row.anchor_day, starts_at, agency.zone)
     ends_at = end_of_period(starts_at, offer.period, agency.zone, anchor_day)
     paid = sorted((*before.paid, Paid(starts_at, ends_at)), key=lambda one: one.starts_at)
-    facts = Facts(row.collection, tuple(paid), before.dunning)
+    facts = Facts(row.collection, tuple(paid), before.dunning, grace_spent=row.grace_spent)
     state = rules.derive_state(facts, now)
     day = local_date(paid_at, agency.zone)
     try:

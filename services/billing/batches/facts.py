@@ -59,6 +59,7 @@ class Renewal(NamedTuple):
     anchor_day: int
     mrr_vnd: int
     version: int
+    grace_spent: bool
     email: str
     name: str
     page: bool

@@ -22,7 +22,7 @@ from shared.database import ReadSession, Session
 _WRITE = text(
     """INSERT INTO letter (id, agency, reader_id, kind, recipient, business_key, language, facts, created_at, due_at,
                            next_attempt_at)
-       SELECT :id, r.agency, r.id, :kind, :recipient, :key, r.language, CAST(:facts AS jsonb), :now, :now, :now
+       SELECT :id, r.agency, r.id, :kind, :recipient, :key, r.language, CAST(:facts AS jsonb), :now, :due, :due
        FROM reader r WHERE r.id = :reader AND r.agency = :agency
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
 )
@@ -32,6 +32,17 @@ _WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, 
          WITH ORDINALITY AS l(id, agency, reader, kind, key, facts, n)
     JOIN reader r ON r.id = l.reader AND r.agency = l.agency ORDER BY l.n
     ON CONFLICT (agency, business_key) DO NOTHING"""
+
+#: Letters of a subscription that say whether it renews.
+_OF_WISHES = """reader_id = :reader AND kind = ANY (CAST(:kinds AS text[]))
+    AND facts ->> 'subscription' = :subscription"""
+_DROP_WISHES = text(
+    f"UPDATE letter SET state = 'dropped' WHERE {_OF_WISHES} AND state IN ('waiting', 'given_up')"  # noqa: S608
+)
+_WISH_TOLD = text(
+    f"""SELECT kind, sent_at FROM letter WHERE {_OF_WISHES} AND state = 'sent'
+        ORDER BY sent_at DESC, id DESC LIMIT 1"""  # noqa: S608 - a constant of ours
+)
 
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
@@ -106,7 +117,13 @@ class LettersState:
 
 
 async def write(
-    session: Session, id_: UUID, agency: str, reader_id: UUID, draft: Draft, now: datetime
+    session: Session,
+    id_: UUID,
+    agency: str,
+    reader_id: UUID,
+    draft: Draft,
+    now: datetime,
+    due_at: datetime,
 ) -> bool:
     """Whether it is new."""
     values = {
@@ -118,6 +135,7 @@ async def write(
         "key": draft.key,
         "facts": json.dumps(draft.facts, ensure_ascii=False),
         "now": now,
+        "due": due_at,
     }
     return (await session.execute(_WRITE, values)).first() is not None
 
@@ -263,6 +281,33 @@ async def listing(session: ReadSession, state: str | None, limit: int) -> Sequen
     if state is not None:
         query = query.where(col(Letter.state) == state)
     return (await session.scalars(query)).all()
+
+
+async def sent_before(session: Session, agency: str, key: str) -> bool:
+    """Whether a letter was sent."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM letter
+               WHERE agency = :agency AND business_key = :key AND state = 'sent')"""
+        ),
+        {"agency": agency, "key": key},
+    )
+    return bool(found)
+
+
+async def take_back_wishes(
+    session: Session, reader_id: UUID, subscription_id: UUID
+) -> tuple[Kind, datetime] | None:
+    """What waits to be told of whether a subscription renews is dropped; what was told of that last, and when."""
+    values = {
+        "reader": reader_id,
+        "subscription": str(subscription_id),
+        "kinds": [Kind.CANCELED, Kind.RESUMED],
+    }
+    await session.execute(_DROP_WISHES, values)
+    told = await session.execute(_WISH_TOLD, values)
+    row = told.one_or_none()
+    return (Kind(row[0]), row[1]) if row else None
 
 
 async def withdraw(session: Session, agency: str, key: str) -> None:

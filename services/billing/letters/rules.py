@@ -21,7 +21,9 @@ class Kind(StrEnum):
     RENEWAL_REMINDER = "renewal_reminder"
     PAYMENT_FAILED = "payment_failed"
     CANCELED = "canceled"
+    RESUMED = "resumed"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
     TRANSFER_SHORT = "transfer_short"
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
@@ -34,11 +36,12 @@ class Kind(StrEnum):
 
 
 #: Letters of what has happened: they are true whenever they are sent.
-AS_IT_WAS = frozenset(
+HAPPENED = frozenset(
     {
         Kind.WELCOME,
         Kind.RECEIPT,
         Kind.REFUNDED,
+        Kind.REFUND_FAILED,
         Kind.NEW_CARD,
         Kind.TRIAL_STARTED,
         Kind.MOVED,
@@ -50,6 +53,8 @@ TRUE_IN = {
     Kind.PAYMENT_FAILED: ("past_due", "grace", "paused"),
     Kind.GROUP_ENDED: ("canceled", "expired"),
 }
+#: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
+WISH_QUIET = timedelta(days=1)
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
@@ -206,6 +211,12 @@ def canceled(
     return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
 
 
+def resumed(subscription_id: UUID, version: int, sold: Sold) -> Draft:
+    """A subscription that renews after all."""
+    facts = {**sold.facts, "subscription": str(subscription_id)}
+    return Draft(Kind.RESUMED, f"resumed:{subscription_id}:{version}", facts)
+
+
 def new_card(
     charge_id: UUID, subscription_id: UUID, sold: Sold, label: str, expires_on: date | None
 ) -> Draft:
@@ -266,6 +277,12 @@ def refunded(
         "whole": whole,
     }
     return Draft(Kind.REFUNDED, refunded_key(refund_id), facts)
+
+
+def refund_failed(refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int) -> Draft:
+    """Money that was told to have gone back, and did not arrive."""
+    facts = {**sold.facts, "amount_vnd": amount_vnd, "of_vnd": of_vnd}
+    return Draft(Kind.REFUND_FAILED, f"refund-failed:{refund_id}", facts)
 
 
 def refunded_key(refund_id: UUID) -> str:
@@ -372,7 +389,7 @@ def still_true(
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens;
     ``invited``: the invitation is still to be accepted."""
-    if kind in AS_IT_WAS:
+    if kind in HAPPENED:
         return True
     if kind is Kind.INVITED:
         return invited
@@ -380,10 +397,18 @@ def still_true(
         return order is not None and _still_short(facts, now, order)
     if subscription is None:
         return kind is Kind.BUNDLE_ENDING and bundle_left > 0
+    return _of_subscription(kind, facts, now, subscription)
+
+
+def _of_subscription(
+    kind: Kind, facts: Mapping[str, Any], now: datetime, subscription: SubscriptionNow
+) -> bool:
     if kind in TRUE_IN:
         return subscription.state in TRUE_IN[kind]
     if kind is Kind.CANCELED:
         return subscription.cancels
+    if kind is Kind.RESUMED:
+        return not subscription.cancels and subscription.state not in ("canceled", "expired")
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
 
 

@@ -68,10 +68,35 @@ Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
 
 
 async def write(
-    session: Session, agency: str, reader_id: UUID, draft: Draft, now: datetime
+    session: Session,
+    agency: str,
+    reader_id: UUID,
+    draft: Draft,
+    now: datetime,
+    due_at: datetime | None = None,
 ) -> bool:
-    """A letter, in the caller's transaction, in the reader's language. False when the fact was told before."""
-    return await repository.write(session, new_id(), agency, reader_id, draft, now)
+    """A letter, in the caller's transaction, in the reader's language; sent at once, or at ``due_at``. False when the fact was told
+    before."""
+    return await repository.write(session, new_id(), agency, reader_id, draft, now, due_at or now)
+
+
+async def write_wish(
+    session: Session, agency: str, reader_id: UUID, draft: Draft, now: datetime
+) -> None:
+    """Whether a subscription renews (``draft``: canceled or resumed), as its reader wishes now. Who changes their mind often is told
+    once in :data:`rules.WISH_QUIET`, what they settled on last, and nothing where they know that."""
+    told = await repository.take_back_wishes(session, reader_id, UUID(draft.facts["subscription"]))
+    known = (
+        told[0] if told else Kind.RESUMED
+    )  # nobody needs to be told that what they bought renews
+    if draft.kind is not known:
+        due_at = max(now, told[1] + rules.WISH_QUIET) if told else now
+        await write(session, agency, reader_id, draft, now, due_at)
+
+
+async def told_already(session: Session, agency: str, key: str) -> bool:
+    """Whether a letter was sent: what it says is known to its reader."""
+    return await repository.sent_before(session, agency, key)
 
 
 async def withdraw(session: Session, agency: str, key: str) -> None:

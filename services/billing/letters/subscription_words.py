@@ -293,3 +293,20 @@ def canceled(voice: Voice, facts: Mapping[str, Any]) -> Content:
         (_("See or keep the plan"), voice.link(facts)),
         (_without_signing_in(voice),),
     )
+
+
+def resumed(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    """A plan that renews after all."""
+    _ = voice.translate
+    return Content(
+        _("Your plan renews again"),
+        _("Your plan renews again"),
+        (
+            _(
+                "You have taken your cancellation back. The next period is charged when this one ends."
+            ),
+        ),
+        ((_("Plan"), voice.plan(facts)),),
+        (_("See the plan"), voice.link(facts)),
+        (_without_signing_in(voice),),
+    )

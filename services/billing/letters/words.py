@@ -156,6 +156,28 @@ def _refunded(voice: Voice, facts: Mapping[str, Any]) -> Content:
     )
 
 
+def _refund_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    _ = voice.translate
+    amount = voice.vnd(facts["amount_vnd"])
+    return Content(
+        _("Your refund of {amount} did not arrive", amount=amount),
+        _("The refund did not arrive"),
+        (
+            _(
+                "Your bank sent {amount} back to us. What was paid for with it is yours again, and we will look for another way to "
+                "repay you.",
+                amount=amount,
+            ),
+        ),
+        (
+            (_("Plan"), voice.plan(facts)),
+            (_("Amount"), amount),
+            (_("Of the payment"), voice.vnd(facts["of_vnd"])),
+        ),
+        voice.account(),
+    )
+
+
 def _transfer_short(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
     missing, code = voice.vnd(facts["missing_vnd"]), facts["code"]
@@ -200,7 +222,9 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.TRIAL_ENDING: subscription.trial_ending,
     Kind.MOVED: subscription.moved,
     Kind.BUNDLE_ENDING: once.bundle_ending,
+    Kind.RESUMED: subscription.resumed,
     Kind.REFUNDED: _refunded,
+    Kind.REFUND_FAILED: _refund_failed,
     Kind.TRANSFER_SHORT: _transfer_short,
     Kind.INVITED: seat_words.invited,
     Kind.SEAT_ENDED: seat_words.seat_ended,

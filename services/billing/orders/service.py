@@ -237,8 +237,14 @@ class Orders:
 
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""
-        async with self._database.transaction() as session:
-            return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
+        now, closed = self._clock.now(), 0
+        async with self._database.read() as reading:
+            due = await repository.expired(reading, now, CLOSED_A_ROUND)
+        for reader_id, id_ in due:
+            async with self._database.transaction() as session:
+                await subscriptions_repository.lock_reader(session, reader_id)
+                closed += await repository.close_expired(session, id_, now)
+        return closed
 
 
 async def _reads_already(
@@ -326,8 +332,9 @@ async def _new_order(
 
 
 async def replace_order(session: Session, order: SalesOrder, now: datetime) -> None:
-    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while its bank decides."""
-    if await charges_repository.processing(session, order.id):
+    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while a card is charged for it,
+    or its bank decides."""
+    if await charges_repository.collecting(session, order.id):
         raise ConflictError("The bank has not decided yet", slug="payment-processing")
     order.state = "closed"
     await charges_repository.close_pages(session, order.id, now)

@@ -94,7 +94,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         await once.grant_once(
             session, _granted(order, offer, payment), order.agency, order.reader_id, now
         )
-    metrics.PAYMENTS.labels(order.agency, "paid").inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(order.agency, "paid").inc)
     return payment
 
 

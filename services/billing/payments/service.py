@@ -149,7 +149,7 @@ async def record_refund(
     if money.kind == REFUND:
         await _tell_refunded(session, payment, row, now)
     outcome = "refunded" if money.kind == REFUND else "disputed"
-    metrics.PAYMENTS.labels(payment.agency, outcome).inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, outcome).inc)
     return row
 
 
@@ -202,7 +202,7 @@ async def record_refund_failed(
     session: Session, payment: Payment, row: Refund, failed_at: datetime, now: datetime
 ) -> None:
     """A refund that is in the books did not arrive, or a dispute that was lost is won (the payment is locked by the caller): its
-    entry is reversed, the payment says so, and a letter that was not sent yet is not sent."""
+    entry is reversed, the payment says so, and a letter that was not sent yet is not sent; of one that was the reader is told."""
     agency = await get_agency(session, payment.agency)
     fact = RefundFact(
         row.id,
@@ -227,8 +227,18 @@ async def record_refund_failed(
     row.failed_at = failed_at
     payment.refunded_vnd -= row.amount_vnd
     await session.flush()
-    await letters.withdraw(session, payment.agency, letter_rules.refunded_key(row.id))
-    metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc()
+    key = letter_rules.refunded_key(row.id)
+    await letters.withdraw(session, payment.agency, key)
+    if await letters.told_already(session, payment.agency, key):
+        sale = await repository.sale_of(session, payment.id)
+        told = letter_rules.refund_failed(
+            row.id,
+            letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
+            row.amount_vnd,
+            payment.amount_vnd,
+        )
+        await letters.write(session, payment.agency, payment.reader_id, told, now)
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc)
 
 
 class Payments:

@@ -43,6 +43,7 @@ class Mandate(Row, table=True):
         UniqueConstraint("provider", "method", name="uq_mandate_method"),
         Index("ix_mandate_reader_id", "reader_id"),
         Index("ix_mandate_customer", "provider", "customer"),
+        Index("ix_mandate_let_go_at", "let_go_at", postgresql_where=text("let_go_at IS NOT NULL")),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
@@ -54,6 +55,7 @@ class Mandate(Row, table=True):
     expires_on: date | None = Field(sa_type=Date, default=None)
     created_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    let_go_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
 
 
 class Subscription(Row, table=True):
@@ -97,6 +99,8 @@ class Subscription(Row, table=True):
     anchor_day: int
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
+    canceled_by_refund: bool = False
+    grace_spent: bool = False
     paused_until: datetime | None = Field(sa_type=UTCDateTime, default=None)
     value_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)

@@ -24,12 +24,12 @@ _PERIODS = text(
         WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""  # noqa: S608
 )
 _DUNNING = text("SELECT ahead_hours, retry_days, grace_days FROM dunning WHERE agency = :agency")
-#: A try is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+#: A charge ``c`` is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+ON_ITS_WAY = "(c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate'))"
 _OWED = text(
-    """SELECT o.id, o.tries,
-              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
-       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""
+    f"""SELECT o.id, o.tries,
+              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})
+       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""  # noqa: S608
 )
 
 
@@ -58,6 +58,15 @@ async def lock_reader(session: Session, reader_id: UUID) -> None:
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(reader_id)}
     )
+
+
+async def try_lock_reader(session: Session, reader_id: UUID) -> bool:
+    """:func:`lock_reader` out of its order: False where it would have to wait, so that nobody waits for each other."""
+    found = await session.scalar(
+        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 11))"),
+        {"key": str(reader_id)},
+    )
+    return bool(found)
 
 
 async def lock_readers(connection: asyncpg.Connection, readers: Iterable[UUID]) -> None:
@@ -211,16 +220,17 @@ async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None
     return found
 
 
-async def paid_until(session: Session | ReadSession, subscription_id: UUID) -> datetime | None:
-    """The end of the last period that was paid for and not given back."""
-    found: datetime | None = await session.scalar(
+async def grace_spent(session: Session, reader_id: UUID, tolerated: timedelta) -> bool:
+    """Whether this reader has read on after all that was ever paid for a subscription that renewed, for longer than is ``tolerated``."""
+    found = await session.scalar(
         text(
-            """SELECT max(coalesce(cut_at, period_end)) FROM payment
-               WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
+            """SELECT EXISTS (SELECT FROM subscription s JOIN entitlement e ON e.subscription_id = s.id
+               WHERE s.reader_id = :reader AND s.collection = 'renewal' AND e.valid_until - CAST(:tolerated AS interval)
+                 > (SELECT max(coalesce(p.cut_at, p.period_end)) FROM payment p WHERE p.subscription_id = s.id))"""
         ),
-        {"id": subscription_id},
+        {"reader": reader_id, "tolerated": tolerated},
     )
-    return found
+    return bool(found)
 
 
 async def others_until(
@@ -257,9 +267,9 @@ async def being_collected(session: Session | ReadSession, subscription_id: UUID)
     """Whether the next period is owed, or the outcome of a charge is not known."""
     found = await session.scalar(
         text(
-            """SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
-                 AND (o.purpose = 'renewal' OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))))"""
+            f"""SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
+                 AND (o.purpose = 'renewal'
+                      OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})))"""  # noqa: S608
         ),
         {"id": subscription_id},
     )

@@ -14,8 +14,8 @@ from typing import Literal
 
 
 class State(StrEnum):
-    """``past_due``: collecting the next period failed, the paid one still runs. ``grace``: it is over, reading goes on for a few
-    days. ``ending``: paid for, and will not renew. ``expired``: nobody paid in time, or a term is over. ``canceled``: over because
+    """``past_due``: collecting the next period failed, the paid one still runs. ``grace``: it is over and still
+    collected; mostly reading goes on for a few days. ``ending``: paid for, and will not renew. ``expired``: nobody paid in time, or a term is over. ``canceled``: over because
     somebody wanted it."""
 
     INCOMPLETE = "incomplete"
@@ -46,6 +46,8 @@ LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.E
 
 #: How it is collected: again and again; or the reader pays for one period at a time.
 RENEWAL, TERM = "renewal", "term"
+#: How long the first payment after a trial, or after a grace that was never paid for, may be on its way while its reader reads on.
+ON_ITS_WAY = timedelta(days=1)
 #: How far ahead of ours a provider's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -73,10 +75,10 @@ def may_become(before: State, after: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Dunning:
-    """How an agency collects: how long before a period's end, when again after the first try, and how long it is read on.
+    """How an agency collects: how long before a period's end, when again after the first try, and how long it is collected and, where
+    the reader has that (:attr:`Facts.has_grace`), read on.
 
-    The defaults: at the end of the period, again after 1, 3 and 5 days; reading goes on for 7. Every try lies within the grace:
-    nothing is charged whose right to read has ended.
+    The defaults: at the end of the period, again after 1, 3 and 5 days; reading goes on for 7. Every try lies within the grace.
     """
 
     ahead: timedelta = timedelta(0)
@@ -104,7 +106,8 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a subscription. ``refunded``: the newest period that was paid for was given back whole."""
+    """What is known of a subscription. ``refunded``: the newest period that was paid for was given back whole; ``grace_spent``: its
+    reader had read on in one before, and never paid for that."""
 
     collection: str
     paid: tuple[Paid, ...]
@@ -113,6 +116,29 @@ class Facts:
     owed: Owed | None = None
     paused_until: datetime | None = None
     refunded: bool = False
+    grace_spent: bool = False
+
+    @property
+    def last(self) -> Paid | None:
+        """The period that ends last."""
+        return max(self.paid, key=lambda one: one.ends_at, default=None)
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether it is read on while the next period is collected: by who has paid for the last one; of a reader who had a grace for
+        nothing before, by who has renewed since. So grace days are never given for a trial, nor twice without a renewal between."""
+        last = self.last
+        if last is None or last.trial:
+            return False
+        return not self.grace_spent or sum(not one.trial for one in self.paid) > 1
+
+    @property
+    def grace(self) -> timedelta:
+        """How long is read on at most: no longer than what was paid for."""
+        last = self.last
+        if last is None or not self.has_grace:
+            return min(self.dunning.grace, ON_ITS_WAY)
+        return min(self.dunning.grace, last.ends_at - last.starts_at)
 
     @property
     def goes_on(self) -> bool:
@@ -151,7 +177,9 @@ class Facts:
         until = self.paid_until
         if until is None:
             return None
-        return until if not self.goes_on or self.pauses else until + self.dunning.grace
+        refused = self.owed is not None and self.owed.tries > 0
+        ends = not self.goes_on or self.pauses or (refused and not self.has_grace)
+        return until if ends else until + self.grace
 
     def begins_at(self, now: datetime) -> datetime | None:
         """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
@@ -198,12 +226,13 @@ def next_start(
     ``planned``: of a renewal, when its period begins and when it lapses.
 
     It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile, whatever was wished
-    since it was charged; later money begins a period of its own, as does money for a period that was paid meanwhile. After a pause
-    it begins with the pause's end.
+    since it was charged; later money begins a period of its own, also where it is still collected, as does money for a period that
+    was paid meanwhile. After a pause it begins with the pause's end.
     """
     if planned is None and facts.due_at is not None and facts.lapses_at is not None:
         planned = facts.due_at, facts.lapses_at
-    if planned is not None and at < planned[1] and not facts.pays_for(planned[0]):
+    read = planned is not None and at < min(planned[1], planned[0] + facts.grace)
+    if planned is not None and read and not facts.pays_for(planned[0]):
         return planned[0]
     return max(at, facts.paid_until or at, others_until or at)
 

@@ -50,9 +50,10 @@ async def _facts(
         cancels=row.cancel_at_period_end,
         owed=rules.Owed(owed[1], owed[2]) if owed else None,
         paused_until=row.paused_until,
-        refunded=rules.newest_returned(
-            [(one.starts_at, one.ends_at, one.returned) for one in periods]
-        ),
+        grace_spent=row.grace_spent,
+        # Who wishes to go on after all has it as if nothing had been given back.
+        refunded=row.cancel_at_period_end == (row.collection == rules.RENEWAL)
+        and rules.newest_returned([(one.starts_at, one.ends_at, one.returned) for one in periods]),
     )
 
 
@@ -162,6 +163,7 @@ async def begin(
         price_id=offer.price_id,
         collection=collection,
         mandate_id=mandate_id,
+        grace_spent=await repository.grace_spent(session, reader_id, rules.ON_ITS_WAY),
         anchor_day=1,
         state=rules.State.INCOMPLETE,
         period_start=now,
@@ -217,15 +219,35 @@ async def next_period(
 async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
     """A period went back whole (the caller holds the reader's lock): what is paid for ends with the last one that is kept."""
     row = await repository.lock(session, subscription_id)
-    facts = await facts_of(session, row)
-    if facts.refunded and row.collection == rules.RENEWAL:
-        row.cancel_at_period_end = (
-            True  # who took the money of the newest period back is not charged for another
-        )
-    kept = await repository.last_kept(session, subscription_id)
+    if await _newest_returned(session, row) and row.collection == rules.RENEWAL:
+        # Who took the money of the newest period back is not charged for another.
+        row.canceled_by_refund = row.canceled_by_refund or not row.cancel_at_period_end
+        row.cancel_at_period_end = True
+    await follow_kept(session, row, now)
+
+
+async def take_period_again(session: Session, subscription_id: UUID, now: datetime) -> None:
+    """The money of a period that had gone back whole is with us after all (the caller holds the reader's lock): it is read again, and
+    renews as before where nobody but the refund had ended that."""
+    row = await repository.lock(session, subscription_id)
+    if row.canceled_by_refund and not await _newest_returned(session, row):
+        row.cancel_at_period_end = row.canceled_by_refund = False
+    await follow_kept(session, row, now)
+
+
+async def _newest_returned(session: Session, row: Subscription) -> bool:
+    periods = await repository.periods(session, row.id)
+    return rules.newest_returned([(one.starts_at, one.ends_at, one.returned) for one in periods])
+
+
+async def follow_kept(session: Session, row: Subscription, now: datetime) -> None:
+    """The subscription's period, price and anchor are those of the last period that is kept."""
+    kept = await repository.last_kept(session, row.id)
     if kept is not None:
         agreed = row.next_price_id or row.price_id, row.next_seats or row.seats
         row.price_id, row.period_start, row.period_end, row.value_vnd, seats = kept
+        agency = await get_agency(session, row.agency)
+        row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])
         if row.collection == rules.RENEWAL:  # who goes on after all pays what was agreed to last
             same = agreed == (row.price_id, seats)
             row.next_price_id, row.next_seats = (None, None) if same else agreed

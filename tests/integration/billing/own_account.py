@@ -74,6 +74,8 @@ class Bought:
     replaced: bool = False
     scope: str = "site"
     gift: bool = False
+    #: What a change took the place of.
+    instead_of: list[Bought] = field(default_factory=list)
 
     @property
     def until(self) -> datetime:
@@ -114,6 +116,9 @@ class Subscribed:
     good_card: bool = True
     refused: bool = False
     over: bool = False
+    #: Its reader had read on in an earlier one for nothing; when they gave it up in the grace.
+    spent: bool = False
+    given_up: datetime | None = None
 
     @property
     def paid_until(self) -> datetime | None:
@@ -130,6 +135,28 @@ class Subscribed:
         if until is None or self.cancels:
             return None
         return max(until, self.paused) if self.paused else until
+
+    @property
+    def has_grace(self) -> bool:
+        """Who has paid for the last period reads on; after a grace for nothing only who has renewed since."""
+        newest = self.newest
+        paid = [one for one in self.bought if one.kept and not one.trial]
+        return newest is not None and not newest.trial and (not self.spent or len(paid) > 1)
+
+    @property
+    def grace(self) -> timedelta:
+        newest = self.newest
+        if newest is None or not self.has_grace:
+            return DAY
+        return min(GRACE, newest.until - newest.start)
+
+    @property
+    def read_for_nothing(self) -> bool:
+        """Whether its reader read on after all that was ever paid for, for more than a day, and it is over."""
+        last = max(one.until for one in self.bought)
+        if self.cancels:
+            return self.given_up is not None and self.given_up - last > DAY
+        return self.has_grace and self.due == self.paid_until == last and self.grace > DAY
 
     def lives(self, now: datetime) -> bool:
         """Whether it runs, or is to run on."""
@@ -148,11 +175,14 @@ class Subscribed:
         if any(one.kept and one.start <= now < one.until for one in self.bought):
             return True
         until, due = self.paid_until, self.due
-        return until is not None and due == until and until <= now < until + GRACE
+        if until is None or due != until or not self.has_grace:
+            return False  # a first payment that fails ends it at once
+        return until <= now < until + self.grace
 
     def mrr(self, now: datetime) -> int:
         newest = self.newest
-        if newest is None or not self.reads(now):
+        owes = self.owes(now) and self.due == self.paid_until
+        if newest is None or not (self.reads(now) or owes):
             return 0
         running = [one for one in self.bought if one.kept and one.start <= now < one.until]
         if running and running[0].trial:
@@ -280,7 +310,7 @@ class Person:
         if row is not None and self.change_to is not None:
             bought = self._changed(row, gross, at)
         elif row is not None and row.due is not None and row.due <= at:
-            bought = self._renewed(row, gross)
+            bought = self._renewed(row, gross, at)
         else:
             row, bought = self.begun(gross, at)
         bought.reference = reference
@@ -291,27 +321,31 @@ class Person:
         period, self.change_to = self.change_to, None
         today, carried, earned_today = day_of(at), 0, False
         assert gross == PRICES[period] - self.credit(row, at), "as previewed"
-        for old in row.bought:
-            if old.kept and old.until > at:
-                carried += old.ahead(today)
-                earned_today |= today in old.by_day
-                old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
-                old.cut, old.replaced = at, True
+        olds = [one for one in row.bought if one.kept and one.until > at]
+        for old in olds:
+            carried += old.ahead(today)
+            earned_today |= today in old.by_day
+            old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
+            old.cut, old.replaced = at, True
         row.period, row.anchor = period, at.astimezone(HANOI).day
         row.paused = row.next_period = None
         end = next_end(at, period, row.anchor)
         days = days_between(day_of(at), day_of(end))
         days = [one for one in days if one > today or not earned_today]
         net = gross - tax_in(gross)
-        return Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
+        bought = Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
+        bought.instead_of = olds
+        return bought
 
     def credit(self, row: Subscribed, at: datetime) -> int:
         left = [one.ahead(day_of(at)) for one in row.bought if one.kept and one.until > at]
         return sum(one + one * TAX_PERCENT // 100 for one in left)
 
-    def _renewed(self, row: Subscribed, gross: int) -> Bought:
+    def _renewed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
         start = row.due
         assert start is not None
+        if at >= start + row.grace:  # nothing was read meanwhile
+            start = max(filter(None, (at, self.paid_until())))
         row.period, row.next_period = row.next_period or row.period, None
         assert gross == PRICES[row.period]
         row.anchor = (
@@ -328,6 +362,7 @@ class Person:
         assert gross == price
         start = max(filter(None, (at, self.paid_until())))
         row = Subscribed(period, start.astimezone(HANOI).day)
+        row.spent = any(one.read_for_nothing for one in self.renewing)
         self.renewing.append(row)
         return row, self._bought(start, next_end(start, period, row.anchor), gross, period)
 
@@ -342,3 +377,25 @@ class Person:
                     newest = max(row.bought, key=lambda one: one.until)
                     if one is newest and one.given_back == one.gross:
                         row.cancels = True
+                    if one.instead_of and one.given_back == one.gross:
+                        self._undone(row, one, day_of(at))
+
+    @staticmethod
+    def _undone(row: Subscribed, change: Bought, today: date) -> None:
+        """All money of a change went back: what was paid before is there again, and earns what is left of its credit."""
+        later = [one for one in row.bought if one.kept and one.start > change.start]
+        follows = min((one.start for one in later), default=None)
+        for old in change.instead_of:
+            old.cut = follows if follows is not None and follows < old.end else None
+            old.replaced = old.cut is not None
+        last = max(change.instead_of, key=lambda one: one.end)
+        if change.replaced or last.replaced:
+            return
+        left = change.ahead(today)
+        change.by_day = {one: vnd for one, vnd in change.by_day.items() if one <= today}
+        end = day_of(last.end)
+        days = days_between(today + DAY, end) if end > today + DAY else [today]
+        for day, amount in spread(left, days).items():
+            last.by_day[day] = last.by_day.get(day, 0) + amount
+        row.period, row.next_period = last.period, None
+        row.anchor = max(one.astimezone(HANOI).day for one in (last.start, last.end))

@@ -209,6 +209,7 @@ class Year:
             self.done["cancel in grace"] += 1
             assert await self.lives.cancels(person.email)
             row.cancels, row.paused, row.next_period = True, None, None
+            row.given_up = self.now
 
     async def live(self, person: Person) -> None:
         row = person.live(self.now)

@@ -131,6 +131,8 @@ DRAFTS = {
     "payment_failed-paused": failed(reads_until=None),
     "canceled": rules.canceled(ID, 3, MONTH, END),
     "canceled-ended": rules.canceled(ID, 3, MONTH, END, ended=True),
+    "resumed": rules.resumed(ID, 3, MONTH),
+    "refund_failed": rules.refund_failed(ID, MONTH, 59_000, 59_000),
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
@@ -330,6 +332,9 @@ def row(**changes) -> SubscriptionNow:
         (Kind.TRIAL_ENDING, END - DAY, {"state": "ending"}, False),  # canceled meanwhile
         (Kind.TRIAL_ENDING, END - DAY, {"state": "active"}, False),
         (Kind.CANCELED, NOW, {}, False),  # resumed meanwhile
+        (Kind.RESUMED, NOW, {}, True),
+        (Kind.RESUMED, NOW, {"cancels": True}, False),
+        (Kind.RESUMED, NOW, {"state": "expired"}, False),
     ],
 )
 def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
@@ -356,7 +361,15 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED]
+    "kind",
+    [
+        Kind.WELCOME,
+        Kind.RECEIPT,
+        Kind.REFUNDED,
+        Kind.REFUND_FAILED,
+        Kind.NEW_CARD,
+        Kind.TRIAL_STARTED,
+    ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
     assert rules.still_true(kind, {}, NOW)

@@ -72,6 +72,7 @@ KEPT = (
     "refund",
     "provider_refund",
     "dispute",
+    "foreign_money",
     "payout",
     "payout_share",
     "invoice_series",

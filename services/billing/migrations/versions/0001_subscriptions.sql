@@ -24,12 +24,15 @@ CREATE TABLE mandate (
     expires_on date,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz,
+    -- The provider is still to be told that it is not charged any more: from then on.
+    let_go_at timestamptz CONSTRAINT ck_mandate_let_go_at CHECK (let_go_at IS NULL OR revoked_at IS NOT NULL),
     CONSTRAINT fk_mandate_reader_id_reader FOREIGN KEY (reader_id, agency) REFERENCES reader (id, agency),
     CONSTRAINT uq_mandate_id_agency UNIQUE (id, agency),
     CONSTRAINT uq_mandate_method UNIQUE (provider, method)
 );
 CREATE INDEX ix_mandate_reader_id ON mandate (reader_id);
 CREATE INDEX ix_mandate_customer ON mandate (provider, customer);
+CREATE INDEX ix_mandate_let_go_at ON mandate (let_go_at) WHERE let_go_at IS NOT NULL;
 
 CREATE TABLE subscription (
     id uuid NOT NULL CONSTRAINT pk_subscription PRIMARY KEY,
@@ -50,6 +53,11 @@ CREATE TABLE subscription (
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'ending', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
+    -- Nobody wished that: all money of its newest period went back. Should that refund fail, it renews as before.
+    canceled_by_refund boolean NOT NULL DEFAULT false
+        CONSTRAINT ck_subscription_canceled_by_refund CHECK (cancel_at_period_end OR NOT canceled_by_refund),
+    -- When it began its reader had read on in an earlier one after what was paid for, and never paid for that.
+    grace_spent boolean NOT NULL DEFAULT false,
     -- After the period that is paid for nothing is collected before this day.
     paused_until timestamptz,
     -- What the newest period is worth: its price less its discount. Recurring revenue is counted by it.
