@@ -15,7 +15,8 @@ from sqlmodel import col
 
 from services.billing.letters import rules
 from services.billing.letters.models import Letter
-from services.billing.letters.rules import Draft, Kind, OrderNow, SubscriptionNow
+from services.billing.letters.rules import Draft, Kind
+from services.billing.letters.truth import OrderNow, SubscriptionNow
 from services.billing.readers.models import Reader
 from shared.database import ReadSession, Session
 

@@ -1,7 +1,7 @@
 """Letters: written in the transaction of their fact, sent by the worker.
 
 A letter that may have become untrue (a reminder to somebody who has renewed) is found out when it is sent, by the present
-facts (:func:`rules.still_true`), and not taken back by the use case that changed them: that way no use case can forget it,
+facts (:func:`truth.still_true`), and not taken back by the use case that changed them: that way no use case can forget it,
 also not one that is written later, and a letter that waited for the mail server for a day is judged like any other.
 
 Reminders are written by a sweep over what ends soon (:meth:`Letters.sweep`), not when a term is bought: their time then
@@ -24,7 +24,7 @@ import structlog
 
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
-from services.billing.letters import repository, rules
+from services.billing.letters import repository, rules, truth
 from services.billing.letters.links import Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
@@ -218,7 +218,7 @@ class Letters:
         if "invitation" in letter.facts:
             id_ = UUID(letter.facts["invitation"])
             invited = await repository.invitation_open(session, letter.agency, id_, now)
-        return rules.still_true(
+        return truth.still_true(
             letter.kind,
             letter.facts,
             now,

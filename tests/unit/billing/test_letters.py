@@ -16,7 +16,8 @@ from services.billing import letters
 from services.billing.letters import rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
-from services.billing.letters.rules import Draft, Kind, OrderNow, Paid, Sold, SubscriptionNow
+from services.billing.letters.rules import Draft, Kind, Paid, Sold
+from services.billing.letters.truth import OrderNow, SubscriptionNow, still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import code_content, code_footer, content_of, footer_of
 from shared.agencies import Agency
@@ -341,8 +342,8 @@ def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
     kind: Kind, now: datetime, changes: dict, true: bool
 ) -> None:
     facts = {"ends_at": END.isoformat()}
-    assert rules.still_true(kind, facts, now, subscription=row(**changes)) is true
-    assert not rules.still_true(kind, facts, now)
+    assert still_true(kind, facts, now, subscription=row(**changes)) is true
+    assert not still_true(kind, facts, now)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,7 @@ def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
 )
 def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, true: bool) -> None:
     assert SHORT.facts["missing_vnd"] == 39_000
-    assert rules.still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
+    assert still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
 
 
 @pytest.mark.parametrize(
@@ -372,7 +373,7 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
     ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
-    assert rules.still_true(kind, {}, NOW)
+    assert still_true(kind, {}, NOW)
 
 
 def test_keys_tell_facts_apart() -> None:

@@ -97,7 +97,9 @@ def test_a_subscription_is_for_as_many_as_the_newest_period_that_has_begun():
 def test_an_invoice_counts_seats_where_each_costs_whole_dong(
     amount, per_seat, quantity, unit, said
 ):
-    sale = Sale("a@b.vn", "", "Gói", "Plan", "month", "vi", "PR1", True, 0, "period", None, 6, per_seat)
+    sale = Sale(
+        "a@b.vn", "", "Gói", "Plan", "month", "vi", "PR1", True, 0, "period", None, 6, per_seat
+    )
     line = sold_line(sale, amount, "press_subscription", None, VIETNAM)
     assert (line.quantity, line.unit_gross_vnd, line.gross_vnd) == (quantity, unit, amount)
     assert ("6 người đọc" in line.description_vi, "6 readers" in line.description_en) == (
