@@ -31,7 +31,12 @@ class Lives:
 
     async def price(self, period: str) -> Any:
         offers = await self.world.billing.plans.offers(AGENCY)
-        return next(offer for offer in offers if period in (offer.period, offer.plan_code))
+        wanted = ("doc-bao", period)
+        return next(
+            one
+            for one in offers
+            if (one.plan_code, one.period) == wanted or one.plan_code == period
+        )
 
     async def chooses(
         self, email: str, period: str, *, renews: bool = True, coupon: str = "", **more: Any
