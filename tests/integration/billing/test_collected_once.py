@@ -179,7 +179,7 @@ async def test_who_gives_a_card_in_the_grace_is_tried_once(world: World) -> None
 
 
 async def test_a_charge_that_cannot_be_booked_stops_no_other(world: World) -> None:
-    """Taken in another currency: a person sees the notification, and the worker goes on."""
+    """Taken in another currency: it is kept for a person, booked as no payment, and the worker goes on."""
     lives = Lives(world)
     for email in (LAN, "hoa@example.vn"):
         await lives.buys(email, "week")
@@ -192,7 +192,9 @@ async def test_a_charge_that_cannot_be_booked_stops_no_other(world: World) -> No
     switches.currency = ""
     assert await world.billing.charges.run_due() == 1
     states = await world.rows("SELECT state FROM charge WHERE kind = 'mandate' ORDER BY state")
-    assert states == [("captured",), ("created",)]
+    assert states == [("captured",), ("captured",)]
+    assert await world.value("SELECT count(*) FROM foreign_money") == 1
+    assert await world.value("SELECT count(*) FROM payment") == 3
 
 
 async def test_who_resumes_cannot_pay_what_was_to_come_in_its_place(world: World) -> None:
