@@ -12,6 +12,7 @@ from tests.fixtures.browser import browser, desktop, phone
 from tests.fixtures.distribution import make_scheduler
 from tests.fixtures.forked import stop_parent
 from tests.fixtures.left_open import left_open, watch_transports
+from tests.fixtures.once_a_process import compile_templates_once, work_out_routes_late
 from tests.fixtures.servers import (
     create_database,
     nats_server,
@@ -52,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(TierTable(), "tier-table")
     open_session(config)
     watch_transports()
+    work_out_routes_late()
+    compile_templates_once()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

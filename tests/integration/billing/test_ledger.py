@@ -418,7 +418,7 @@ async def test_a_price_is_never_edited_only_superseded(world: World):
         "UPDATE plan_price SET superseded_at = now(), amount_vnd = 1",
         "DELETE FROM plan_price",
     ):
-        with pytest.raises(DBAPIError, match="is never edited|permission denied"):
+        with pytest.raises(DBAPIError, match=r"is never edited|permission denied"):
             async with world.billing.database.transaction() as session:
                 await session.execute(text(change))
     plan = {"code": "doc-bao", "name_vi": "Đọc báo", "name_en": "Reading"}
