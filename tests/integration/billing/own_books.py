@@ -18,6 +18,7 @@ from services.billing.ledger import service as ledger
 from services.billing.ledger.service import Posting
 from services.billing.payments.models import Refund
 from services.billing.recognition import service
+from services.billing.recognition.changes import post_change
 from services.billing.recognition.facts import PaymentFact, RefundFact
 from shared.agencies import get_agency, save_agencies
 from shared.audit import Actor
@@ -106,7 +107,7 @@ class Books:
         async with self.database.transaction() as session:
             fact = await self.fact(session, paid)
             ids = [one.id for one in replaced]
-            return await service.post_change(session, fact, ids, self.clock.now())
+            return await post_change(session, fact, ids, self.clock.now())
 
     async def refund(self, paid: Paid, amount: int, kind: str = "refund") -> UUID:
         id_, now = uuid4(), self.clock.now()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import PostedBeforeError
 from services.billing.recognition import service
+from services.billing.recognition.changes import post_change
 from shared.agencies import get_agency
 from shared.money import Money
 from tests.fixtures.roles import as_superuser, assert_never
@@ -176,7 +177,7 @@ async def test_a_change_takes_over_what_is_of_its_agency_stream_and_currency(boo
     async def change(**changes: object) -> None:
         async with books.database.transaction() as session:
             fact = replace(await books.fact(session, new), **changes)
-            await service.post_change(session, fact, [old.id], books.clock.now())
+            await post_change(session, fact, [old.id], books.clock.now())
 
     async with books.database.read() as session:
         other = await get_agency(session, OTHER)
