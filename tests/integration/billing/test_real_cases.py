@@ -321,7 +321,7 @@ async def test_case_22_the_page_of_an_order_that_was_paid_by_transfer_is_closed(
 
 
 async def test_a_plan_that_was_changed_the_moment_it_began_is_given_back_whole(world: World):
-    """What it took the place of has no length; nothing is left to read by."""
+    """What it took the place of is read by again: its money was not given back."""
     lives = Lives(world)
     await lives.buys(LAN, "month")
     await world.deliver()
@@ -333,7 +333,8 @@ async def test_a_plan_that_was_changed_the_moment_it_began_is_given_back_whole(w
     await world.deliver()
     assert await world.value("SELECT count(*) FROM webhook_event WHERE state <> 'handled'") == 0
     assert await world.value("SELECT count(*) FROM refund") == 1
-    assert await lives.rights() == set()
+    assert await lives.rights() == {LAN}
+    assert await world.value("SELECT value_vnd FROM subscription") == 59_000
     await world.assert_sound()
 
 
