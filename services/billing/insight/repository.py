@@ -15,10 +15,12 @@ from shared.database import ReadSession
 _MOVED = """moved AS (SELECT m.id, m.subscription_id, m.movement, m.amount_vnd, m.occurred_on, s.reader_id, s.collection,
             max(m.occurred_on) OVER (PARTITION BY m.subscription_id ORDER BY m.version) AS day
         FROM subscription s JOIN mrr_movement m ON m.subscription_id = s.id WHERE s.agency = :agency)"""
-#: Periods and passes that money was paid for, and whose they are: of a gift whoever redeemed it, since then.
+#: Periods and passes that money was paid for, and whose they are: of a gift whoever redeemed it, since then. One is ``cut`` where another
+#: plan took its place before it ended, also where that plan was given back after the end.
 _PAID = """paid AS (SELECT p.id, coalesce(s.reader_id, p.reader_id) AS reader_id, p.subscription_id, s.collection, p.amount_vnd, p.paid_at,
             coalesce(g.redeemed_at, p.paid_at) AS known_at, p.period_start AS starts_at,
-            coalesce(p.cut_at, p.period_end) AS ends_at, p.cut_at IS NOT NULL AS cut, o.gift
+            coalesce(p.cut_at, p.period_end) AS ends_at, o.gift, p.cut_at IS NOT NULL OR EXISTS (
+                SELECT FROM refund f WHERE f.payment_id = p.restored_from AND f.refunded_at >= p.period_end) AS cut
         FROM payment p JOIN sales_order o ON o.id = p.order_id
         JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
         LEFT JOIN subscription s ON s.id = p.subscription_id LEFT JOIN gift g ON g.order_id = p.order_id

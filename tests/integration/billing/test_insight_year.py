@@ -56,6 +56,8 @@ class Season(Year):
     months: dict[date, Seen]
     came: dict[int, datetime]
     gone: dict[int, datetime]
+    cut: set[int]
+    mended: dict[int, datetime]
 
     def watch(self) -> None:
         for one in self.people.values():
@@ -63,6 +65,10 @@ class Season(Year):
                 self.came.setdefault(id(bought), self.now)
                 if not bought.kept:
                     self.gone.setdefault(id(bought), self.now)
+                if bought.cut is not None:
+                    self.cut.add(id(bought))
+                elif id(bought) in self.cut:
+                    self.mended.setdefault(id(bought), self.now)
 
     def kept_at(self, bought: Bought, at: datetime) -> bool:
         gone = self.gone.get(id(bought))
@@ -100,6 +106,7 @@ async def compare(season: Season, first: date, before: Seen) -> ReaderRevenue:
         for one in person.periods()
         if start_of(first) <= one.until < start_of(month_after(first))
         and season.kept_at(one, one.until) and one.gross and one.cut is None
+        and season.mended.get(id(one), one.start) < one.until
     ]  # fmt: skip
     terms = [one for email, one in ended if one in season.people[email].terms]
     assert found.renewals["term"].ended == len(terms), where
@@ -129,6 +136,7 @@ async def test_a_season_measured_is_as_in_an_account_of_our_own(
     async with begun_world(billing_url, tmp_path) as world:
         season = Season(world, 7, READERS)
         season.months, season.came, season.gone = {}, {}, {}
+        season.cut, season.mended = set(), {}
         month = date(2028, 1, 1)
         early: dict[date, ReaderRevenue] = {}
         for _ in range(DAYS):
