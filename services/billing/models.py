@@ -8,6 +8,7 @@ from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
+from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
@@ -30,6 +31,7 @@ __all__ = [
     "invoices",
     "ledger",
     "letters",
+    "offers",
     "orders",
     "payments",
     "plans",

@@ -64,6 +64,7 @@ class ReaderPages:
             reader=reader,
             subscriptions=await self._billing.accounts.of_reader(reader.id),
             offers=[offer for offer in offers if offer.kind == "period"],
+            students=await self._billing.offers.students(offers),
             name=lambda offer: offer.name(request_language(request)),
             order=await self._billing.orders.open_of_reader(reader),
             presents=await self._billing.orders.presents(reader),

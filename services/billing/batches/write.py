@@ -169,6 +169,7 @@ def _receipt(one: Settled, invoice: tuple[UUID, str]) -> letter_rules.Draft:
             order_code=row.code,
             renews=row.order_renews,
             invoice=invoice,
+            offer=row.offer.facts if row.offer else None,
         )
     )
 

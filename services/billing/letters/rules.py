@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,8 @@ class Kind(StrEnum):
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
+    PRICE_RISES = "price_rises"
+    WIN_BACK = "win_back"
 
 
 #: How long before a prepaid term ends its reader is reminded.
@@ -94,7 +96,8 @@ class Sold:
 @dataclass(frozen=True, slots=True)
 class Paid:
     """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
-    ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid."""
+    ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``offer``: the offer that was paid, as :func:`price_rises` tells
+    amounts: ``kind``, ``amount_vnd``, ``left`` (periods in all; None: while a student), ``full_vnd``."""
 
     payment_id: UUID
     sold: Sold
@@ -107,6 +110,7 @@ class Paid:
     order_code: str
     renews: bool
     invoice: tuple[UUID, str] | None
+    offer: Mapping[str, Any] | None = None
 
 
 def welcome(reader_id: UUID) -> Draft:
@@ -128,6 +132,7 @@ def receipt(paid: Paid, again: UUID | None = None) -> Draft:
         "renews": paid.renews,
         "invoice": str(paid.invoice[0]) if paid.invoice else None,
         "number": paid.invoice[1] if paid.invoice else "",
+        **({"offer": dict(paid.offer)} if paid.offer else {}),
     }
     key = f"receipt:{paid.payment_id}"
     return Draft(Kind.RECEIPT, f"{key}:{again}" if again else key, facts)
@@ -190,17 +195,74 @@ def new_card(
 
 
 def trial_started(
-    payment_id: UUID, subscription_id: UUID, sold: Sold, amount_vnd: int, ends_at: datetime
+    payment_id: UUID,
+    subscription_id: UUID,
+    sold: Sold,
+    amount_vnd: int,
+    ends_at: datetime,
+    offer: Mapping[str, Any] | None = None,
 ) -> Draft:
-    """A trial that has begun, and what is charged when it ends."""
+    """A trial that has begun, and what is charged when it ends; ``offer``: as in :class:`Paid`."""
     facts = {
         **sold.facts,
         "subscription": str(subscription_id),
         "amount_vnd": amount_vnd,
         "ends_at": ends_at.isoformat(),
         "card": "",
+        **({"offer": dict(offer)} if offer else {}),
     }
     return Draft(Kind.TRIAL_STARTED, f"trial-started:{payment_id}", facts)
+
+
+def price_rises(
+    subscription_id: UUID,
+    sold: Sold,
+    amounts: tuple[int, int],
+    at: datetime,
+    *,
+    card: str | None,
+    student: bool,
+) -> Draft:
+    """A price that rises with the next period: ``amounts`` of a period now and then, and when. ``card`` None: no card is saved;
+    ``student``: because an address is to be verified again."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "now_vnd": amounts[0],
+        "amount_vnd": amounts[1],
+        "ends_at": at.isoformat(),
+        "card": card,
+        "student": student,
+    }
+    key = f"price-rises:{subscription_id}:{_second(at)}:{amounts[1]}"
+    return Draft(Kind.PRICE_RISES, key, facts)
+
+
+def win_back(
+    reader_id: UUID,
+    offer_id: UUID,
+    sold: Sold,
+    terms: tuple[int, int, int],
+    lapsed_at: datetime,
+    until: datetime | None,
+) -> Draft:
+    """An offer for who left: ``terms`` are its amount, for how many periods, and the price itself; ``until``: when it is over."""
+    facts = {
+        **sold.facts,
+        "offer_id": str(offer_id),
+        "offer": {
+            "kind": "winback",
+            "amount_vnd": terms[0],
+            "left": terms[1],
+            "full_vnd": terms[2],
+        },
+        "until": until.isoformat() if until else None,
+    }
+    return Draft(Kind.WIN_BACK, f"win-back:{reader_id}:{_second(lapsed_at)}", facts)
+
+
+def _second(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def refunded(
@@ -272,12 +334,16 @@ def still_true(
     *,
     subscription: SubscriptionNow | None = None,
     order: OrderNow | None = None,
+    rise: Draft | None = None,
+    wins_back: bool = False,
 ) -> bool:
-    """Whether a letter that was written some time ago may still be sent."""
+    """Whether a letter that was written some time ago may still be sent. ``rise``: what would be written of the subscription's price
+    now; ``wins_back``: whether the offer is for its reader, who wants to hear of it."""
     if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
         return True
-    if kind is Kind.TRANSFER_SHORT:
-        return order is not None and _still_short(facts, now, order)
+    if kind in (Kind.TRANSFER_SHORT, Kind.PRICE_RISES, Kind.WIN_BACK):
+        short = order is not None and _still_short(facts, now, order)
+        return short or wins_back or _still_rises(facts, rise)
     if subscription is None:
         return False
     if kind is Kind.PAYMENT_FAILED:
@@ -285,6 +351,11 @@ def still_true(
     if kind is Kind.CANCELED:
         return subscription.cancels
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
+
+
+def _still_rises(facts: Mapping[str, Any], rise: Draft | None) -> bool:
+    told = ("ends_at", "now_vnd", "amount_vnd")
+    return rise is not None and all(rise.facts[name] == facts[name] for name in told)
 
 
 def _still_short(facts: Mapping[str, Any], now: datetime, order: OrderNow) -> bool:

@@ -24,13 +24,22 @@ import structlog
 
 from services.billing import metrics
 from services.billing.letters import repository, rules
-from services.billing.letters.links import Link, Links
+from services.billing.letters.links import BackLink, Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
 from services.billing.letters.voice import Voice
-from services.billing.letters.words import code_content, code_footer, content_of, footer_of
+from services.billing.letters.words import (
+    code_content,
+    code_footer,
+    content_of,
+    footer_of,
+    student_code_content,
+    student_code_footer,
+)
+from services.billing.offers import repository as offers_repository
+from services.billing.offers import service as offers
 from shared import audit
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock
@@ -49,7 +58,14 @@ POLL_SECONDS = 1.0
 #: While no mail can be sent, one letter is tried this often.
 AWAY_SECONDS = 5.0
 REMINDERS_A_ROUND = 200
-REMINDERS = (Kind.TERM_ENDING, Kind.TERM_ENDED, Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING)
+REMINDERS = (
+    Kind.TERM_ENDING,
+    Kind.TERM_ENDED,
+    Kind.RENEWAL_REMINDER,
+    Kind.TRIAL_ENDING,
+    Kind.PRICE_RISES,
+    Kind.WIN_BACK,
+)
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
 Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
@@ -65,6 +81,15 @@ async def write(
 async def withdraw(session: Session, agency: str, key: str) -> None:
     """What a letter says is not so any more: it is not sent, where it was not sent yet."""
     await repository.withdraw(session, agency, key)
+
+
+async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[str, UUID, Draft]]:
+    """(agency, reader, letter) of a kind whose time has come."""
+    if kind is Kind.PRICE_RISES:
+        return await offers_repository.rises_due(session, now, REMINDERS_A_ROUND)
+    if kind is Kind.WIN_BACK:
+        return await offers_repository.win_backs_due(session, now, REMINDERS_A_ROUND)
+    return await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
 
 
 class Letters:
@@ -95,6 +120,12 @@ class Letters:
         voice = Voice(self._words, language, agency, self._public_url)
         return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
 
+    def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code that proves a student's address."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = student_code_content(voice, code)
+        return mail_of(voice, content, address, student_code_footer(voice, address))
+
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
         total = 0
@@ -103,7 +134,7 @@ class Letters:
             while found == REMINDERS_A_ROUND:
                 now = self._clock.now()
                 async with self._database.transaction() as session:
-                    due = await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+                    due = await _due(session, kind, now)
                     for agency, reader_id, draft in due:
                         total += await write(session, agency, reader_id, draft, now)
                 found = len(due)
@@ -146,8 +177,20 @@ class Letters:
             )
         if "order" in letter.facts:
             order = await repository.order_now(session, letter.agency, UUID(letter.facts["order"]))
+        now = self._clock.now()
         return rules.still_true(
-            letter.kind, letter.facts, self._clock.now(), subscription=subscription, order=order
+            letter.kind,
+            letter.facts,
+            now,
+            subscription=subscription,
+            order=order,
+            rise=await offers_repository.rise_of(session, UUID(letter.facts["subscription"]), now)
+            if letter.kind is Kind.PRICE_RISES
+            else None,
+            wins_back=letter.kind is Kind.WIN_BACK
+            and await offers.still_wins_back(
+                session, letter.reader_id, UUID(letter.facts["offer_id"]), now
+            ),
         )
 
     async def _deliver(self, session: Session, letter: Claimed) -> Outcome:
@@ -157,13 +200,16 @@ class Letters:
         def token(subscription_id: UUID) -> str:
             return self._links.token(Link(agency.id, letter.reader_id, subscription_id), now)
 
-        voice = Voice(self._words, letter.language, agency, self._public_url, token)
+        def back(offer_id: UUID) -> str:
+            return self._links.back_token(BackLink(agency.id, letter.reader_id, offer_id), now)
+
+        voice = Voice(self._words, letter.language, agency, self._public_url, token, back)
         content = content_of(voice, letter.kind, letter.facts)
         mail = mail_of(
             voice,
             content,
             letter.email,
-            footer_of(voice, letter.email),
+            footer_of(voice, letter.email, letter.kind),
             message_id=f"letter.{letter.id}",
         )
         try:

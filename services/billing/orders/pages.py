@@ -190,6 +190,7 @@ class OrderPages:
             "renew.html",
             place,
             offer=offer,
+            priced=await billing.offers.priced(found[1].id, offer),
             name=offer.name(request_language(request)),
             runs=row.period_end > billing.clock.now(),
             ends_on=local_date(row.period_end, place.agency.zone),

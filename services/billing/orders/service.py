@@ -9,6 +9,8 @@ from uuid import UUID
 
 from services.billing.charges import repository as charges_repository
 from services.billing.coupons import service as coupons
+from services.billing.offers import service as offers
+from services.billing.offers.rules import Priced
 from services.billing.orders import repository
 from services.billing.orders.codes import new_code
 from services.billing.orders.models import Gift, SalesOrder
@@ -44,6 +46,7 @@ class OrderView:
     offer: Offer
     payment: Payment | None
     received_vnd: int
+    priced: Priced
     gift: Gift | None = None
     collecting: bool = False
     failure: tuple[str, bool] | None = None
@@ -92,14 +95,18 @@ class Orders:
             if not gift and await _reads_already(session, reader.id, offer, article, now):
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
+            priced = await _priced(session, reader.id, offer, gift, now)
             if order is not None:
                 asked = (order.price_id, order.article, order.gift, order.renews)
-                same = asked == wanted and now < order.expires_at - SHOWN_FOR
+                kept = order.coupon_id is not None or order.offer_id == priced.offer_id
+                same = asked == wanted and kept and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 await replace_order(session, order, now)
-            order = await _new_order(session, reader, offer, language, now, article, gift, renews)
+            order = await _new_order(
+                session, reader, offer, priced, language, now, article, gift, renews
+            )
             order.return_to = return_to
             session.add(order)
             return order
@@ -108,7 +115,7 @@ class Orders:
         """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
 
         Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
-        that a part was transferred for, that has a coupon, or that is for somebody else.
+        that a part was transferred for, that has a coupon or an offer's price, or that is for somebody else.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
@@ -117,7 +124,8 @@ class Orders:
             if before is None or before.code != code:
                 raise NotFoundError
             begun = await repository.received_vnd(session, before.id)
-            if begun or before.gift or before.coupon_id is not None or before.trial_days:
+            reduced = before.coupon_id is not None or before.offer_id is not None
+            if begun or before.gift or reduced or before.trial_days:
                 raise ConflictError(slug="order-takes-no-coupon")
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
@@ -188,8 +196,10 @@ class Orders:
             gift = await repository.gift_of(session, order.id) if order.gift else None
             collecting = await charges_repository.collecting(session, order.id)
             failure = await charges_repository.last_failure(session, order.id)
-        offer = await self._plans.offer(reader.agency, order.price_id)
-        return OrderView(order, offer, payment, received, gift, collecting, failure)
+            offer = await plans_repository.offer(session, reader.agency, order.price_id)
+            assert offer is not None  # a foreign key holds it
+            priced = await offers.ordered(session, order, offer)
+        return OrderView(order, offer, payment, received, priced, gift, collecting, failure)
 
     async def state(self, reader: Reader, code: str) -> tuple[str, int, bool]:
         """(state, đồng that came in, whether a card is being charged) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
@@ -216,6 +226,15 @@ class Orders:
             return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
 
 
+async def _priced(
+    session: Session, reader_id: UUID, offer: Offer, gift: bool, now: datetime
+) -> Priced:
+    """What is asked for it; an offer is for the reader's own periods."""
+    if gift or offer.kind != "period":
+        return Priced(offer.amount_vnd, offer.period)
+    return await offers.priced_sale(session, reader_id, offer, now)
+
+
 async def _reads_already(
     session: Session, reader_id: UUID, offer: Offer, article: str | None, now: datetime
 ) -> bool:
@@ -240,6 +259,7 @@ async def _new_order(
     session: Session,
     reader: Reader,
     offer: Offer,
+    priced: Priced,
     language: str,
     now: datetime,
     article: str | None,
@@ -261,7 +281,8 @@ async def _new_order(
         article=article,
         gift=gift,
         list_vnd=offer.amount_vnd,
-        amount_vnd=0 if trial else offer.amount_vnd,
+        amount_vnd=0 if trial else priced.amount_vnd,
+        offer_id=priced.offer_id,
         trial_days=trial,
         renews=renews,
         language=language,

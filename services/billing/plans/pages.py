@@ -28,13 +28,14 @@ MAX_ARTICLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a reader chose, as their form says it and as it comes back from signing in."""
+    """What a reader chose, as their form says it and as it comes back from signing in. ``shown``: the offer's đồng that they saw."""
 
     price: str
     way: str
     article: str
     gift: bool
     return_to: str
+    shown: str = ""
 
     def query(self) -> dict[str, str]:
         return {
@@ -42,6 +43,7 @@ class Choice:
             "way": self.way,
             "article": self.article,
             "gift": "1" if self.gift else "",
+            "shown": self.shown,
         }
 
 
@@ -51,8 +53,9 @@ def _from_form(
     article: str = Form(""),
     gift: str = Form(""),
     return_to: str = Form(""),
+    shown: str = Form(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to)
+    return _choice(price, way, article, gift, return_to, shown)
 
 
 def _from_query(
@@ -61,12 +64,14 @@ def _from_query(
     article: str = Query(""),
     gift: str = Query(""),
     return_to: str = Query(""),
+    shown: str = Query(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to)
+    return _choice(price, way, article, gift, return_to, shown)
 
 
-def _choice(price: str, way: str, article: str, gift: str, return_to: str) -> Choice:
-    return Choice(price[:50], plain(way, 20), plain(article, MAX_ARTICLE), gift == "1", return_to)
+def _choice(price: str, way: str, article: str, gift: str, return_to: str, shown: str) -> Choice:
+    words = price[:50], plain(way, 20), plain(article, MAX_ARTICLE)
+    return Choice(*words, gift == "1", return_to, plain(shown, 20))
 
 
 class PlanPages:
@@ -97,9 +102,12 @@ class PlanPages:
         sold = await self._billing.plans.offers(place.agency.id)
         tries = CARD in ways and (reader is None or await self._billing.accounts.is_new(reader.id))
         language = request_language(request)
+        priced = await self._billing.offers.prices(sold, reader.id if reader else None)
+        students = await self._billing.offers.students(sold)
         offers = [
             _shown(offer, language, current.offer if current else None)
             | {"trial": offer.trial_days if tries else None}
+            | {"priced": priced.get(offer.price_id), "student": students.get(offer.price_id)}
             | worth(offer, sold)
             for offer in sold
         ]
@@ -178,6 +186,8 @@ class PlanPages:
                 problem = "Your bank has not decided about your last payment yet. Please wait for it; nothing is charged twice."
             elif error.slug == "order-not-open":
                 problem = "Another plan was chosen in another window. Please choose again."
+            elif error.slug == "not-your-offer":
+                problem = "That offer is not for your account: it is for who has never had a plan, or its time is over. These are your prices; nothing was charged."
             return await self.plans(
                 request, place, chosen.return_to, chosen.article, 409, problem=problem
             )
@@ -201,6 +211,10 @@ class PlanPages:
         renews = way == CARD and not once
         if not renews and TRANSFER not in ways:
             raise NotFoundError
+        if chosen.shown and not chosen.gift:
+            priced = await self._billing.offers.priced(reader.id, offer)
+            if chosen.shown != str(priced.amount_vnd):
+                raise ConflictError(slug="not-your-offer")
         order = await self._billing.orders.start(
             reader,
             price_id,

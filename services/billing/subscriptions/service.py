@@ -198,6 +198,8 @@ async def next_period(
         if start == facts.paid_until
         else start.astimezone(agency.zone).day
     )
+    if row.price_id != offer.price_id:
+        row.offer_id = row.offer_left = None  # an offer is of one price
     row.price_id, row.next_price_id = offer.price_id, None
     row.period_start = start
     row.period_end = end_of_period(start, offer.period, agency.zone, row.anchor_day)
@@ -216,6 +218,8 @@ async def give_back_period(session: Session, subscription_id: UUID, now: datetim
     kept = await repository.last_kept(session, subscription_id)
     if kept is not None:
         agreed = row.next_price_id or row.price_id
+        if row.price_id != kept[0]:
+            row.offer_id = row.offer_left = None  # an offer is of one price
         row.price_id, row.period_start, row.period_end, row.value_vnd = kept
         if row.collection == rules.RENEWAL:  # who goes on after all pays the price agreed to last
             row.next_price_id = agreed if agreed != row.price_id else None

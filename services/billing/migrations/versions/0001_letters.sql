@@ -5,7 +5,7 @@ CREATE TABLE letter (
     reader_id uuid NOT NULL,
     kind text NOT NULL CONSTRAINT ck_letter_kind CHECK (kind IN
         ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'refunded',
-         'transfer_short', 'new_card', 'trial_started', 'trial_ending')),
+         'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'price_rises', 'win_back')),
     -- The same fact told twice is one letter.
     business_key text NOT NULL,
     language text NOT NULL CONSTRAINT ck_letter_language CHECK (language IN ('vi', 'en')),
