@@ -130,12 +130,11 @@ class Transfers:
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            facts = OrderFacts(
-                order.state,
-                order.expires_at,
+            renews, used = (
                 await _subscribed(session, order),
-                offer_used=not await offers.stands(session, order, now),
+                not await offers.stands(session, order, now),
             )
+            facts = OrderFacts(order.state, order.expires_at, renews, used)
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED

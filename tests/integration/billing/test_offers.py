@@ -94,7 +94,7 @@ async def test_three_months_at_the_introductory_price_then_the_full_one(world: W
     for _ in range(2):
         await a_month(world)
     assert await left(world, "lan@example.vn") == [(0,)]
-    assert "sau đó" not in (await browser.get(f"/r/{AGENCY}/account")).text
+    assert "tháng, sau đó" not in (await browser.get(f"/r/{AGENCY}/account")).text
     await a_month(world)
     [(told,)] = await letters(world, "price_rises")
     rise = datetime.fromisoformat(told["ends_at"])
@@ -230,8 +230,8 @@ async def consents(world: World, email: str, *granted: str) -> None:
 async def test_who_left_is_written_once_and_comes_back_for_less(world: World) -> None:
     await offered(world, Kind.WINBACK)
     lives = Lives(world)
-    for name in ("wants", "silent", "stops"):
-        await lives.transfers(f"{name}@example.vn", id_=len(name), reference=name)
+    for number, name in enumerate(("wants", "silent", "stops"), start=1):
+        await lives.transfers(f"{name}@example.vn", id_=number)
         await consents(world, f"{name}@example.vn", *(["offers"] if name != "silent" else []))
     assert (await lives.chooses("wants@example.vn", "month")).amount_vnd == FULL
     await world.advance(59 * DAY)  # it ended 29 days ago
