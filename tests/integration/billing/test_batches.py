@@ -30,6 +30,7 @@ from services.billing.payments.adapters.stripe_shapes import API_VERSION
 from services.billing.process import BILLING
 from services.billing.renewals.service import Renewals
 from services.billing.webhooks.repository import Incoming
+from shared.audit import Actor, acting
 from shared.clock import MovableClock
 from tests.fixtures.servers import PostgresServer
 from tests.integration.billing.renewing import Due, arrive, due, subscribe, told
@@ -97,9 +98,10 @@ async def readers(world: World, taxed: bool = False) -> None:
             )
     for period in ("week", "month"):  # of two periods: the second is at the offer, the third is not
         sold = [one for one in await billing.plans.offers(AGENCY) if one.period == period]
-        await billing.offers.make(
-            AGENCY, NewOffer(sold[0].price_id, Kind.INTRO, sold[0].amount_vnd // 2, 2)
-        )
+        with acting(Actor.system("test")):
+            await billing.offers.make(
+                AGENCY, NewOffer(sold[0].price_id, Kind.INTRO, sold[0].amount_vnd // 2, 2)
+            )
     for number in range(4):
         await subscribe(billing, f"week-{number}@example.vn", "week", AGENCY)
         await subscribe(billing, f"month-{number}@example.vn", "month", AGENCY, "en")

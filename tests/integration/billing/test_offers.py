@@ -110,7 +110,7 @@ async def test_three_months_at_the_introductory_price_then_the_full_one(world: W
     await a_month(world)
     again = await lives.chooses("lan@example.vn", "month")
     assert (again.amount_vnd, again.offer_id) == (FULL, None)
-    [row] = await world.billing.offers.listing(AGENCY)
+    [row] = [one for one in await world.billing.offers.listing(AGENCY) if one["kind"] == "intro"]
     assert (row["taken"], row["stayed"]) == (1, 1)
     await world.assert_sound()
 
@@ -297,7 +297,9 @@ async def test_who_left_is_written_once_and_comes_back_for_less(world: World) ->
 async def back_link(world: World, email: str) -> Any:
     from services.billing.letters.links import BackLink
 
-    offer_id = await world.value("SELECT id FROM price_offer WHERE kind = 'winback'")
+    offer_id = await world.value(
+        "SELECT id FROM price_offer WHERE kind = 'winback' AND agency = :a", a=AGENCY
+    )
     return BackLink(AGENCY, (await person(world, email)).id, offer_id)
 
 
@@ -376,7 +378,8 @@ async def test_finance_makes_supersedes_and_ends_an_offer(world: World) -> None:
     await world.deliver()
     assert (await staff.submit(PAGE, PAGE, form | {"amount": "29000"})).status_code == 303
     rows = await world.rows(
-        "SELECT amount_vnd, ended_at IS NULL FROM price_offer ORDER BY created_at, amount_vnd"
+        "SELECT amount_vnd, ended_at IS NULL FROM price_offer WHERE agency = :a AND kind = 'intro'",
+        a=AGENCY,
     )
     assert sorted(rows) == [(19_000, False), (29_000, True)]
     # Who is in the first one stays in it; who is new begins the second.
@@ -385,7 +388,12 @@ async def test_finance_makes_supersedes_and_ends_an_offer(world: World) -> None:
     assert (await lives.chooses("minh@example.vn", "month")).amount_vnd == 29_000
     listed = (await staff.get(PAGE)).text
     assert "29.000" in listed and "19.000" in listed
-    current = str(await world.value("SELECT id FROM price_offer WHERE ended_at IS NULL"))
+    current = str(
+        await world.value(
+            "SELECT id FROM price_offer WHERE ended_at IS NULL AND agency = :a AND kind = 'intro'",
+            a=AGENCY,
+        )
+    )
     asked = await staff.submit(PAGE, f"{PAGE}/end", {"offer": current})
     assert asked.status_code == 200
     ended = await staff.submit(PAGE, f"{PAGE}/end", {"offer": current, "confirmed": "true"})
