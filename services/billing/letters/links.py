@@ -8,7 +8,7 @@ and ends by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import jwt
@@ -66,6 +66,10 @@ class Links:
     def read_back(self, agency: str, token: str, now: datetime) -> BackLink:
         """Whose offer a token of this agency shows. Raises :class:`BadLinkError`."""
         return BackLink(agency, *self._read(_back(agency), token, now))
+
+    def read_stop(self, agency: str, token: str) -> BackLink:
+        """Who wants no more of such letters: that has no end. Raises :class:`BadLinkError`."""
+        return self.read_back(agency, token, datetime(2000, 1, 1, tzinfo=UTC))
 
     def _made(self, audience: str, reader_id: UUID, other: UUID, now: datetime) -> str:
         sub = f"{reader_id.hex}{other.hex}"

@@ -117,7 +117,7 @@ class OfferPages:
             request,
             "back.html",
             place,
-            200 if link is not None else 404,
+            200 if link is not None or stopped else 404,
             shown=shown,
             name=shown.sold.name(request_language(request)) if shown else "",
             ways=await self._ways(agency),
@@ -130,9 +130,10 @@ class OfferPages:
     async def stop(self, request: Request, agency: str, token: str) -> Response:
         """No more of such letters: a consent that is taken back."""
         await self._front.enter(request, agency)
-        link = self._read(agency, token)
-        if link is None:
-            raise NotFoundError
+        try:
+            link = self._billing.links.read_stop(agency, token)
+        except BadLinkError:
+            raise NotFoundError from None
         reader = await self._billing.accounts.reader(agency, link.reader_id)
         latest = await self._billing.readers.consents(reader)
         kept = {name for name, one in latest.items() if one.granted} - {"offers"}
