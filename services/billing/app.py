@@ -102,8 +102,7 @@ def routed(billing: Billing) -> WebParts:
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
             insight_pages.router(billing, pages, access),
-            coupon_pages.router(billing, pages, access, forms),
-            staff_offer_pages.router(billing, pages, access, forms),
+            *(of.router(billing, pages, access, forms) for of in (coupon_pages, staff_offer_pages)),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
             *(of.router(reader_desk, access) for of in (staff_reader_pages, reader_acts)),
