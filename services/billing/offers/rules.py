@@ -17,8 +17,6 @@ VERIFIED_FOR = timedelta(days=365)
 RISES_BEFORE = timedelta(days=7)
 #: A winback is written of this long after it became the reader's, and no later.
 WINBACK_WITHIN = timedelta(days=60)
-#: How long the letter's link shows the offer.
-LINK_GOOD_FOR = timedelta(days=35)
 
 _DOMAIN = re.compile(r"(?=.{3,100}$)[a-z0-9]+(-+[a-z0-9]+)*(\.[a-z0-9]+(-+[a-z0-9]+)*)+")
 
