@@ -11,10 +11,17 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from shared.agencies import save_agencies
 from shared.database import Database
@@ -23,7 +30,9 @@ from shared.sites import same_site
 from shared.startup.rules import public_address_wrong, rehearsal_address_wrong
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
-Period = Literal["week", "month", "quarter", "half_year", "year"]
+Period = Literal["week", "month", "quarter", "half_year", "year", "once"]
+Kind = Literal["period", "pass", "article", "bundle", "contribution"]
+Amount = Annotated[int, Field(gt=0, le=1_000_000_000_000)]
 Segment = Literal["print", "online", "radio", "tv"]
 
 
@@ -32,14 +41,41 @@ class _Entry(BaseModel):
 
 
 class PlanEntry(_Entry):
-    """A subscription plan with its price for each period, in đồng."""
+    """What is sold, with its price for each period, in đồng; of all kinds but ``period`` the price is for ``once``.
+
+    ``days``: how long a pass or a single article is read, or within which articles of a bundle are chosen; ``uses``: how many those
+    are. Of a contribution: its limits, what is suggested, and as its price the first suggestion.
+    """
 
     code: Slug
     name_vi: str = Field(min_length=1)
     name_en: str = Field(min_length=1)
     description_vi: str = ""
     description_en: str = ""
+    kind: Kind = "period"
+    days: int | None = Field(default=None, ge=1, le=3650)
+    uses: int | None = Field(default=None, ge=2, le=1000)
+    least_vnd: Amount | None = None
+    most_vnd: Amount | None = None
+    suggested_vnd: tuple[Amount, ...] | None = Field(default=None, max_length=8)
     prices: dict[Period, Annotated[int, Field(gt=0)]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        once, gives = self.kind != "period", self.kind == "contribution"
+        if any((period == "once") is not once for period in self.prices):
+            raise ValueError("a period has prices for periods, every other kind one for once")
+        if (self.days is not None) is not (once and not gives):
+            raise ValueError("days belong to a pass, an article and a bundle")
+        if (self.uses is not None) is not (self.kind == "bundle"):
+            raise ValueError("uses belong to a bundle")
+        limits = (self.least_vnd, self.most_vnd, self.suggested_vnd)
+        if any((one is not None) is not gives for one in limits):
+            raise ValueError("least_vnd, most_vnd and suggested_vnd belong to a contribution")
+        amounts = (*(self.suggested_vnd or ()), *self.prices.values()) if gives else ()
+        if any(not (self.least_vnd or 0) <= one <= (self.most_vnd or 0) for one in amounts):
+            raise ValueError("what is suggested lies within the limits")
+        return self
 
 
 class FreeArticles(_Entry):

@@ -60,9 +60,6 @@ def _included(scope: Scope, node: Doc, name: str) -> Doc | None:
         case "checkout.session", "line_items":
             rows = scope.hidden(str(identifier))["line_items"]
             return page(f"/v1/checkout/sessions/{identifier}/line_items", rows)
-        case "invoice", "payments":
-            rows = scope.all("invoice_payment", ("invoice", "=", identifier))
-            return page(f"/v1/invoice_payments?invoice={identifier}", rows)
         case "charge", "refunds":
             rows = scope.all("refund", ("charge", "=", identifier))
             return page(f"/v1/charges/{identifier}/refunds", rows)

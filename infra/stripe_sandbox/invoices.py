@@ -1,16 +1,13 @@
 """Invoices: what a subscription asks for, and whether it was paid."""
 
 from . import payments
-from .errors import invalid
 from .invoice_shapes import blank, line_of
 from .listing import listing
 from .params import Params
 from .scope import Scope, page
 from .store import Doc, Filter
-from .subscriptions import recover
 
 URL = "/v1/invoices"
-PAYMENTS_URL = "/v1/invoice_payments"
 DAY = 86_400
 
 
@@ -65,23 +62,6 @@ def finalize(scope: Scope, invoice: Doc, at: int) -> Doc:
 
 def settle(scope: Scope, invoice: Doc, intent: Doc | None, at: int) -> Doc:
     """Paid, by this intent; or by nothing where nothing was due."""
-    if intent is not None:
-        scope.save(
-            {
-                "id": scope.new_id("inpay"),
-                "object": "invoice_payment",
-                "amount_paid": intent["amount"],
-                "amount_requested": intent["amount"],
-                "created": at,
-                "currency": invoice["currency"],
-                "invoice": invoice["id"],
-                "is_default": True,
-                "livemode": False,
-                "payment": {"payment_intent": intent["id"], "type": "payment_intent"},
-                "status": "paid",
-                "status_transitions": {"canceled_at": None, "paid_at": at},
-            }
-        )
     paid = {
         **invoice,
         "amount_paid": invoice["amount_due"],
@@ -153,31 +133,6 @@ def card_for(scope: Scope, subscription: Doc) -> Doc | None:
     return scope.fetch("payment_method", chosen) if chosen else None
 
 
-def pay(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/invoices/:id/pay: try again now, perhaps with another card."""
-    invoice = scope.fetch("invoice", identifier)
-    chosen = params.text("payment_method")
-    params.boolean("off_session")
-    params.finish()
-    if invoice["status"] != "open":
-        raise invalid(f"Invoice is already {invoice['status']}", code="invoice_not_editable")
-    subscription = scope.fetch("subscription", subscription_of(invoice))
-    method = (
-        scope.fetch("payment_method", chosen, "payment_method")
-        if chosen
-        else card_for(scope, subscription)
-    )
-    if method is None:
-        raise invalid("There is no default_payment_method set on this Customer or Invoice.")
-    at = scope.time_of(invoice["customer"])
-    after, intent = attempt(scope, invoice, method, at=at)
-    if after["status"] == "paid":
-        recover(scope, subscription)
-        return after
-    assert intent is not None
-    raise payments.declined(intent)
-
-
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
     """GET /v1/invoices/:id"""
     return scope.fetch("invoice", identifier)
@@ -193,20 +148,3 @@ def list_(scope: Scope, params: Params) -> Doc:
     if subscription := params.text("subscription"):
         filters.append(("parent.subscription_details.subscription", "=", subscription))
     return listing(scope, "invoice", URL, params, filters)
-
-
-def list_payments(scope: Scope, params: Params) -> Doc:
-    """GET /v1/invoice_payments: which invoice an intent paid, and the other way round."""
-    filters: list[Filter] = [
-        (name, "=", value) for name in ("invoice", "status") if (value := params.text(name))
-    ]
-    payment = params.child("payment")
-    if payment is not None:
-        payment.need("type", choices=["payment_intent"])
-        filters.append(("payment.payment_intent", "=", payment.need("payment_intent")))
-    return listing(scope, "invoice_payment", PAYMENTS_URL, params, filters)
-
-
-def retrieve_payment(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/invoice_payments/:id"""
-    return scope.fetch("invoice_payment", identifier)

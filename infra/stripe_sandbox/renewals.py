@@ -9,37 +9,48 @@ from .periods import next_boundary
 from .scope import Scope
 from .store import Doc
 
+# For how long the invoice of a new period is a draft.
+DRAFT_SECONDS = 3_600
+
 
 def due_at(scope: Scope, subscription: Doc) -> int:
     """When a living subscription next has something to do."""
     until = subscriptions.period_of(subscription)[1]
-    retry = _retry(scope, subscription)
-    return min(until, retry["next_payment_attempt"]) if retry else until
+    waiting = _waiting(scope, subscription)
+    return min(until, waiting[0]) if waiting else until
 
 
-def _retry(scope: Scope, subscription: Doc) -> Doc | None:
-    """The oldest open invoice that is to be tried again."""
-    waiting = scope.all(
-        "invoice",
-        ("parent.subscription_details.subscription", "=", subscription["id"]),
-        ("status", "=", "open"),
-        ("next_payment_attempt", ">", 0),
-    )
-    return min(waiting, key=lambda one: int(one["next_payment_attempt"]), default=None)
+def _waiting(scope: Scope, subscription: Doc) -> tuple[int, Doc] | None:
+    """The invoice that is next to be collected, and when: a draft, or an open one that is to be tried again."""
+    own = ("parent.subscription_details.subscription", "=", subscription["id"])
+    again = scope.all("invoice", own, ("status", "=", "open"), ("next_payment_attempt", ">", 0))
+    found = [(int(one["next_payment_attempt"]), one) for one in again]
+    found += [
+        (int(one["automatically_finalizes_at"]), one)
+        for one in scope.all("invoice", own, ("status", "=", "draft"))
+    ]
+    return min(found, key=lambda one: one[0], default=None)
 
 
 def step(scope: Scope, subscription: Doc) -> Doc:
     """Do the next thing that waits for a date, as if that date were now."""
     at = due_at(scope, subscription)
-    retry = _retry(scope, subscription)
-    if retry is not None and retry["next_payment_attempt"] == at:
-        return _collect(scope, subscription, retry, at)
+    waiting = _waiting(scope, subscription)
+    if waiting is not None and waiting[0] == at:
+        invoice = waiting[1]
+        if invoice["status"] == "draft":
+            invoice = invoices.finalize(scope, invoice, at)
+        return _collect(scope, subscription, invoice, at)
     if subscription["cancel_at_period_end"]:
         return subscriptions.end(scope, subscription, at=at, reason="cancellation_requested")
     return _renew(scope, subscription, at)
 
 
 def _renew(scope: Scope, subscription: Doc, at: int) -> Doc:
+    """The next period begins; its invoice stays a draft for a while before it is collected.
+
+    https://docs.stripe.com/billing/invoices/subscription#subscription-lifecycle-events
+    """
     old = subscriptions.period_of(subscription)
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
     until = next_boundary(
@@ -54,9 +65,9 @@ def _renew(scope: Scope, subscription: Doc, at: int) -> Doc:
     ]
     moved = {**subscription, "items": {**subscription["items"], "data": items}}
     invoice = invoices.draft(scope, moved, reason="subscription_cycle", period=old, at=at)
+    invoice = scope.save({**invoice, "automatically_finalizes_at": at + DRAFT_SECONDS})
     moved["latest_invoice"] = invoice["id"]
-    scope.update("customer.subscription.updated", subscription, moved)
-    return _collect(scope, moved, invoices.finalize(scope, invoice, at), at)
+    return scope.update("customer.subscription.updated", subscription, moved)
 
 
 def _collect(scope: Scope, subscription: Doc, invoice: Doc, at: int) -> Doc:
@@ -112,14 +123,14 @@ def _play(scope: Scope, due: Doc) -> None:
 def _due(scope: Scope, until: int, clock: str | None) -> list[Doc]:
     """Living subscriptions with a period or a further try that ends by then."""
     living = (("status", "!=", "canceled"), ("test_clock", "is", clock))
+    clocked = ("test_clock", "is", clock)
     retried = [
         invoices.subscription_of(invoice)
-        for invoice in scope.all(
-            "invoice",
-            ("status", "=", "open"),
-            ("test_clock", "is", clock),
-            ("next_payment_attempt", "<=", until),
+        for status, moment in (
+            ("open", "next_payment_attempt"),
+            ("draft", "automatically_finalizes_at"),
         )
+        for invoice in scope.all("invoice", ("status", "=", status), clocked, (moment, "<=", until))
     ]
     ended = scope.all("subscription", *living, ("items.data[0].current_period_end", "<=", until))
     waiting = scope.all("subscription", *living, ("id", "in", retried))

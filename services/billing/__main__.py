@@ -1,9 +1,10 @@
-"""``python -m services.billing web|worker|migrate|seed|dead-letters|webhooks|letters|bank-account|bank-accounts``."""
+"""``python -m services.billing web|worker|migrate|seed|webhooks|letters|bank-account|bank-accounts|move-stripe-subscribers|demo-groups``."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,10 @@ import typer
 
 from services.billing.app import web
 from services.billing.composition import build
+from services.billing.demo_groups import run as demo_groups
+from services.billing.moving.rules import PlanMapError, Sold, read_plan_map
+from services.billing.moving.service import Outcome, Report
+from services.billing.payments.adapters.port import ProviderRefusedError, ProviderUnavailableError
 from services.billing.process import BILLING
 from services.billing.seed import run as seed
 from services.billing.set_up import take_in
@@ -25,6 +30,9 @@ from shared.cli import run_command, service_cli
 from shared.errors import NotFoundError
 from shared.process import Process
 from shared.startup import Duty
+
+#: After how many subscriptions a line of progress is shown.
+MOVED_A_LINE = 50
 
 app = service_cli(BILLING, web=web, worker=worker, seed=seed, take_in=take_in, publishes=True)
 webhooks = typer.Typer(
@@ -149,6 +157,82 @@ def bank_accounts_command(
 ) -> None:
     """List an agency's bank accounts, the one that readers are shown first."""
     run_command(BILLING, "bank-accounts", Duty.COMMAND, partial(_accounts, agency))
+
+
+@app.command("move-stripe-subscribers")
+def move_command(
+    agency: Annotated[str, typer.Option(help="The agency's id")],
+    plan_map: Annotated[
+        Path | None, typer.Option(help="TOML: what each price of Stripe's is here")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and do nothing")] = False,
+    letter: Annotated[
+        bool, typer.Option(help="Tell each reader by mail that nothing changes for them")
+    ] = False,
+    by: By = "",
+) -> None:
+    """Take over subscriptions of Stripe Billing: their next period is collected here, once. Safe to repeat and to interrupt."""
+    try:
+        sold = read_plan_map(plan_map.read_text(encoding="utf-8")) if plan_map else {}
+    except (OSError, UnicodeDecodeError, PlanMapError) as error:
+        raise typer.BadParameter(str(error), param_hint="--plan-map") from None
+    work = partial(_move, agency, sold, dry_run, letter)
+    run_command(BILLING, "move-stripe-subscribers", Duty.COMMAND, work, by=by)
+
+
+async def _move(
+    agency: str,
+    sold: dict[str, Sold],
+    dry: bool,
+    tells: bool,
+    process: Process[BillingSettings],
+) -> None:
+    billing = build(process)
+    heard = 0
+
+    def told(outcome: Outcome) -> None:
+        nonlocal heard
+        heard += 1
+        if outcome.reason is not None:
+            reason = f"{outcome.reason.name.lower()}: {outcome.reason.value}"
+            typer.echo(f"{outcome.external_id}  {outcome.customer}  {outcome.what}  {reason}")
+        if heard % MOVED_A_LINE == 0:
+            typer.echo(f"{heard} looked at", err=True)
+
+    try:
+        report = await billing.moving.move(agency, sold, dry=dry, tells=tells, told=told)
+    except NotFoundError:
+        typer.echo(f"{agency} is no agency", err=True)
+        raise typer.Exit(1) from None
+    except (PlanMapError, ProviderRefusedError, ProviderUnavailableError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    finally:
+        await billing.close()
+    _show_moved(report, dry)
+    if report.unfinished:
+        raise typer.Exit(1)
+
+
+def _show_moved(report: Report, dry: bool) -> None:
+    for (price, period, amount, currency), count in sorted(report.unknown_prices.items()):
+        typer.echo(
+            f'not in the plan map: {price} = "…/{period or "?"}"  {amount} {currency}, {count} subscriptions'
+        )
+    own = sum(one.own_price for one in report.outcomes)
+    typer.echo(
+        f"{'would be moved' if dry else 'moved'} {report.count('moved')}, of them {own} at a price of their own; "
+        f"moved before {report.count('before')}; skipped {report.count('skipped')}; "
+        f"begun and to be run again {report.count('begun')}; left to a person {report.count('left')}"
+    )
+    if report.left_vnd:
+        typer.echo(f"deferred revenue taken over: {report.left_vnd} đồng, as of today")
+
+
+@app.command("demo-groups")
+def demo_groups_command() -> None:
+    """Make a family and a school with their readers, never where it is deployed. Safe to repeat."""
+    run_command(BILLING, "demo-groups", Duty.SETUP, demo_groups)
 
 
 async def _save_account(

@@ -11,7 +11,10 @@ from fastapi import Request
 
 from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
+from services.billing.bundles import front as bundle_front
+from services.billing.bundles import pages as bundle_pages
 from services.billing.composition import Billing, build, signing_keys
+from services.billing.contributions import pages as contribution_pages
 from services.billing.insight import api as insight_api
 from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
@@ -21,6 +24,7 @@ from services.billing.orders import pages as order_pages
 from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
+from services.billing.seats import pages as seat_pages
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
 from services.billing.staff import api as staff_api
@@ -57,6 +61,9 @@ READERS_PAGES = (
     link_pages,
     order_pages,
     offer_pages,
+    bundle_pages,
+    contribution_pages,
+    seat_pages,
 )
 
 
@@ -77,12 +84,6 @@ def routed(billing: Billing) -> WebParts:
     front, printer = ReaderFront(billing, pages, forms), InvoicePrinter(pages.words)
     desk = credits_pages.CreditDesk(billing, pages, access)
     reader_desk = staff_reader_pages.ReaderDesk(billing, pages, access, forms)
-    webhook = StripeWebhook(
-        billing.inbox,
-        billing.clock,
-        secrets=settings.webhook_secrets,
-        tolerance_seconds=settings.stripe_webhook_tolerance_seconds,
-    )
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
@@ -120,7 +121,7 @@ def routed(billing: Billing) -> WebParts:
             ),
             *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
         ],
-        hot_routes=[HotRoute("POST", PATH, webhook, WEBHOOK)],
+        hot_routes=hot_routes(billing),
         checks={"database": billing.database.ping},
         running=running,
         larger_bodies={statement_pages.PATH: statement_pages.MAX_FORM_BYTES},
@@ -129,6 +130,23 @@ def routed(billing: Billing) -> WebParts:
         form_targets=settings.payment_page_origins,
         home=lambda request: first_page(settings, request),
     )
+
+
+def hot_routes(billing: Billing) -> list[HotRoute]:
+    """What providers and the agencies' websites send."""
+    settings = billing.settings
+    webhook = StripeWebhook(
+        billing.inbox,
+        billing.clock,
+        secrets=settings.webhook_secrets,
+        tolerance_seconds=settings.stripe_webhook_tolerance_seconds,
+    )
+    door = bundle_front.BundleDoor(billing)
+    return [
+        HotRoute("POST", PATH, webhook, WEBHOOK),
+        # Whose website may send it is known when the agency is, which stands in the body.
+        HotRoute("POST", bundle_front.PATH, door, bundle_front.OPERATION, origins=bool),
+    ]
 
 
 def first_page(settings: BillingSettings, request: Request) -> str:

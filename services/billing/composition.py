@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.account.service import Accounts
 from services.billing.batches.service import Batches
+from services.billing.bundles.service import Bundles
 from services.billing.charges.service import Charges
 from services.billing.charges.told import handler as told_by
+from services.billing.contributions.service import Contributions
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
@@ -20,6 +22,7 @@ from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
+from services.billing.moving.service import Moving
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
@@ -35,6 +38,8 @@ from services.billing.refunds.service import Refunds
 from services.billing.renewals.changes import Changes
 from services.billing.renewals.service import Renewals
 from services.billing.renewals.wishes import Wishes
+from services.billing.seats.domains import SeatDomains
+from services.billing.seats.service import Seats
 from services.billing.settings import BillingSettings
 from services.billing.settlements.service import Settlements
 from services.billing.sign_in.service import SignIn
@@ -72,6 +77,7 @@ class Billing:
     renewals: Renewals
     wishes: Wishes
     changes: Changes
+    moving: Moving
     coupons: Coupons
     offers: Offers
     students: Students
@@ -87,6 +93,10 @@ class Billing:
     exceptions: Exceptions
     insight: Insight
     given: Given
+    bundles: Bundles
+    contributions: Contributions
+    seats: Seats
+    seat_domains: SeatDomains
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -119,7 +129,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     mail = mail_sender(settings, database, clock)
     readers, sign_in = people(settings, database, clock, mail)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
-    transfers = Transfers(database, clock)
+    transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
     return Billing(
         process=process,
         provider=provider,
@@ -135,6 +145,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         renewals=Renewals(database, clock),
         wishes=Wishes(database, clock),
         changes=Changes(database, clock),
+        moving=Moving(database, clock, provider),
         links=links,
         letters=Letters(database, clock, mail, links, public_url=settings.billing_url),
         ledger=Ledger(database),
@@ -142,7 +153,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         coupons=Coupons(database, clock),
         offers=Offers(database, clock),
         students=Students(database, clock, mail, secret=settings.code_secret),
-        orders=Orders(database, clock, plans),
+        orders=orders,
         transfers=transfers,
         statements=Statements(database, clock),
         desk=Desk(database, clock),
@@ -152,6 +163,10 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         exceptions=Exceptions(database, clock),
         insight=Insight(database, clock),
         given=Given(database, clock, alone=settings.given_days_alone),
+        bundles=Bundles(database, clock),
+        contributions=Contributions(database, clock, plans, orders),
+        seats=Seats(database, clock),
+        seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import ClassVar
+from datetime import date, timedelta
 
 from sqlalchemy import text
 
 from services.billing import metrics
+from services.billing.invariant import Invariant
+from services.billing.invariant import of_agency as _of
+from services.billing.invariants_once import BundlesOpenWhatWasPaidFor, ContributionsAreEarned
 from services.billing.ledger import rules as books
+from services.billing.seats import checks as seats
 from shared.clock import Clock
-from shared.database import Database, ReadSession
+from shared.database import Database
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
 
-
-def _of(column: str) -> str:
-    """Of the agency that is asked for, or of all."""
-    return f"(CAST(:agency AS text) IS NULL OR {column} = :agency)"
-
-
-_DEFERRED = ",".join(accounts.deferred for accounts in books.STREAMS.values())
+_DEFERRED = ",".join(accounts.deferred for accounts in books.STREAMS.values() if accounts.deferred)
 
 #: Of a payment or a refund ``{}``: through a provider, and not by transfer to the agency's own bank account.
 _BY_CARD = "{}.provider <> 'transfer'"
-
-
-class Invariant:
-    """A statement about the database, and a query that counts (or sums) what contradicts it: 0 is right."""
-
-    name: ClassVar[str]
-    statement: ClassVar[str]
-    sql: ClassVar[str]
-
-    async def violations(
-        self, session: ReadSession, now: datetime, agency: str | None, since: date
-    ) -> int:
-        given = {"agency": agency, "now": now, "since": since}
-        parameters = {name: value for name, value in given.items() if f":{name}" in self.sql}
-        return int(await session.scalar(text(self.sql), parameters) or 0)
 
 
 class LedgerBalances(Invariant):
@@ -210,6 +192,7 @@ class PaidInvoicesHaveEntitlements(Invariant):
     sql = f"""SELECT count(*) FROM payment p
         WHERE {_of("p.agency")} AND p.refunded_vnd < greatest(p.amount_vnd, 1) AND p.period_end IS NOT NULL
               AND coalesce(p.cut_at, p.period_end) > p.period_start
+              AND NOT EXISTS (SELECT FROM bundle b WHERE b.order_id = p.order_id)
               AND NOT EXISTS (SELECT FROM entitlement e
                   WHERE (e.subscription_id = p.subscription_id OR (p.subscription_id IS NULL AND e.order_id = p.order_id))
                         AND e.valid_from <= p.period_start
@@ -313,6 +296,8 @@ ALL: tuple[Invariant, ...] = (
     GiftsAreOwed(),
     OrdersArePaidOnce(),
     PaidInvoicesHaveEntitlements(),
+    BundlesOpenWhatWasPaidFor(),
+    ContributionsAreEarned(),
     InboxIsHandled(),
     RefundsWithinCaptured(),
     MrrMovementsSum(),
@@ -320,6 +305,8 @@ ALL: tuple[Invariant, ...] = (
     PeriodsDoNotOverlap(),
     InvoicesAreNumberedWithoutGaps(),
     PaymentsHaveInvoices(),
+    seats.SeatsArePaidFor(),
+    seats.MembersReadAsTheirOwners(),
 )
 
 

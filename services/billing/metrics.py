@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from sqlalchemy import event
+
+from shared.database import Session
 from shared.telemetry.families import Counter, Measured
 
 WEBHOOKS = Counter(
@@ -23,6 +28,9 @@ FOREIGN_ENDPOINTS = Measured(
 )
 JOURNAL_ENTRIES = Counter("press_billing_journal_entries_total", "Journal entries posted", ["kind"])
 PAYMENTS = Counter("press_billing_payments_total", "Payments applied", ["agency", "outcome"])
+BUNDLE_USES = Counter(
+    "press_billing_bundle_uses_total", "Articles that readers opened by a bundle", ["agency"]
+)
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])
 LEDGER_IMBALANCE = Measured(
     "press_ledger_imbalance_vnd",
@@ -43,7 +51,7 @@ LETTERS_GIVEN_UP = Measured(
 )
 EXCEPTIONS = Measured(
     "press_billing_exceptions",
-    "What waits for finance, by kind: refund (failed), dispute (open), unclaimed, payout (does not match), payout_line",
+    "What waits for finance, by kind: refund (failed), credit (given back although a plan was changed for it), dispute (open), unclaimed, foreign (in another currency), payout (does not match), payout_line, moved (from another system)",
     ["agency", "kind"],
 )
 CREDITS_WAITING = Measured(
@@ -71,3 +79,8 @@ ACTIVE_PAID_READERS = Measured(
     "Readers with a paid period or pass that runs and was not given back; trials are not counted",
     ["agency"],
 )
+
+
+def after_commit(session: Session, count: Callable[[], None]) -> None:
+    """Count what the session's transaction did once it is committed: what is rolled back and done again is counted once."""
+    event.listen(session.sync_session, "after_commit", lambda _: count(), once=True)

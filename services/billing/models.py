@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from services.billing.bundles import models as bundles
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
 from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
+from services.billing.moving import models as moving
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
@@ -15,6 +17,7 @@ from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
 from services.billing.refunds import models as refunds
+from services.billing.seats import models as seats
 from services.billing.settlements import models as settlements
 from services.billing.sign_in import models as sign_in
 from services.billing.statements import models as statements
@@ -25,12 +28,14 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "bundles",
     "charges",
     "coupons",
     "given",
     "invoices",
     "ledger",
     "letters",
+    "moving",
     "offers",
     "orders",
     "payments",
@@ -38,6 +43,7 @@ __all__ = [
     "readers",
     "recognition",
     "refunds",
+    "seats",
     "settlements",
     "sign_in",
     "statements",

@@ -19,6 +19,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 AGENCIES = REPOSITORY / "infra" / "demo" / "agencies.toml"
 ACCOUNTS = REPOSITORY / "infra" / "demo" / "bank_accounts.toml"
 
+#: What a reader may give; the price is what is suggested first.
+CONTRIBUTION: dict[str, Any] = {
+    "code": "ung-ho",
+    "kind": "contribution",
+    "least_vnd": 10_000,
+    "most_vnd": 20_000_000,
+    "suggested_vnd": [50_000, 100_000, 200_000, 500_000],
+    "name_vi": "Ủng hộ tòa soạn",
+    "name_en": "Support the newsroom",
+    "description_vi": "Số tiền tùy bạn, một lần, không mua quyền đọc.",
+    "description_en": "An amount of your own, once; it buys no right to read.",
+}
+
 PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
     "bao-hung-yen": (
         (
@@ -30,6 +43,29 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
                 "description_en": "Every article of the site, on all your devices.",
             },
             {"week": 19_000, "month": 59_000, "year": 590_000},
+        ),
+        (
+            {
+                "code": "gia-dinh",
+                "name_vi": "Gói gia đình",
+                "name_en": "Family plan",
+                "description_vi": "Bốn người cùng đọc, mỗi người một tài khoản riêng.",
+                "description_en": "Four readers, each with an account of their own.",
+                "seats": 4,
+            },
+            {"month": 119_000, "year": 1_190_000},
+        ),
+        (
+            {
+                "code": "to-chuc",
+                "name_vi": "Gói cơ quan, trường học",
+                "name_en": "Plan for companies and schools",
+                "description_vi": "Từ năm người đọc; ai có địa chỉ thư của cơ quan thì tự nhận chỗ.",
+                "description_en": "From five readers on; whoever has an address of yours takes a seat by themselves.",
+                "seats": 5,
+                "per_seat": True,
+            },
+            {"month": 45_000, "year": 450_000},
         ),
         (
             {
@@ -55,6 +91,20 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
             },
             {"once": 3_000},
         ),
+        (
+            {
+                "code": "muoi-bai",
+                "kind": "bundle",
+                "days": 90,
+                "uses": 10,
+                "name_vi": "10 bài",
+                "name_en": "10 articles",
+                "description_vi": "Chọn dần 10 bài trong 90 ngày; bài đã mở đọc lại được trong một năm.",
+                "description_en": "Choose 10 articles within 90 days; each stays open for a year.",
+            },
+            {"once": 20_000},
+        ),
+        (CONTRIBUTION, {"once": 50_000}),
     ),
     "dai-song-hong": (
         (
@@ -67,6 +117,7 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
             },
             {"month": 39_000, "year": 390_000},
         ),
+        (CONTRIBUTION, {"once": 50_000}),
     ),
 }
 

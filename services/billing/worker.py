@@ -93,6 +93,10 @@ def provider_loops(billing: Billing) -> list[Loop]:
 
     async def name_cards() -> None:
         await billing.charges.name_cards()
+        await billing.charges.let_go()
+
+    async def finish_moves() -> None:
+        await billing.moving.run_due()
 
     return [
         *(
@@ -100,6 +104,7 @@ def provider_loops(billing: Billing) -> list[Loop]:
             for number in range(1, CHARGES_AT_ONCE + 1)
         ),
         Loop("refunds", billing.sent_refunds.run, 180.0),
+        Loop("moves", every(REMIND_SECONDS, finish_moves), REMIND_SECONDS + 300),
         Loop("cards", every(NAME_SECONDS, name_cards), NAME_SECONDS + 300),
         Loop(
             "endpoints",

@@ -51,6 +51,7 @@ class Action(StrEnum):
     LETTERS_DROPPED = "letters-dropped"
     PERIOD_CLOSED = "period-closed"
     BANK_ACCOUNT_SAVED = "bank-account-saved"
+    SUBSCRIPTIONS_MOVED = "subscriptions-moved"
     CREDIT_ASSIGNED = "credit-assigned"
     CREDIT_RETURNED = "credit-returned"
     STATEMENT_IMPORTED = "statement-imported"
@@ -136,6 +137,7 @@ WORDS: dict[Action, str] = {
     Action.PLAN_SAVED: "Plan saved",
     Action.PERIOD_CLOSED: "Month of the books closed",
     Action.BANK_ACCOUNT_SAVED: "Account for transfers entered",
+    Action.SUBSCRIPTIONS_MOVED: "Subscriptions taken over from a provider",
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
     Action.CREDIT_RETURNED: "Transfer sent back",
     Action.STATEMENT_IMPORTED: "Bank statement taken in",

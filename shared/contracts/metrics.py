@@ -30,7 +30,7 @@ Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]
 
 #: Who records over the bus, and the streams each may record. Imports are the layer's own and never come over the bus.
 STREAMS: Mapping[str, frozenset[Stream]] = {
-    "billing": frozenset({"subscription"}),
+    "billing": frozenset({"subscription", "contribution"}),
     "ads": frozenset({"advertising"}),
 }
 

@@ -165,7 +165,7 @@ def mrr_event(
     occurred_on: date,
     now: datetime,
 ) -> Event[Payload]:
-    """The event that :func:`record_mrr_movement` stores (for hot paths that write many at once)."""
+    """A movement of monthly recurring revenue (ex tax, normalised to a month), signed."""
     payload = MrrMoved(
         source_reference=source_reference,
         segment=segment,
@@ -176,29 +176,3 @@ def mrr_event(
         occurred_on=occurred_on,
     )
     return _event(payload, agency, source_reference, now)
-
-
-async def record_mrr_movement(
-    session: Session,
-    *,
-    agency: str,
-    source_reference: str,
-    segment: Segment,
-    stream: Stream,
-    movement: Movement,
-    amount: Money,
-    occurred_on: date,
-    now: datetime,
-) -> None:
-    """A movement of monthly recurring revenue (ex tax, normalised to a month), signed."""
-    event = mrr_event(
-        agency=agency,
-        source_reference=source_reference,
-        segment=segment,
-        stream=stream,
-        movement=movement,
-        amount=amount,
-        occurred_on=occurred_on,
-        now=now,
-    )
-    await record(session, event)

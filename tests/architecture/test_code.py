@@ -187,6 +187,7 @@ def test_the_time_comes_from_a_clock_that_tests_can_move():
 CROSS_ORIGIN = {
     "shared/origins.py",
     "services/billing/readers/api.py",  # the session, for the agency's websites; public keys
+    "services/billing/bundles/front.py",  # an article of a bundle, from the agency's websites
     "services/paywall/decisions/api.py",  # decisions, for the agency's websites
     "services/paywall/app.py",  # public keys
     "shared/web/assets.py",  # paywall.js, ads.js and their style sheets

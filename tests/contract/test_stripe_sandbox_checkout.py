@@ -35,9 +35,7 @@ async def test_a_paid_subscription_session_leaves_every_object_in_its_place(worl
     assert answer.status_code == 303
     assert answer.headers["location"] == f"http://bao.example/cam-on?phien={session.id}"
 
-    done = await world.reread(
-        session, "subscription.latest_invoice.payments", "customer", "line_items"
-    )
+    done = await world.reread(session, "subscription.latest_invoice", "customer", "line_items")
     assert (done.status, done.payment_status, done.url) == ("complete", "paid", None)
     assert done.client_reference_id == "reader-7"
     assert done.customer.email == "doc.gia@example.vn"
@@ -54,10 +52,10 @@ async def test_a_paid_subscription_session_leaves_every_object_in_its_place(worl
     assert invoice.parent.subscription_details.subscription == subscription.id
     assert done.invoice == invoice.id
 
-    intent = await world.stripe.v1.payment_intents.retrieve_async(
-        invoice.payments.data[0].payment.payment_intent,
-        {"expand": ["latest_charge.balance_transaction", "payment_method"]},
+    intents = await world.stripe.v1.payment_intents.list_async(
+        {"expand": ["data.latest_charge.balance_transaction", "data.payment_method"]}
     )
+    (intent,) = intents.data
     assert (intent.status, intent.amount_received) == ("succeeded", 59_000)
     assert intent.payment_method.card.last4 == "4242"
     entry = intent.latest_charge.balance_transaction

@@ -9,7 +9,7 @@ import stripe
 
 from .stripe_sandbox_fixtures import FAILS_LATER, GOOD, World
 
-DAY = 86_400
+DAY, HOUR = 86_400, 3_600
 
 
 def moment(*parts: int) -> int:
@@ -84,6 +84,9 @@ async def test_each_period_of_the_price_list_renews_on_its_date(
     await advance(world, clock, end - 1)
     assert len(await periods(world, subscription)) == 1
     await advance(world, clock, end)
+    drafted = await world.stripe.v1.invoices.list_async({"subscription": subscription.id})
+    assert [invoice.status for invoice in drafted.data] == ["draft", "paid"]
+    await advance(world, clock, end + HOUR)
     assert (await periods(world, subscription))[1][0] == end
     invoices = await world.stripe.v1.invoices.list_async({"subscription": subscription.id})
     assert [invoice.amount_paid for invoice in invoices.data] == [118_000, 118_000]
@@ -116,19 +119,19 @@ async def test_a_card_that_fails_later_goes_past_due_and_ends_after_the_last_try
     failing_subscription = (await world.reread(failing, "subscription")).subscription
     due = failing_subscription["items"].data[0].current_period_end
 
-    await advance(world, clock, due)
+    await advance(world, clock, due + HOUR)
     late = await world.stripe.v1.subscriptions.retrieve_async(
         failing_subscription.id, {"expand": ["latest_invoice"]}
     )
     assert late.status == "past_due"
     assert late.latest_invoice.status == "open"
     assert late.latest_invoice.attempt_count == 1
-    assert late.latest_invoice.next_payment_attempt == due + 3 * DAY
+    assert late.latest_invoice.next_payment_attempt == due + HOUR + 3 * DAY
 
-    await advance(world, clock, due + 15 * DAY)
+    await advance(world, clock, due + HOUR + 15 * DAY)
     ended = await world.stripe.v1.subscriptions.retrieve_async(failing_subscription.id)
     assert ended.status == "canceled"
-    assert ended.ended_at == due + 15 * DAY
+    assert ended.ended_at == due + HOUR + 15 * DAY
     assert ended.cancellation_details.reason == "payment_failed"
     failures = await world.events("invoice.payment_failed")
     assert [event.data.object.attempt_count for event in failures] == [1, 2, 3, 4]
@@ -137,39 +140,22 @@ async def test_a_card_that_fails_later_goes_past_due_and_ends_after_the_last_try
     assert other.status == "active"
 
 
-async def test_another_card_pays_the_open_invoice_and_the_subscription_recovers(
-    world: World,
-) -> None:
-    clock, good = await on_clock(world, moment(2026, 1, 1))
-    session = await world.session(customer=good.customer)
-    await world.pay(session, FAILS_LATER)
-    failing = (await world.reread(session, "subscription")).subscription
-    await advance(world, clock, failing["items"].data[0].current_period_end)
-    late = await world.stripe.v1.subscriptions.retrieve_async(failing.id)
-
-    with pytest.raises(stripe.CardError) as declined:
-        await world.stripe.v1.invoices.pay_async(late.latest_invoice)
-    assert declined.value.code == "card_declined"
-    # The refused try is a fact: it is kept although the request failed.
-    kept = await world.stripe.v1.invoices.retrieve_async(late.latest_invoice)
-    assert kept.attempt_count == 2
-
-    await world.stripe.v1.invoices.pay_async(
-        late.latest_invoice, {"payment_method": good.default_payment_method}
+async def test_a_subscription_begins_by_itself_with_a_saved_card(world: World) -> None:
+    owner, method = await world.saved()
+    price = await world.price()
+    begun = await world.stripe.v1.subscriptions.create_async(
+        {"customer": owner, "items": [{"price": price.id}], "default_payment_method": method}
     )
-    again = await world.stripe.v1.subscriptions.retrieve_async(failing.id)
-    assert again.status == "active"
-    paid = (await world.events("invoice.paid"))[-1].data.object
-    assert paid.id == late.latest_invoice
-
-
-async def test_an_invoice_is_traced_from_its_payment_intent(world: World) -> None:
-    subscription = await world.subscribed()
-    charge = (await world.stripe.v1.charges.list_async()).data[0]
-    found = await world.stripe.v1.invoice_payments.list_async(
-        {"payment": {"type": "payment_intent", "payment_intent": charge.payment_intent}}
+    assert begun.status == "active"
+    no_card = await world.stripe.v1.customers.create_async({"email": "khong.the@example.vn"})
+    waiting = await world.stripe.v1.subscriptions.create_async(
+        {"customer": no_card.id, "items": [{"price": price.id, "quantity": 2}]}
     )
-    assert [one.invoice for one in found.data] == [subscription.latest_invoice]
+    full = await world.stripe.v1.subscriptions.retrieve_async(
+        waiting.id, {"expand": ["latest_invoice", "customer"]}
+    )
+    assert (full.status, full.latest_invoice.status) == ("incomplete", "open")
+    assert full.latest_invoice.amount_due == 118_000
 
 
 async def test_a_subscription_told_to_stop_ends_with_its_period(world: World) -> None:

@@ -60,6 +60,9 @@ TABLE = {
     ],
     "letters retry --all": ["billing letters retry --all"],
     "letters drop --all": ["billing letters drop --all"],
+    "billing move-stripe-subscribers --agency A --dry-run": [
+        f"billing move-stripe-subscribers --agency {AGENCY} --dry-run"
+    ],
     "paywall rebuild-entitlements": ["--bus-user setup paywall rebuild-entitlements"],
     "… audit verify": ["paywall audit verify", "identity audit verify"],
     "audit export --agency A": [f"ads audit export --agency {AGENCY}"],

@@ -353,7 +353,6 @@ def test_every_service_that_records_revenue_may_say_so_and_no_other():
     calls: dict[str, str] = {
         "record_revenue(": "metrics.revenue.recorded.v1",
         "record_deferred(": "metrics.deferred.recorded.v1",
-        "record_mrr_movement(": "metrics.mrr.moved.v1",
         "mrr_event(": "metrics.mrr.moved.v1",
     }
     by_service: dict[str, set[str]] = {}

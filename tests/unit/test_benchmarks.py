@@ -26,8 +26,11 @@ from benchmarks.harness import Target as HarnessTarget
 from benchmarks.report import Goal
 from benchmarks.rows.exporter import exported_revenue
 from benchmarks.stripe_events import PRICE_VND, renewal_paid
-from services.billing.payments.adapters.port import Captured, Method
+from services.billing.payments.adapters.port import (
+    Captured,
+)
 from services.billing.payments.adapters.stripe_shapes import interpret
+from services.billing.payments.method import Method
 
 RUN = Run(8, 100, 100, 0, 0, 0, 0, 50.0, 1_000, 9_000, 20.0, 64.0)
 

@@ -20,6 +20,23 @@ code = "doc-bao"
 name_vi = "Đọc báo"
 name_en = "Reading"
 prices = {month = 59000}
+[[agencies.plans]]
+code = "muoi-bai"
+kind = "bundle"
+days = 90
+uses = 10
+name_vi = "10 bài"
+name_en = "10 articles"
+prices = {once = 20000}
+[[agencies.plans]]
+code = "ung-ho"
+kind = "contribution"
+least_vnd = 10000
+most_vnd = 20000000
+suggested_vnd = [50000, 100000]
+name_vi = "Ủng hộ tòa soạn"
+name_en = "Support the newsroom"
+prices = {once = 50000}
 [[lineage]]
 predecessor = "bao-thai-binh"
 successor = "bao-hung-yen"
@@ -50,6 +67,11 @@ def test_the_file_of_the_guide_is_understood(tmp_path):
         ('"bao-hung-yen"\nname', '"Báo Hưng Yên"\nname', "agencies.0.id"),
         ("month = 59000", "fortnight = 59000", "prices.fortnight"),
         ("month = 59000", "month = 0", "prices.month"),
+        ("month = 59000", "once = 59000", "agencies.0.plans.0: a period has prices for periods"),
+        ("days = 90\n", "", "agencies.0.plans.1: days belong to"),
+        ("uses = 10\n", "", "agencies.0.plans.1: uses belong to"),
+        ("least_vnd = 10000\n", "", "agencies.0.plans.2: least_vnd, most_vnd"),
+        ("[50000, 100000]", "[50000, 900]", "agencies.0.plans.2: what is suggested"),
         ("segments = [", 'time_zone = "Hanoi"\nsegments = [', "agencies.0.time_zone"),
         ('"0.20"', '"20 %"', "targets.0.ratio"),
         ("website =", "web_site =", "agencies.0.web_site"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.account.wishes_pages import notice_of
 from services.billing.readers.models import Reader
-from services.billing.readers.web import Place, ReaderFront, see_other, uuid_of
+from services.billing.readers.web import Place, ReaderFront, plain, see_other, uuid_of
+from services.billing.seats.rules import parse_seats
 from shared.errors import ConflictError
 from shared.web.i18n import request_language
 
@@ -24,14 +27,15 @@ class ChangePages:
         request: Request,
         place: Place,
         reader: Reader,
-        chosen: tuple[str, str],
+        chosen: tuple[str, str, str],
         *,
         changed: bool = False,
     ) -> Response:
-        """``chosen``: the subscription and the price, as the address or the form says."""
+        """``chosen``: the subscription, the price and the seats, as the address or the form says."""
         agency, id_, price_id = place.agency, uuid_of(chosen[0]), uuid_of(chosen[1])
         try:
-            found = await self._billing.changes.preview(reader, id_, price_id)
+            seats = parse_seats(chosen[2])
+            found = await self._billing.changes.preview(reader, id_, price_id, seats)
         except ConflictError as error:
             return see_other(f"/r/{agency.id}/account?notice={notice_of(error)}")
         return self._front.render(
@@ -47,7 +51,7 @@ class ChangePages:
         )
 
     async def confirm(
-        self, request: Request, agency: str, chosen: tuple[str, str], amount: str
+        self, request: Request, agency: str, chosen: tuple[str, str, str], amount: str
     ) -> Response:
         """Changed as shown; where something is to be paid the order's page shows how that went."""
         acting = await self._front.acting(request, agency)
@@ -60,7 +64,12 @@ class ChangePages:
         )
         try:
             done = await self._billing.changes.confirm(
-                reader, id_, price_id, shown_vnd, request_language(request)
+                reader,
+                id_,
+                price_id,
+                shown_vnd,
+                request_language(request),
+                parse_seats(chosen[2]),
             )
         except ConflictError as error:
             if error.slug == "price-changed":
@@ -79,14 +88,14 @@ def router(front: ReaderFront) -> APIRouter:
 
     @routes.get("/r/{agency}/account/change")
     async def preview(
-        request: Request, agency: str, subscription: str = "", price: str = ""
+        request: Request, agency: str, subscription: str = "", price: str = "", seats: str = ""
     ) -> Response:
         place = await front.enter(request, agency)
-        chosen = (str(uuid_of(subscription)), str(uuid_of(price)))
+        chosen = (str(uuid_of(subscription)), str(uuid_of(price)), plain(seats, 5))
         found = await front.reader(request, agency)
         if found is None:
-            here = f"/r/{agency}/account/change?subscription={chosen[0]}&price={chosen[1]}"
-            return front.to_sign_in(agency, here)
+            query = urlencode({"subscription": chosen[0], "price": chosen[1], "seats": chosen[2]})
+            return front.to_sign_in(agency, f"/r/{agency}/account/change?{query}")
         return await pages.preview(request, place, found[1], chosen)
 
     @routes.post("/r/{agency}/account/change")
@@ -95,9 +104,11 @@ def router(front: ReaderFront) -> APIRouter:
         agency: str,
         subscription: str = Form(""),
         price: str = Form(""),
+        seats: str = Form(""),
         amount: str = Form(""),
     ) -> Response:
-        return await pages.confirm(request, agency, (subscription, price), amount)
+        chosen = (subscription, price, plain(seats, 5))
+        return await pages.confirm(request, agency, chosen, amount)
 
     @routes.post("/r/{agency}/account/keep")
     async def keep(request: Request, agency: str, subscription: str = Form("")) -> Response:

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.account import links
+from services.billing.account.service import others
+from services.billing.plans.rules import CONTRIBUTION
 from services.billing.readers.devices import device_name
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import CONSENTS
@@ -63,10 +65,16 @@ class ReaderPages:
             place,
             reader=reader,
             subscriptions=await self._billing.accounts.of_reader(reader.id),
-            offers=[offer for offer in offers if offer.kind == "period"],
+            others=lambda own: others(own, offers),
             students=await self._billing.offers.students(offers),
+            groups=await self._billing.seats.groups(reader),
+            places=await self._billing.seats.places(reader),
+            now=self._billing.clock.now(),
             name=lambda offer: offer.name(request_language(request)),
             order=await self._billing.orders.open_of_reader(reader),
+            bundles=await self._billing.bundles.of_reader(reader.id),
+            gives=any(offer.kind == CONTRIBUTION for offer in offers),
+            given=await self._billing.orders.contributed(reader),
             presents=await self._billing.orders.presents(reader),
             payments=payments,
             refunding=await self._billing.refunds.open_of_reader(reader.id),

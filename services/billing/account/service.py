@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -42,6 +43,13 @@ class OwnSubscription:
     change: SalesOrder | None
     charging: bool
     begins_at: datetime | None
+    #: Until when one reads if nothing is paid any more; None while nothing is read.
+    reads_until: datetime | None
+
+    @property
+    def price_vnd(self) -> int:
+        """What the running period costs, for all its seats."""
+        return self.offer.cost_vnd(self.row.seats)
 
     @property
     def state(self) -> State:
@@ -86,10 +94,21 @@ class OwnSubscription:
             local_date(end + PAUSE_AT_MOST, zone),
         )
 
-    @property
-    def reads_until(self) -> datetime | None:
-        """Until when one reads if nothing is paid any more; None while nothing is read."""
-        return None if self.state is State.PAUSED else self.facts.readable_until
+
+def others(own: OwnSubscription, sold: Sequence[Offer]) -> list[Offer]:
+    """What a subscription may be changed to. Of what is paid for by the seat also the plan itself: the number may change."""
+    return [
+        offer
+        for offer in sold
+        if offer.kind == "period"
+        and (
+            offer.per_seat
+            or (
+                offer.price_id != own.next.price_id
+                and (offer.plan_id, offer.period) != (own.offer.plan_id, own.offer.period)
+            )
+        )
+    ]
 
 
 class Accounts:
@@ -157,11 +176,12 @@ class Accounts:
         changes = await orders_repository.open_changes(session, row.id)
         now = self._clock.now()
         facts = await subscriptions.facts_of(session, row)
+        seats = row.next_seats or row.seats
         if row.collection == RENEWAL:
             due_at = facts.due_at or row.period_end
-            priced = await offers.priced_next(session, row, following, due_at, now)
+            priced = await offers.priced_next(session, row, following, due_at, now, seats)
         else:
-            priced = await offers.priced_sale(session, row.reader_id, following, now)
+            priced = await offers.priced_sale(session, row.reader_id, following, now, seats)
         order = await orders_repository.by_id(session, owed[0]) if owed else None
         change = await orders_repository.by_id(session, changes[0]) if changes else None
         if change is not None and change.expires_at <= now:
@@ -169,6 +189,7 @@ class Accounts:
         charging = owed is not None and owed[2]
         if change is not None:
             charging = charging or await charges_repository.collecting(session, change.id)
+        until = facts.readable_until if State(row.state) is not State.PAUSED else None
         return OwnSubscription(
             row,
             offer,
@@ -180,4 +201,5 @@ class Accounts:
             change,
             charging,
             facts.begins_at(now),
+            until if until is not None and until > now else None,
         )

@@ -27,6 +27,8 @@ NOTICES = {
     "price-superseded": "superseded",
     "same-plan": "same-plan",
     "refund-under-way": "refunding",
+    "seats-taken": "seats-taken",
+    "seats-number": "seats-number",
 }
 
 

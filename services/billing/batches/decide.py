@@ -77,6 +77,7 @@ def plain(row: Renewal, fact: Captured, known: Known, provider: str) -> bool:
         and row.next_price_id is None
         and row.paused_until is None
         and row.mrr_vnd > 0
+        and not row.group
     )
     money = fact.currency == "VND" and fact.amount == row.amount_vnd > 0
     alone = not any(
@@ -94,11 +95,9 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     periods = known.periods.get(row.subscription_id, ())
     before = Facts(
         row.collection,
-        tuple(Paid(one.starts_at, one.ends_at, one.trial) for one in periods if not one.returned),
+        tuple(one.paid for one in periods if not one.returned),
         known.dunning.get(row.agency) or rules.Dunning(),
-        refunded=rules.newest_returned(
-            [(one.starts_at, one.ends_at, one.returned) for one in periods]
-        ),
+        grace_spent=row.grace_spent,
     )
     paid_at = min(fact.captured_at, now)  # the provider's clock may be ahead of ours
     if offer.kind != "period" or before.due_at is None:
@@ -106,13 +105,14 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     if row.starts_at != before.due_at or paid_at >= row.expires_at:
         return None  # another period was paid for meanwhile, or it is late
     starts_at = rules.next_start(before, paid_at, None)
-    follows = starts_at == before.paid_until
+    if starts_at != before.due_at:
+        return None  # what was read has ended: a period of its own
     anchor_day = starts_at.astimezone(agency.zone).day
-    if follows:
+    if starts_at == before.paid_until:  # it follows
         anchor_day = anchor_of(row.anchor_day, starts_at, agency.zone)
     ends_at = end_of_period(starts_at, offer.period, agency.zone, anchor_day)
     paid = sorted((*before.paid, Paid(starts_at, ends_at)), key=lambda one: one.starts_at)
-    facts = Facts(row.collection, tuple(paid), before.dunning)
+    facts = Facts(row.collection, tuple(paid), before.dunning, grace_spent=row.grace_spent)
     state = rules.derive_state(facts, now)
     day = local_date(paid_at, agency.zone)
     try:
@@ -123,7 +123,8 @@ def settle(told: Told, row: Renewal, known: Known, now: datetime) -> Settled | N
     recurs = rules.recurs(state, facts, now)
     mrr_vnd = monthly(row.amount_vnd - vat_vnd, offer.period) if recurs else 0
     stored = known.rights.get(row.subscription_id, ())
-    rights = rules.announcements(facts, [one.right for one in stored], offer.plan_code, now)
+    told_before, wanted = [one.right for one in stored], rules.stretches(facts)
+    rights = rules.announcements(wanted, told_before, offer.plan_code, now)
     unusual = any(number >= len(stored) or word != "changed" for number, word, _ in rights)
     if unusual or not rules.may_become(State(row.state), state):
         return None

@@ -28,7 +28,7 @@ from shared.clock import local_date
 
 class Renewal(NamedTuple):
     """A charge with its order, its subscription and its reader, as they are under their locks. ``page``: the order may also be paid on
-    a page that is open."""
+    a page that is open; ``group``: others read by it too, or would."""
 
     charge_id: UUID
     agency: str
@@ -63,9 +63,11 @@ class Renewal(NamedTuple):
     anchor_day: int
     mrr_vnd: int
     version: int
+    grace_spent: bool
     email: str
     name: str
     page: bool
+    group: bool
     list_vnd: int
     offer_kind: str | None
     offer_periods: int | None

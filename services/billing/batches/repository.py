@@ -20,9 +20,10 @@ _READERS = "SELECT DISTINCT reader_id FROM charge WHERE id = ANY($1::uuid[])"
 #: The order of its locks is everybody's: a reader's rows after the reader, by their ids.
 _RENEWALS = """SELECT c.id, c.agency, c.reader_id, c.provider, c.kind, c.state, o.id, o.code, o.price_id, o.amount_vnd, o.credit_vnd,
        o.coupon_id, o.offer_id, o.trial_days, o.gift, o.renews, o.purpose, o.state, o.starts_at, o.expires_at, o.language, s.id,
-       s.price_id, s.next_price_id, s.offer_id, s.offer_left, s.collection, s.state, s.cancel_at_period_end, s.paused_until, s.anchor_day, s.mrr_vnd, s.version, r.email, r.name,
+       s.price_id, s.next_price_id, s.offer_id, s.offer_left, s.collection, s.state, s.cancel_at_period_end, s.paused_until, s.anchor_day,
+       s.mrr_vnd, s.version, s.grace_spent, r.email, r.name,
        EXISTS (SELECT FROM charge p WHERE p.order_id = o.id AND p.kind = 'page' AND p.state IN ('created', 'open')),
-       o.list_vnd, f.kind, f.periods
+       s.seats > 1 OR o.seats > 1 OR s.next_seats IS NOT NULL, o.list_vnd, f.kind, f.periods
     FROM charge c JOIN sales_order o ON o.id = c.order_id JOIN subscription s ON s.id = o.subscription_id
     JOIN reader r ON r.id = c.reader_id LEFT JOIN price_offer f ON f.id = o.offer_id
     WHERE c.id = ANY($1::uuid[]) ORDER BY c.id FOR UPDATE OF c, o, s"""

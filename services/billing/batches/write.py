@@ -27,7 +27,7 @@ from services.billing.recognition import repository as recognition_repository
 from services.billing.recognition import rules as recognition_rules
 from services.billing.recognition import telling
 from services.billing.recognition.facts import PaymentFact
-from services.billing.subscriptions.announce import Told, event_of
+from services.billing.subscriptions.announce import Told, event_of, reason
 from services.billing.subscriptions.service import mrr_told
 from shared.clock import local_date
 from shared.contracts.envelope import Event
@@ -129,6 +129,8 @@ def _sale(one: Settled) -> Sale:
         row.code,
         row.order_renews,
         row.credit_vnd,
+        offer.kind,
+        offer.uses,
     )
 
 
@@ -169,6 +171,8 @@ def _receipt(one: Settled, invoice: tuple[UUID, str]) -> letter_rules.Draft:
             order_code=row.code,
             renews=row.order_renews,
             invoice=invoice,
+            kind=offer.kind,
+            uses=offer.uses,
             offer=row.offer.facts if row.offer else None,
         )
     )
@@ -188,7 +192,7 @@ def _events(one: Settled, fact: PaymentFact, now: datetime) -> Iterator[Event[An
             word,
             right,
         )
-        yield event_of(told, one.facts, now)
+        yield event_of(told, reason(one.facts), now)
     if one.movement is not None:
         change = one.mrr_vnd - row.mrr_vnd
         yield mrr_told(

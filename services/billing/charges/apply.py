@@ -14,8 +14,7 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
-from services.billing.charges import disputes, repository, returns
-from services.billing.charges.currency import only_dong
+from services.billing.charges import disputes, foreign, repository, returns
 from services.billing.charges.models import Charge
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
@@ -30,13 +29,13 @@ from services.billing.payments.adapters.port import (
     DisputeMoved,
     Fact,
     Failed,
-    Method,
     MethodGone,
     MethodSaved,
     PageClosed,
     Processing,
     RefundMoved,
 )
+from services.billing.payments.method import Method
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.subscriptions import repository as subscriptions_repository
@@ -60,7 +59,7 @@ DONE = ("captured", "closed")
 async def apply(session: Session, provider: str, fact: Fact, now: datetime) -> bool:
     """Apply a fact in the caller's transaction. False when billing has no part in it, or knew it.
 
-    Raises :class:`currency.ForeignCurrencyError`.
+    Raises :class:`currency.ForeignCurrencyError` for a refund or a dispute that is not in the currency of its payment.
     """
     match fact:
         case RefundMoved():
@@ -115,11 +114,13 @@ async def _apply(
 async def _captured(
     session: Session, provider: str, charge: Charge, fact: Captured, now: datetime
 ) -> bool:
-    if await repository.payment_known(session, provider, fact.reference):
+    if await repository.money_known(session, provider, fact.reference):
         return False
-    only_dong(fact.amount, fact.currency, f"for charge {charge.id}")
     assert charge.order_id is not None  # only orders are paid
     order = await orders_repository.lock(session, charge.order_id)
+    if fact.currency != "VND":
+        await foreign.take(session, charge, order, fact, now)
+        return True
     mandate_id = None
     if fact.method is not None and order.renews and charge.kind == "page":
         # The card that was charged without its holder stays what it is now: they may have given another one meanwhile, or let it go.
@@ -188,7 +189,7 @@ async def _unclaimed(
         accounts.unclaimed_lines(accounts.RECEIVABLE, fact.amount),
     )
     await post_new(session, posting, now)
-    metrics.PAYMENTS.labels(charge.agency, "unclaimed").inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(charge.agency, "unclaimed").inc)
     log.warning("payment_unclaimed", agency=charge.agency, payment=str(payment.id))
 
 
@@ -255,7 +256,7 @@ async def collect_again(session: Session, row: Subscription, now: datetime) -> N
     if owed is None or owed[2] or row.mandate_id is None:
         return
     order = await orders_repository.lock(session, owed[0])
-    await charge_mandate(session, order, row.mandate_id, now)
+    await charge_mandate(session, order, row.mandate_id, now, by_reader=True)
 
 
 async def tired(session: Session, row: Subscription, now: datetime) -> bool:
@@ -268,9 +269,14 @@ async def tired(session: Session, row: Subscription, now: datetime) -> bool:
 
 
 async def charge_mandate(
-    session: Session, order: SalesOrder, mandate_id: UUID, now: datetime
-) -> UUID | None:
-    """A try to collect an order from a card; the worker asks the provider. None where there is nothing to be charged."""
+    session: Session,
+    order: SalesOrder,
+    mandate_id: UUID,
+    now: datetime,
+    *,
+    by_reader: bool = False,
+) -> UUID:
+    """A try to collect an order from a card; the worker asks the provider. ``by_reader``: beside the tries of the clock."""
     mandate = await subscriptions_repository.mandate(session, mandate_id)
     assert mandate is not None  # a foreign key holds it
     charge = Charge(
@@ -283,6 +289,7 @@ async def charge_mandate(
         mandate_id=mandate_id,
         amount_vnd=order.amount_vnd,
         language=order.language,
+        by_reader=by_reader,
         ask_at=now,
         created_at=now,
         updated_at=now,
@@ -297,7 +304,7 @@ async def _forget(session: Session, provider: str, fact: MethodGone, now: dateti
     gone = await repository.gone_mandates(session, provider, fact.method, fact.customer)
     for reader_id, mandate_id in gone:  # in one order everywhere
         await subscriptions_repository.lock_reader(session, reader_id)
-        for id_ in await repository.revoke_mandate(session, mandate_id, now):
+        for id_ in await repository.revoke_mandate(session, mandate_id, now, gone=True):
             row = await subscriptions_repository.lock(session, id_)
             await subscriptions.refresh(session, row, now)
     if fact.customer:
@@ -321,16 +328,16 @@ async def _failed(session: Session, charge: Charge, fact: Failed, now: datetime)
     charge.reference = fact.reference or charge.reference
     await session.flush()
     if fact.method_gone and charge.mandate_id is not None:
-        await repository.revoke_mandate(session, charge.mandate_id, now)
+        await repository.revoke_mandate(session, charge.mandate_id, now, gone=True)
     if charge.order_id is None:
         return
     order = await orders_repository.lock(session, charge.order_id)
-    metrics.PAYMENTS.labels(charge.agency, "failed").inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(charge.agency, "failed").inc)
     if order.state != "open" or order.subscription_id is None or order.purpose != "renewal":
         return
     row = await subscriptions_repository.lock(session, order.subscription_id)
     await session.refresh(row)
-    if charge.kind == "mandate":
+    if charge.kind == "mandate" and not charge.by_reader:
         await count_refused(session, order, now)
     await tell_failed(session, row, order, charge.needs_holder, now)
 
@@ -351,11 +358,12 @@ async def tell_failed(
     until = facts.lapses_at
     if offer is None or until is None or row.collection != RENEWAL:
         return
+    reads_until = facts.readable_until if not facts.pauses else None
     told = letter_rules.payment_failed(
         row.id,
         letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
         (order.id, order.amount_vnd, order.tries),
-        facts.readable_until if not facts.pauses else None,
+        reads_until if reads_until is not None and reads_until > now else None,
         until,
         needs_holder=needs_holder,
     )

@@ -22,7 +22,6 @@ from services.billing.payments.adapters.port import (
     Failed,
     GoneError,
     MandateCharge,
-    Method,
     MethodGone,
     PageClosed,
     PageOpen,
@@ -31,6 +30,7 @@ from services.billing.payments.adapters.port import (
     ProviderRefusedError,
     ProviderUnavailableError,
 )
+from services.billing.payments.method import Method
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions.models import Subscription
 from shared.clock import Clock
@@ -44,12 +44,16 @@ log = structlog.get_logger(__name__)
 PAGE_OPEN_FOR = timedelta(hours=23)
 #: How long a charge is in one worker's hands.
 LEASE = timedelta(minutes=2)
+#: A call to the provider is not begun later than so long before the lease ends.
+CALL_MOST = timedelta(seconds=45)
 #: When a page of which nobody knows whether it was made is given up.
 FORGOTTEN_AFTER = timedelta(minutes=10)
 #: A provider that keeps an answer of its own failure is asked under another key after this long.
 OTHER_KEY_AFTER = timedelta(minutes=5)
 POLL_SECONDS = 1.0
 NAMED_A_ROUND = 20
+#: A provider that could not be told that a card was let go is told again after this long.
+TELL_AGAIN = timedelta(hours=1)
 
 
 def wait_after(asks: int) -> timedelta:
@@ -93,31 +97,32 @@ class Asking:
     async def ask_one(self) -> bool:
         """Ask about the charge that is due the longest. False when none is."""
         async with self._database.transaction() as session:
-            id_ = await repository.claim(session, self._clock.now(), LEASE)
-        if id_ is None:
+            claimed = await repository.claim(session, self._clock.now(), LEASE)
+        if claimed is None:
             return False
         try:
-            await self.ask(id_)
+            await self.ask(*claimed)
         except Exception:  # whatever it is: nobody else's charge waits for it
-            log.exception("charge_not_asked", charge=str(id_))
-            await self._not_asked(id_)
+            log.exception("charge_not_asked", charge=str(claimed[0]))
+            await self._not_asked(*claimed)
         return True
 
-    async def _not_asked(self, id_: UUID) -> None:
+    async def _not_asked(self, id_: UUID, asks: int) -> None:
         async with self._database.read() as session:
             charge = await repository.by_id(session, id_)
-        if charge is not None:
+        if charge is not None and charge.asks == asks:
             await self._later(charge, wait_after(charge.asks), None)
 
     async def ask_now(self, charge_id: UUID) -> None:
         """:meth:`ask`, for somebody who waits for the answer."""
         async with self._database.transaction() as session:
-            due = await repository.count_ask(session, charge_id, self._clock.now(), LEASE)
-        if due:
-            await self.ask(charge_id)
+            asks = await repository.count_ask(session, charge_id, self._clock.now(), LEASE)
+        if asks is not None:
+            await self.ask(charge_id, asks)
 
-    async def ask(self, charge_id: UUID) -> None:
-        """Ask the provider about one charge, and apply what it says. An answer that does not come is asked for again later."""
+    async def ask(self, charge_id: UUID, asks: int) -> None:
+        """Ask the provider about one charge, for the ``asks``-th time, and apply what it says. An answer that does not come is asked for
+        again later. Nothing is done by who was so slow that somebody else asks meanwhile."""
         async with self._database.read() as session:
             charge = await repository.by_id(session, charge_id)
             order = (
@@ -130,7 +135,7 @@ class Asking:
                 if order is not None and order.subscription_id is not None
                 else None
             )
-        if charge is None:
+        if charge is None or charge.asks != asks:
             return
         try:
             fact = await self._fact(charge, wanted=self._wanted(charge, order, row))
@@ -191,6 +196,10 @@ class Asking:
             await self._apply(await self._provider.close_page(page))
         if pages and not await self._still_open(charge.order_id):
             return PageClosed(charge.id)  # it was paid there, or may be
+        async with self._database.read() as session:
+            until = self._clock.now() + CALL_MOST
+            if not await repository.holds(session, charge.id, charge.asks, until):
+                return None  # the lease is over, or nearly: whoever has it now asks, and knows what is wanted now
         return await self._provider.charge(
             MandateCharge(
                 charge_id=charge.id,
@@ -222,7 +231,7 @@ class Asking:
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, charge.reader_id)
             row = await repository.lock(session, charge.id)
-            if row.state in ("created", "open", "processing"):
+            if row.state in ("created", "open", "processing") and row.asks == charge.asks:
                 row.ask_at = self._clock.now() + wait
                 row.key_number += other_key
 
@@ -252,6 +261,25 @@ class Asking:
             async with self._database.transaction() as session:
                 await repository.name_mandate(session, id_, method.label or "•", method.expires_on)
         return len(unnamed)
+
+    async def let_go(self) -> int:
+        """Tell the provider which cards are not charged any more, each until it knows. Returns how many it knows of now."""
+        known = 0
+        while True:
+            now = self._clock.now()
+            async with self._database.transaction() as session:
+                claimed = await repository.claim_let_go(session, now, now + TELL_AGAIN)
+            if claimed is None:
+                return known
+            id_, method_id = claimed
+            try:
+                await self._provider.revoke(method_id)
+            except (ProviderUnavailableError, ProviderRefusedError) as error:
+                log.warning("card_not_let_go", mandate=str(id_), error=repr(error))
+                continue
+            async with self._database.transaction() as session:
+                await repository.let_go(session, id_)
+            known += 1
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """One of the slots that run side by side."""

@@ -85,7 +85,7 @@ async def _stop_charging(session: Session, payment: Payment, now: datetime) -> N
     for id_ in sorted(rows | ({own} if own is not None else set())):
         row = await subscriptions_repository.lock(session, id_)
         if id_ == own and row.collection == RENEWAL:
-            row.cancel_at_period_end = True
+            row.cancel_at_period_end, row.canceled_by_refund = True, False
             row.next_price_id = row.paused_until = None
             await close_debt(session, row, now)
             await close_changes(session, row.id, now)

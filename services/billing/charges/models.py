@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlmodel import Field
 
 from services.billing.tables import Row
@@ -35,6 +35,7 @@ class Charge(Row, table=True):
         ForeignKeyConstraint(["mandate_id", "agency"], ["mandate.id", "mandate.agency"]),
         UniqueConstraint("provider", "page_id", name="uq_charge_page_id"),
         UniqueConstraint("provider", "reference", name="uq_charge_reference"),
+        UniqueConstraint("id", "agency", name="uq_charge_id_agency"),
         Index("ix_charge_reader_id", "reader_id"),
         Index("ix_charge_order_id", "order_id"),
         Index(
@@ -71,6 +72,7 @@ class Charge(Row, table=True):
     reference: str | None = Field(sa_type=Text, default=None)
     failure: str = Field(sa_type=Text, default="")
     needs_holder: bool = False
+    by_reader: bool = False
     key_number: int = 0
     language: str = Field(sa_type=Text, default="vi")
     ask_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
@@ -131,3 +133,24 @@ class Dispute(Row, table=True):
     withdrawn_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     reinstated_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     refund_id: UUID | None = Field(default=None, foreign_key="refund.id")
+
+
+class ForeignMoney(Row, table=True):
+    """What a provider took in another currency than the agency's, in that currency's smallest unit; ``returned``: what went back."""
+
+    __tablename__ = "foreign_money"
+    __table_args__: Any = (
+        ForeignKeyConstraint(["charge_id", "agency"], ["charge.id", "charge.agency"]),
+        UniqueConstraint("provider", "reference", name="uq_foreign_money_reference"),
+        Index("ix_foreign_money_charge_id", "charge_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    charge_id: UUID
+    provider: str = Field(sa_type=Text)
+    reference: str = Field(sa_type=Text)
+    amount: int = Field(sa_type=BigInteger)
+    currency: str = Field(sa_type=Text)
+    captured_at: datetime = Field(sa_type=UTCDateTime)
+    returned: int = Field(sa_type=BigInteger, default=0)
+    refunds: list[str] = Field(sa_type=ARRAY(Text), default_factory=list)

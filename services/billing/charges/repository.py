@@ -9,17 +9,17 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from services.billing.charges.models import Charge, Dispute, ProviderRefund
+from services.billing.charges.models import Charge, Dispute, ForeignMoney, ProviderRefund
 from services.billing.payments.models import Payment
 from services.billing.subscriptions.models import Mandate
+from services.billing.subscriptions.repository import ON_ITS_WAY
 from shared.database import ReadSession, Session
 
 _CLAIM = text(
     """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id =
          (SELECT id FROM charge WHERE ask_at <= :now ORDER BY ask_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-       RETURNING id"""
+       RETURNING id, asks"""
 )
-_UNFINISHED = "('created', 'open')"
 
 
 async def by_id(session: Session | ReadSession, id_: UUID) -> Charge | None:
@@ -40,22 +40,33 @@ async def lock(session: Session, id_: UUID) -> Charge:
     return found
 
 
-async def claim(session: Session, now: datetime, lease: timedelta) -> UUID | None:
-    """A charge whose provider is to be asked; nobody else takes it for the time of the lease."""
-    found: UUID | None = await session.scalar(_CLAIM, {"now": now, "again": now + lease})
-    return found
+async def claim(session: Session, now: datetime, lease: timedelta) -> tuple[UUID, int] | None:
+    """(charge, which time it is asked for) whose provider is to be asked; nobody else takes it for the time of the lease."""
+    row = (await session.execute(_CLAIM, {"now": now, "again": now + lease})).one_or_none()
+    return (row[0], row[1]) if row else None
 
 
-async def count_ask(session: Session, id_: UUID, now: datetime, lease: timedelta) -> bool:
-    """Whoever asks beside the worker is counted too: what was asked before is looked for first. False for what is settled."""
+async def holds(session: ReadSession, id_: UUID, asks: int, until: datetime) -> bool:
+    """Whether who asks about a charge for the ``asks``-th time still has it to themselves, and will until then."""
     found = await session.scalar(
         text(
+            "SELECT EXISTS (SELECT FROM charge WHERE id = :id AND asks = :asks AND ask_at > :until)"
+        ),
+        {"id": id_, "asks": asks, "until": until},
+    )
+    return bool(found)
+
+
+async def count_ask(session: Session, id_: UUID, now: datetime, lease: timedelta) -> int | None:
+    """Whoever asks beside the worker is counted too: what was asked before is looked for first. None for what is settled."""
+    found: int | None = await session.scalar(
+        text(
             """UPDATE charge SET ask_at = :again, asks = asks + 1 WHERE id = :id AND ask_at IS NOT NULL
-               RETURNING id"""
+               RETURNING asks"""
         ),
         {"id": id_, "again": now + lease},
     )
-    return found is not None
+    return found
 
 
 async def page_of(session: Session | ReadSession, order_id: UUID) -> Charge | None:
@@ -91,8 +102,7 @@ async def collecting(session: Session | ReadSession, order_id: UUID) -> bool:
     """Whether the card is being charged for an order, or a bank has not decided."""
     found = await session.scalar(
         text(
-            """SELECT EXISTS (SELECT FROM charge WHERE order_id = :id
-                 AND (state = 'processing' OR (state = 'created' AND kind = 'mandate')))"""
+            f"SELECT EXISTS (SELECT FROM charge c WHERE c.order_id = :id AND {ON_ITS_WAY})"  # noqa: S608
         ),
         {"id": order_id},
     )
@@ -137,15 +147,6 @@ async def refused_since(
     return int(found)
 
 
-async def processing(session: Session | ReadSession, order_id: UUID) -> bool:
-    """Whether a bank has not decided about an order."""
-    found = await session.scalar(
-        text("SELECT EXISTS (SELECT FROM charge WHERE order_id = :id AND state = 'processing')"),
-        {"id": order_id},
-    )
-    return bool(found)
-
-
 async def last_failure(session: ReadSession, order_id: UUID) -> tuple[str, bool] | None:
     """(the provider's code, whether the holder must confirm) of an order's newest try that was refused."""
     row = (
@@ -164,8 +165,8 @@ async def close_pages(session: Session, order_id: UUID, now: datetime) -> None:
     """Nobody is to pay an order on a page any more: the provider is told next."""
     await session.execute(
         text(
-            f"""UPDATE charge SET ask_at = :now WHERE order_id = :id AND kind = 'page'
-                AND state IN {_UNFINISHED}"""  # noqa: S608 - a constant of ours
+            """UPDATE charge SET ask_at = :now WHERE order_id = :id AND kind = 'page'
+                 AND state IN ('created', 'open')"""
         ),
         {"id": order_id, "now": now},
     )
@@ -223,7 +224,7 @@ async def keep_mandate(session: Session, mandate: Mandate) -> UUID:
         text(
             """INSERT INTO mandate (id, agency, reader_id, provider, customer, method, label, expires_on, created_at)
                VALUES (:id, :agency, :reader_id, :provider, :customer, :method, :label, :expires_on, :created_at)
-               ON CONFLICT (provider, method) DO UPDATE SET customer = excluded.customer, revoked_at = NULL,
+               ON CONFLICT (provider, method) DO UPDATE SET customer = excluded.customer, revoked_at = NULL, let_go_at = NULL,
                    label = CASE excluded.label WHEN '' THEN mandate.label ELSE excluded.label END,
                    expires_on = coalesce(excluded.expires_on, mandate.expires_on)
                RETURNING id"""
@@ -247,17 +248,41 @@ async def gone_mandates(
     return [(row[0], row[1]) for row in rows]
 
 
-async def revoke_mandate(session: Session, id_: UUID, now: datetime) -> list[UUID]:
-    """It is not charged any more; the subscriptions that it collected."""
+async def revoke_mandate(
+    session: Session, id_: UUID, now: datetime, *, gone: bool = False
+) -> list[UUID]:
+    """It is not charged any more, and the provider is told unless it is ``gone`` there; the subscriptions that it collected."""
     await session.execute(
-        text("UPDATE mandate SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL"),
-        {"id": id_, "now": now},
+        text(
+            """UPDATE mandate SET revoked_at = :now, let_go_at = CASE WHEN :gone THEN NULL ELSE CAST(:now AS timestamptz) END
+               WHERE id = :id AND revoked_at IS NULL"""
+        ),
+        {"id": id_, "now": now, "gone": gone},
     )
     rows = await session.execute(
         text("UPDATE subscription SET mandate_id = NULL WHERE mandate_id = :id RETURNING id"),
         {"id": id_},
     )
     return [row[0] for row in rows]
+
+
+async def claim_let_go(session: Session, now: datetime, again: datetime) -> tuple[UUID, str] | None:
+    """(mandate, the provider's id) that the provider is to be told of; nobody else tells it before ``again``."""
+    row = await session.execute(
+        text(
+            """UPDATE mandate SET let_go_at = :again WHERE id =
+                 (SELECT id FROM mandate WHERE let_go_at <= :now ORDER BY let_go_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+               RETURNING id, method"""
+        ),
+        {"now": now, "again": again},
+    )
+    found = row.one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+async def let_go(session: Session, id_: UUID) -> None:
+    """The provider knows that a mandate is not charged any more."""
+    await session.execute(text("UPDATE mandate SET let_go_at = NULL WHERE id = :id"), {"id": id_})
 
 
 async def unnamed_mandates(session: ReadSession, limit: int) -> list[tuple[UUID, str]]:
@@ -279,12 +304,27 @@ async def name_mandate(session: Session, id_: UUID, label: str, expires_on: date
     )
 
 
-async def payment_known(session: Session | ReadSession, provider: str, reference: str) -> bool:
+async def money_known(session: Session | ReadSession, provider: str, reference: str) -> bool:
+    """Whether money of a provider's is a payment, or kept apart as it is in another currency."""
     found = await session.scalar(
-        text("SELECT EXISTS (SELECT FROM payment WHERE provider = :p AND reference = :r)"),
+        text(
+            """SELECT EXISTS (SELECT FROM payment WHERE provider = :p AND reference = :r)
+                   OR EXISTS (SELECT FROM foreign_money WHERE provider = :p AND reference = :r)"""
+        ),
         {"p": provider, "r": reference},
     )
     return bool(found)
+
+
+async def lock_foreign(session: Session, provider: str, reference: str) -> ForeignMoney | None:
+    """Money in another currency, locked."""
+    found: ForeignMoney | None = await session.scalar(
+        select(ForeignMoney)
+        .where(col(ForeignMoney.provider) == provider, col(ForeignMoney.reference) == reference)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found
 
 
 async def readers_of_payment(session: Session, payment_id: UUID) -> list[UUID]:

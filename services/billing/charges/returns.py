@@ -13,10 +13,11 @@ from uuid import UUID
 
 import structlog
 
-from services.billing.charges import repository
+from services.billing.charges import foreign, repository
 from services.billing.charges.currency import only_dong
 from services.billing.charges.debts import close_changes, close_debt
 from services.billing.charges.models import ProviderRefund
+from services.billing.charges.undone import redo_change, undo_change
 from services.billing.orders.models import Gift
 from services.billing.payments import repository as payments_repository
 from services.billing.payments.adapters.port import RefundMoved, RefundState
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 
 class NotYetError(Exception):
-    """More went back than was paid: one of the refunds before came back, and that was not told yet. The word is tried again later."""
+    """It is tried again later: more went back than was paid (one of the refunds before came back, and that was not told yet), or
+    somebody else holds who reads for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,15 @@ async def hold_readers(session: Session, payment_id: UUID) -> None:
 
 
 async def hold(session: Session, payment_id: UUID, request: RefundRequest | None = None) -> Held:
-    """Lock a payment and its gift (the caller holds its readers, and the request)."""
+    """Lock a payment and its gift (the caller holds its readers, and the request).
+
+    Raises :class:`NotYetError` for a gift that was redeemed just now by a reader whom somebody else holds.
+    """
     _, term, gift = await refunds_repository.bought(session, payment_id)
-    if term is not None:  # of a gift it may have been redeemed just now
+    if term is not None:
         owner = await refunds_repository.reader_of_term(session, term)
-        await subscriptions_repository.lock_reader(session, owner)
+        if not await subscriptions_repository.try_lock_reader(session, owner):
+            raise NotYetError(f"payment {payment_id} is read by {owner} since now")
     return Held(await payments_repository.lock(session, payment_id), gift, request)
 
 
@@ -93,7 +99,8 @@ async def take_again(
     if not was_whole or held.unopened:
         return
     if payment.subscription_id is not None:
-        await subscriptions.give_back_period(session, payment.subscription_id, now)
+        await redo_change(session, payment, now)
+        await subscriptions.take_period_again(session, payment.subscription_id, now)
     elif payment.order_id is not None and payment.period_end is not None:
         await once.grant_again(session, payment.order_id, payment.period_end, now)
 
@@ -107,6 +114,7 @@ async def _end_right(session: Session, held: Held, now: datetime) -> None:
         await once.revoke_once(session, payment.order_id, now)
         return
     row = await subscriptions_repository.lock(session, payment.subscription_id)
+    await undo_change(session, payment, now)
     await subscriptions.give_back_period(session, row.id, now)
     if row.collection == RENEWAL and row.cancel_at_period_end:
         await close_debt(session, row, now)
@@ -120,7 +128,7 @@ async def refund_moved(session: Session, provider: str, fact: RefundMoved, now: 
     """
     known = await payments_repository.by_reference(session, provider, fact.reference)
     if known is None:
-        return False
+        return await foreign.given_back(session, provider, fact)
     only_dong(fact.amount, fact.currency, f"back of payment {known.id}")
     await hold_readers(session, known.id)
     request = await refunds_repository.lock_sent(session, known.id, fact.id, fact.request_id)

@@ -26,7 +26,7 @@ def handler(provider: PaymentProvider, clock: Clock) -> Handler:
         fact = provider.interpret(event.payload)
         if isinstance(fact, Look):
             fact = _looked(fact, looked)
-        if isinstance(fact, RefundMoved | DisputeMoved) and not await repository.payment_known(
+        if isinstance(fact, RefundMoved | DisputeMoved) and not await repository.money_known(
             session, provider.name, fact.reference
         ):
             # Money of a payment that nobody told us of: it is applied first, if it is ours.

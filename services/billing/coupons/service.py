@@ -36,9 +36,14 @@ class Discounted:
 
 
 async def apply(
-    session: Session, offer: Offer, typed: str, reader_id: UUID, now: datetime
+    session: Session,
+    offer: Offer,
+    list_vnd: int,
+    typed: str,
+    reader_id: UUID,
+    now: datetime,
 ) -> Discounted:
-    """A price after a coupon, whose uses nobody else counts until COMMIT. Raises :class:`CouponRefusedError`."""
+    """``list_vnd`` (of an offer) after a coupon, whose uses nobody else counts until COMMIT. Raises :class:`CouponRefusedError`."""
     code = as_code(typed)
     found = await repository.lock(session, offer.agency, code) if code else None
     if found is None:
@@ -57,7 +62,7 @@ async def apply(
     reason = refusal(facts, offer.plan_id, now)
     if reason is not None:
         raise CouponRefusedError(reason)
-    amount = left_to_pay(offer.amount_vnd, percent=found.percent, off_vnd=found.off_vnd)
+    amount = left_to_pay(list_vnd, percent=found.percent, off_vnd=found.off_vnd)
     return Discounted(found.id, amount)
 
 

@@ -73,7 +73,8 @@ async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str
 
 _OF_READER = {
     "subscriptions": """SELECT s.id, s.state, s.collection, s.cancel_at_period_end, s.period_start, s.period_end,
-            s.created_at, p.name_vi, p.name_en, pp.period, pp.amount_vnd
+            s.created_at, s.seats, p.name_vi, p.name_en, pp.period,
+            pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd
         FROM subscription s JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
         WHERE s.reader_id = :reader ORDER BY s.created_at DESC LIMIT :limit""",
     "rights": """SELECT e.scope, e.plan_code, e.valid_from, e.valid_until, e.revoked
@@ -110,6 +111,19 @@ _OF_READER = {
             e.reason AS ended_why
         FROM given_days g LEFT JOIN given_days_ended e ON e.given_id = g.id
         WHERE g.reader_id = :reader ORDER BY g.given_at DESC, g.id LIMIT :limit""",
+    "bundles": """SELECT b.id, o.code, l.name_vi, l.name_en, pp.period, b.uses, b.valid_from, b.valid_until,
+            p.refunded_vnd >= greatest(p.amount_vnd, 1) AS returned,
+            ARRAY(SELECT u.article FROM bundle_use u WHERE u.bundle_id = b.id ORDER BY u.number) AS articles
+        FROM bundle b JOIN sales_order o ON o.id = b.order_id JOIN plan_price pp ON pp.id = o.price_id
+        JOIN plan l ON l.id = pp.plan_id JOIN payment p ON p.order_id = b.order_id
+        WHERE b.reader_id = :reader ORDER BY b.valid_until DESC, b.id LIMIT :limit""",
+    "members": """SELECT t.subscription_id, t.number, t.joined_at, t.ended_at, t.ended_by, r.id AS other_id, r.email AS other_email
+        FROM seat t JOIN subscription s ON s.id = t.subscription_id JOIN reader r ON r.id = t.reader_id
+        WHERE s.reader_id = :reader ORDER BY t.ended_at IS NOT NULL, t.number, t.ended_at DESC, t.id LIMIT :limit""",
+    "seats": """SELECT t.number, t.joined_at, t.ended_at, t.ended_by, o.id AS other_id, o.email AS other_email, p.name_vi, p.name_en
+        FROM seat t JOIN subscription s ON s.id = t.subscription_id JOIN reader o ON o.id = s.reader_id
+        JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
+        WHERE t.reader_id = :reader ORDER BY t.joined_at DESC, t.id LIMIT :limit""",
     "sessions": """SELECT s.user_agent, s.network, s.created_at, s.last_seen_at FROM reader_session s
         WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.expires_at > :now
         ORDER BY s.last_seen_at DESC, s.id LIMIT :limit""",

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from shared.database import ReadSession, Session
 
-#: A refund that failed is somebody's care until it is asked for again, or put aside. What names no agency (a line of a payout that is of
+#: A change whose price counted with money that went back afterwards ('credit') was paid with less than it cost. A refund that failed is somebody's care until it is asked for again, or put aside. What names no agency (a line of a payout that is of
 #: no payment, a payout that is not the sum of its lines) is the care of those with a share in that payout; of all where none has one.
 _OPEN = """WITH concerned AS (
       SELECT o.id AS payout_id, a.id AS agency FROM payout o CROSS JOIN agency a
@@ -34,6 +34,16 @@ _OPEN = """WITH concerned AS (
       SELECT 'unclaimed', p.agency, p.id, p.paid_at, p.amount_vnd - p.refunded_vnd, p.id, p.reference, ''
       FROM payment p WHERE p.order_id IS NULL AND p.refunded_vnd < p.amount_vnd
       UNION ALL
+      SELECT 'credit', n.agency, n.id, back.at, o.credit_vnd - back.kept, n.id, n.reference, ''
+      FROM payment n JOIN sales_order o ON o.id = n.order_id AND o.credit_vnd > 0
+      CROSS JOIN LATERAL (SELECT sum(b.amount_vnd - b.refunded_vnd)::bigint AS kept,
+                                 max((SELECT max(f.refunded_at) FROM refund f WHERE f.payment_id = b.id AND f.failed_at IS NULL)) AS at
+                          FROM payment b WHERE b.replaced_by = n.id) AS back
+      WHERE n.refunded_vnd < n.amount_vnd AND back.kept < o.credit_vnd AND back.at IS NOT NULL
+      UNION ALL
+      SELECT 'foreign', m.agency, m.id, m.captured_at, m.amount - m.returned, NULL, m.reference, m.currency
+      FROM foreign_money m WHERE m.returned < m.amount
+      UNION ALL
       SELECT 'payout', c.agency, o.id, coalesce(o.failed_at, o.paid_at), o.amount_vnd, NULL, o.provider_payout, o.currency
       FROM payout o JOIN concerned c ON c.payout_id = o.id
       WHERE o.currency <> 'VND'
@@ -43,13 +53,21 @@ _OPEN = """WITH concerned AS (
       FROM payout_line l JOIN payout o ON o.id = l.payout_id AND o.currency = 'VND' JOIN concerned c ON c.payout_id = o.id
       LEFT JOIN LATERAL (SELECT sum(t.net_vnd) AS net FROM payout_part t WHERE t.line_id = l.id) AS parts ON true
       WHERE parts.net IS DISTINCT FROM l.net_vnd AND (l.net_vnd <> 0 OR l.fee_vnd <> 0)
+      UNION ALL
+      SELECT 'moved', m.agency, m.id, coalesce(m.charged_at, m.begun_at), pp.amount_vnd, NULL, m.external_id,
+             CASE WHEN m.charged_at IS NULL THEN m.reason ELSE 'CHARGED' END
+      FROM moved_subscription m JOIN plan_price pp ON pp.id = m.price_id
+      WHERE m.charged_at IS NOT NULL OR m.state = 'left'
+         OR (m.state = 'begun' AND m.reason IN ('OWING', 'CHANGED', 'REFUSED'))
     ), waiting AS (
       SELECT * FROM found f WHERE NOT EXISTS (SELECT FROM exception_done d WHERE d.agency = f.agency AND d.kind = f.kind
                                               AND d.subject = f.subject)
     )"""
 _LIST = text(
     f"""{_OPEN} SELECT w.*, r.id AS reader_id, r.email AS reader_email FROM waiting w
-        LEFT JOIN payment p ON p.id = w.payment_id LEFT JOIN reader r ON r.id = p.reader_id
+        LEFT JOIN payment p ON p.id = w.payment_id
+        LEFT JOIN foreign_money m ON m.id = w.subject AND w.kind = 'foreign' LEFT JOIN charge c ON c.id = m.charge_id
+        LEFT JOIN reader r ON r.id = coalesce(p.reader_id, c.reader_id)
         WHERE w.agency = :agency ORDER BY w.kind, w.at DESC, w.subject LIMIT :limit"""  # noqa: S608 - constants of ours
 )
 _COUNTS = text(

@@ -14,8 +14,8 @@ from shared.database import Database
 from shared.errors import NotFoundError
 
 #: An open dispute ends by its bank's word, money that is nobody's when it is given back; the others may be put aside.
-Aside = Literal["refund", "payout", "payout_line"]
-KINDS = ("refund", "dispute", "unclaimed", "payout", "payout_line")
+Aside = Literal["refund", "credit", "foreign", "payout", "payout_line", "moved"]
+KINDS = ("refund", "credit", "dispute", "unclaimed", "foreign", "payout", "payout_line", "moved")
 
 
 class Exceptions:

@@ -22,7 +22,7 @@ _PAID = """paid AS (SELECT p.id, coalesce(s.reader_id, p.reader_id) AS reader_id
         FROM payment p JOIN sales_order o ON o.id = p.order_id
         JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
         LEFT JOIN subscription s ON s.id = p.subscription_id LEFT JOIN gift g ON g.order_id = p.order_id
-        WHERE p.agency = :agency AND p.amount_vnd > 0 AND p.period_start IS NOT NULL AND l.kind <> 'article')"""
+        WHERE p.agency = :agency AND p.amount_vnd > 0 AND p.period_start IS NOT NULL AND l.kind IN ('period', 'pass'))"""
 
 
 def _kept(payment: str, at: str) -> str:

@@ -33,7 +33,9 @@ DEFERRED = "deferred_subscription"
 VAT_PAYABLE = "vat_payable"
 REVENUE = "revenue_subscription"
 REFUNDS = "refunds_subscription"
+CONTRIBUTIONS = "revenue_contributions"
 FEES = "payment_fees"
+TAKEN_OVER = "taken_over"
 
 #: The example chart follows the shape of circular 24/2024/TT-BTC; an agency maps to its own numbers.
 CHART = (
@@ -71,22 +73,40 @@ CHART = (
     ),
     AccountSpec(VAT_PAYABLE, "liability", "3331", "Thuế GTGT phải nộp", "VAT payable"),
     AccountSpec(REVENUE, "revenue", "5311", "Doanh thu gói đọc báo", "Revenue – subscriptions"),
+    AccountSpec(
+        CONTRIBUTIONS,
+        "revenue",
+        "5318",
+        "Tiền bạn đọc ủng hộ tòa soạn",
+        "Revenue – readers' contributions",
+    ),
     AccountSpec(REFUNDS, "contra_revenue", "5319", "Hoàn tiền bạn đọc", "Refunds to readers"),
+    AccountSpec(
+        TAKEN_OVER,
+        "asset",
+        "13889",
+        "Số dư nhận từ sổ cũ",
+        "Balances taken over from former books",
+    ),
     AccountSpec(FEES, "expense", "6427", "Phí cổng thanh toán", "Payment fees"),
 )
 
 
 class StreamAccounts(NamedTuple):
-    """Where a revenue stream is booked: before it is earned, when it is, and when it is given back afterwards."""
+    """Where a revenue stream is booked: before it is earned (None where it is earned at once), when it is, and when it is given back
+    afterwards."""
 
-    deferred: str
+    deferred: str | None
     revenue: str
     refunds: str
 
 
 #: Revenue streams (``shared.contracts.metrics.Stream``) that readers pay for.
-STREAMS = {"subscription": StreamAccounts(DEFERRED, REVENUE, REFUNDS)}
-SUBSCRIPTION = "subscription"
+STREAMS = {
+    "subscription": StreamAccounts(DEFERRED, REVENUE, REFUNDS),
+    "contribution": StreamAccounts(None, CONTRIBUTIONS, REFUNDS),
+}
+SUBSCRIPTION, CONTRIBUTION = "subscription", "contribution"
 
 #: Kinds of entries that move what a card provider owes without being a payment or a refund (``journal_entry.kind``).
 PAYOUT, PAYOUT_FAILED = "payout", "payout_failed"
@@ -114,15 +134,37 @@ def check_lines(lines: tuple[Line, ...]) -> None:
         raise UnbalancedEntryError(f"{len(lines)} lines that sum to {total}")
 
 
+def _deferred(stream: str) -> str:
+    """Where a stream stands before it is earned. Raises ``ValueError`` for one that is earned at once."""
+    account = STREAMS[stream].deferred
+    if account is None:
+        raise ValueError(f"{stream} is earned at once")
+    return account
+
+
+def contribution_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
+    """A reader gave money for nothing to read: earned at once."""
+    revenue = STREAMS[CONTRIBUTION].revenue
+    return _without_zeros(
+        Line(debit, gross_vnd), Line(revenue, -(gross_vnd - vat_vnd)), Line(VAT_PAYABLE, -vat_vnd)
+    )
+
+
 def payment_lines(
     stream: str, gross_vnd: int, vat_vnd: int, debit: str = RECEIVABLE
 ) -> tuple[Line, ...]:
     """A payment for days to come: owed by the provider (or taken from ``debit``), not yet earned."""
-    deferred = STREAMS[stream].deferred
+    deferred = _deferred(stream)
     lines = [Line(debit, gross_vnd), Line(deferred, -(gross_vnd - vat_vnd))]
     if vat_vnd:
         lines.append(Line(VAT_PAYABLE, -vat_vnd))
     return tuple(lines)
+
+
+def opening_lines(stream: str, net_vnd: int) -> tuple[Line, ...]:
+    """What a reader had paid before we kept the books, and is not earned yet: deferred here from now on. The money and its tax are in
+    the former books, from which the agency's accountant takes the same sum."""
+    return (Line(TAKEN_OVER, net_vnd), Line(_deferred(stream), -net_vnd))
 
 
 def gift_sold_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...]:
@@ -135,7 +177,7 @@ def gift_sold_lines(debit: str, gross_vnd: int, vat_vnd: int) -> tuple[Line, ...
 
 def gift_redeemed_lines(stream: str, net_vnd: int) -> tuple[Line, ...]:
     """Somebody reads for a gift from now on: it is earned day by day."""
-    return (Line(GIFTS, net_vnd), Line(STREAMS[stream].deferred, -net_vnd))
+    return (Line(GIFTS, net_vnd), Line(_deferred(stream), -net_vnd))
 
 
 def credit_lines(amount_vnd: int) -> tuple[Line, ...]:
@@ -207,8 +249,7 @@ def payout_failed_lines(net_vnd: int, fees_vnd: int) -> tuple[Line, ...]:
 
 def earned_lines(stream: str, amount_vnd: int) -> tuple[Line, ...]:
     """Days that were paid for have passed: what was deferred is revenue."""
-    accounts = STREAMS[stream]
-    return (Line(accounts.deferred, amount_vnd), Line(accounts.revenue, -amount_vnd))
+    return (Line(_deferred(stream), amount_vnd), Line(STREAMS[stream].revenue, -amount_vnd))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +263,10 @@ class RefundSplit:
         self, stream: str, vat_vnd: int, credit: str = RECEIVABLE, owed: str | None = None
     ) -> tuple[Line, ...]:
         """``credit``: the account the money comes from; ``owed``: the one that has what is not earned, where it is another."""
-        accounts = STREAMS[stream]
+        deferred = owed or (_deferred(stream) if self.deferred_vnd else "")
         return _without_zeros(
-            Line(owed or accounts.deferred, self.deferred_vnd),
-            Line(accounts.refunds, self.earned_vnd),
+            Line(deferred, self.deferred_vnd),
+            Line(STREAMS[stream].refunds, self.earned_vnd),
             Line(VAT_PAYABLE, vat_vnd),
             Line(credit, -(self.deferred_vnd + self.earned_vnd + vat_vnd)),
         )

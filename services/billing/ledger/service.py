@@ -74,7 +74,7 @@ async def post(session: Session, posting: Posting, now: datetime) -> bool:
         posting.lines,
     )
     if booked_on is not None:
-        metrics.JOURNAL_ENTRIES.labels(posting.kind).inc()
+        metrics.after_commit(session, metrics.JOURNAL_ENTRIES.labels(posting.kind).inc)
     return booked_on is not None
 
 

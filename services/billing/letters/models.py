@@ -33,6 +33,7 @@ class Letter(Row, table=True):
     agency: str = Field(sa_type=Text)
     reader_id: UUID
     kind: str = Field(sa_type=Text)
+    recipient: str | None = Field(sa_type=Text, default=None)
     business_key: str = Field(sa_type=Text)
     language: str = Field(sa_type=Text)
     facts: dict[str, Any] = Field(sa_type=JSONB)

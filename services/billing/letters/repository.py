@@ -15,15 +15,16 @@ from sqlmodel import col
 
 from services.billing.letters import rules
 from services.billing.letters.models import Letter
-from services.billing.letters.rules import Draft, Kind, OrderNow, SubscriptionNow
+from services.billing.letters.rules import Draft, Kind
+from services.billing.letters.truth import OrderNow, SubscriptionNow
 from services.billing.offers.repository import NEXT_VND, RISES
 from services.billing.readers.models import Reader
 from shared.database import ReadSession, Session
 
 _WRITE = text(
-    """INSERT INTO letter (id, agency, reader_id, kind, business_key, language, facts, created_at, due_at,
+    """INSERT INTO letter (id, agency, reader_id, kind, recipient, business_key, language, facts, created_at, due_at,
                            next_attempt_at)
-       SELECT :id, r.agency, r.id, :kind, :key, r.language, CAST(:facts AS jsonb), :now, :now, :now
+       SELECT :id, r.agency, r.id, :kind, :recipient, :key, r.language, CAST(:facts AS jsonb), :now, :due, :due
        FROM reader r WHERE r.id = :reader AND r.agency = :agency
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
 )
@@ -34,21 +35,35 @@ _WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, 
     JOIN reader r ON r.id = l.reader AND r.agency = l.agency ORDER BY l.n
     ON CONFLICT (agency, business_key) DO NOTHING"""
 
+#: Letters of a subscription that say whether it renews.
+_OF_WISHES = """reader_id = :reader AND kind = ANY (CAST(:kinds AS text[]))
+    AND facts ->> 'subscription' = :subscription"""
+_DROP_WISHES = text(
+    f"UPDATE letter SET state = 'dropped' WHERE {_OF_WISHES} AND state IN ('waiting', 'given_up')"  # noqa: S608
+)
+_WISH_TOLD = text(
+    f"""SELECT kind, sent_at FROM letter WHERE {_OF_WISHES} AND state = 'sent'
+        ORDER BY sent_at DESC, id DESC LIMIT 1"""  # noqa: S608 - a constant of ours
+)
+
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
-      due.key, {next} AS next_vnd, (SELECT c.amount_vnd FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
-                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.superseded_at IS NULL AND p.active AS sold, m.label AS card
+      due.key, {next} * due.seats AS next_vnd, (SELECT c.amount_vnd * due.seats FROM plan_price c WHERE c.plan_id = pp.plan_id
+                AND c.period = pp.period AND c.superseded_at IS NULL AND p.active) AS current_vnd,
+      pp.superseded_at IS NULL AND p.active AS sold, m.label AS card
     FROM subscription s LEFT JOIN mandate m ON m.id = s.mandate_id
     JOIN plan_price pp ON pp.id = coalesce(s.next_price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
     CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
-        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key) due
+        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key,
+        CASE WHEN p.per_seat THEN coalesce(s.next_seats, s.seats) ELSE 1 END AS seats) due
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                   AND y.refunded_vnd < greatest(y.amount_vnd, 1))
       AND s.paused_until IS NULL AND {condition}
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-    AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked AND e.valid_until > {after})"""
+    AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL)
+    AND NOT e.revoked AND e.valid_until > {after})"""
 _DUE = {
     Kind.TERM_ENDING: f"""s.collection = 'term' AND s.period_end > :now AND s.period_end <= :until
         AND {_NOTHING_ELSE.format(after="s.period_end")}""",
@@ -71,7 +86,7 @@ _SUBSCRIPTION_NOW = text(
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                       AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
-               AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL) AND NOT e.revoked)
+               AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL) AND NOT e.revoked)
        FROM subscription s WHERE s.id = :id AND s.agency = :agency"""
 )
 _ORDER_NOW = text(
@@ -106,7 +121,13 @@ class LettersState:
 
 
 async def write(
-    session: Session, id_: UUID, agency: str, reader_id: UUID, draft: Draft, now: datetime
+    session: Session,
+    id_: UUID,
+    agency: str,
+    reader_id: UUID,
+    draft: Draft,
+    now: datetime,
+    due_at: datetime,
 ) -> bool:
     """Whether it is new."""
     values = {
@@ -114,9 +135,11 @@ async def write(
         "agency": agency,
         "reader": reader_id,
         "kind": draft.kind,
+        "recipient": draft.recipient,
         "key": draft.key,
         "facts": json.dumps(draft.facts, ensure_ascii=False),
         "now": now,
+        "due": due_at,
     }
     return (await session.execute(_WRITE, values)).first() is not None
 
@@ -198,13 +221,25 @@ async def claim(session: Session, now: datetime) -> Claimed | None:
         letter.facts,
         letter.due_at,
         letter.attempts,
-        email,
+        letter.recipient or email,
     )
 
 
 async def subscription_now(session: Session, agency: str, id_: UUID) -> SubscriptionNow | None:
     row = (await session.execute(_SUBSCRIPTION_NOW, {"id": id_, "agency": agency})).one_or_none()
     return SubscriptionNow(*row) if row else None
+
+
+async def invitation_open(session: Session, agency: str, id_: UUID, now: datetime) -> bool:
+    """Whether an invitation may still be accepted."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM seat_invitation WHERE id = :id AND agency = :agency AND accepted_at IS NULL
+                 AND withdrawn_at IS NULL AND expires_at > :now)"""
+        ),
+        {"id": id_, "agency": agency, "now": now},
+    )
+    return bool(found)
 
 
 async def order_now(session: Session, agency: str, id_: UUID) -> OrderNow | None:
@@ -254,6 +289,33 @@ async def listing(session: ReadSession, state: str | None, limit: int) -> Sequen
     if state is not None:
         query = query.where(col(Letter.state) == state)
     return (await session.scalars(query)).all()
+
+
+async def sent_before(session: Session, agency: str, key: str) -> bool:
+    """Whether a letter was sent."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM letter
+               WHERE agency = :agency AND business_key = :key AND state = 'sent')"""
+        ),
+        {"agency": agency, "key": key},
+    )
+    return bool(found)
+
+
+async def take_back_wishes(
+    session: Session, reader_id: UUID, subscription_id: UUID
+) -> tuple[Kind, datetime] | None:
+    """What waits to be told of whether a subscription renews is dropped; what was told of that last, and when."""
+    values = {
+        "reader": reader_id,
+        "subscription": str(subscription_id),
+        "kinds": [Kind.CANCELED, Kind.RESUMED],
+    }
+    await session.execute(_DROP_WISHES, values)
+    told = await session.execute(_WISH_TOLD, values)
+    row = told.one_or_none()
+    return (Kind(row[0]), row[1]) if row else None
 
 
 async def withdraw(session: Session, agency: str, key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -21,21 +21,32 @@ class Kind(StrEnum):
     RENEWAL_REMINDER = "renewal_reminder"
     PAYMENT_FAILED = "payment_failed"
     CANCELED = "canceled"
+    RESUMED = "resumed"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
     TRANSFER_SHORT = "transfer_short"
     NEW_CARD = "new_card"
     TRIAL_STARTED = "trial_started"
     TRIAL_ENDING = "trial_ending"
+    MOVED = "moved"
+    BUNDLE_ENDING = "bundle_ending"
+    INVITED = "invited"
+    SEAT_ENDED = "seat_ended"
+    GROUP_ENDED = "group_ended"
     PRICE_RISES = "price_rises"
     WIN_BACK = "win_back"
 
 
+#: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
+WISH_QUIET = timedelta(days=1)
 #: How long before a prepaid term ends its reader is reminded.
 ENDING_BEFORE = timedelta(days=3)
 #: How long before the renewal of a long period (a half year, a year) its reader is told of the charge.
 RENEWAL_BEFORE = timedelta(days=7)
 #: How long before a trial ends its reader is told of the first payment; of one that is no longer than this its beginning said it.
 TRIAL_BEFORE = timedelta(days=3)
+#: How long before a bundle's last day who has articles left is reminded; of a short one a quarter of its days.
+BUNDLE_BEFORE = timedelta(days=7)
 LONG_PERIODS = ("half_year", "year")
 #: A term that has ended is told of from this hour of the next day in the agency's zone, and this long after its end no more.
 ENDED_HOUR = 8
@@ -73,11 +84,12 @@ def clipped(text: str, most: int = SUBJECT_MOST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A letter to be written: ``key`` is its business key within the agency."""
+    """A letter to be written: ``key`` is its business key within the agency; ``recipient``: the mailbox, where it is not its reader's."""
 
     kind: Kind
     key: str
     facts: Mapping[str, Any]
+    recipient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +107,10 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a gift that is not redeemed;
-    ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``offer``: the offer that was paid, as :func:`price_rises` tells
-    amounts: ``kind``, ``amount_vnd``, ``left`` (periods in all; None: while a student), ``full_vnd``."""
+    """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a contribution, or a gift that is not
+    redeemed; ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``kind``: of the plan; ``uses``:
+    articles of a bundle. ``offer``: the offer that was paid: ``kind``, ``amount_vnd``, ``left`` (periods in all; None: while a
+    student), ``full_vnd``."""
 
     payment_id: UUID
     sold: Sold
@@ -110,6 +123,8 @@ class Paid:
     order_code: str
     renews: bool
     invoice: tuple[UUID, str] | None
+    kind: str
+    uses: int | None
     offer: Mapping[str, Any] | None = None
 
 
@@ -132,6 +147,8 @@ def receipt(paid: Paid, again: UUID | None = None) -> Draft:
         "renews": paid.renews,
         "invoice": str(paid.invoice[0]) if paid.invoice else None,
         "number": paid.invoice[1] if paid.invoice else "",
+        "kind": paid.kind,
+        "uses": paid.uses,
         **({"offer": dict(paid.offer)} if paid.offer else {}),
     }
     key = f"receipt:{paid.payment_id}"
@@ -181,6 +198,12 @@ def canceled(
     return Draft(Kind.CANCELED, f"canceled:{subscription_id}:{version}", facts)
 
 
+def resumed(subscription_id: UUID, version: int, sold: Sold) -> Draft:
+    """A subscription that renews after all."""
+    facts = {**sold.facts, "subscription": str(subscription_id)}
+    return Draft(Kind.RESUMED, f"resumed:{subscription_id}:{version}", facts)
+
+
 def new_card(
     charge_id: UUID, subscription_id: UUID, sold: Sold, label: str, expires_on: date | None
 ) -> Draft:
@@ -192,6 +215,27 @@ def new_card(
         "expires_on": expires_on.isoformat() if expires_on else None,
     }
     return Draft(Kind.NEW_CARD, f"new-card:{charge_id}", facts)
+
+
+def moved(
+    subscription_id: UUID,
+    sold: Sold,
+    amount_vnd: int,
+    ends_at: datetime,
+    card: str | None,
+    *,
+    renews: bool,
+) -> Draft:
+    """A plan that another system collected goes on here as it was. ``card``: what is charged, None where none is."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "amount_vnd": amount_vnd,
+        "ends_at": ends_at.isoformat(),
+        "card": card,
+        "renews": renews,
+    }
+    return Draft(Kind.MOVED, f"moved:{subscription_id}", facts)
 
 
 def trial_started(
@@ -214,57 +258,6 @@ def trial_started(
     return Draft(Kind.TRIAL_STARTED, f"trial-started:{payment_id}", facts)
 
 
-def price_rises(
-    subscription_id: UUID,
-    sold: Sold,
-    amounts: tuple[int, int],
-    at: datetime,
-    *,
-    card: str | None,
-    student: bool,
-) -> Draft:
-    """A price that rises with the next period: ``amounts`` of a period now and then, and when. ``card`` None: no card is saved;
-    ``student``: because an address is to be verified again."""
-    facts = {
-        **sold.facts,
-        "subscription": str(subscription_id),
-        "now_vnd": amounts[0],
-        "amount_vnd": amounts[1],
-        "ends_at": at.isoformat(),
-        "card": card,
-        "student": student,
-    }
-    key = f"price-rises:{subscription_id}:{_second(at)}:{amounts[1]}"
-    return Draft(Kind.PRICE_RISES, key, facts)
-
-
-def win_back(
-    reader_id: UUID,
-    offer_id: UUID,
-    sold: Sold,
-    terms: tuple[int, int, int],
-    lapsed_at: datetime,
-    until: datetime | None,
-) -> Draft:
-    """An offer for who left: ``terms`` are its amount, for how many periods, and the price itself; ``until``: when it is over."""
-    facts = {
-        **sold.facts,
-        "offer_id": str(offer_id),
-        "offer": {
-            "kind": "winback",
-            "amount_vnd": terms[0],
-            "left": terms[1],
-            "full_vnd": terms[2],
-        },
-        "until": until.isoformat() if until else None,
-    }
-    return Draft(Kind.WIN_BACK, f"win-back:{reader_id}:{_second(lapsed_at)}", facts)
-
-
-def _second(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
-
-
 def refunded(
     refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int, paid_at: datetime, *, whole: bool
 ) -> Draft:
@@ -277,6 +270,12 @@ def refunded(
         "whole": whole,
     }
     return Draft(Kind.REFUNDED, refunded_key(refund_id), facts)
+
+
+def refund_failed(refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int) -> Draft:
+    """Money that was told to have gone back, and did not arrive."""
+    facts = {**sold.facts, "amount_vnd": amount_vnd, "of_vnd": of_vnd}
+    return Draft(Kind.REFUND_FAILED, f"refund-failed:{refund_id}", facts)
 
 
 def refunded_key(refund_id: UUID) -> str:
@@ -306,72 +305,45 @@ def transfer_short(
     return Draft(Kind.TRANSFER_SHORT, f"transfer-short:{id_}:{credit_id}", facts)
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionNow:
-    """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
-    ``others_until``: until when its reader may read without it."""
-
-    state: str
-    cancels: bool
-    period_end: datetime
-    paid: bool
-    others_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderNow:
-    """An order at the moment of sending."""
-
-    state: str
-    expires_at: datetime
-    missing_vnd: int
+def bundle_ending(
+    bundle_id: UUID, sold: Sold, left: int, uses: int, ends_at: datetime, at: datetime
+) -> Draft:
+    """A bundle that ends soon: ``left`` of its ``uses`` articles were not chosen ``at`` that moment."""
+    facts = {
+        **sold.facts,
+        "bundle": str(bundle_id),
+        "left": left,
+        "uses": uses,
+        "ends_at": ends_at.isoformat(),
+        "at": at.isoformat(),
+    }
+    return Draft(Kind.BUNDLE_ENDING, f"bundle-ending:{bundle_id}", facts)
 
 
-def still_true(
-    kind: Kind,
-    facts: Mapping[str, Any],
-    now: datetime,
-    *,
-    subscription: SubscriptionNow | None = None,
-    order: OrderNow | None = None,
-    rise: Draft | None = None,
-    wins_back: bool = False,
-) -> bool:
-    """Whether a letter that was written some time ago may still be sent. ``rise``: what would be written of the subscription's price
-    now; ``wins_back``: whether the offer is for its reader, who wants to hear of it."""
-    if kind in (Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED):
-        return True
-    if kind in (Kind.TRANSFER_SHORT, Kind.PRICE_RISES, Kind.WIN_BACK):
-        short = order is not None and _still_short(facts, now, order)
-        return short or wins_back or _still_rises(facts, rise)
-    if subscription is None:
-        return False
-    if kind is Kind.PAYMENT_FAILED:
-        return subscription.state in ("past_due", "grace", "paused")
-    if kind is Kind.CANCELED:
-        return subscription.cancels
-    return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
+def invited(
+    sent: tuple[UUID, int, datetime], sold: Sold, owner_email: str, recipient: str
+) -> Draft:
+    """A seat that is offered to a mailbox: the invitation that was ``sent`` (id, how often by now, until when it is good)."""
+    id_, times, expires_at = sent
+    facts = {
+        **sold.facts,
+        "invitation": str(id_),
+        "owner": owner_email,
+        "expires_at": expires_at.isoformat(),
+    }
+    return Draft(Kind.INVITED, f"invited:{id_}:{times}", facts, recipient)
 
 
-def _still_rises(facts: Mapping[str, Any], rise: Draft | None) -> bool:
-    told = ("ends_at", "now_vnd", "amount_vnd")
-    return rise is not None and all(rise.facts[name] == facts[name] for name in told)
+def seat_ended(seat_id: UUID, sold: Sold, *, by_plan: bool) -> Draft:
+    """A seat that its owner ended, or (``by_plan``) that the plan has no more."""
+    return Draft(Kind.SEAT_ENDED, f"seat-ended:{seat_id}", {**sold.facts, "by_plan": by_plan})
 
 
-def _still_short(facts: Mapping[str, Any], now: datetime, order: OrderNow) -> bool:
-    waits = order.state == "open" and now < order.expires_at
-    return waits and order.missing_vnd == facts["missing_vnd"]
-
-
-def _still_ends(kind: Kind, ends_at: datetime, now: datetime, row: SubscriptionNow) -> bool:
-    """Whether the end that is told of is still the end: not renewed meanwhile, not given back, nothing else to read by."""
-    if row.period_end != ends_at or not row.paid:
-        return False
-    if kind is Kind.RENEWAL_REMINDER:
-        return row.state == "active" and not row.cancels and now < ends_at
-    if kind is Kind.TRIAL_ENDING:
-        return row.state == "trialing" and now < ends_at
-    told = ends_at if kind is Kind.TERM_ENDING else now
-    if row.others_until is not None and row.others_until > told:
-        return False
-    return now < ends_at if kind is Kind.TERM_ENDING else ends_at <= now < ends_at + ENDED_WITHIN
+def group_ended(seat_id: UUID, subscription_id: UUID, sold: Sold, ended_at: datetime) -> Draft:
+    """The plan by which a member read has ended at ``ended_at``."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "ended_at": ended_at.isoformat(),
+    }
+    return Draft(Kind.GROUP_ENDED, f"group-ended:{seat_id}:{ended_at.isoformat()}", facts)

@@ -1,7 +1,7 @@
 """Letters: written in the transaction of their fact, sent by the worker.
 
 A letter that may have become untrue (a reminder to somebody who has renewed) is found out when it is sent, by the present
-facts (:func:`rules.still_true`), and not taken back by the use case that changed them: that way no use case can forget it,
+facts (:func:`truth.still_true`), and not taken back by the use case that changed them: that way no use case can forget it,
 also not one that is written later, and a letter that waited for the mail server for a day is judged like any other.
 
 Reminders are written by a sweep over what ends soon (:meth:`Letters.sweep`), not when a term is bought: their time then
@@ -23,12 +23,19 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.bundles import repository as bundles
 from services.billing.letters import repository, rules
 from services.billing.letters.links import BackLink, Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
+from services.billing.letters.seat_words import (
+    domain_code_content,
+    domain_code_footer,
+    invited_footer,
+)
+from services.billing.letters.truth import still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import (
     code_content,
@@ -63,6 +70,7 @@ REMINDERS = (
     Kind.TERM_ENDED,
     Kind.RENEWAL_REMINDER,
     Kind.TRIAL_ENDING,
+    Kind.BUNDLE_ENDING,
     Kind.PRICE_RISES,
     Kind.WIN_BACK,
 )
@@ -72,10 +80,35 @@ Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
 
 
 async def write(
-    session: Session, agency: str, reader_id: UUID, draft: Draft, now: datetime
+    session: Session,
+    agency: str,
+    reader_id: UUID,
+    draft: Draft,
+    now: datetime,
+    due_at: datetime | None = None,
 ) -> bool:
-    """A letter, in the caller's transaction, in the reader's language. False when the fact was told before."""
-    return await repository.write(session, new_id(), agency, reader_id, draft, now)
+    """A letter, in the caller's transaction, in the reader's language; sent at once, or at ``due_at``. False when the fact was told
+    before."""
+    return await repository.write(session, new_id(), agency, reader_id, draft, now, due_at or now)
+
+
+async def write_wish(
+    session: Session, agency: str, reader_id: UUID, draft: Draft, now: datetime
+) -> None:
+    """Whether a subscription renews (``draft``: canceled or resumed), as its reader wishes now. Who changes their mind often is told
+    once in :data:`rules.WISH_QUIET`, what they settled on last, and nothing where they know that."""
+    told = await repository.take_back_wishes(session, reader_id, UUID(draft.facts["subscription"]))
+    known = (
+        told[0] if told else Kind.RESUMED
+    )  # nobody needs to be told that what they bought renews
+    if draft.kind is not known:
+        due_at = max(now, told[1] + rules.WISH_QUIET) if told else now
+        await write(session, agency, reader_id, draft, now, due_at)
+
+
+async def told_already(session: Session, agency: str, key: str) -> bool:
+    """Whether a letter was sent: what it says is known to its reader."""
+    return await repository.sent_before(session, agency, key)
 
 
 async def withdraw(session: Session, agency: str, key: str) -> None:
@@ -89,7 +122,23 @@ async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[st
         return await offers_repository.rises_due(session, now, REMINDERS_A_ROUND)
     if kind is Kind.WIN_BACK:
         return await offers_repository.win_backs_due(session, now, REMINDERS_A_ROUND)
-    return await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+    if kind is not Kind.BUNDLE_ENDING:
+        return await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
+    return [
+        (
+            one.agency,
+            one.reader_id,
+            rules.bundle_ending(
+                one.id,
+                rules.Sold(one.name_vi, one.name_en, "once"),
+                one.left(now),
+                one.uses,
+                one.valid_until,
+                now,
+            ),
+        )
+        for one in await bundles.ending(session, now, rules.BUNDLE_BEFORE, REMINDERS_A_ROUND)
+    ]
 
 
 class Letters:
@@ -125,6 +174,12 @@ class Letters:
         voice = Voice(self._words, language, agency, self._public_url)
         content = student_code_content(voice, code)
         return mail_of(voice, content, address, student_code_footer(voice, address))
+
+    def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code for a company's or a school's mail domain."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = domain_code_content(voice, code)
+        return mail_of(voice, content, address, domain_code_footer(voice, address))
 
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
@@ -171,19 +226,28 @@ class Letters:
     async def _holds(self, session: Session, letter: Claimed) -> bool:
         """Whether it is still true."""
         subscription = order = None
+        bundle_left = 0
+        if "bundle" in letter.facts:
+            held = await bundles.one(session, letter.agency, UUID(letter.facts["bundle"]))
+            bundle_left = held.left(self._clock.now()) if held is not None else 0
         if "subscription" in letter.facts:
             subscription = await repository.subscription_now(
                 session, letter.agency, UUID(letter.facts["subscription"])
             )
         if "order" in letter.facts:
             order = await repository.order_now(session, letter.agency, UUID(letter.facts["order"]))
-        now = self._clock.now()
-        return rules.still_true(
+        now, invited = self._clock.now(), False
+        if "invitation" in letter.facts:
+            id_ = UUID(letter.facts["invitation"])
+            invited = await repository.invitation_open(session, letter.agency, id_, now)
+        return still_true(
             letter.kind,
             letter.facts,
             now,
             subscription=subscription,
             order=order,
+            bundle_left=bundle_left,
+            invited=invited,
             rise=await offers_repository.rise_of(session, UUID(letter.facts["subscription"]), now)
             if letter.kind is Kind.PRICE_RISES
             else None,
@@ -209,7 +273,9 @@ class Letters:
             voice,
             content,
             letter.email,
-            footer_of(voice, letter.email, letter.kind),
+            invited_footer(voice, letter.email, letter.facts)
+            if letter.kind is Kind.INVITED
+            else footer_of(voice, letter.email, letter.kind),
             message_id=f"letter.{letter.id}",
         )
         try:

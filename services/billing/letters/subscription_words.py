@@ -203,6 +203,33 @@ def new_card(voice: Voice, facts: Mapping[str, Any]) -> Content:
     )
 
 
+def moved(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    """A plan that goes on with us as it was."""
+    _ = voice.translate
+    amount, day = voice.vnd(facts["amount_vnd"]), voice.day(facts["ends_at"])
+    rows = [(_("Plan"), voice.plan(facts)), (_("Reads until"), voice.moment(facts["ends_at"]))]
+    if facts["renews"]:
+        rows += [(_("Next payment"), amount), *_paid_by(voice, facts)]
+        goes_on = _(
+            "On {date} {amount} is due for the next period, as before.", date=day, amount=amount
+        )
+    else:
+        goes_on = _("It ends on {date}, as you had decided. Nothing is charged.", date=day)
+    return Content(
+        _("Nothing changes for your plan"),
+        _("Nothing changes for your plan"),
+        (
+            _(
+                "We now look after your plan ourselves. Your plan, its price and your way to pay stay as they are."
+            ),
+            goes_on,
+        ),
+        tuple(rows),
+        _own(voice, facts),
+        (_without_signing_in(voice),),
+    )
+
+
 def payment_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
     """What is owed, until when one reads and how it is paid."""
     _ = voice.translate
@@ -265,5 +292,22 @@ def canceled(voice: Voice, facts: Mapping[str, Any]) -> Content:
         ),
         ((_("Plan"), voice.plan(facts)), (_("Reads until"), until)),
         (_("See or keep the plan"), voice.link(facts)),
+        (_without_signing_in(voice),),
+    )
+
+
+def resumed(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    """A plan that renews after all."""
+    _ = voice.translate
+    return Content(
+        _("Your plan renews again"),
+        _("Your plan renews again"),
+        (
+            _(
+                "You have taken your cancellation back. The next period is charged when this one ends."
+            ),
+        ),
+        ((_("Plan"), voice.plan(facts)),),
+        (_("See the plan"), voice.link(facts)),
         (_without_signing_in(voice),),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.billing.letters import offer_words
+from services.billing.letters import offer_words, seat_words
+from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
@@ -106,22 +107,15 @@ def _welcome(voice: Voice, facts: Mapping[str, Any]) -> Content:
 
 def _receipt(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
+    if facts["kind"] == "contribution":
+        return once.thanks(voice, facts)
     amount = voice.vnd(facts["amount_vnd"])
     table = [
         (_("Plan"), voice.plan(facts)),
-        (_("Amount"), amount),
-        (_("Offer"), voice.offer(facts)),
-        (_("VAT"), voice.vat(facts) if facts["amount_vnd"] else ""),
-        (_("Paid at"), voice.moment(facts["paid_at"])),
+        *once.paid_rows(voice, facts),
         *_period(voice, facts),
-        (_("Order code"), facts["code"]),
-        (_("Invoice number"), facts["number"]),
+        *once.paper_rows(voice, facts),
     ]
-    invoice = (
-        (_("Invoice as a PDF file"), voice.address(f"invoices/{facts['invoice']}.pdf"))
-        if facts["invoice"]
-        else None
-    )
     gift = facts["starts_at"] is None
     return Content(
         _("Receipt for {amount} – {agency}", amount=amount, agency=voice.agency.name),
@@ -132,7 +126,7 @@ def _receipt(voice: Voice, facts: Mapping[str, Any]) -> Content:
         if gift
         else voice.account(),
         (_what_follows(voice, facts),),
-        invoice,
+        once.invoice(voice, facts),
     )
 
 
@@ -141,6 +135,11 @@ def _period(voice: Voice, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     _ = voice.translate
     if facts["starts_at"] is None:
         return []
+    if facts["kind"] == "bundle":
+        return [
+            (_("Articles to choose"), str(facts["uses"])),
+            (_("To be chosen until"), voice.moment(facts["ends_at"])),
+        ]
     at_once = voice.day(facts["starts_at"]) == voice.day(facts["paid_at"])
     return [
         (_("Reads from"), "" if at_once else voice.moment(facts["starts_at"])),
@@ -156,6 +155,8 @@ def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
         )
     if facts["starts_at"] is None:
         return _("It is a gift: its time begins when somebody redeems the code.")
+    if facts["kind"] == "bundle":
+        return once.how_to_use(voice)
     if facts["period"] == "once":
         return _("It was paid for once; nothing is charged again.")
     return _("It ends by itself; nothing is charged again. You can renew it in your account.")
@@ -180,6 +181,28 @@ def _refunded(voice: Voice, facts: Mapping[str, Any]) -> Content:
             (_("Refunded"), amount),
             (_("Of the payment"), voice.vnd(facts["of_vnd"])),
             (_("Paid at"), voice.moment(facts["paid_at"])),
+        ),
+        voice.account(),
+    )
+
+
+def _refund_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    _ = voice.translate
+    amount = voice.vnd(facts["amount_vnd"])
+    return Content(
+        _("Your refund of {amount} did not arrive", amount=amount),
+        _("The refund did not arrive"),
+        (
+            _(
+                "Your bank sent {amount} back to us. What was paid for with it is yours again, and we will look for another way to "
+                "repay you.",
+                amount=amount,
+            ),
+        ),
+        (
+            (_("Plan"), voice.plan(facts)),
+            (_("Amount"), amount),
+            (_("Of the payment"), voice.vnd(facts["of_vnd"])),
         ),
         voice.account(),
     )
@@ -227,8 +250,15 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.NEW_CARD: subscription.new_card,
     Kind.TRIAL_STARTED: subscription.trial_started,
     Kind.TRIAL_ENDING: subscription.trial_ending,
+    Kind.MOVED: subscription.moved,
+    Kind.BUNDLE_ENDING: once.bundle_ending,
+    Kind.RESUMED: subscription.resumed,
     Kind.PRICE_RISES: offer_words.price_rises,
     Kind.WIN_BACK: offer_words.win_back,
     Kind.REFUNDED: _refunded,
+    Kind.REFUND_FAILED: _refund_failed,
     Kind.TRANSFER_SHORT: _transfer_short,
+    Kind.INVITED: seat_words.invited,
+    Kind.SEAT_ENDED: seat_words.seat_ended,
+    Kind.GROUP_ENDED: seat_words.group_ended,
 }

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from services.billing.letters.rules import Draft, Sold, price_rises, win_back
+from services.billing.letters.offer_rules import price_rises, win_back
+from services.billing.letters.rules import Draft, Sold
 from services.billing.offers import rules
 from services.billing.offers.models import PriceOffer, StudentAddress, StudentCode
 from services.billing.offers.rules import Kind, Person, Terms
@@ -138,19 +139,21 @@ async def set_left(session: Session, reader_id: UUID, offer_id: UUID, left: int)
     )
 
 
-async def lock_price(session: Session, agency: str, price_id: UUID) -> tuple[str, int, bool] | None:
-    """(period, đồng, whether it is sold) of a price; its offers are made by one at a time."""
+async def lock_price(
+    session: Session, agency: str, price_id: UUID
+) -> tuple[str, int, bool, bool] | None:
+    """(period, đồng, whether it is sold, whether each seat is paid for) of a price; its offers are made by one at a time."""
     row = (
         await session.execute(
             text(
-                """SELECT pp.period, pp.amount_vnd, pp.superseded_at IS NULL AND p.active
+                """SELECT pp.period, pp.amount_vnd, pp.superseded_at IS NULL AND p.active, p.per_seat
                    FROM plan_price pp JOIN plan p ON p.id = pp.plan_id
                    WHERE pp.id = :id AND pp.agency = :agency FOR UPDATE OF pp"""
             ),
             {"id": price_id, "agency": agency},
         )
     ).one_or_none()
-    return (row[0], row[1], row[2]) if row else None
+    return (row[0], row[1], row[2], row[3]) if row else None
 
 
 async def current(session: Session, price_id: UUID, kind: Kind) -> PriceOffer | None:

@@ -28,13 +28,13 @@ from shared.ids import new_id
 
 
 async def priced_sale(
-    session: Session | ReadSession, reader_id: UUID, sold: Offer, now: datetime
+    session: Session | ReadSession, reader_id: UUID, sold: Offer, now: datetime, seats: int = 1
 ) -> Priced:
-    """What a period that this reader buys now costs."""
+    """What a period that this reader buys now costs, for so many readers where each seat is paid for: no offer is of such a price."""
     known = await repository.person(session, reader_id)
     held = await repository.by_ids(session, known.held)
     return rules.price_for(
-        sold.amount_vnd, sold.period, await _offered(session, sold, held, now), known, now
+        sold.cost_vnd(seats), sold.period, await _offered(session, sold, held, now), known, now
     )
 
 
@@ -53,16 +53,18 @@ async def priced_next(
     sold: Offer,
     due_at: datetime,
     now: datetime,
+    seats: int = 1,
 ) -> Priced:
-    """What the next period of a subscription costs at a price that begins at ``due_at``: its own, or another one."""
+    """What the next period of a subscription costs at a price that begins at ``due_at``: its own, or another one; ``seats``: as of
+    :func:`priced_sale`."""
     offered = await repository.open_of(session, [sold.price_id], now)
     held = None
     if row.offer_id is not None and row.price_id == sold.price_id:
         held = (await repository.by_ids(session, [row.offer_id]))[row.offer_id], row.offer_left
     if held is None and not offered:
-        return Priced(sold.amount_vnd, sold.period)
+        return Priced(sold.cost_vnd(seats), sold.period)
     known = await repository.person(session, row.reader_id)
-    return rules.next_price(sold.amount_vnd, sold.period, held, offered, known, due_at)
+    return rules.next_price(sold.cost_vnd(seats), sold.period, held, offered, known, due_at)
 
 
 async def ordered(session: Session | ReadSession, order: SalesOrder, sold: Offer) -> Priced:
@@ -141,8 +143,8 @@ class Offers:
     async def make(self, agency: str, new: NewOffer) -> UUID:
         """An offer from now on, in the place of the price's offer of the same kind: who is in that one stays in it.
 
-        Raises :class:`NotFoundError` for another agency's price, :class:`ConflictError` for one that is not sold or is not higher,
-        ``IntegrityError`` for what the table refuses.
+        Raises :class:`NotFoundError` for another agency's price, :class:`ConflictError` for one that is not sold, is paid for each
+        seat, or is not higher, ``IntegrityError`` for what the table refuses.
         """
         now, id_ = self._clock.now(), new_id()
         async with self._database.transaction() as session:
@@ -151,6 +153,8 @@ class Offers:
                 raise NotFoundError
             if not price[2] or price[0] == "once":
                 raise ConflictError(slug="price-superseded")
+            if price[3]:
+                raise ConflictError(slug="offer-per-seat")
             if new.amount_vnd >= price[1]:
                 raise ConflictError(slug="offer-not-lower")
             before = await repository.current(session, new.price_id, new.kind)
@@ -240,10 +244,10 @@ class Offers:
             )
         return {one.price_id: one for one in offered if one.kind is Kind.STUDENT}
 
-    async def priced(self, reader_id: UUID, sold: Offer) -> Priced:
+    async def priced(self, reader_id: UUID, sold: Offer, seats: int = 1) -> Priced:
         """What a period costs this reader now."""
         async with self._database.read() as session:
-            return await priced_sale(session, reader_id, sold, self._clock.now())
+            return await priced_sale(session, reader_id, sold, self._clock.now(), seats)
 
     async def priced_order(self, order: SalesOrder, sold: Offer) -> Priced:
         """What an order costs, in the offer's words."""

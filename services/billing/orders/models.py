@@ -65,6 +65,7 @@ class SalesOrder(Row, table=True):
     price_id: UUID
     article: str | None = Field(sa_type=Text, default=None)
     gift: bool = False
+    seats: int = 1
     list_vnd: int = Field(sa_type=BigInteger)
     amount_vnd: int = Field(sa_type=BigInteger)
     coupon_id: UUID | None = None

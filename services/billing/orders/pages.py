@@ -19,6 +19,7 @@ from services.billing.coupons.service import CouponRefusedError
 from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
 from services.billing.orders.service import OrderView
+from services.billing.plans.rules import BUNDLE, ONCE_BY_CARD
 from services.billing.readers.models import Reader
 from services.billing.readers.web import (
     Place,
@@ -34,6 +35,8 @@ from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
+#: Ways to pay.
+TRANSFER, CARD = "transfer", "card"
 #: Without script the page looks again by itself.
 LOOK_AGAIN_SECONDS = 5
 #: States of a charge of which it is not known whether it was paid.
@@ -104,7 +107,10 @@ class OrderPages:
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
             if accounts and is_open and _by_transfer(view)
             else None,
-            card=is_open and view.order.renews and self._cards,
+            card=is_open and _by_card(view) and self._cards,
+            bundle=await billing.bundles.of_order(view.order.id)
+            if view.offer.kind == BUNDLE
+            else None,
             collecting=view.collecting,
             failure=view.failure,
             gift_url=f"{self._front.base}/r/{agency.id}/gifts?code={view.gift.code}"
@@ -185,12 +191,14 @@ class OrderPages:
         order = await billing.orders.open_of_reader(found[1])
         if order is not None and order.price_id == offer.price_id:
             return see_other(f"/r/{agency}/orders/{order.code}")
+        seats = max(row.seats, offer.seats)
         return self._front.render(
             request,
             "renew.html",
             place,
             offer=offer,
-            priced=await billing.offers.priced(found[1].id, offer),
+            priced=await billing.offers.priced(found[1].id, offer, seats),
+            seats=seats,
             name=offer.name(request_language(request)),
             runs=row.period_end > billing.clock.now(),
             ends_on=local_date(row.period_end, place.agency.zone),
@@ -229,6 +237,19 @@ def router(front: ReaderFront) -> APIRouter:
 def _by_transfer(view: OrderView) -> bool:
     """What begins to renew is paid by the card that renews it; what is owed is paid in any way."""
     return not view.order.renews or view.order.purpose == "renewal"
+
+
+def _by_card(view: OrderView) -> bool:
+    """What renews, and what is paid once by any way; of nothing that is paid once no card is asked for."""
+    once = view.offer.kind in ONCE_BY_CARD and view.order.amount_vnd > 0
+    return view.order.renews or (once and not view.order.gift)
+
+
+async def ways_to_pay(billing: Billing, agency_id: str) -> list[str]:
+    """How an agency's readers may pay, the usual way first."""
+    by_transfer = bool(await billing.transfers.accounts(agency_id))
+    by_card = bool(billing.settings.stripe_secret_key)
+    return [TRANSFER] * by_transfer + [CARD] * by_card
 
 
 async def _own(billing: Billing, reader: Reader, view: OrderView) -> OwnSubscription | None:

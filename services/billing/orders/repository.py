@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
-from services.billing.subscriptions.repository import lock_reader
+from services.billing.subscriptions.repository import ON_ITS_WAY, lock_reader
 from shared.database import ReadSession, Session
 
 
@@ -110,24 +110,38 @@ async def lock_with_readers(
     return await lock_by_codes(session, agency, codes)
 
 
-async def close_expired(session: Session, now: datetime, limit: int) -> int:
-    """Orders nobody paid in time. The page of another plan is closed with it: its price was of one day."""
-    closed = await session.execute(
+#: Nobody paid it in time, and no bank decides about it; what is owed of a subscription ends with its grace.
+_EXPIRED = """o.state = 'open' AND o.expires_at <= :now AND o.purpose <> 'renewal'
+    AND NOT EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND c.state = 'processing')"""
+
+
+async def expired(session: ReadSession, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+    """(reader, order) that nobody paid in time, the longest over first."""
+    rows = await session.execute(
         text(
-            """WITH closed AS (
-                 UPDATE sales_order SET state = 'closed' WHERE id IN
-                   (SELECT id FROM sales_order o WHERE state = 'open' AND expires_at <= :now AND purpose <> 'renewal'
-                      AND NOT EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND c.state = 'processing')
-                    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-                 RETURNING id, purpose),
-               pages AS (
-                 UPDATE charge SET ask_at = :now WHERE kind = 'page' AND state IN ('created', 'open')
-                   AND order_id IN (SELECT id FROM closed WHERE purpose = 'change'))
-               SELECT id FROM closed"""
+            f"""SELECT o.reader_id, o.id FROM sales_order o WHERE {_EXPIRED}
+                ORDER BY o.expires_at, o.id LIMIT :limit"""  # noqa: S608 - a constant of ours
         ),
         {"now": now, "limit": limit},
     )
-    return len(closed.all())
+    return [(row[0], row[1]) for row in rows]
+
+
+async def close_expired(session: Session, id_: UUID, now: datetime) -> bool:
+    """An order nobody paid in time (the caller holds its reader's lock). The page of another plan is closed with it: its price was of
+    one day. False for one that is not over any more."""
+    closed = await session.execute(
+        text(
+            f"""WITH closed AS (
+                 UPDATE sales_order o SET state = 'closed' WHERE o.id = :id AND {_EXPIRED} RETURNING id, purpose),
+               pages AS (
+                 UPDATE charge SET ask_at = :now WHERE kind = 'page' AND state IN ('created', 'open')
+                   AND order_id IN (SELECT id FROM closed WHERE purpose = 'change'))
+               SELECT id FROM closed"""  # noqa: S608 - a constant of ours
+        ),
+        {"id": id_, "now": now},
+    )
+    return closed.one_or_none() is not None
 
 
 async def lock(session: Session, id_: UUID) -> SalesOrder:
@@ -194,8 +208,7 @@ async def state(
     rows = await session.execute(
         text(
             f"""SELECT o.state, {_RECEIVED},
-                       EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                               AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
+                       EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})
                 FROM sales_order o WHERE o.code = :code AND o.agency = :agency AND o.reader_id = :reader"""  # noqa: S608
         ),
         {"code": code, "agency": agency, "reader": reader_id},
@@ -233,3 +246,15 @@ async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
         )
     )
     return frozenset(found.all())
+
+
+async def contributed(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
+    """Ids of a reader's orders of contributions."""
+    rows = await session.execute(
+        text(
+            """SELECT o.id FROM sales_order o JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
+               WHERE o.reader_id = :reader AND l.kind = 'contribution'"""
+        ),
+        {"reader": reader_id},
+    )
+    return frozenset(row[0] for row in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from services.billing.orders.settle import NOTHING, Receipt, booked_fact, extend
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
+from services.billing.plans.rules import ARTICLE, BUNDLE, CONTRIBUTION, MOST_SEATS, PERIOD
 from services.billing.plans.service import Plans
 from services.billing.readers.models import Reader
 from services.billing.readers.repository import set_language
@@ -74,30 +75,38 @@ class Orders:
         article: str | None = None,
         gift: bool = False,
         renews: bool = False,
+        amount_vnd: int | None = None,
+        seats: int | None = None,
     ) -> SalesOrder:
         """The order to pay: the one that is open for the same thing, or that a part was transferred for; else a new one.
 
-        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again.
-        Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price that is no longer sold, what
-        the reader may read already, or while the bank has not decided about another order of theirs.
+        ``article`` is the newspaper's id of it, where an article is bought; ``renews``: the card that pays it is charged again;
+        ``amount_vnd``: what the reader gives, of a contribution; ``seats``: for how many readers, where each seat is paid for (None:
+        the fewest that are sold). Raises :class:`NotFoundError` for what is not sold like this, :class:`ConflictError` for a price
+        that is no longer sold, an amount outside of its limits, what the reader may read already, or while the bank has not decided
+        about another order of theirs.
         """
         offer = await self._plans.offer(reader.agency, price_id)
-        if not offer.current:
-            raise ConflictError("This price is no longer sold", slug="price-superseded")
-        if (offer.kind == "article") is not (article is not None) or (
-            (gift or renews) and offer.kind != "period"
-        ):
-            raise NotFoundError
-        now, wanted = self._clock.now(), (price_id, article, gift, renews)
+        _check_sold(offer, article, amount_vnd, gift=gift, renews=renews)
+        offer = replace(offer, amount_vnd=amount_vnd or offer.amount_vnd)
+        chosen, now = seats_of(offer, seats), self._clock.now()
+        wanted = (price_id, article, gift, renews, chosen, offer.cost_vnd(chosen))
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
             if not gift and await _reads_already(session, reader.id, offer, article, now):
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
-            priced = await _priced(session, reader.id, offer, gift, now)
+            priced = await _priced(session, reader.id, offer, gift, now, chosen)
             if order is not None:
-                asked = (order.price_id, order.article, order.gift, order.renews)
+                asked = (
+                    order.price_id,
+                    order.article,
+                    order.gift,
+                    order.renews,
+                    order.seats,
+                    order.list_vnd,
+                )
                 kept = order.coupon_id is not None or order.offer_id == priced.offer_id
                 same = asked == wanted and kept and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
@@ -105,7 +114,7 @@ class Orders:
                     return order
                 await replace_order(session, order, now)
             order = await _new_order(
-                session, reader, offer, priced, language, now, article, gift, renews
+                session, reader, offer, priced, language, now, article, gift, renews, chosen
             )
             order.return_to = return_to
             session.add(order)
@@ -115,7 +124,7 @@ class Orders:
         """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
 
         Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
-        that a part was transferred for, that has a coupon or an offer's price, or that is for somebody else.
+        that a part was transferred for, that has a coupon or an offer's price, that is for somebody else, or of a contribution.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
@@ -124,13 +133,14 @@ class Orders:
             if before is None or before.code != code:
                 raise NotFoundError
             begun = await repository.received_vnd(session, before.id)
-            reduced = before.coupon_id is not None or before.offer_id is not None
-            if begun or before.gift or reduced or before.trial_days:
-                raise ConflictError(slug="order-takes-no-coupon")
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
+            reduced = before.coupon_id is not None or before.offer_id is not None
+            fits = not (begun or before.gift or reduced or before.trial_days)
+            if not fits or offer.kind == CONTRIBUTION:
+                raise ConflictError(slug="order-takes-no-coupon")
             await replace_order(session, before, now)
-            found = await coupons.apply(session, offer, coupon, reader.id, now)
+            found = await coupons.apply(session, offer, before.list_vnd, coupon, reader.id, now)
             order = SalesOrder(
                 id=new_id(),
                 agency=reader.agency,
@@ -138,6 +148,7 @@ class Orders:
                 reader_id=reader.id,
                 price_id=before.price_id,
                 article=before.article,
+                seats=before.seats,
                 list_vnd=before.list_vnd,
                 amount_vnd=found.amount_vnd,
                 coupon_id=found.coupon_id,
@@ -220,32 +231,71 @@ class Orders:
         async with self._database.read() as session:
             return await repository.presents(session, reader.id)
 
+    async def contributed(self, reader: Reader) -> frozenset[UUID]:
+        """The orders by which this reader gave."""
+        async with self._database.read() as session:
+            return await repository.contributed(session, reader.id)
+
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""
-        async with self._database.transaction() as session:
-            return await repository.close_expired(session, self._clock.now(), CLOSED_A_ROUND)
+        now, closed = self._clock.now(), 0
+        async with self._database.read() as reading:
+            due = await repository.expired(reading, now, CLOSED_A_ROUND)
+        for reader_id, id_ in due:
+            async with self._database.transaction() as session:
+                await subscriptions_repository.lock_reader(session, reader_id)
+                closed += await repository.close_expired(session, id_, now)
+        return closed
 
 
 async def _priced(
-    session: Session, reader_id: UUID, offer: Offer, gift: bool, now: datetime
+    session: Session, reader_id: UUID, offer: Offer, gift: bool, now: datetime, seats: int
 ) -> Priced:
     """What is asked for it; an offer is for the reader's own periods."""
-    if gift or offer.kind != "period":
-        return Priced(offer.amount_vnd, offer.period)
-    return await offers.priced_sale(session, reader_id, offer, now)
+    if gift or offer.kind != PERIOD:
+        return Priced(offer.cost_vnd(seats), offer.period)
+    return await offers.priced_sale(session, reader_id, offer, now, seats)
 
 
 async def _reads_already(
     session: Session, reader_id: UUID, offer: Offer, article: str | None, now: datetime
 ) -> bool:
-    """Whether it would be paid for what is paid for: a period beside what renews, a pass or an article beside any right to it."""
+    """Whether it would be paid for what is paid for: a period or a bundle beside what renews, a pass or an article beside any right
+    to it. Who gives does not pay for anything."""
+    if offer.kind == CONTRIBUTION:
+        return False
     if await subscriptions.live(session, reader_id) is not None:
         return True
-    if offer.kind == "period":
+    if offer.kind in (PERIOD, BUNDLE):
         return False
-    opened = {offer.scope, f"article:{article}"}
-    rights = await subscriptions_repository.valid_entitlements(session, reader_id, now)
-    return any(scope in opened for scope, _ in rights)
+    opened = (offer.scope, f"article:{article}")
+    return await subscriptions_repository.opens(session, reader_id, opened, now)
+
+
+def _check_sold(
+    offer: Offer, article: str | None, amount_vnd: int | None, *, gift: bool, renews: bool
+) -> None:
+    """Raises as :meth:`Orders.start` does."""
+    if not offer.current:
+        raise ConflictError("This price is no longer sold", slug="price-superseded")
+    fits = (
+        (offer.kind == ARTICLE) is (article is not None)
+        and (offer.kind == CONTRIBUTION) is (amount_vnd is not None)
+        and (offer.kind == PERIOD or not (gift or renews))
+        and not (gift and offer.per_seat)
+    )
+    if not fits:
+        raise NotFoundError
+    if amount_vnd is not None and not (offer.least_vnd or 0) <= amount_vnd <= (offer.most_vnd or 0):
+        raise ConflictError(slug="contribution-amount")
+
+
+def seats_of(offer: Offer, chosen: int | None) -> int:
+    """For how many readers an offer is bought. Raises :class:`ConflictError` (``seats-number``) for a number that is not sold."""
+    seats = offer.seats if chosen is None or not offer.per_seat else chosen
+    if not offer.seats <= seats <= MOST_SEATS:
+        raise ConflictError("So many seats are not sold in this plan.", slug="seats-number")
+    return seats
 
 
 async def fresh_code(session: Session) -> str:
@@ -265,6 +315,7 @@ async def _new_order(
     article: str | None,
     gift: bool,
     renews: bool,
+    seats: int,
 ) -> SalesOrder:
     """A sale; a trial for who has never subscribed, where the price has one and a card renews it."""
     trial = (
@@ -280,7 +331,8 @@ async def _new_order(
         price_id=offer.price_id,
         article=article,
         gift=gift,
-        list_vnd=offer.amount_vnd,
+        seats=seats,
+        list_vnd=priced.full_vnd,
         amount_vnd=0 if trial else priced.amount_vnd,
         offer_id=priced.offer_id,
         trial_days=trial,
@@ -292,8 +344,9 @@ async def _new_order(
 
 
 async def replace_order(session: Session, order: SalesOrder, now: datetime) -> None:
-    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while its bank decides."""
-    if await charges_repository.processing(session, order.id):
+    """Another order takes this one's place: nobody can pay it any more. Raises :class:`ConflictError` while a card is charged for it,
+    or its bank decides."""
+    if await charges_repository.collecting(session, order.id):
         raise ConflictError("The bank has not decided yet", slug="payment-processing")
     order.state = "closed"
     await charges_repository.close_pages(session, order.id, now)

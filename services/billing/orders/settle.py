@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing import metrics
+from services.billing.bundles import service as bundles
 from services.billing.charges import repository as charges_repository
 from services.billing.charges.debts import close_paid
+from services.billing.ledger import rules as accounts
 from services.billing.offers import service as offers
 from services.billing.orders import repository
 from services.billing.orders.codes import new_gift_code
@@ -18,9 +20,10 @@ from services.billing.payments.models import Payment
 from services.billing.payments.service import issue_invoice, tell_receipt, tell_trial
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
+from services.billing.plans.rules import BUNDLE, CONTRIBUTION, vat_kind
 from services.billing.plans.service import vat_in
 from services.billing.recognition import service as recognition
-from services.billing.recognition.facts import PaymentFact
+from services.billing.recognition.facts import PaymentFact, stream_of
 from services.billing.subscriptions import once
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import rules as subscription_rules
@@ -32,8 +35,8 @@ from shared.database import Session
 from shared.ids import new_id
 from shared.money import Money
 
-#: The ``provider`` of a payment of nothing: by a coupon; because it is a trial.
-NOTHING, TRIAL = "coupon", "trial"
+#: The ``provider`` of a payment of nothing: by a coupon; because it is a trial; because it was paid before it was moved here.
+NOTHING, TRIAL, MOVED = "coupon", "trial", "moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         provider=receipt.provider,
         reference=receipt.reference,
         amount_vnd=order.amount_vnd,
+        seats=order.seats,
         paid_at=receipt.paid_at,
     )
     order.state, order.paid_at = "paid", now
@@ -87,11 +91,13 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
         await tell_trial(session, payment, priced.amount_vnd, agency, now)
     if row is not None:
         await subscriptions.refresh(session, row, now, at=receipt.paid_at)
-    elif not order.gift:
+    elif offer.kind == BUNDLE:
+        await bundles.begin(session, payment, offer)
+    elif not order.gift and offer.kind != CONTRIBUTION:
         await once.grant_once(
             session, _granted(order, offer, payment), order.agency, order.reader_id, now
         )
-    metrics.PAYMENTS.labels(order.agency, "paid").inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(order.agency, "paid").inc)
     return payment
 
 
@@ -109,6 +115,8 @@ async def _book(
             )
         )
         await recognition.post_gift(session, fact, now)
+    elif fact.stream == accounts.CONTRIBUTION:
+        await recognition.post_contribution(session, fact, now)
     elif order.purpose == "change":
         await recognition.post_change(session, fact, replaced, now)
     elif order.amount_vnd:
@@ -127,6 +135,8 @@ async def _begin(
     """Write the period that is paid for into the payment; the subscription it belongs to (None of what is for once), and the
     payments that it takes the place of."""
     at, replaced = receipt.begins_at, list[UUID]()
+    if offer.kind == CONTRIBUTION:
+        return None, replaced  # nothing to read
     if offer.kind != "period":
         assert offer.days is not None  # the table says so
         payment.period_start, payment.period_end = at, at + timedelta(days=offer.days)
@@ -207,7 +217,8 @@ async def booked_fact(
     if offer.kind == "article" and start is not None:
         # An article is earned when it is opened, not while it may be read again.
         end = start + timedelta(days=1)
-    vat = await vat_in(session, payment.amount_vnd, local_date(payment.paid_at, agency.zone))
+    paid_on = local_date(payment.paid_at, agency.zone)
+    vat = await vat_in(session, payment.amount_vnd, paid_on, vat_kind(offer.kind))
     return PaymentFact(
         payment.id,
         agency,
@@ -217,6 +228,7 @@ async def booked_fact(
         payment.paid_at,
         start,
         end,
+        stream_of(offer.kind),
         debit=debit,
     )
 

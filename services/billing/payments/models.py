@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Text, UniqueConstraint, text
 from sqlmodel import Field
 
 from services.billing.tables import Row
@@ -27,9 +27,20 @@ class Payment(Row, table=True):
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["surplus_of", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["replaced_by", "agency"], ["payment.id", "payment.agency"]),
+        ForeignKeyConstraint(["restored_from", "agency"], ["payment.id", "payment.agency"]),
         UniqueConstraint("provider", "reference", name="uq_payment_reference"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
         Index("ix_payment_subscription_id", "subscription_id"),
+        Index(
+            "ix_payment_replaced_by",
+            "replaced_by",
+            postgresql_where=text("replaced_by IS NOT NULL"),
+        ),
+        Index(
+            "ix_payment_restored_from",
+            "restored_from",
+            postgresql_where=text("restored_from IS NOT NULL"),
+        ),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
@@ -41,11 +52,13 @@ class Payment(Row, table=True):
     reference: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)
     refunded_vnd: int = Field(sa_type=BigInteger, default=0)
+    seats: int = 1
     period_start: datetime | None = Field(sa_type=UTCDateTime, default=None)
     period_end: datetime | None = Field(sa_type=UTCDateTime, default=None)
     cut_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     paid_at: datetime = Field(sa_type=UTCDateTime)
     replaced_by: UUID | None = None
+    restored_from: UUID | None = None
 
 
 class Refund(Row, table=True):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, select, text
 
 from services.billing.payments.models import Payment, Refund
 from services.billing.payments.rules import Sale, SaleOffer
@@ -36,17 +37,69 @@ async def lock(session: Session, id_: UUID) -> Payment:
     ).one()
 
 
+async def replaced_by(session: Session, payment_id: UUID) -> Sequence[Payment]:
+    """The payments that a change's took the place of, locked, in the order of their ends."""
+    return await _locked(session, Payment.replaced_by == payment_id)  # type: ignore[arg-type]
+
+
+async def restored_from(session: Session, payment_id: UUID) -> Sequence[Payment]:
+    """Those that an undone change's had taken the place of, locked, in the order of their ends."""
+    return await _locked(session, Payment.restored_from == payment_id)  # type: ignore[arg-type]
+
+
+async def _locked(session: Session, wanted: ColumnElement[bool]) -> Sequence[Payment]:
+    return (
+        await session.scalars(
+            select(Payment)
+            .where(wanted)
+            .order_by(Payment.period_end, Payment.id)  # type: ignore[arg-type]
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def next_kept(session: Session, payment: Payment) -> tuple[UUID, datetime] | None:
+    """(payment, beginning) of the first period after this one's beginning that its subscription keeps."""
+    rows = await session.execute(
+        text(
+            """SELECT id, period_start FROM payment
+               WHERE subscription_id = :subscription AND id <> :id AND period_start > :start
+                 AND refunded_vnd < greatest(amount_vnd, 1) AND coalesce(cut_at, period_end) > period_start
+               ORDER BY period_start, id LIMIT 1"""
+        ),
+        {
+            "subscription": payment.subscription_id,
+            "id": payment.id,
+            "start": payment.period_start,
+        },
+    )
+    row = rows.one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def price_of(session: Session, payment_id: UUID) -> UUID:
+    """The price that a payment of an order was for."""
+    found: UUID = await session.scalar(
+        text(
+            "SELECT o.price_id FROM payment p JOIN sales_order o ON o.id = p.order_id WHERE p.id = :id"
+        ),
+        {"id": payment_id},
+    )
+    return found
+
+
 async def receipted(
     session: Session, agency: str, reader_id: UUID, payment_id: UUID
 ) -> Payment | None:
-    """A reader's payment that had a receipt: one of an order, and no trial."""
+    """A reader's payment that had a receipt: one of an order, no trial, and not paid before it was moved here."""
     found: Payment | None = await session.scalar(
         select(Payment).where(
             Payment.id == payment_id,  # type: ignore[arg-type]
             Payment.agency == agency,  # type: ignore[arg-type]
             Payment.reader_id == reader_id,  # type: ignore[arg-type]
             Payment.order_id.is_not(None),  # type: ignore[union-attr]
-            Payment.provider != "trial",  # type: ignore[arg-type]
+            Payment.provider.not_in(("trial", "moved")),  # type: ignore[attr-defined]
         )
     )
     return found
@@ -70,6 +123,7 @@ async def sale_of(session: Session, payment_id: UUID) -> Sale:
     row = await session.execute(
         text(
             """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period, o.language, o.code, o.renews, o.credit_vnd,
+                      p.kind, p.uses, o.seats, p.per_seat,
                       f.kind AS offer_kind, f.amount_vnd AS offer_vnd, f.periods, o.list_vnd
                FROM payment pay JOIN reader r ON r.id = pay.reader_id
                JOIN sales_order o ON o.id = coalesce(pay.order_id, pay.surplus_of)

@@ -36,7 +36,7 @@ class SaleOffer:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """What was paid for, who paid, and the language in which it was bought."""
+    """What was paid for, who paid, and the language in which it was bought. ``kind``: of the plan; ``uses``: articles of a bundle."""
 
     email: str
     name: str
@@ -47,6 +47,10 @@ class Sale:
     code: str
     renews: bool
     credit_vnd: int
+    kind: str
+    uses: int | None
+    seats: int = 1
+    per_seat: bool = False
     offer: SaleOffer | None = None
 
 
@@ -57,7 +61,7 @@ def sold_line(
     bought: tuple[datetime, datetime] | None,
     zone: ZoneInfo,
 ) -> InvoiceLineFact:
-    """The line of a payment's invoice. ``bought``: the period that was paid for; None while a gift is not redeemed."""
+    """The line of a payment's invoice: so many seats at their price, where the amount is one of whole đồng a seat. ``bought``: the period that was paid for; None while a gift is not redeemed."""
     words_vi, words_en = PERIOD_WORDS[sale.period]
     kept = f", đã trừ phần còn lại {format_vnd(sale.credit_vnd, 'vi')}" if sale.credit_vnd else ""
     kept_en = f", less {format_vnd(sale.credit_vnd, 'en')} left" if sale.credit_vnd else ""
@@ -65,11 +69,18 @@ def sold_line(
     if bought is not None:
         start, end = bought
         period_from, period_until = days_bought(local_date(start, zone), local_date(end, zone))
+    quantity = sale.seats if sale.per_seat and amount_vnd % sale.seats == 0 else 1
+    if quantity != sale.seats:
+        words_vi, words_en = (
+            f"{words_vi}, {sale.seats} người đọc",
+            f"{words_en}, {sale.seats} readers",
+        )
     return InvoiceLineFact(
         f"{sale.name_vi} ({words_vi}{kept})",
         f"{sale.name_en} ({words_en}{kept_en})",
-        amount_vnd,
+        amount_vnd // quantity,
         vat_kind,
+        quantity,
         period_from=period_from,
         period_until=period_until,
     )

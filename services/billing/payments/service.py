@@ -20,9 +20,10 @@ from services.billing.letters import service as letters
 from services.billing.payments import repository
 from services.billing.payments.models import Payment, Refund
 from services.billing.payments.rules import sold_line
-from services.billing.plans.service import PRESS_SUBSCRIPTION, vat_in, vat_row_of
+from services.billing.plans.rules import CONTRIBUTION, vat_kind
+from services.billing.plans.service import vat_in, vat_row_of
 from services.billing.recognition import service as recognition
-from services.billing.recognition.facts import RefundFact
+from services.billing.recognition.facts import RefundFact, stream_of
 from shared.agencies import Agency, get_agency
 from shared.clock import local_date
 from shared.database import Database, Session
@@ -40,7 +41,7 @@ async def issue_invoice(
     bought = None
     if payment.period_start is not None and payment.period_end is not None:
         bought = payment.period_start, payment.period_end
-    line = sold_line(sale, payment.amount_vnd, PRESS_SUBSCRIPTION, bought, agency.zone)
+    line = sold_line(sale, payment.amount_vnd, vat_kind(sale.kind), bought, agency.zone)
     return await invoices.issue(
         session,
         invoices.InvoiceFact(
@@ -68,7 +69,7 @@ async def tell_receipt(
     """The receipt of a payment, by mail to its reader; ``invoice`` None where nothing was to be paid. ``again``: once more, under a
     key of its own."""
     sale = await repository.sale_of(session, payment.id)
-    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(payment.paid_at, agency.zone))
+    tax = await vat_row_of(session, vat_kind(sale.kind), local_date(payment.paid_at, agency.zone))
     paid = letter_rules.Paid(
         payment.id,
         letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
@@ -81,6 +82,8 @@ async def tell_receipt(
         order_code=sale.code,
         renews=sale.renews,
         invoice=(invoice.id, invoice.document) if invoice else None,
+        kind=sale.kind,
+        uses=sale.uses,
         offer=sale.offer.facts if sale.offer else None,
     )
     await letters.write(
@@ -152,20 +155,20 @@ async def record_refund(
     if money.kind == REFUND:
         await _tell_refunded(session, payment, row, now)
     outcome = "refunded" if money.kind == REFUND else "disputed"
-    metrics.PAYMENTS.labels(payment.agency, outcome).inc()
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, outcome).inc)
     return row
 
 
 async def _refund_fact(
     session: Session, payment: Payment, row: Refund, money: MoneyBack, agency: Agency
 ) -> RefundFact:
-    vat_vnd = 0
+    vat_vnd, kind = 0, (await repository.sale_of(session, payment.id)).kind
     if payment.order_id is not None:
         paid_on = local_date(payment.paid_at, agency.zone)
         vat_vnd = await recognition.refund_vat(
             session,
             payment.id,
-            await vat_in(session, payment.amount_vnd, paid_on),
+            await vat_in(session, payment.amount_vnd, paid_on, vat_kind(kind)),
             payment.amount_vnd,
             money.amount_vnd,
         )
@@ -177,6 +180,7 @@ async def _refund_fact(
         Money(money.amount_vnd),
         vat_vnd,
         money.refunded_at,
+        stream_of(kind),
         credit=money.credit,
         unopened=money.unopened,
     )
@@ -194,7 +198,8 @@ async def _tell_refunded(session: Session, payment: Payment, row: Refund, now: d
         row.amount_vnd,
         payment.amount_vnd,
         payment.paid_at,
-        whole=payment.refunded_vnd == payment.amount_vnd,
+        # A contribution had bought nothing that could end.
+        whole=payment.refunded_vnd == payment.amount_vnd and sale.kind != CONTRIBUTION,
     )
     await letters.write(session, payment.agency, payment.reader_id, told, now)
 
@@ -203,10 +208,17 @@ async def record_refund_failed(
     session: Session, payment: Payment, row: Refund, failed_at: datetime, now: datetime
 ) -> None:
     """A refund that is in the books did not arrive, or a dispute that was lost is won (the payment is locked by the caller): its
-    entry is reversed, the payment says so, and a letter that was not sent yet is not sent."""
+    entry is reversed, the payment says so, and a letter that was not sent yet is not sent; of one that was the reader is told."""
     agency = await get_agency(session, payment.agency)
     fact = RefundFact(
-        row.id, payment.id, agency, _key(row), Money(row.amount_vnd), 0, row.refunded_at
+        row.id,
+        payment.id,
+        agency,
+        _key(row),
+        Money(row.amount_vnd),
+        0,
+        row.refunded_at,
+        stream_of((await repository.sale_of(session, payment.id)).kind),
     )
     if payment.order_id is None:
         reversed_, lines = await posted(session, agency.id, f"{fact.key}:refunded")
@@ -221,8 +233,18 @@ async def record_refund_failed(
     row.failed_at = failed_at
     payment.refunded_vnd -= row.amount_vnd
     await session.flush()
-    await letters.withdraw(session, payment.agency, letter_rules.refunded_key(row.id))
-    metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc()
+    key = letter_rules.refunded_key(row.id)
+    await letters.withdraw(session, payment.agency, key)
+    if await letters.told_already(session, payment.agency, key):
+        sale = await repository.sale_of(session, payment.id)
+        told = letter_rules.refund_failed(
+            row.id,
+            letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
+            row.amount_vnd,
+            payment.amount_vnd,
+        )
+        await letters.write(session, payment.agency, payment.reader_id, told, now)
+    metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc)
 
 
 class Payments:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Date,
     ForeignKeyConstraint,
@@ -22,7 +23,10 @@ from shared.database import UTCDateTime
 
 
 class Plan(Row, table=True):
-    """What a reader gets: a scope of reading. ``scope`` ``site`` opens everything of the agency."""
+    """What a reader gets: a scope of reading. ``scope`` ``site`` opens everything of the agency.
+
+    ``uses`` are the articles of a bundle; the limits and suggestions are of a contribution.
+    """
 
     __table_args__: Any = (
         UniqueConstraint("agency", "code", name="uq_plan_agency_code"),
@@ -34,11 +38,17 @@ class Plan(Row, table=True):
     kind: str = Field(sa_type=Text, default="period")
     days: int | None = None
     scope: str = Field(sa_type=Text, default="site")
+    uses: int | None = None
+    least_vnd: int | None = Field(sa_type=BigInteger, default=None)
+    most_vnd: int | None = Field(sa_type=BigInteger, default=None)
+    suggested_vnd: list[int] | None = Field(sa_type=ARRAY(BigInteger), default=None)
     name_vi: str = Field(sa_type=Text)
     name_en: str = Field(sa_type=Text)
     description_vi: str = Field(sa_type=Text, default="")
     description_en: str = Field(sa_type=Text, default="")
     active: bool = True
+    seats: int = 1
+    per_seat: bool = False
 
 
 class PlanPrice(Row, table=True):

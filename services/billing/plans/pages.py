@@ -12,17 +12,26 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import Response
 
+from services.billing.bundles.repository import Held
 from services.billing.orders.codes import as_gift_code
+from services.billing.orders.pages import CARD, TRANSFER, ways_to_pay
 from services.billing.plans.repository import Offer
-from services.billing.plans.rules import MONTHS, saving_percent
+from services.billing.plans.rules import (
+    ARTICLE,
+    BUNDLE,
+    CONTRIBUTION,
+    MONTHS,
+    ONCE_BY_CARD,
+    PASS,
+    saving_percent,
+)
 from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
+from services.billing.seats.rules import parse_seats
 from services.billing.subscriptions.rules import State
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
 
-#: Ways to pay.
-TRANSFER, CARD = "transfer", "card"
 MAX_ARTICLE = 200
 
 
@@ -35,6 +44,7 @@ class Choice:
     article: str
     gift: bool
     return_to: str
+    seats: str = ""
     shown: str = ""
 
     def query(self) -> dict[str, str]:
@@ -43,6 +53,7 @@ class Choice:
             "way": self.way,
             "article": self.article,
             "gift": "1" if self.gift else "",
+            "seats": self.seats,
             "shown": self.shown,
         }
 
@@ -53,9 +64,10 @@ def _from_form(
     article: str = Form(""),
     gift: str = Form(""),
     return_to: str = Form(""),
+    seats: str = Form(""),
     shown: str = Form(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to, shown)
+    return _choice(price, way, article, gift, return_to, seats, shown)
 
 
 def _from_query(
@@ -64,14 +76,17 @@ def _from_query(
     article: str = Query(""),
     gift: str = Query(""),
     return_to: str = Query(""),
+    seats: str = Query(""),
     shown: str = Query(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to, shown)
+    return _choice(price, way, article, gift, return_to, seats, shown)
 
 
-def _choice(price: str, way: str, article: str, gift: str, return_to: str, shown: str) -> Choice:
+def _choice(
+    price: str, way: str, article: str, gift: str, return_to: str, seats: str, shown: str
+) -> Choice:
     words = price[:50], plain(way, 20), plain(article, MAX_ARTICLE)
-    return Choice(*words, gift == "1", return_to, plain(shown, 20))
+    return Choice(*words, gift == "1", return_to, plain(seats, 5), plain(shown, 20))
 
 
 class PlanPages:
@@ -98,7 +113,7 @@ class PlanPages:
         current = next((one for one in own if one.renews), None)
         ending = next((one for one in own if one.state is State.ENDING), None)
         term_until = await self._billing.subscriptions.term_until(reader.id) if reader else None
-        ways = await self._ways(place.agency.id)
+        ways = await ways_to_pay(self._billing, place.agency.id)
         sold = await self._billing.plans.offers(place.agency.id)
         tries = CARD in ways and (reader is None or await self._billing.accounts.is_new(reader.id))
         language = request_language(request)
@@ -111,8 +126,6 @@ class PlanPages:
             | worth(offer, sold)
             for offer in sold
         ]
-        # Once and for others is paid by transfer: the card provider's page sells what renews.
-        once = [one for one in offers if one["kind"] != "period" and TRANSFER in ways]
         back = place.back(return_to)
         return self._front.render(
             request,
@@ -120,6 +133,8 @@ class PlanPages:
             place,
             status,
             reader=reader,
+            open_groups=await self._billing.seats.open_groups(reader) if reader else [],
+            places=await self._billing.seats.places(reader) if reader else [],
             current=current,
             ending=ending,
             term_until=term_until,
@@ -131,15 +146,15 @@ class PlanPages:
             returning=with_return(back),
             article=article,
             offers=[one for one in offers if one["kind"] == "period"],
-            passes=[one for one in once if one["kind"] == "pass" or article],
+            once=[one for one in offers if _for_now(one, ways, article)],
             gifts=TRANSFER in ways,
+            gives=any(one["kind"] == CONTRIBUTION for one in offers),
+            held=await self._held(reader, article),
         )
 
-    async def _ways(self, agency_id: str) -> list[str]:
-        """How an agency's readers may pay, the usual way first."""
-        by_transfer = bool(await self._billing.transfers.accounts(agency_id))
-        by_card = bool(self._billing.settings.stripe_secret_key)
-        return [TRANSFER] * by_transfer + [CARD] * by_card
+    async def _held(self, reader: Reader | None, article: str) -> tuple[Held, int] | None:
+        """The bundle that opens the article before which the reader stands."""
+        return await self._billing.bundles.offered(reader.id) if reader and article else None
 
     async def checkout(self, request: Request, agency_id: str, chosen: Choice) -> Response:
         """A plan and a way to pay were chosen: to the payment page, by way of signing in where that is needed."""
@@ -184,6 +199,8 @@ class PlanPages:
             problem = "This price has just changed. Please choose again."
             if error.slug == "payment-processing":
                 problem = "Your bank has not decided about your last payment yet. Please wait for it; nothing is charged twice."
+            elif error.slug == "seats-number":
+                problem = "So many seats are not sold in this plan."
             elif error.slug == "order-not-open":
                 problem = "Another plan was chosen in another window. Please choose again."
             elif error.slug == "not-your-offer":
@@ -204,12 +221,13 @@ class PlanPages:
         self, request: Request, reader: Reader, price_id: UUID, chosen: Choice, back: str
     ) -> str:
         """Raises what starting an order, and opening its page, raise."""
-        language, ways = request_language(request), await self._ways(reader.agency)
+        language, ways = request_language(request), await ways_to_pay(self._billing, reader.agency)
         offer = await self._billing.plans.offer(reader.agency, price_id)
         once = chosen.gift or offer.kind != "period"
         way = chosen.way if chosen.way in ways else (ways or [CARD])[0]
         renews = way == CARD and not once
-        if not renews and TRANSFER not in ways:
+        by_card = renews or (way == CARD and offer.kind in ONCE_BY_CARD and not chosen.gift)
+        if not by_card and TRANSFER not in ways:
             raise NotFoundError
         if chosen.shown and not chosen.gift:
             priced = await self._billing.offers.priced(reader.id, offer)
@@ -223,8 +241,9 @@ class PlanPages:
             article=chosen.article if offer.kind == "article" and chosen.article else None,
             gift=chosen.gift,
             renews=renews,
+            seats=parse_seats(chosen.seats),
         )
-        if renews:
+        if by_card:
             return await self._billing.charges.page(reader, order.code, language)
         return f"/r/{reader.agency}/orders/{order.code}"
 
@@ -234,7 +253,7 @@ class PlanPages:
         """To give a period to somebody else, and to redeem one."""
         found = await self._front.reader(request, place.agency.id)
         offers = await self._billing.plans.offers(place.agency.id)
-        ways = await self._ways(place.agency.id)
+        ways = await ways_to_pay(self._billing, place.agency.id)
         return self._front.render(
             request,
             "gifts.html",
@@ -244,7 +263,7 @@ class PlanPages:
             offers=[
                 _shown(offer, request_language(request), None)
                 for offer in offers
-                if offer.kind == "period" and TRANSFER in ways
+                if offer.kind == "period" and TRANSFER in ways and not offer.per_seat
             ],
             code=code,
             problem=problem,
@@ -292,15 +311,28 @@ def worth(offer: Offer, sold: Sequence[Offer]) -> dict[str, Any]:
     }
 
 
+def _for_now(offer: dict[str, Any], ways: Sequence[str], article: str) -> bool:
+    """Whether it is offered beside the plans: passes and, before an article, that one alone are paid by transfer only; bundles in every
+    way."""
+    if offer["kind"] == BUNDLE:
+        return bool(ways)
+    return TRANSFER in ways and (
+        offer["kind"] == PASS or (offer["kind"] == ARTICLE and bool(article))
+    )
+
+
 def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:
     return {
         "id": str(offer.price_id),
         "kind": offer.kind,
         "days": offer.days,
+        "uses": offer.uses,
         "name": offer.name(language),
         "description": offer.description(language),
         "period": offer.period,
         "amount": offer.amount_vnd,
+        "seats": offer.seats,
+        "per_seat": offer.per_seat,
         # By plan and period: the price may have changed since it was bought.
         "own": own is not None and (offer.plan_id, offer.period) == (own.plan_id, own.period),
     }

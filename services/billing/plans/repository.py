@@ -15,7 +15,8 @@ from shared.database import ReadSession, Session
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A price with the plan it is of."""
+    """A price with the plan it is of. ``uses`` of a bundle; of a contribution the price is what is suggested first, and its limits
+    say what it may be."""
 
     price_id: UUID
     agency: str
@@ -33,6 +34,12 @@ class Offer:
     currency: str
     trial_days: int | None
     current: bool
+    uses: int | None = None
+    least_vnd: int | None = None
+    most_vnd: int | None = None
+    suggested_vnd: Sequence[int] | None = None
+    seats: int = 1
+    per_seat: bool = False
 
     def name(self, language: str) -> str:
         return self.name_vi if language == "vi" else self.name_en
@@ -40,10 +47,14 @@ class Offer:
     def description(self, language: str) -> str:
         return self.description_vi if language == "vi" else self.description_en
 
+    def cost_vnd(self, seats: int) -> int:
+        """What a period costs for so many readers."""
+        return self.amount_vnd * seats if self.per_seat else self.amount_vnd
+
 
 OFFER = """SELECT pp.id AS price_id, pp.agency, p.id AS plan_id, p.code AS plan_code, p.kind, p.days, p.scope, p.name_vi,
     p.name_en, p.description_vi, p.description_en, pp.period, pp.amount_vnd, pp.currency, pp.trial_days,
-    pp.superseded_at IS NULL AND p.active AS current
+    pp.superseded_at IS NULL AND p.active AS current, p.uses, p.least_vnd, p.most_vnd, p.suggested_vnd, p.seats, p.per_seat
     FROM plan_price pp JOIN plan p ON p.id = pp.plan_id"""
 
 
@@ -78,13 +89,15 @@ async def save_plan(session: Session, values: dict[str, object]) -> UUID:
     id_: UUID = (
         await session.execute(
             text(
-                """INSERT INTO plan (id, agency, code, kind, days, scope, name_vi, name_en, description_vi,
-                                     description_en)
-                   VALUES (:id, :agency, :code, :kind, :days, :scope, :name_vi, :name_en, :description_vi,
-                           :description_en)
+                """INSERT INTO plan (id, agency, code, kind, days, uses, least_vnd, most_vnd, suggested_vnd, scope,
+                                     name_vi, name_en, description_vi, description_en, seats, per_seat)
+                   VALUES (:id, :agency, :code, :kind, :days, :uses, :least_vnd, :most_vnd,
+                           CAST(:suggested_vnd AS bigint[]), :scope, :name_vi, :name_en, :description_vi, :description_en,
+                           :seats, :per_seat)
                    ON CONFLICT (agency, code) DO UPDATE SET name_vi = excluded.name_vi,
                        name_en = excluded.name_en, description_vi = excluded.description_vi,
-                       description_en = excluded.description_en
+                       description_en = excluded.description_en, least_vnd = excluded.least_vnd,
+                       most_vnd = excluded.most_vnd, suggested_vnd = excluded.suggested_vnd
                    RETURNING id"""
             ),
             values,

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 PERIODS_A_YEAR = {"once": 0, "week": 52, "month": 12, "quarter": 4, "half_year": 2, "year": 1}
 PERIOD_ORDER = tuple(PERIODS_A_YEAR)
 MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+#: The most readers that a plan is sold for.
+MOST_SEATS = 1000
 #: A period as a document names it, in Vietnamese and English.
 PERIOD_WORDS = {
     "once": ("1 lần", "once"),
@@ -22,6 +24,19 @@ PERIOD_WORDS = {
     "half_year": ("6 tháng", "6 months"),
     "year": ("1 năm", "1 year"),
 }
+
+
+#: Kinds of plans (``plan.kind``).
+PERIOD, PASS, ARTICLE, BUNDLE, CONTRIBUTION = "period", "pass", "article", "bundle", "contribution"
+#: What is paid once by any way, the card's page too.
+ONCE_BY_CARD = (BUNDLE, CONTRIBUTION)
+#: Rows of the dated table of VAT (``vat_rate.kind``).
+PRESS_SUBSCRIPTION, VAT_OF_CONTRIBUTIONS = "press_subscription", "contribution"
+
+
+def vat_kind(kind: str) -> str:
+    """Under which rows of the dated table a kind of plan is taxed."""
+    return VAT_OF_CONTRIBUTIONS if kind == CONTRIBUTION else PRESS_SUBSCRIPTION
 
 
 def monthly(amount_vnd: int, period: str) -> int:

@@ -16,7 +16,7 @@ from shared.errors import NotFoundError
 from shared.ids import new_id
 from shared.money import MAX_AMOUNT
 
-PRESS_SUBSCRIPTION = "press_subscription"
+PRESS_SUBSCRIPTION = rules.PRESS_SUBSCRIPTION
 
 
 class Plans:
@@ -61,14 +61,16 @@ class Plans:
     ) -> None:
         """Make or update a plan with its prices. Safe to repeat: the same price stays the same row.
 
-        ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``.
+        ``plan`` has ``code``, ``name_vi`` and ``name_en``, and may have descriptions, ``kind`` and, with it, ``days``,
+        ``uses`` of a bundle, ``least_vnd``, ``most_vnd`` and ``suggested_vnd`` of a contribution (its price: the first suggestion),
+        ``seats``, and ``per_seat`` where each is paid for (what it is for stays as it was first saved).
         ``trials``: days of reading before the first payment, by period; a trial that changes makes a new price.
         Raises ``ValueError`` for a price that the kind does not have.
         """
         once = plan.get("kind", "period") != "period"
         if any((period == "once") is not once for period in prices):
             raise ValueError(
-                f"{plan['code']}: a pass or an article has a price for once, a period none"
+                f"{plan['code']}: what is paid once has a price for once, a period none"
             )
         async with self._database.transaction() as session:
             plan_id = await repository.save_plan(
@@ -79,6 +81,12 @@ class Plans:
                     "scope": "site",
                     "kind": "period",
                     "days": None,
+                    "uses": None,
+                    "least_vnd": None,
+                    "most_vnd": None,
+                    "suggested_vnd": None,
+                    "seats": 1,
+                    "per_seat": False,
                     "description_vi": "",
                     "description_en": "",
                 }
@@ -147,6 +155,8 @@ async def vat_row_of(session: Session | ReadSession, kind: str, day: date) -> ru
     return rules.vat_row(await repository.vat_rows(session, kind), day)
 
 
-async def vat_in(session: Session | ReadSession, gross_vnd: int, day: date) -> int:
-    """The VAT inside a subscription's price on a day. Raises ``NoVatRateError`` when no row covers it."""
-    return rules.vat_included(gross_vnd, await vat_row_of(session, PRESS_SUBSCRIPTION, day))
+async def vat_in(
+    session: Session | ReadSession, gross_vnd: int, day: date, kind: str = PRESS_SUBSCRIPTION
+) -> int:
+    """The VAT inside a price on a day (``kind``: of the dated table). Raises ``NoVatRateError`` when no row covers it."""
+    return rules.vat_included(gross_vnd, await vat_row_of(session, kind, day))

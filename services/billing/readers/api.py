@@ -7,8 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from services.billing.bundles.front import PATH as USE_PATH
+from services.billing.bundles.repository import Held
 from services.billing.composition import Billing
-from services.billing.readers.schemas import ReaderOut, SessionOut
+from services.billing.readers.schemas import BundleOut, ReaderOut, SessionOut
 from services.billing.readers.web import session_cookie
 from shared.agencies import get_agency
 from shared.auth import SigningKeySet
@@ -18,6 +20,11 @@ from shared.security.events import SecurityEvent
 
 TOKEN_SECONDS = 300
 AUDIENCE = "press-paywall"
+
+
+def _bundle(billing: Billing, held: Held, left: int) -> BundleOut:
+    url = f"{billing.settings.billing_url.rstrip('/')}{USE_PATH}"
+    return BundleOut(uses=held.uses, left=left, valid_until=held.valid_until, use_url=url)
 
 
 def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
@@ -65,8 +72,10 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
             "ent": [{"scope": scope, "until": int(until.timestamp())} for scope, until in rights],
         }
         token = keys.sign(claims, audience=AUDIENCE, now=now, lifetime_seconds=TOKEN_SECONDS)
+        held = await billing.bundles.offered(reader.id)
         return answer.model_copy(
             update={
+                "bundle": _bundle(billing, *held) if held else None,
                 "signed_in": True,
                 "reader": ReaderOut(id=reader.id, name=reader.name, email=reader.email),
                 "token": token,

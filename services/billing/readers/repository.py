@@ -31,6 +31,14 @@ async def reader_by_email(
     ).one()
 
 
+async def by_email(session: Session | ReadSession, agency: str, email: str) -> Reader | None:
+    """The reader under this address, where there is one."""
+    found: Reader | None = await session.scalar(
+        select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+    )
+    return found
+
+
 async def set_language(session: Session, reader_id: UUID, language: str) -> None:
     """The language that this reader's letters are in from now on."""
     await session.execute(

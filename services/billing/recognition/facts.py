@@ -8,10 +8,16 @@ from uuid import UUID
 
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting
+from services.billing.plans.rules import CONTRIBUTION
 from shared.agencies import Agency
 from shared.clock import local_date
 from shared.contracts.metrics import Stream
 from shared.money import Money
+
+
+def stream_of(kind: str) -> Stream:
+    """The revenue stream of what a kind of plan sells."""
+    return "contribution" if kind == CONTRIBUTION else "subscription"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from services.billing.ledger.rules import VAT_PAYABLE
+from services.billing.ledger.rules import STREAMS, VAT_PAYABLE
 from services.billing.recognition.models import RecognitionSchedule
 from services.billing.recognition.rules import Term
 from shared.database import ReadSession, Session
@@ -95,6 +95,22 @@ _GIVEN_BACK = text(
                             JOIN journal_line l ON l.entry_id = e.id AND l.account = :account
                             WHERE e.source_id = r.id AND e.agency = r.agency)), 0)::bigint
        FROM refund r WHERE r.payment_id = :id AND r.failed_at IS NULL"""
+)
+
+
+_HOLDER = text(
+    """WITH RECURSIVE chain AS (
+         SELECT id, replaced_by, 0 AS step FROM payment WHERE id = :id
+         UNION ALL SELECT p.id, p.replaced_by, c.step + 1 FROM chain c JOIN payment p ON p.id = c.replaced_by)
+       SELECT id FROM chain ORDER BY step DESC LIMIT 1"""
+)
+_OWN_NET = text(
+    """SELECT coalesce((SELECT -sum(l.amount_vnd) FROM journal_entry e JOIN journal_line l ON l.entry_id = e.id
+                        WHERE e.source_id = :id AND e.kind = 'payment' AND l.account = ANY (CAST(:deferred AS text[]))), 0)
+              - coalesce((SELECT sum(l.amount_vnd) FROM refund r
+                          JOIN journal_entry e ON e.source_id = r.id AND e.agency = r.agency AND e.kind = 'refund'
+                          JOIN journal_line l ON l.entry_id = e.id AND l.account = ANY (CAST(:taken AS text[]))
+                          WHERE r.payment_id = :id AND r.failed_at IS NULL), 0)"""
 )
 
 
@@ -218,6 +234,26 @@ async def lock_payments(session: Session, agency: str, payment_ids: Sequence[UUI
     missing = set(payment_ids) - {row[0] for row in rows}
     if missing:
         raise ValueError(f"{agency} has no payments {sorted(missing)}")
+
+
+async def holder_of(session: Session, payment_id: UUID) -> UUID:
+    """The payment whose schedules have what is left of this one: itself, or the last one of those that replaced it."""
+    found: UUID = await session.scalar(_HOLDER, {"id": payment_id})
+    return found
+
+
+async def own_net(session: Session, payment_id: UUID) -> int:
+    """Net đồng that a payment was paid with and that did not go back, by the books: without what it took over from others."""
+    return int(
+        await session.scalar(
+            _OWN_NET,
+            {
+                "id": payment_id,
+                "deferred": [one.deferred for one in STREAMS.values()],
+                "taken": [code for one in STREAMS.values() for code in (one.deferred, one.refunds)],
+            },
+        )
+    )
 
 
 async def replace_payments(session: Session, payment_ids: Sequence[UUID], by: UUID) -> None:

@@ -18,7 +18,7 @@ import structlog
 
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.repository import posted
-from services.billing.ledger.service import Posting, close_month, hold_books, post, post_new
+from services.billing.ledger.service import Posting, close_month, hold_books, post_new
 from services.billing.recognition import repository, rules, schedules, telling
 from services.billing.recognition.facts import PaymentFact, RefundFact
 from services.billing.recognition.models import RecognitionSchedule
@@ -37,11 +37,21 @@ DAYS_A_TRANSACTION = 50
 
 
 async def post_payment(session: Session, fact: PaymentFact, now: datetime) -> None:
-    """A payment: owed by the provider, deferred; the days that have begun are due at once."""
+    """A payment: owed by the provider, deferred; the days that have begun are due at once.
+
+    Raises :class:`PostedBeforeError` for one that is in the books already: without its schedule nothing of it would ever be earned.
+    """
     lines = accounts.payment_lines(fact.stream, fact.amount.amount, fact.vat_vnd, fact.debit)
-    if await post(session, fact.posting("paid", "payment", fact.paid_at, lines), now):
-        await _earn(session, fact, now)
-        await telling.payment(session, fact, now)
+    await post_new(session, fact.posting("paid", "payment", fact.paid_at, lines), now)
+    await _earn(session, fact, now)
+    await telling.payment(session, fact, now)
+
+
+async def post_contribution(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A contribution: earned at once. Raises :class:`PostedBeforeError` the second time."""
+    lines = accounts.contribution_lines(fact.debit, fact.amount.amount, fact.vat_vnd)
+    await post_new(session, fact.posting("paid", "payment", fact.paid_at, lines), now)
+    await telling.contribution(session, fact, now)
 
 
 async def post_gift(session: Session, fact: PaymentFact, now: datetime) -> None:
@@ -98,11 +108,15 @@ async def post_refund(session: Session, fact: RefundFact, now: datetime) -> int:
 async def _cut_schedules(
     session: Session, fact: RefundFact, net_vnd: int, now: datetime
 ) -> accounts.RefundSplit:
-    """Take back of a payment's schedules what of the refund had not been earned."""
+    """Take back what of the refund had not been earned: of the payment's schedules, or where a change of plan took over what was
+    left of it, of the credit that is left in the other payment's (which is earned before that one's own money)."""
     opened = await schedules.open_today(session, fact.agency, now)
     cut = opened + timedelta(days=1)
-    running = await repository.open_schedules(session, [fact.payment_id])
-    still = sum(repository.term(schedule).left_from(cut) for schedule in running)
+    holder = await repository.holder_of(session, fact.payment_id)
+    running = await repository.open_schedules(session, [holder])
+    still = _left(running, cut)
+    if holder != fact.payment_id:  # what that one was paid with itself is not this one's
+        still = max(still - await repository.own_net(session, holder), 0)
     split = accounts.split_refund(net_vnd, still)
     left = split.deferred_vnd
     for schedule in running:
@@ -150,7 +164,8 @@ async def post_refund_failed(
     moved = {line.account: line.amount_vnd for line in lines}
     waiting = moved.get(accounts.GIFTS, 0)
     split = accounts.RefundSplit(
-        moved.get(stream.deferred, 0) + waiting, moved.get(stream.refunds, 0)
+        (moved.get(stream.deferred, 0) if stream.deferred else 0) + waiting,
+        moved.get(stream.refunds, 0),
     )
     if split.deferred_vnd != deferred_vnd:
         raise ValueError(f"{fact.key} took {split.deferred_vnd} of what was deferred")
@@ -163,11 +178,12 @@ async def post_refund_failed(
         await post_new(session, redeemed, now)
         waiting = 0
     if deferred_vnd and not waiting:
-        end = await repository.last_end(session, fact.payment_id)
+        holder = await repository.holder_of(session, fact.payment_id)
+        end = await repository.last_end(session, holder)
         await schedules.begin(
             session,
             agency=fact.agency.id,
-            payment_id=fact.payment_id,
+            payment_id=holder,
             stream=fact.stream,
             currency=fact.amount.currency,
             term=rules.Term(*rules.days_given_again(end, opened + timedelta(days=1)), deferred_vnd),
@@ -183,17 +199,6 @@ async def unearned_net(
     return await repository.unearned(session, payment_ids, cut)
 
 
-async def credit_left(
-    session: Session, agency: Agency, payment_ids: Sequence[UUID], now: datetime
-) -> int:
-    """Net đồng of these payments that are not earned yet: today has begun and is. They stay so until COMMIT.
-
-    Raises ``ValueError`` for payments that are not the agency's.
-    """
-    opened, running = await _held(session, agency, payment_ids, now)
-    return _left(running, opened + timedelta(days=1))
-
-
 async def post_change(
     session: Session, fact: PaymentFact, replaced: Sequence[UUID], now: datetime
 ) -> int:
@@ -202,8 +207,8 @@ async def post_change(
     Their open schedules end with today, which they earn; what is left of them and the new payment's net are earned over the new
     period, by one schedule, from :func:`rules.days_after_change` on. Both are deferred in the same account: the entry is that of the new
     payment alone, and there is none where nothing was paid. A change that was posted before returns what it carried then.
-    A refund of the new payment is taken from that schedule; one of a replaced payment takes back revenue, for it has
-    nothing deferred any more.
+    A refund of the new payment is taken from that schedule; one of a replaced payment too, as far as the schedule has more than the
+    new payment's own money.
     Raises ``ValueError`` for payments of another agency, stream or currency, or a negative amount.
     """
     opened, running = await _held(session, fact.agency, replaced, now)
@@ -248,6 +253,35 @@ async def _held(
 
 def _left(running: Sequence[RecognitionSchedule], cut: date) -> int:
     return sum(repository.term(schedule).left_from(cut) for schedule in running)
+
+
+async def move_left(
+    session: Session,
+    agency: Agency,
+    payments: Sequence[UUID],
+    heir: tuple[UUID, datetime, datetime],
+    now: datetime,
+) -> int:
+    """What is left of payments after today is earned by another one (``heir``: it, its period) over the days that are left of its
+    period; today where none is left. Nothing is posted: it stays deferred. Returns the net đồng that moved."""
+    to, start, end = heir
+    opened, running = await _held(session, agency, [*payments, to], now)
+    running = [one for one in running if one.payment_id != to]
+    cut = opened + timedelta(days=1)
+    moved = _left(running, cut)
+    await schedules.hand_over(session, running, cut, to)
+    if moved:
+        first, last = local_date(start, agency.zone), local_date(end, agency.zone)
+        await schedules.begin(
+            session,
+            agency=agency.id,
+            payment_id=to,
+            stream=running[0].stream,
+            currency=running[0].currency,
+            term=rules.Term(*rules.days_given_again(last, max(cut, first)), moved),
+            opened_through=opened,
+        )
+    return moved
 
 
 class Recognition:
@@ -355,7 +389,7 @@ async def _post_day(session: Session, agency: str, item: Taken, now: datetime) -
         segment=telling.SEGMENT,
         stream=stream,
         payer="reader",
-        law_source=telling.LAW_SOURCE,
+        law_source=telling.LAW_SOURCES[stream],
         account=accounts.STREAMS[stream].revenue,
         amount=Money(item.amount_vnd, item.currency),
         recognised_on=item.day,

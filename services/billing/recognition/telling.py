@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from services.billing.ledger import rules as accounts
 from services.billing.recognition.facts import PaymentFact, RefundFact
 from shared.clock import local_date
 from shared.contracts.envelope import Event, Payload
-from shared.contracts.metrics import Segment
+from shared.contracts.metrics import Segment, Stream
 from shared.database import Session
 from shared.metrics.record import deferred_event, record_deferred, record_revenue
 from shared.money import Money
 from shared.outbox import record
 
 SEGMENT: Segment = "online"
-LAW_SOURCE = "sales_and_access_rights"
+#: The kind of revenue of Press Law 126/2025 that a stream is (``shared.metrics.rules.LAW_SOURCES``).
+LAW_SOURCES: Mapping[Stream, str] = {
+    "subscription": "sales_and_access_rights",
+    "contribution": "business_and_services",
+}
 
 
 def payment_event(fact: PaymentFact, now: datetime) -> Event[Payload]:
@@ -33,6 +38,38 @@ def payment_event(fact: PaymentFact, now: datetime) -> Event[Payload]:
 
 async def payment(session: Session, fact: PaymentFact, now: datetime) -> None:
     await record(session, payment_event(fact, now))
+
+
+async def opening(session: Session, fact: PaymentFact, net_vnd: int, now: datetime) -> None:
+    """What was deferred elsewhere is deferred here from today on."""
+    await record_deferred(
+        session,
+        agency=fact.agency.id,
+        source_reference=f"billing:opening:{fact.payment_id}",
+        segment=SEGMENT,
+        stream=fact.stream,
+        amount=Money(net_vnd, fact.amount.currency),
+        occurred_on=local_date(now, fact.agency.zone),
+        now=now,
+    )
+
+
+async def contribution(session: Session, fact: PaymentFact, now: datetime) -> None:
+    """A contribution was earned."""
+    await record_revenue(
+        session,
+        agency=fact.agency.id,
+        source_reference=f"billing:payment:{fact.payment_id}",
+        segment=SEGMENT,
+        stream=fact.stream,
+        payer="reader",
+        law_source=LAW_SOURCES[fact.stream],
+        account=accounts.STREAMS[fact.stream].revenue,
+        amount=fact.net,
+        recognised_on=local_date(fact.paid_at, fact.agency.zone),
+        now=now,
+        document=str(fact.payment_id),
+    )
 
 
 async def refund(
@@ -78,7 +115,7 @@ async def _moved(
             segment=SEGMENT,
             stream=fact.stream,
             payer="reader",
-            law_source=LAW_SOURCE,
+            law_source=LAW_SOURCES[fact.stream],
             account=accounts.STREAMS[fact.stream].refunds,
             amount=Money(change.earned_vnd, fact.amount.currency),
             recognised_on=day,

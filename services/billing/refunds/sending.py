@@ -36,6 +36,10 @@ log = structlog.get_logger(__name__)
 LOOK_AGAIN = timedelta(hours=6)
 
 
+class _OverrunError(Exception):
+    """Somebody else asks by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class SentRefunds:
     """The worker's part of refunds."""
@@ -60,6 +64,8 @@ class SentRefunds:
             return False
         try:
             await self._send(handed)
+        except _OverrunError:
+            log.warning("refund_lease_overrun", request=str(handed.id))
         except (ForeignCurrencyError, NotYetError) as error:
             log.error("refund_not_booked", request=str(handed.id), error=repr(error))
             await self._later(handed, LOOK_AGAIN)
@@ -87,6 +93,10 @@ class SentRefunds:
             for known in await self.provider.refunds_of(handed.reference):
                 if handed.id == known.request_id or handed.provider_refund == known.id:
                     return known
+        async with self.database.transaction() as session:
+            request = await repository.lock_request(session, handed.agency, handed.id)
+            if request is None or (request.state, request.asks) != ("sent", handed.asks):
+                raise _OverrunError
         return await self.provider.refund(
             handed.reference,
             handed.amount_vnd,
@@ -106,7 +116,7 @@ class SentRefunds:
             log.warning("provider_not_answered", request=str(handed.id), error=repr(error))
         async with self.database.transaction() as session:
             request = await repository.lock_request(session, handed.agency, handed.id)
-            if request is not None and request.state == "sent":
+            if request is not None and request.state == "sent" and request.asks == handed.asks:
                 request.ask_at = self.clock.now() + wait
                 request.key_number += other_key
 

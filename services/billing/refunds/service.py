@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.billing.charges.returns import give_back, hold
+from services.billing.charges.returns import NotYetError, give_back, hold
 from services.billing.ledger import rules as accounts
 from services.billing.payments.service import MoneyBack
 from services.billing.refunds import repository
@@ -139,8 +139,8 @@ class Refunds:
     async def pay(self, agency: str, request_id: UUID, reference: str, by: By) -> None:
         """Write down that the money was transferred back, under the bank's reference; books and right to read follow.
 
-        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not approved, goes back to a card, or a reference that was
-        used before.
+        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not approved, goes back to a card, a reference that was
+        used before, or a gift that is being redeemed.
         """
         now, reference = self._clock.now(), reference.strip().upper()
         async with self._database.transaction() as session:
@@ -152,7 +152,10 @@ class Refunds:
                 raise ConflictError(slug="refund-by-card")
             if await transfers_repository.returned(session, agency, reference):
                 raise ConflictError(slug="returned-before")
-            held = await hold(session, request.payment_id, request)
+            try:
+                held = await hold(session, request.payment_id, request)
+            except NotYetError as error:
+                raise ConflictError(slug="refund-held") from error
             request.state, request.bank_reference = "paid", reference
             request.paid_by, request.paid_name, request.paid_at = by.id, by.name, now
             await session.flush()

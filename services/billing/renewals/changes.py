@@ -15,7 +15,7 @@ from services.billing.offers import service as offers
 from services.billing.offers.rules import Priced
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import fresh_code, replace_order
+from services.billing.orders.service import fresh_code, replace_order, seats_of
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import anchor_of, end_of_period
@@ -24,6 +24,7 @@ from services.billing.readers.models import Reader
 from services.billing.recognition.service import unearned_net
 from services.billing.refunds import repository as refunds_repository
 from services.billing.renewals.rules import credit_of
+from services.billing.seats import repository as seats_repository
 from services.billing.subscriptions import repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
@@ -41,12 +42,13 @@ OPEN_FOR = timedelta(hours=24)
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a change would do now. ``at_once``: it begins now for ``pay_vnd`` (the price less ``credit_vnd``, what is left of the
-    period); else with the next period, and nothing is paid before. ``priced``: what the new plan costs this reader; ``gives_up``: the
-    offer whose rest goes with the old plan."""
+    period); else with the next period, and nothing is paid before. ``seats``: readers that it is for, before and after; ``priced``: what
+    the new plan costs this reader; ``gives_up``: the offer whose rest goes with the old plan."""
 
     subscription_id: UUID
     before: Offer
     after: Offer
+    seats: tuple[int, int]
     at_once: bool
     credit_vnd: int
     pay_vnd: int
@@ -54,6 +56,14 @@ class Preview:
     ends_at: datetime
     priced: Priced
     gives_up: Priced | None
+
+    @property
+    def before_vnd(self) -> int:
+        return self.before.cost_vnd(self.seats[0])
+
+    @property
+    def after_vnd(self) -> int:
+        return self.after.cost_vnd(self.seats[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +81,27 @@ class Changes:
         self._database = database
         self._clock = clock
 
-    async def preview(self, reader: Reader, subscription_id: UUID, price_id: UUID) -> Preview:
-        """Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not sold, is the plan already, or cannot be changed
-        now."""
+    async def preview(
+        self, reader: Reader, subscription_id: UUID, price_id: UUID, seats: int | None = None
+    ) -> Preview:
+        """``seats``: for how many readers, where each seat is paid for (None: as many as now, or the fewest that are sold).
+
+        Raises :class:`NotFoundError`, and :class:`ConflictError` for what is not sold, is the plan already, has fewer seats than are
+        taken, or cannot be changed now."""
         async with self._database.read() as session:
             row = await repository.by_id(session, reader.agency, subscription_id)
             if row is None or row.reader_id != reader.id:
                 raise NotFoundError
-            return await _preview(session, row, price_id, self._clock.now())
+            return await _preview(session, row, price_id, seats, self._clock.now())
 
     async def confirm(
-        self, reader: Reader, subscription_id: UUID, price_id: UUID, pay_vnd: int, language: str
+        self,
+        reader: Reader,
+        subscription_id: UUID,
+        price_id: UUID,
+        pay_vnd: int,
+        language: str,
+        seats: int | None = None,
     ) -> Confirmed:
         """Change as previewed. Raises as :meth:`preview` does, and :class:`ConflictError` (``price-changed``) when it would cost
         another amount than ``pay_vnd`` by now."""
@@ -92,11 +112,11 @@ class Changes:
                 raise NotFoundError
             row = await repository.lock(session, row.id)
             now = self._clock.now()
-            found = await _preview(session, row, price_id, now)
+            found = await _preview(session, row, price_id, seats, now)
             if found.pay_vnd != pay_vnd:
                 raise ConflictError("The amount has changed", slug="price-changed")
             if not found.at_once:
-                row.next_price_id = price_id
+                row.next_price_id, row.next_seats = price_id, found.seats[1]
                 await subscriptions.refresh(session, row, now)
                 return Confirmed(None, None)
             for open_id in await orders_repository.open_changes(session, row.id):
@@ -107,7 +127,8 @@ class Changes:
                 code=await fresh_code(session),
                 reader_id=reader.id,
                 price_id=price_id,
-                list_vnd=found.after.amount_vnd,
+                seats=found.seats[1],
+                list_vnd=found.after_vnd,
                 credit_vnd=found.credit_vnd,
                 amount_vnd=found.pay_vnd,
                 offer_id=found.priced.offer_id,
@@ -135,12 +156,16 @@ class Changes:
             if row is None or row.reader_id != reader.id:
                 raise NotFoundError
             row = await repository.lock(session, row.id)
-            row.next_price_id = None
+            row.next_price_id = row.next_seats = None
             await subscriptions.refresh(session, row, self._clock.now())
 
 
 async def _preview(
-    session: Session | ReadSession, row: Subscription, price_id: UUID, now: datetime
+    session: Session | ReadSession,
+    row: Subscription,
+    price_id: UUID,
+    seats: int | None,
+    now: datetime,
 ) -> Preview:
     after = await plans_repository.offer(session, row.agency, price_id)
     before = await plans_repository.offer(session, row.agency, row.price_id)
@@ -148,7 +173,8 @@ async def _preview(
         raise NotFoundError
     if not after.current:
         raise ConflictError("This price is no longer sold", slug="price-superseded")
-    if (after.plan_id, after.period) == (before.plan_id, before.period):
+    wanted = await _seats(session, row, (before, after), seats)
+    if (after.plan_id, after.period, wanted) == (before.plan_id, before.period, row.seats):
         raise ConflictError("This is your plan", slug="same-plan")
     changeable = row.collection == RENEWAL and not row.cancel_at_period_end
     if not changeable or State(row.state) not in (State.ACTIVE, State.TRIALING):
@@ -160,8 +186,8 @@ async def _preview(
     agency = await get_agency(session, row.agency)
     credit = await _credit(session, row, agency, now)
     later = max(row.period_end, row.paused_until or row.period_end)
-    priced = await offers.priced_next(session, row, after, later, now)
-    stays = await offers.priced_next(session, row, before, later, now)
+    priced = await offers.priced_next(session, row, after, later, now, wanted)
+    stays = await offers.priced_next(session, row, before, later, now, row.seats)
     at_once = State(row.state) is State.ACTIVE and priced.amount_vnd > credit
     starts_at = now if at_once else later
     anchor = starts_at.astimezone(agency.zone).day
@@ -171,6 +197,7 @@ async def _preview(
         row.id,
         before,
         after,
+        (row.seats, wanted),
         at_once,
         credit if at_once else 0,
         priced.amount_vnd - credit if at_once else 0,
@@ -179,6 +206,22 @@ async def _preview(
         priced,
         stays if stays.left else None,
     )
+
+
+async def _seats(
+    session: Session | ReadSession,
+    row: Subscription,
+    offers: tuple[Offer, Offer],
+    chosen: int | None,
+) -> int:
+    """For how many readers the plan is to be. Fewer than read by it now it cannot be for."""
+    before, after = offers
+    if chosen is None and after.per_seat:
+        chosen = max(row.seats if before.per_seat else after.seats, after.seats)
+    wanted = seats_of(after, chosen)
+    if wanted < 1 + await seats_repository.taken(session, row.id):
+        raise ConflictError("More seats than that are taken. End some first.", slug="seats-taken")
+    return wanted
 
 
 async def _credit(

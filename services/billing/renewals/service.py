@@ -122,17 +122,18 @@ async def _collect(session: Session, row: Subscription, order: SalesOrder, now: 
 
 async def _order(session: Session, row: Subscription, facts: Facts, now: datetime) -> SalesOrder:
     """The order of the next period, at the price that the reader has agreed to, or at an offer of it."""
-    price_id = row.next_price_id or row.price_id
+    price_id, seats = row.next_price_id or row.price_id, row.next_seats or row.seats
     offer = await plans_repository.offer(session, row.agency, price_id)
     assert offer is not None and facts.due_at is not None  # a foreign key holds it; it is due
-    priced = await offers.priced_next(session, row, offer, facts.due_at, now)
+    priced = await offers.priced_next(session, row, offer, facts.due_at, now, seats)
     order = SalesOrder(
         id=new_id(),
         agency=row.agency,
         code=await fresh_code(session),
         reader_id=row.reader_id,
         price_id=price_id,
-        list_vnd=offer.amount_vnd,
+        seats=seats,
+        list_vnd=priced.full_vnd,
         amount_vnd=priced.amount_vnd,
         offer_id=priced.offer_id,
         purpose="renewal",

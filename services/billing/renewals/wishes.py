@@ -46,10 +46,11 @@ class Wishes:
             now = self._clock.now()
             if rules.State(row.state) not in rules.LIVE:
                 raise ConflictError("This subscription has ended", slug="subscription-ended")
+            row.canceled_by_refund = False
             if row.cancel_at_period_end:
                 return row
             row.cancel_at_period_end = True
-            row.next_price_id = row.paused_until = None
+            row.next_price_id = row.next_seats = row.paused_until = None
             owed = await repository.owed(session, row.id)
             if owed is not None and not owed[2]:
                 await close_debt(session, row, now)
@@ -76,7 +77,7 @@ class Wishes:
             if row.cancel_at_period_end:
                 await _close_other_wish(session, reader_id, now)
             wanted = row.cancel_at_period_end
-            row.cancel_at_period_end = False
+            row.cancel_at_period_end = row.canceled_by_refund = False
             if row.paused_until is not None:
                 # Before what is paid for is over there was no pause yet; afterwards the next period begins now.
                 row.paused_until = now if now >= row.period_end else None
@@ -87,6 +88,8 @@ class Wishes:
                 )
             await review(session, row, now)
             if wanted:
+                told = letter_rules.resumed(row.id, row.version, await _sold(session, row))
+                await letters.write_wish(session, agency, reader_id, told, now)
                 await _note(session, row, audit.Action.RENEWAL_RESUMED, why, now, cancels=False)
             return row
 
@@ -145,12 +148,16 @@ class Wishes:
     async def _tell_canceled(
         self, session: Session, row: Subscription, facts: rules.Facts, now: datetime
     ) -> None:
-        offer = await plans_repository.offer(session, row.agency, row.price_id)
-        assert offer is not None  # a foreign key holds it
-        sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
+        sold = await _sold(session, row)
         until = facts.paid_until or now
         told = letter_rules.canceled(row.id, row.version, sold, until, ended=until <= now)
-        await letters.write(session, row.agency, row.reader_id, told, now)
+        await letters.write_wish(session, row.agency, row.reader_id, told, now)
+
+
+async def _sold(session: Session, row: Subscription) -> letter_rules.Sold:
+    offer = await plans_repository.offer(session, row.agency, row.price_id)
+    assert offer is not None  # a foreign key holds it
+    return letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
 
 
 async def _close_other_wish(session: Session, reader_id: UUID, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,25 +23,48 @@ from shared.ids import new_id
 from shared.outbox import record
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What gives a right to whom: a subscription, or a seat of one. ``reason``: why it is revoked, where it is."""
+
+    agency: str
+    reader_id: UUID
+    plan_code: str
+    scope: str
+    reason: str
+    subscription_id: UUID | None = None
+    seat_id: UUID | None = None
+
+
 async def rights(
     session: Session, row: Subscription, facts: rules.Facts, offer: Offer, now: datetime
 ) -> None:
     """Tell every stretch of the subscription's right that is not as it was last told."""
-    stored = list(await repository.entitlements(session, row.id))
+    stored = await repository.entitlements(session, row.id)
+    source = Source(row.agency, row.reader_id, offer.plan_code, offer.scope, reason(facts), row.id)
+    await tell(session, source, stored, rules.stretches(facts), now)
+
+
+async def tell(
+    session: Session,
+    source: Source,
+    stored: Sequence[EntitlementRow],
+    wanted: Sequence[tuple[datetime, datetime]],
+    now: datetime,
+) -> None:
+    """Tell the stretches that are wanted of a right, where they are not as they were last told (``stored``, in their order)."""
     told = [
         rules.Right(known.plan_code, known.valid_from, known.valid_until, known.revoked)
         for known in stored
     ]
-    for number, word, right in rules.announcements(facts, told, offer.plan_code, now):
+    for number, word, right in rules.announcements(wanted, told, source.plan_code, now):
         known = stored[number] if number < len(stored) else None
-        await _tell(session, row, facts, offer, number, known, (word, right), now)
+        await _tell(session, source, number, known, (word, right), now)
 
 
 async def _tell(
     session: Session,
-    row: Subscription,
-    facts: rules.Facts,
-    offer: Offer,
+    source: Source,
     number: int,
     known: EntitlementRow | None,
     decided: tuple[rules.Announcement, rules.Right],
@@ -50,12 +74,13 @@ async def _tell(
     if known is None:
         known = EntitlementRow(
             id=new_id(),
-            agency=row.agency,
-            reader_id=row.reader_id,
-            subscription_id=row.id,
+            agency=source.agency,
+            reader_id=source.reader_id,
+            subscription_id=source.subscription_id,
+            seat_id=source.seat_id,
             stretch=number,
             plan_code=right.plan_code,
-            scope=offer.scope,
+            scope=source.scope,
             valid_from=right.valid_from,
             valid_until=right.valid_until,
             version=1,
@@ -63,15 +88,22 @@ async def _tell(
         )
         session.add(known)
     else:
-        known.plan_code, known.scope = right.plan_code, offer.scope
+        known.plan_code, known.scope = right.plan_code, source.scope
         known.valid_from, known.valid_until = right.valid_from, right.valid_until
         known.revoked = right.revoked
         known.version += 1
         known.updated_at = now
     told = Told(
-        known.id, row.agency, known.reader_id, row.id, known.scope, known.version, word, right
+        known.id,
+        source.agency,
+        known.reader_id,
+        source.subscription_id,
+        known.scope,
+        known.version,
+        word,
+        right,
     )
-    await record(session, event_of(told, facts, now))
+    await record(session, event_of(told, source.reason, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +113,15 @@ class Told:
     entitlement_id: UUID
     agency: str
     reader_id: UUID
-    subscription_id: UUID
+    subscription_id: UUID | None
     scope: str
     version: int
     word: rules.Announcement
     right: rules.Right
 
 
-def event_of(told: Told, facts: rules.Facts, now: datetime) -> Event[Entitlement]:
-    """What is told of a right."""
+def event_of(told: Told, why: str, now: datetime) -> Event[Entitlement]:
+    """What is told of a right; ``why`` it is revoked, where it is."""
     common: dict[str, Any] = {
         "entitlement_id": told.entitlement_id,
         "reader_id": told.reader_id,
@@ -101,7 +133,7 @@ def event_of(told: Told, facts: rules.Facts, now: datetime) -> Event[Entitlement
     }
     payload: Entitlement
     if told.word == "revoked":
-        payload = EntitlementRevoked(**common, reason=_reason(facts))
+        payload = EntitlementRevoked(**common, reason=why)
     elif told.word == "granted":
         payload = EntitlementGranted(**common)
     else:
@@ -115,7 +147,8 @@ def event_of(told: Told, facts: rules.Facts, now: datetime) -> Event[Entitlement
     )
 
 
-def _reason(facts: rules.Facts) -> str:
+def reason(facts: rules.Facts) -> str:
+    """Why a right that follows from a subscription is revoked, where it is."""
     if facts.refunded:
         return "refund"
     return "canceled" if facts.cancels else "unpaid"

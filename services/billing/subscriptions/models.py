@@ -43,6 +43,7 @@ class Mandate(Row, table=True):
         UniqueConstraint("provider", "method", name="uq_mandate_method"),
         Index("ix_mandate_reader_id", "reader_id"),
         Index("ix_mandate_customer", "provider", "customer"),
+        Index("ix_mandate_let_go_at", "let_go_at", postgresql_where=text("let_go_at IS NOT NULL")),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
@@ -54,6 +55,7 @@ class Mandate(Row, table=True):
     expires_on: date | None = Field(sa_type=Date, default=None)
     created_at: datetime = Field(sa_type=UTCDateTime)
     revoked_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    let_go_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
 
 
 class Subscription(Row, table=True):
@@ -97,11 +99,15 @@ class Subscription(Row, table=True):
     reader_id: UUID
     price_id: UUID
     next_price_id: UUID | None = None
+    seats: int = 1
+    next_seats: int | None = None
     collection: str = Field(sa_type=Text)
     mandate_id: UUID | None = None
     anchor_day: int
     state: str = Field(sa_type=Text)
     cancel_at_period_end: bool = False
+    canceled_by_refund: bool = False
+    grace_spent: bool = False
     paused_until: datetime | None = Field(sa_type=UTCDateTime, default=None)
     offer_id: UUID | None = None
     offer_left: int | None = None
@@ -152,6 +158,11 @@ class EntitlementRow(Row, table=True):
         ),
         ForeignKeyConstraint(["order_id", "agency"], ["sales_order.id", "sales_order.agency"]),
         ForeignKeyConstraint(["given_id", "agency"], ["given_days.id", "given_days.agency"]),
+        ForeignKeyConstraint(["use_id", "agency"], ["bundle_use.id", "bundle_use.agency"]),
+        ForeignKeyConstraint(
+            ["seat_id", "agency", "reader_id"], ["seat.id", "seat.agency", "seat.reader_id"]
+        ),
+        UniqueConstraint("seat_id", "stretch", name="uq_entitlement_seat_id_stretch"),
         UniqueConstraint(
             "subscription_id", "stretch", name="uq_entitlement_subscription_id_stretch"
         ),
@@ -164,6 +175,8 @@ class EntitlementRow(Row, table=True):
     stretch: int = 0
     order_id: UUID | None = Field(default=None, unique=True)
     given_id: UUID | None = Field(default=None, unique=True)
+    use_id: UUID | None = Field(default=None, unique=True)
+    seat_id: UUID | None = None
     plan_code: str = Field(sa_type=Text)
     scope: str = Field(sa_type=Text)
     valid_from: datetime = Field(sa_type=UTCDateTime)

@@ -1,4 +1,4 @@
-"""Rights to read that no subscription gives: a pass, an article, days that staff gave."""
+"""Rights to read that no subscription gives: a pass, an article, an article of a bundle, days that staff gave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.outbox import record
 
 @dataclass(frozen=True, slots=True)
 class OnceRight:
-    """A right to read that an order for once gives, or days that were given do."""
+    """A right to read that an order for once gives, days that were given do, or a use of a bundle does."""
 
     order_id: UUID | None
     plan_code: str
@@ -25,6 +25,7 @@ class OnceRight:
     valid_from: datetime
     valid_until: datetime
     given_id: UUID | None = None
+    use_id: UUID | None = None
 
 
 async def grant_once(
@@ -37,6 +38,7 @@ async def grant_once(
         reader_id=reader_id,
         order_id=right.order_id,
         given_id=right.given_id,
+        use_id=right.use_id,
         plan_code=right.plan_code,
         scope=right.scope,
         valid_from=right.valid_from,
@@ -61,10 +63,15 @@ async def grant_once(
 async def grant_again(
     session: Session, order_id: UUID, valid_until: datetime, now: datetime
 ) -> None:
-    """The money of an order for once did not go back after all: its right is as it was."""
-    row = await repository.once_right(session, order_id)
-    if row is None or not row.revoked:
-        return
+    """The money of an order for once did not go back after all: its rights are as they were."""
+    for row, until in await repository.once_rights(session, order_id):
+        if row.revoked:
+            await _grant_again(session, row, until or valid_until, now)
+
+
+async def _grant_again(
+    session: Session, row: EntitlementRow, valid_until: datetime, now: datetime
+) -> None:
     row.revoked, row.valid_until = False, valid_until
     row.version += 1
     row.updated_at = now
@@ -82,10 +89,11 @@ async def grant_again(
 
 
 async def revoke_once(session: Session, order_id: UUID, now: datetime) -> None:
-    """The money of an order for once went back: its right ends now, where it has not ended yet."""
-    row = await repository.once_right(session, order_id)
-    if row is not None and not row.revoked:
-        await _revoke(session, row, "refund", now)
+    """The money of an order for once went back: its rights end now, where they have not ended yet; of a bundle those of all its
+    articles."""
+    for row, _ in await repository.once_rights(session, order_id):
+        if not row.revoked:
+            await _revoke(session, row, "refund", now)
 
 
 async def revoke_given(session: Session, given_id: UUID, now: datetime) -> None:

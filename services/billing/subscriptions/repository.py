@@ -9,26 +9,27 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import select, text
+from sqlalchemy import select, text, union_all
 from sqlmodel import col
 
+from services.billing.bundles.models import Bundle, BundleUse
 from services.billing.subscriptions.models import EntitlementRow, Mandate, Subscription
-from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning
+from services.billing.subscriptions.rules import CLOCK_SKEW, Dunning, Paid
 from shared.database import ReadSession, Session
 
 #: The columns of a payment that make a :class:`Period`.
-PERIOD = "period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial'"
+PERIOD = "period_start, coalesce(cut_at, period_end), refunded_vnd >= greatest(amount_vnd, 1), provider = 'trial', seats"
 _PERIODS = text(
     f"""SELECT {PERIOD} FROM payment
         WHERE subscription_id = :id AND coalesce(cut_at, period_end) > period_start ORDER BY period_start, id"""  # noqa: S608
 )
 _DUNNING = text("SELECT ahead_hours, retry_days, grace_days FROM dunning WHERE agency = :agency")
-#: A try is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+#: A charge ``c`` is on its way while the provider has not said how it went: a card being charged, or a bank that takes its time.
+ON_ITS_WAY = "(c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate'))"
 _OWED = text(
-    """SELECT o.id, o.tries,
-              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))
-       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""
+    f"""SELECT o.id, o.tries,
+              EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})
+       FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open' AND o.purpose = 'renewal'"""  # noqa: S608
 )
 
 
@@ -44,6 +45,12 @@ class Period:
     ends_at: datetime
     returned: bool
     trial: bool
+    seats: int = 1
+
+    @property
+    def paid(self) -> Paid:
+        """As the rules know it, where it was not given back."""
+        return Paid(self.starts_at, self.ends_at, self.trial, self.seats)
 
 
 async def lock_reader(session: Session, reader_id: UUID) -> None:
@@ -51,6 +58,15 @@ async def lock_reader(session: Session, reader_id: UUID) -> None:
     await session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 11))"), {"key": str(reader_id)}
     )
+
+
+async def try_lock_reader(session: Session, reader_id: UUID) -> bool:
+    """:func:`lock_reader` out of its order: False where it would have to wait, so that nobody waits for each other."""
+    found = await session.scalar(
+        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 11))"),
+        {"key": str(reader_id)},
+    )
+    return bool(found)
 
 
 async def lock_readers(connection: asyncpg.Connection, readers: Iterable[UUID]) -> None:
@@ -144,11 +160,11 @@ async def owed(
 
 async def last_kept(
     session: Session, subscription_id: UUID
-) -> tuple[UUID, datetime, datetime, int] | None:
-    """(price, start, end, its value) of the last period that was not given back whole."""
+) -> tuple[UUID, datetime, datetime, int, int] | None:
+    """(price, start, end, its value, seats) of the last period that was not given back whole."""
     rows = await session.execute(
         text(
-            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd
+            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd, p.seats
                FROM payment p JOIN sales_order o ON o.id = p.order_id
                WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                      AND coalesce(p.cut_at, p.period_end) > p.period_start
@@ -157,15 +173,43 @@ async def last_kept(
         {"id": subscription_id},
     )
     row = rows.one_or_none()
-    return (row[0], row[1], row[2], row[3]) if row else None
+    return (row[0], row[1], row[2], row[3], row[4]) if row else None
 
 
-async def once_right(session: Session, order_id: UUID) -> EntitlementRow | None:
-    """The right that an order for once gave, locked."""
-    found: EntitlementRow | None = await session.scalar(
-        select(EntitlementRow).where(col(EntitlementRow.order_id) == order_id).with_for_update()
+async def once_rights(
+    session: Session, order_id: UUID
+) -> list[tuple[EntitlementRow, datetime | None]]:
+    """The rights that an order for once gave, locked; of a bundle those of its articles, each with its end as it was given."""
+    uses = (
+        select(col(BundleUse.id))
+        .join(Bundle, col(Bundle.id) == col(BundleUse.bundle_id))
+        .where(col(Bundle.order_id) == order_id)
     )
-    return found
+    own = union_all(
+        select(col(EntitlementRow.id)).where(col(EntitlementRow.order_id) == order_id),
+        select(col(EntitlementRow.id)).where(col(EntitlementRow.use_id).in_(uses)),
+    )
+    rows = await session.execute(
+        select(EntitlementRow, BundleUse.readable_until)  # type: ignore[call-overload]
+        .outerjoin(BundleUse, col(BundleUse.id) == col(EntitlementRow.use_id))
+        .where(col(EntitlementRow.id).in_(own))
+        .order_by(col(EntitlementRow.id))
+        .with_for_update(of=EntitlementRow)
+        .execution_options(populate_existing=True)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def opens(session: Session, reader_id: UUID, scopes: Sequence[str], now: datetime) -> bool:
+    """Whether the reader may read any of these now."""
+    found = await session.scalar(
+        text(
+            """SELECT EXISTS (SELECT FROM entitlement WHERE reader_id = :reader AND scope = ANY (CAST(:scopes AS text[]))
+               AND NOT revoked AND valid_from <= :soon AND valid_until > :now)"""
+        ),
+        {"reader": reader_id, "scopes": list(scopes), "now": now, "soon": now + CLOCK_SKEW},
+    )
+    return bool(found)
 
 
 async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None:
@@ -176,16 +220,17 @@ async def given_right(session: Session, given_id: UUID) -> EntitlementRow | None
     return found
 
 
-async def paid_until(session: Session | ReadSession, subscription_id: UUID) -> datetime | None:
-    """The end of the last period that was paid for and not given back."""
-    found: datetime | None = await session.scalar(
+async def grace_spent(session: Session, reader_id: UUID, tolerated: timedelta) -> bool:
+    """Whether this reader has read on after all that was ever paid for a subscription that renewed, for longer than is ``tolerated``."""
+    found = await session.scalar(
         text(
-            """SELECT max(coalesce(cut_at, period_end)) FROM payment
-               WHERE subscription_id = :id AND refunded_vnd < greatest(amount_vnd, 1)"""
+            """SELECT EXISTS (SELECT FROM subscription s JOIN entitlement e ON e.subscription_id = s.id
+               WHERE s.reader_id = :reader AND s.collection = 'renewal' AND e.valid_until - CAST(:tolerated AS interval)
+                 > (SELECT max(coalesce(p.cut_at, p.period_end)) FROM payment p WHERE p.subscription_id = s.id))"""
         ),
-        {"id": subscription_id},
+        {"reader": reader_id, "tolerated": tolerated},
     )
-    return found
+    return bool(found)
 
 
 async def others_until(
@@ -222,9 +267,9 @@ async def being_collected(session: Session | ReadSession, subscription_id: UUID)
     """Whether the next period is owed, or the outcome of a charge is not known."""
     found = await session.scalar(
         text(
-            """SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
-                 AND (o.purpose = 'renewal' OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id
-                      AND (c.state = 'processing' OR (c.state = 'created' AND c.kind = 'mandate')))))"""
+            f"""SELECT EXISTS (SELECT FROM sales_order o WHERE o.subscription_id = :id AND o.state = 'open'
+                 AND (o.purpose = 'renewal'
+                      OR EXISTS (SELECT FROM charge c WHERE c.order_id = o.id AND {ON_ITS_WAY})))"""  # noqa: S608
         ),
         {"id": subscription_id},
     )
@@ -313,7 +358,7 @@ async def list_for_staff(
     rows = await session.execute(
         text(
             """SELECT s.id, s.state, s.reader_id, r.email AS reader_email, p.code AS plan_code, pp.period,
-                      pp.amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
+                      pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd, s.cancel_at_period_end, s.period_start, s.period_end,
                       s.mrr_vnd, s.created_at,
                       (SELECT max(e.valid_until) FROM entitlement e WHERE e.subscription_id = s.id) AS readable_until
                FROM subscription s JOIN reader r ON r.id = s.reader_id

@@ -14,8 +14,8 @@ from typing import Literal
 
 
 class State(StrEnum):
-    """``past_due``: collecting the next period failed, the paid one still runs. ``grace``: it is over, reading goes on for a few
-    days. ``ending``: paid for, and will not renew. ``expired``: nobody paid in time, or a term is over. ``canceled``: over because
+    """``past_due``: collecting the next period failed, the paid one still runs. ``grace``: it is over and still
+    collected; mostly reading goes on for a few days. ``ending``: paid for, and will not renew. ``expired``: nobody paid in time, or a term is over. ``canceled``: over because
     somebody wanted it."""
 
     INCOMPLETE = "incomplete"
@@ -46,6 +46,8 @@ LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.E
 
 #: How it is collected: again and again; or the reader pays for one period at a time.
 RENEWAL, TERM = "renewal", "term"
+#: How long the first payment after a trial, or after a grace that was never paid for, may be on its way while its reader reads on.
+ON_ITS_WAY = timedelta(days=1)
 #: How far ahead of ours a provider's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -73,10 +75,10 @@ def may_become(before: State, after: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Dunning:
-    """How an agency collects: how long before a period's end, when again after the first try, and how long it is read on.
+    """How an agency collects: how long before a period's end, when again after the first try, and how long it is collected and, where
+    the reader has that (:attr:`Facts.has_grace`), read on.
 
-    The defaults: at the end of the period, again after 1, 3 and 5 days; reading goes on for 7. Every try lies within the grace:
-    nothing is charged whose right to read has ended.
+    The defaults: at the end of the period, again after 1, 3 and 5 days; reading goes on for 7. Every try lies within the grace.
     """
 
     ahead: timedelta = timedelta(0)
@@ -86,11 +88,12 @@ class Dunning:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A period that is paid for and was not given back; ``trial``: nothing was paid for it."""
+    """A period that is paid for and was not given back; ``trial``: nothing was paid for it; ``seats``: readers that it is for."""
 
     starts_at: datetime
     ends_at: datetime
     trial: bool = False
+    seats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,8 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a subscription. ``refunded``: the newest period that was paid for was given back whole."""
+    """What is known of a subscription. ``refunded``: the newest period that was paid for was given back whole; ``grace_spent``: its
+    reader had read on in one before, and never paid for that."""
 
     collection: str
     paid: tuple[Paid, ...]
@@ -112,6 +116,29 @@ class Facts:
     owed: Owed | None = None
     paused_until: datetime | None = None
     refunded: bool = False
+    grace_spent: bool = False
+
+    @property
+    def last(self) -> Paid | None:
+        """The period that ends last."""
+        return max(self.paid, key=lambda one: one.ends_at, default=None)
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether it is read on while the next period is collected: by who has paid for the last one; of a reader who had a grace for
+        nothing before, by who has renewed since. So grace days are never given for a trial, nor twice without a renewal between."""
+        last = self.last
+        if last is None or last.trial:
+            return False
+        return not self.grace_spent or sum(not one.trial for one in self.paid) > 1
+
+    @property
+    def grace(self) -> timedelta:
+        """How long is read on at most: no longer than what was paid for."""
+        last = self.last
+        if last is None or not self.has_grace:
+            return min(self.dunning.grace, ON_ITS_WAY)
+        return min(self.dunning.grace, last.ends_at - last.starts_at)
 
     @property
     def goes_on(self) -> bool:
@@ -150,7 +177,9 @@ class Facts:
         until = self.paid_until
         if until is None:
             return None
-        return until if not self.goes_on or self.pauses else until + self.dunning.grace
+        refused = self.owed is not None and self.owed.tries > 0
+        ends = not self.goes_on or self.pauses or (refused and not self.has_grace)
+        return until if ends else until + self.grace
 
     def begins_at(self, now: datetime) -> datetime | None:
         """When what is paid for begins, where none of it has begun and nothing else runs; else None."""
@@ -197,12 +226,13 @@ def next_start(
     ``planned``: of a renewal, when its period begins and when it lapses.
 
     It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile, whatever was wished
-    since it was charged; later money begins a period of its own, as does money for a period that was paid meanwhile. After a pause
-    it begins with the pause's end.
+    since it was charged; later money begins a period of its own, also where it is still collected, as does money for a period that
+    was paid meanwhile. After a pause it begins with the pause's end.
     """
     if planned is None and facts.due_at is not None and facts.lapses_at is not None:
         planned = facts.due_at, facts.lapses_at
-    if planned is not None and at < planned[1] and not facts.pays_for(planned[0]):
+    read = planned is not None and at < min(planned[1], planned[0] + facts.grace)
+    if planned is not None and read and not facts.pays_for(planned[0]):
         return planned[0]
     return max(at, facts.paid_until or at, others_until or at)
 
@@ -268,20 +298,23 @@ class Right:
     revoked: bool
 
 
-def stretches(facts: Facts) -> list[tuple[datetime, datetime]]:
+def stretches(facts: Facts, seat: int = 1) -> list[tuple[datetime, datetime]]:
     """The times that are read by the subscription, without a gap in one, the first one first.
 
     A period that was given back between two others is in none. The last one runs on for the grace where another period is to come.
+    ``seat``: which of its seats; a period that is for fewer readers is none of it.
     """
     found: list[tuple[datetime, datetime]] = []
     for period in sorted(facts.paid, key=lambda one: one.starts_at):
+        if period.seats < seat:
+            continue
         if found and period.starts_at <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], period.ends_at))
         else:
             found.append((period.starts_at, period.ends_at))
     until = facts.readable_until
     if found and until is not None:
-        if until > found[-1][1]:
+        if until > found[-1][1] == facts.paid_until:
             found[-1] = (found[-1][0], until)
         found = [(start, min(end, until)) for start, end in found if start < until]
     return found
@@ -316,10 +349,12 @@ def next_right(
 
 
 def announcements(
-    facts: Facts, told: Sequence[Right], plan_code: str, now: datetime
+    wanted: Sequence[tuple[datetime, datetime]],
+    told: Sequence[Right],
+    plan_code: str,
+    now: datetime,
 ) -> list[tuple[int, Announcement, Right]]:
-    """What to announce of a subscription's stretches (``told``: what was, in their order), each by its number."""
-    wanted = stretches(facts)
+    """What to announce of the stretches of a right (``told``: what was, in their order), each by its number."""
     found = []
     for number in range(max(len(wanted), len(told))):
         before = told[number] if number < len(told) else None
@@ -328,6 +363,15 @@ def announcements(
         if decided is not None:
             found.append((number, *decided))
     return found
+
+
+def seats_at(periods: Sequence[tuple[datetime, datetime, int]], now: datetime) -> int:
+    """How many readers a subscription is for, of the (start, end, seats) of all its periods, also of those that were given back: as
+    the newest one says that has begun, or the first one that will."""
+    begun = [one for one in periods if one[0] <= now]
+    if begun:
+        return max(begun, key=lambda one: (one[0], one[1]))[2]
+    return min(periods, default=(now, now, 1))[2]
 
 
 Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]

@@ -18,6 +18,7 @@ from services.billing.plans import service as plans
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import anchor_of, end_of_period, monthly
 from services.billing.readers.models import Reader
+from services.billing.seats import rights as seats
 from services.billing.subscriptions import announce, repository, rules
 from services.billing.subscriptions.models import Subscription
 from shared.agencies import Agency, get_agency
@@ -35,20 +36,24 @@ log = structlog.get_logger(__name__)
 
 async def facts_of(session: Session | ReadSession, row: Subscription) -> rules.Facts:
     """What is known of a subscription now."""
-    periods = await repository.periods(session, row.id)
+    return await _facts(session, row, await repository.periods(session, row.id))
+
+
+async def _facts(
+    session: Session | ReadSession, row: Subscription, periods: Sequence[repository.Period]
+) -> rules.Facts:
     owed = await repository.owed(session, row.id) if row.collection == rules.RENEWAL else None
     return rules.Facts(
         row.collection,
-        tuple(
-            rules.Paid(one.starts_at, one.ends_at, one.trial) for one in periods if not one.returned
-        ),
+        tuple(one.paid for one in periods if not one.returned),
         await repository.dunning(session, row.agency),
         cancels=row.cancel_at_period_end,
         owed=rules.Owed(owed[1], owed[2]) if owed else None,
         paused_until=row.paused_until,
-        refunded=rules.newest_returned(
-            [(one.starts_at, one.ends_at, one.returned) for one in periods]
-        ),
+        grace_spent=row.grace_spent,
+        # Who wishes to go on after all has it as if nothing had been given back.
+        refunded=row.cancel_at_period_end == (row.collection == rules.RENEWAL)
+        and rules.newest_returned([(one.starts_at, one.ends_at, one.returned) for one in periods]),
     )
 
 
@@ -60,7 +65,8 @@ async def refresh(
     ``at``: when it happened, where that was before now; a movement of MRR belongs to its day.
     """
     await session.flush()
-    facts = await facts_of(session, row)
+    periods = await repository.periods(session, row.id)
+    facts = await _facts(session, row, periods)
     before, after = rules.State(row.state), rules.derive_state(facts, now)
     if not rules.may_become(before, after):
         # Money is booked whatever happens: the invariants show it, nothing is rolled back for it.
@@ -75,6 +81,10 @@ async def refresh(
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
     await announce.rights(session, row, facts, offer, now)
+    paid_for = rules.seats_at([(one.starts_at, one.ends_at, one.seats) for one in periods], now)
+    if max(row.seats, paid_for) > 1:
+        over = before in rules.LIVE and after not in rules.LIVE
+        await seats.follow(session, row, facts, offer, paid_for, now, over=over)
     await _move_mrr(session, row, facts, offer, now, at or now)
     await session.flush()
     return facts
@@ -153,6 +163,7 @@ async def begin(
         price_id=offer.price_id,
         collection=collection,
         mandate_id=mandate_id,
+        grace_spent=await repository.grace_spent(session, reader_id, rules.ON_ITS_WAY),
         anchor_day=1,
         state=rules.State.INCOMPLETE,
         period_start=now,
@@ -200,7 +211,7 @@ async def next_period(
     )
     if row.price_id != offer.price_id:
         row.offer_id = row.offer_left = None  # an offer is of one price
-    row.price_id, row.next_price_id = offer.price_id, None
+    row.price_id, row.next_price_id, row.next_seats = offer.price_id, None, None
     row.period_start = start
     row.period_end = end_of_period(start, offer.period, agency.zone, row.anchor_day)
     if row.paused_until is not None and row.paused_until <= start:
@@ -210,19 +221,40 @@ async def next_period(
 async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
     """A period went back whole (the caller holds the reader's lock): what is paid for ends with the last one that is kept."""
     row = await repository.lock(session, subscription_id)
-    facts = await facts_of(session, row)
-    if facts.refunded and row.collection == rules.RENEWAL:
-        row.cancel_at_period_end = (
-            True  # who took the money of the newest period back is not charged for another
-        )
-    kept = await repository.last_kept(session, subscription_id)
+    if await _newest_returned(session, row) and row.collection == rules.RENEWAL:
+        # Who took the money of the newest period back is not charged for another.
+        row.canceled_by_refund = row.canceled_by_refund or not row.cancel_at_period_end
+        row.cancel_at_period_end = True
+    await follow_kept(session, row, now)
+
+
+async def take_period_again(session: Session, subscription_id: UUID, now: datetime) -> None:
+    """The money of a period that had gone back whole is with us after all (the caller holds the reader's lock): it is read again, and
+    renews as before where nobody but the refund had ended that."""
+    row = await repository.lock(session, subscription_id)
+    if row.canceled_by_refund and not await _newest_returned(session, row):
+        row.cancel_at_period_end = row.canceled_by_refund = False
+    await follow_kept(session, row, now)
+
+
+async def _newest_returned(session: Session, row: Subscription) -> bool:
+    periods = await repository.periods(session, row.id)
+    return rules.newest_returned([(one.starts_at, one.ends_at, one.returned) for one in periods])
+
+
+async def follow_kept(session: Session, row: Subscription, now: datetime) -> None:
+    """The subscription's period, price and anchor are those of the last period that is kept."""
+    kept = await repository.last_kept(session, row.id)
     if kept is not None:
-        agreed = row.next_price_id or row.price_id
+        agreed = row.next_price_id or row.price_id, row.next_seats or row.seats
         if row.price_id != kept[0]:
             row.offer_id = row.offer_left = None  # an offer is of one price
-        row.price_id, row.period_start, row.period_end, row.value_vnd = kept
-        if row.collection == rules.RENEWAL:  # who goes on after all pays the price agreed to last
-            row.next_price_id = agreed if agreed != row.price_id else None
+        row.price_id, row.period_start, row.period_end, row.value_vnd, seats = kept
+        agency = await get_agency(session, row.agency)
+        row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])
+        if row.collection == rules.RENEWAL:  # who goes on after all pays what was agreed to last
+            same = agreed == (row.price_id, seats)
+            row.next_price_id, row.next_seats = (None, None) if same else agreed
     await refresh(session, row, now)
 
 

@@ -24,10 +24,12 @@
         FALLBACK: "This article cannot be opened right now",
         text: "Subscribe to read everything, or sign in if you have a plan already.",
         known: "You are signed in, but no plan of yours is running. Every plan opens all articles, this one too.",
+        bundle: "You have paid for articles that you choose one by one: open this one with them, or see the plans.",
         register: "Sign in with your e-mail to read more articles for nothing every month.",
         again: (day) => `Your free articles start again on ${day}.`,
         later: "Please try again in a moment.",
         offers: { subscribe: "See the plans", register: "Sign in and read on", sign_in: "I have a plan already: sign in" },
+        use: (n, left) => `Use 1 of your ${n} articles (${left} left)`,
         retry: "Try again",
         failed: "The text could not be loaded.",
         label: "Paywall",
@@ -41,10 +43,12 @@
         FALLBACK: "Hiện chưa mở được bài viết này",
         text: "Đăng ký gói đọc báo để đọc toàn bộ, hoặc đăng nhập nếu bạn đã có gói.",
         known: "Bạn đã đăng nhập nhưng chưa có gói đọc báo nào còn hiệu lực. Gói nào cũng mở toàn bộ bài viết, gồm cả bài này.",
+        bundle: "Bạn đã mua gói bài lẻ: dùng một bài để mở bài này, hoặc xem các gói đọc báo.",
         register: "Đăng nhập bằng email để đọc miễn phí thêm nhiều bài mỗi tháng.",
         again: (day) => `Số bài đọc miễn phí được tính lại từ ngày ${day}.`,
         later: "Bạn hãy thử lại sau giây lát.",
         offers: { subscribe: "Xem các gói đọc báo", register: "Đăng nhập để đọc tiếp", sign_in: "Tôi đã có gói: đăng nhập" },
+        use: (n, left) => `Dùng 1 trong ${n} bài (còn ${left})`,
         retry: "Thử lại",
         failed: "Chưa tải được nội dung bài viết.",
         label: "Tường phí",
@@ -58,6 +62,7 @@
   };
   const target = () => document.querySelector("[data-paywall-content]");
   let opening = null; // what everybody may read, as the website sent it
+  let bundle = null; // what the reader has paid for and not chosen yet
   let turn = 0; // only the newest question may change the page
   const announce = (name, detail) => document.dispatchEvent(new CustomEvent(`paywall:${name}`, { detail }));
 
@@ -73,11 +78,13 @@
 
   // Billing away, signed out, cookies refused: the reader is anonymous, and reading goes on.
   const readerToken = async () => {
+    bundle = null;
     if (!billing) return null;
     try {
       const answer = await within(2500, `${billing}/v1/agencies/${encodeURIComponent(agency)}/session`, { credentials: "include" });
       if (!answer.ok) return null;
       const session = await answer.json();
+      bundle = session.bundle || null;
       announce("session", { signed_in: session.signed_in });
       return session.token || null;
     } catch {
@@ -170,6 +177,28 @@
     return node;
   };
 
+  // One press: one article of the bundle, here. Opened in another tab meanwhile, it costs nothing more. (No header of ours: then
+  // the browser need not ask billing first.)
+  const spend = ({ use_url, uses, left }) => {
+    const button = element("button", "pr-button", words.use(uses, left));
+    button.type = "button";
+    button.dataset.offer = "bundle";
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        const body = JSON.stringify({ agency, article_id: article });
+        const answer = await within(10000, use_url, { method: "POST", credentials: "include", body });
+        if (answer.ok || answer.status === 401 || answer.status === 409) return void run();
+      } catch {
+        // it may have been used all the same: pressed again it costs nothing more
+      }
+      button.disabled = false;
+      explain(words.later);
+    });
+    return button;
+  };
+  const explain = (sentence) => (document.querySelector(".pr-wall-text").textContent = sentence);
+
   const wall = (answer) => {
     const section = element("section", "pr-wall");
     const heading = element("h2", "pr-wall-title", words[answer.reason] || words.SUBSCRIPTION_REQUIRED);
@@ -177,9 +206,10 @@
     section.setAttribute("aria-labelledby", heading.id);
     // Who is signed in is offered plans only.
     const known = (answer.offers || []).every((offer) => offer.kind === "subscribe");
-    const explained = answer.degraded ? words.later : answer.action === "register" ? words.register : known ? words.known : words.text;
+    const explained = answer.degraded ? words.later : answer.action === "register" ? words.register : known ? (bundle ? words.bundle : words.known) : words.text;
     const actions = element("p", "pr-wall-actions");
-    actions.append(...(answer.offers || []).map(link));
+    const own = bundle && bundle.left > 0 && !answer.degraded ? [spend(bundle)] : [];
+    actions.append(...own, ...(answer.offers || []).map((offer, index) => link(offer, index + own.length)));
     section.append(heading, element("p", "pr-wall-text", explained), actions);
     if (answer.reason === "METER_EXHAUSTED" && answer.meter) {
       const form = { day: "2-digit", month: "2-digit", year: "numeric", timeZone: script.dataset.zone || "Asia/Ho_Chi_Minh" };

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ class Site:
     paywall: str
     paywall_from_here: str
     token: str | None = None
+    left: int = 0  # articles of the reader's bundle
+    use: Callable[[str], Awaitable[None]] | None = None
     sent: list[str] = field(default_factory=list)
     http: httpx.AsyncClient = field(default_factory=httpx.AsyncClient)
 
@@ -59,7 +62,11 @@ class Site:
 
     async def __call__(self, scope, receive, send) -> None:
         assert scope["type"] == "http"
-        status, kind, body = await self.answer(scope)
+        if scope["path"] == "/v1/bundle-uses" and self.use is not None:
+            await self.use((await receive())["body"].decode())
+            status, kind, body = 200, "application/json", '{"used": true}'
+        else:
+            status, kind, body = await self.answer(scope)
         policy = (
             f"default-src 'none'; style-src 'self' {self.paywall}; script-src {self.paywall}; "
             f"connect-src 'self' {self.paywall}; img-src 'self'; base-uri 'none'"
@@ -92,7 +99,19 @@ class Site:
             return (
                 200,
                 "application/json",
-                f'{{"signed_in": {"true" if self.token else "false"}, "token": {f"{chr(34)}{self.token}{chr(34)}" if self.token else "null"}}}',
+                json.dumps(
+                    {
+                        "signed_in": bool(self.token),
+                        "token": self.token,
+                        "bundle": {
+                            "uses": 10,
+                            "left": self.left,
+                            "use_url": f"{self.origin}/v1/bundle-uses",
+                        }
+                        if self.left
+                        else None,
+                    }
+                ),
             )
         if path == "/favicon.ico":
             return 200, "image/svg+xml", "<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -277,6 +296,47 @@ async def test_a_subscriber_reads_premium_and_signing_in_brings_the_larger_allow
     await expect(page.locator("[data-paywall-content]")).to_contain_text(PAID)
     await expect(page.locator(".pr-wall")).to_have_count(0)
     assert watched.errors == []
+
+
+async def test_one_press_opens_an_article_of_the_readers_bundle_where_they_are(
+    site, screen, house, tmp_path
+):
+    watched = await watch(screen)
+    page, reader, sent = watched.page, uuid4(), list[dict[str, str]]()
+    site.token, site.left = house.token(reader), 7
+
+    async def use(body: str) -> None:
+        sent.append(json.loads(body))
+        site.left -= 1
+        now = house.clock.now()
+        right = EntitlementGranted(
+            entitlement_id=uuid4(),
+            reader_id=reader,
+            plan_code="muoi-bai",
+            scope=f"article:{sent[-1]['article_id']}",
+            valid_from=now,
+            valid_until=now.replace(year=now.year + 1),
+        )
+        async with house.database.transaction() as session:
+            event = new_event(right, agency=AGENCY, subject=str(right.entitlement_id), now=now)
+            await apply_events(session, [event])
+        # As billing's next token has it: the right is there before its event need be.
+        until = int(right.valid_until.timestamp())
+        site.token = house.token(reader, ent=[{"scope": right.scope, "until": until}])
+
+    site.use = use
+    await page.goto(f"{site.origin}/bai/a2")
+    wall = page.get_by_role("region", name="Bài viết dành cho người đăng ký")
+    await expect(wall).to_contain_text("dùng một bài để mở bài này")
+    button = wall.get_by_role("button", name="Dùng 1 trong 10 bài (còn 7)")
+    folder = Path(os.environ.get("PRESS_SCREENSHOTS") or tmp_path)
+    width = await page.evaluate("innerWidth")
+    await page.screenshot(path=folder / f"wall-bundle-{width}.png", full_page=True)
+    await button.click()
+    await expect(page.locator("[data-paywall-content]")).to_contain_text(PAID)
+    await expect(page.locator(".pr-wall")).to_have_count(0)
+    assert sent == [{"agency": AGENCY, "article_id": "a2"}]
+    assert page.url == f"{site.origin}/bai/a2" and watched.errors == []
 
 
 async def test_who_is_signed_in_is_not_told_to_sign_in(site, screen, house, tmp_path):

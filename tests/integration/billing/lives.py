@@ -31,30 +31,47 @@ class Lives:
 
     async def price(self, period: str) -> Any:
         offers = await self.world.billing.plans.offers(AGENCY)
-        return next(offer for offer in offers if offer.period == period)
+        return next(offer for offer in offers if period in (offer.period, offer.plan_code))
 
-    async def chooses(self, email: str, period: str, *, renews: bool = True, **more: Any) -> Any:
-        """An order, not paid yet."""
+    async def chooses(
+        self, email: str, period: str, *, renews: bool = True, coupon: str = "", **more: Any
+    ) -> Any:
+        """An order, not paid yet (paid already, where a coupon leaves nothing to pay). ``period``: or a plan's code."""
         reader, offer = await self.reader(email), await self.price(period)
-        return await self.world.billing.orders.start(
-            reader, offer.price_id, "", "vi", renews=renews, **more
-        )
+        orders = self.world.billing.orders
+        order = await orders.start(reader, offer.price_id, "", "vi", renews=renews, **more)
+        return await orders.discount(reader, order.code, coupon) if coupon else order
 
     async def page(self, email: str, code: str) -> str:
         return await self.world.billing.charges.page(await self.reader(email), code, "vi")
 
-    async def buys(self, email: str, period: str = "month", card: str = GOOD_CARD) -> str:
+    async def buys(
+        self, email: str, period: str = "month", card: str = GOOD_CARD, **more: Any
+    ) -> str:
         """Pays by card; nothing comes back to billing by this. The order's code."""
-        order = await self.chooses(email, period)
+        order = await self.chooses(email, period, **more)
         answer = await self.world.pay(await self.page(email, order.code), card)
         assert answer.status_code == 303, answer.text
         return str(order.code)
 
-    async def transfers(self, email: str, period: str = "month", **more: Any) -> str:
-        """Pays a term by bank transfer, as the bank tells at once. The order's code."""
-        order = await self.chooses(email, period, renews=False)
-        await credited(self.world, order.code, order.amount_vnd, **more)
+    async def transfers(
+        self, email: str, period: str = "month", *, id_: int = 1, **more: Any
+    ) -> str:
+        """Pays what does not renew by bank transfer, as the bank tells at once. The order's code."""
+        order = await self.chooses(email, period, renews=False, **more)
+        if order.amount_vnd:
+            await credited(self.world, order.code, order.amount_vnd, id_=id_)
         return str(order.code)
+
+    async def gift_code(self, order: str) -> str:
+        found: str = await self.world.value(
+            "SELECT g.code FROM gift g JOIN sales_order o ON o.id = g.order_id WHERE o.code = :code",
+            code=order,
+        )
+        return found
+
+    async def redeems(self, email: str, code: str) -> None:
+        await self.world.billing.orders.redeem(await self.reader(email), code)
 
     async def subscriptions(self, email: str) -> list[Subscription]:
         reader = await self.reader(email)
@@ -114,12 +131,16 @@ class Lives:
 
     async def rights(self) -> set[str]:
         """Who may read everything now."""
+        return {email for email, scope in await self.scopes() if scope == "site"}
+
+    async def scopes(self) -> set[tuple[str, str]]:
+        """Who may read what now."""
         rows = await self.world.rows(
-            """SELECT DISTINCT r.email FROM entitlement e JOIN reader r ON r.id = e.reader_id
-               WHERE NOT e.revoked AND e.valid_from <= :now AND e.valid_until > :now AND e.scope = 'site'""",
+            """SELECT DISTINCT r.email, e.scope FROM entitlement e JOIN reader r ON r.id = e.reader_id
+               WHERE NOT e.revoked AND e.valid_from <= :now AND e.valid_until > :now""",
             now=self.world.clock.now(),
         )
-        return {row[0] for row in rows}
+        return {(row[0], row[1]) for row in rows}
 
     async def charges_at_provider(self) -> list[dict[str, Any]]:
         """Every payment intent that the provider has, the newest first."""

@@ -72,8 +72,10 @@ class Bought:
     refunds_of_revenue: int = 0
     cut: datetime | None = None
     replaced: bool = False
-    #: The last local day that its days stretch to.
-    last: date | None = None
+    scope: str = "site"
+    gift: bool = False
+    #: What a change took the place of.
+    instead_of: list[Bought] = field(default_factory=list)
 
     @property
     def until(self) -> datetime:
@@ -114,6 +116,9 @@ class Subscribed:
     good_card: bool = True
     refused: bool = False
     over: bool = False
+    #: Its reader had read on in an earlier one for nothing; when they gave it up in the grace.
+    spent: bool = False
+    given_up: datetime | None = None
 
     @property
     def paid_until(self) -> datetime | None:
@@ -130,6 +135,28 @@ class Subscribed:
         if until is None or self.cancels:
             return None
         return max(until, self.paused) if self.paused else until
+
+    @property
+    def has_grace(self) -> bool:
+        """Who has paid for the last period reads on; after a grace for nothing only who has renewed since."""
+        newest = self.newest
+        paid = [one for one in self.bought if one.kept and not one.trial]
+        return newest is not None and not newest.trial and (not self.spent or len(paid) > 1)
+
+    @property
+    def grace(self) -> timedelta:
+        newest = self.newest
+        if newest is None or not self.has_grace:
+            return DAY
+        return min(GRACE, newest.until - newest.start)
+
+    @property
+    def read_for_nothing(self) -> bool:
+        """Whether its reader read on after all that was ever paid for, for more than a day, and it is over."""
+        last = max(one.until for one in self.bought)
+        if self.cancels:
+            return self.given_up is not None and self.given_up - last > DAY
+        return self.has_grace and self.due == self.paid_until == last and self.grace > DAY
 
     def lives(self, now: datetime) -> bool:
         """Whether it runs, or is to run on."""
@@ -148,11 +175,14 @@ class Subscribed:
         if any(one.kept and one.start <= now < one.until for one in self.bought):
             return True
         until, due = self.paid_until, self.due
-        return until is not None and due == until and until <= now < until + GRACE
+        if until is None or due != until or not self.has_grace:
+            return False  # a first payment that fails ends it at once
+        return until <= now < until + self.grace
 
     def mrr(self, now: datetime) -> int:
         newest = self.newest
-        if newest is None or not self.reads(now):
+        owes = self.owes(now) and self.due == self.paid_until
+        if newest is None or not (self.reads(now) or owes):
             return 0
         running = [one for one in self.bought if one.kept and one.start <= now < one.until]
         if running and running[0].trial:
@@ -166,20 +196,45 @@ def monthly(value: int, period: str) -> int:
 
 
 @dataclass
+class Present:
+    """A period for somebody else, that nobody has redeemed yet."""
+
+    code: str
+    gross: int
+    period: str
+
+
+@dataclass
 class Person:
-    """A reader: at most one subscription that renews at a time, and terms that are transferred."""
+    """A reader: at most one subscription that renews at a time, terms that are transferred or given, passes and articles."""
 
     email: str
     renewing: list[Subscribed] = field(default_factory=list)
     terms: list[Bought] = field(default_factory=list)
+    once: list[Bought] = field(default_factory=list)
     change_to: str | None = None
+    #: What the next money by card is for, where it is no renewal and no change: the period and the price, or what is bought once.
+    wants: tuple[str, int] | None = None
+    wants_once: tuple[str, timedelta] | None = None
 
     def live(self, now: datetime) -> Subscribed | None:
         return next((one for one in self.renewing if one.lives(now)), None)
 
     def reads(self, now: datetime) -> bool:
-        terms = any(one.kept and one.start <= now < one.until for one in self.terms)
-        return terms or any(one.reads(now) for one in self.renewing)
+        return "site" in self.opens(now)
+
+    def opens(self, now: datetime) -> set[str]:
+        """The scopes of what may be read now."""
+        rights = {
+            one.scope
+            for one in (*self.terms, *self.once)
+            if one.kept and one.start <= now < one.until
+        }
+        return rights | {"site" for one in self.renewing if one.reads(now)}
+
+    @property
+    def subscribed_before(self) -> bool:
+        return bool(self.renewing or self.terms)
 
     def mrr(self, now: datetime) -> int:
         total = sum(one.mrr(now) for one in self.renewing)
@@ -189,8 +244,11 @@ class Person:
             total += monthly(newest.value, newest.period)
         return total
 
-    def everything(self) -> list[Bought]:
+    def periods(self) -> list[Bought]:
         return [*self.terms, *(one for row in self.renewing for one in row.bought)]
+
+    def everything(self) -> list[Bought]:
+        return [*self.periods(), *self.once]
 
     def paid_until(self, besides: Subscribed | None = None) -> datetime | None:
         ends = [one.until for one in self.terms if one.kept]
@@ -229,15 +287,32 @@ class Person:
         row.bought.append(Bought(start, start + days * DAY, 0, 0, period, {}, trial=True))
         self.renewing.append(row)
 
-    def captured(self, gross: int, period: str, at: datetime, reference: str) -> None:
-        """The provider took money: for a change that was confirmed, for the next period, or for a new subscription."""
+    def buys_once(self, gross: int, at: datetime, reference: str = "") -> None:
+        """A pass is earned over its days, an article when it is opened."""
+        assert self.wants_once is not None
+        (scope, lasts), self.wants_once = self.wants_once, None
+        end = at + (lasts if scope == "site" else DAY)
+        bought = self._bought(at, end, gross, "once")
+        bought.end, bought.scope, bought.reference = at + lasts, scope, reference
+        self.once.append(bought)
+
+    def redeems(self, present: Present, at: datetime) -> None:
+        bought = self.transferred(present.gross, present.period, at)
+        bought.gift = True
+
+    def captured(self, gross: int, at: datetime, reference: str) -> None:
+        """The provider took money: for a change that was confirmed, for the next period, for what is bought once, or for a new
+        subscription."""
         row = self.live(at)
+        if row is None and self.wants_once is not None:
+            self.buys_once(gross, at, reference)
+            return
         if row is not None and self.change_to is not None:
             bought = self._changed(row, gross, at)
         elif row is not None and row.due is not None and row.due <= at:
-            bought = self._renewed(row, gross)
+            bought = self._renewed(row, gross, at)
         else:
-            row, bought = self._begun(gross, period, at)
+            row, bought = self.begun(gross, at)
         bought.reference = reference
         row.bought.append(bought)
 
@@ -246,27 +321,31 @@ class Person:
         period, self.change_to = self.change_to, None
         today, carried, earned_today = day_of(at), 0, False
         assert gross == PRICES[period] - self.credit(row, at), "as previewed"
-        for old in row.bought:
-            if old.kept and old.until > at:
-                carried += old.ahead(today)
-                earned_today |= today in old.by_day
-                old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
-                old.cut, old.replaced = at, True
+        olds = [one for one in row.bought if one.kept and one.until > at]
+        for old in olds:
+            carried += old.ahead(today)
+            earned_today |= today in old.by_day
+            old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
+            old.cut, old.replaced = at, True
         row.period, row.anchor = period, at.astimezone(HANOI).day
         row.paused = row.next_period = None
         end = next_end(at, period, row.anchor)
         days = days_between(day_of(at), day_of(end))
         days = [one for one in days if one > today or not earned_today]
         net = gross - tax_in(gross)
-        return Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
+        bought = Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
+        bought.instead_of = olds
+        return bought
 
     def credit(self, row: Subscribed, at: datetime) -> int:
         left = [one.ahead(day_of(at)) for one in row.bought if one.kept and one.until > at]
         return sum(one + one * TAX_PERCENT // 100 for one in left)
 
-    def _renewed(self, row: Subscribed, gross: int) -> Bought:
+    def _renewed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
         start = row.due
         assert start is not None
+        if at >= start + row.grace:  # nothing was read meanwhile
+            start = max(filter(None, (at, self.paid_until())))
         row.period, row.next_period = row.next_period or row.period, None
         assert gross == PRICES[row.period]
         row.anchor = (
@@ -277,14 +356,20 @@ class Person:
         row.paused = None
         return self._bought(start, next_end(start, row.period, row.anchor), gross, row.period)
 
-    def _begun(self, gross: int, period: str, at: datetime) -> tuple[Subscribed, Bought]:
-        assert gross == PRICES[period]
+    def begun(self, gross: int, at: datetime) -> tuple[Subscribed, Bought]:
+        assert self.wants is not None
+        (period, price), self.wants = self.wants, None
+        assert gross == price
         start = max(filter(None, (at, self.paid_until())))
         row = Subscribed(period, start.astimezone(HANOI).day)
+        row.spent = any(one.read_for_nothing for one in self.renewing)
         self.renewing.append(row)
         return row, self._bought(start, next_end(start, period, row.anchor), gross, period)
 
     def given_back(self, reference: str, amount: int, at: datetime) -> None:
+        for one in self.once:
+            if one.reference == reference:
+                one.give_back(amount, day_of(at))
         for row in self.renewing:
             for one in row.bought:
                 if one.reference == reference:
@@ -292,3 +377,25 @@ class Person:
                     newest = max(row.bought, key=lambda one: one.until)
                     if one is newest and one.given_back == one.gross:
                         row.cancels = True
+                    if one.instead_of and one.given_back == one.gross:
+                        self._undone(row, one, day_of(at))
+
+    @staticmethod
+    def _undone(row: Subscribed, change: Bought, today: date) -> None:
+        """All money of a change went back: what was paid before is there again, and earns what is left of its credit."""
+        later = [one for one in row.bought if one.kept and one.start > change.start]
+        follows = min((one.start for one in later), default=None)
+        for old in change.instead_of:
+            old.cut = follows if follows is not None and follows < old.end else None
+            old.replaced = old.cut is not None
+        last = max(change.instead_of, key=lambda one: one.end)
+        if change.replaced or last.replaced:
+            return
+        left = change.ahead(today)
+        change.by_day = {one: vnd for one, vnd in change.by_day.items() if one <= today}
+        end = day_of(last.end)
+        days = days_between(today + DAY, end) if end > today + DAY else [today]
+        for day, amount in spread(left, days).items():
+            last.by_day[day] = last.by_day.get(day, 0) + amount
+        row.period, row.next_period = last.period, None
+        row.anchor = max(one.astimezone(HANOI).day for one in (last.start, last.end))

@@ -13,7 +13,10 @@ from benchmarks.stripe_events import TYPE, renewal_paid
 from services.billing.charges.apply import apply
 from services.billing.charges.models import Charge
 from services.billing.composition import Billing
-from services.billing.payments.adapters.port import Captured, Method
+from services.billing.payments.adapters.port import (
+    Captured,
+)
+from services.billing.payments.method import Method
 from services.billing.readers.models import Reader
 from services.billing.webhooks import repository
 from services.billing.webhooks.repository import Incoming

@@ -18,13 +18,13 @@ from services.billing.payments.adapters.port import (
     Fact,
     Look,
     MandateCharge,
-    Method,
     MethodSaved,
     Page,
     PageSpec,
 )
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.adapters.stripe_shapes import LISTENED
+from services.billing.payments.method import Method
 
 START = datetime(2026, 11, 23, 3, tzinfo=UTC)
 AGENCY, HOOK = "bao-hung-yen", "http://billing.test/v1/webhooks/stripe"

@@ -49,7 +49,8 @@ async def test_finance_sees_everything_that_waits_and_puts_aside_what_is_settled
     shown = (await finance.get(PAGE)).text
     assert "lan@example.vn" in shown and "minh@example.vn" in shown
     assert "txn_2" in shown and "txn_3" in shown and "txn_1" not in shown
-    expected = {"refund": 1, "dispute": 1, "unclaimed": 1, "payout": 1, "payout_line": 2}
+    here = {"refund": 1, "dispute": 1, "unclaimed": 1, "payout": 1, "payout_line": 2}
+    expected = {"credit": 0, "foreign": 0, "moved": 0, **here}
     assert await counted(world) == expected
     subject = await world.value("SELECT id FROM payout_line WHERE provider_line = 'txn_3'")
     action = f"{PAGE}/payout_line/{subject}/done"

@@ -307,7 +307,7 @@ async def test_what_is_told_of_one_payment_at_once_is_one_payment(world: World):
     await asyncio.gather(
         *(world.billing.applier.apply_due() for _ in range(4)),
         world.billing.charges.look(charge, reader),
-        world.billing.charges.ask(charge),
+        world.billing.charges.ask_now(charge),
     )
     assert await world.value("SELECT count(*) FROM webhook_event WHERE state <> 'handled'") == 0
     for table in ("payment", "invoice", "subscription", "entitlement"):

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from services.billing.payments.adapters.port import (
     Captured,
-    Method,
 )
+from services.billing.payments.method import Method
 
 CHARGE = UUID(int=1)
 METADATA = {"agency": "bao-thu", "charge": str(CHARGE)}

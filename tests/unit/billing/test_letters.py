@@ -13,10 +13,11 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import rules
+from services.billing.letters import offer_rules, rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
-from services.billing.letters.rules import Draft, Kind, OrderNow, Paid, Sold, SubscriptionNow
+from services.billing.letters.rules import Draft, Kind, Paid, Sold
+from services.billing.letters.truth import OrderNow, SubscriptionNow, still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import code_content, code_footer, content_of, footer_of
 from shared.agencies import Agency
@@ -36,6 +37,8 @@ MONTH = Sold("Đọc báo không giới hạn", "Unlimited reading", "month")
 VISA = "Visa •••• 4242"
 YEAR = Sold("Đọc báo không giới hạn", "Unlimited reading", "year")
 
+BUNDLE = Sold("10 bài", "10 articles", "once")
+
 
 def paid(**changes) -> Paid:
     values = {
@@ -50,6 +53,8 @@ def paid(**changes) -> Paid:
         "order_code": "PR34679CFGH",
         "renews": False,
         "invoice": (ID, "26-000123"),
+        "kind": "period",
+        "uses": None,
     }
     return Paid(**values | changes)
 
@@ -100,6 +105,19 @@ DRAFTS = {
             invoice=None,
         )
     ),
+    "receipt-bundle": rules.receipt(
+        paid(sold=BUNDLE, amount_vnd=20_000, ends_at=NOW + 90 * DAY, kind="bundle", uses=10)
+    ),
+    "receipt-contribution": rules.receipt(
+        paid(
+            sold=Sold("Ủng hộ tòa soạn", "Support the newsroom", "once"),
+            amount_vnd=100_000,
+            starts_at=None,
+            ends_at=None,
+            kind="contribution",
+        )
+    ),
+    "bundle_ending": rules.bundle_ending(ID, BUNDLE, 7, 10, END, NOW),
     "term_ending": ending(Kind.TERM_ENDING),
     "term_ended": ending(Kind.TERM_ENDED, amount_vnd=None),
     "renewal_reminder": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000),
@@ -108,21 +126,27 @@ DRAFTS = {
     "trial_ending": ending(Kind.TRIAL_ENDING),
     "new_card": rules.new_card(ID, ID, MONTH, VISA, date(2034, 12, 31)),
     "new_card-unnamed": rules.new_card(ID, ID, MONTH, "", None),
+    "moved": rules.moved(ID, MONTH, 59_000, END, VISA, renews=True),
+    "moved-ends": rules.moved(ID, MONTH, 59_000, END, VISA, renews=False),
     "payment_failed": failed(),
     "payment_failed-holder": failed(needs_holder=True),
     "payment_failed-paused": failed(reads_until=None),
     "canceled": rules.canceled(ID, 3, MONTH, END),
     "canceled-ended": rules.canceled(ID, 3, MONTH, END, ended=True),
+    "resumed": rules.resumed(ID, 3, MONTH),
+    "refund_failed": rules.refund_failed(ID, MONTH, 59_000, 59_000),
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
     "receipt-offer": rules.receipt(paid(amount_vnd=19_000, renews=True, offer=INTRO)),
     "trial_started-offer": rules.trial_started(ID, ID, MONTH, 19_000, END, offer=INTRO),
-    "price_rises": rules.price_rises(ID, MONTH, (19_000, 59_000), END, card=VISA, student=False),
-    "price_rises-student": rules.price_rises(
+    "price_rises": offer_rules.price_rises(
+        ID, MONTH, (19_000, 59_000), END, card=VISA, student=False
+    ),
+    "price_rises-student": offer_rules.price_rises(
         ID, MONTH, (29_000, 59_000), END, card=None, student=True
     ),
-    "win_back": rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
+    "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
 }
 
 
@@ -321,14 +345,17 @@ def row(**changes) -> SubscriptionNow:
         (Kind.TRIAL_ENDING, END - DAY, {"state": "ending"}, False),  # canceled meanwhile
         (Kind.TRIAL_ENDING, END - DAY, {"state": "active"}, False),
         (Kind.CANCELED, NOW, {}, False),  # resumed meanwhile
+        (Kind.RESUMED, NOW, {}, True),
+        (Kind.RESUMED, NOW, {"cancels": True}, False),
+        (Kind.RESUMED, NOW, {"state": "expired"}, False),
     ],
 )
 def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
     kind: Kind, now: datetime, changes: dict, true: bool
 ) -> None:
     facts = {"ends_at": END.isoformat()}
-    assert rules.still_true(kind, facts, now, subscription=row(**changes)) is true
-    assert not rules.still_true(kind, facts, now)
+    assert still_true(kind, facts, now, subscription=row(**changes)) is true
+    assert not still_true(kind, facts, now)
 
 
 @pytest.mark.parametrize(
@@ -343,14 +370,22 @@ def test_a_letter_about_a_subscription_is_sent_while_it_is_true(
 )
 def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, true: bool) -> None:
     assert SHORT.facts["missing_vnd"] == 39_000
-    assert rules.still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
+    assert still_true(Kind.TRANSFER_SHORT, SHORT.facts, NOW, order=order) is true
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.WELCOME, Kind.RECEIPT, Kind.REFUNDED, Kind.NEW_CARD, Kind.TRIAL_STARTED]
+    "kind",
+    [
+        Kind.WELCOME,
+        Kind.RECEIPT,
+        Kind.REFUNDED,
+        Kind.REFUND_FAILED,
+        Kind.NEW_CARD,
+        Kind.TRIAL_STARTED,
+    ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
-    assert rules.still_true(kind, {}, NOW)
+    assert still_true(kind, {}, NOW)
 
 
 def test_keys_tell_facts_apart() -> None:

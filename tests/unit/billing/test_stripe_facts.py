@@ -20,7 +20,6 @@ from services.billing.payments.adapters.port import (
     Failed,
     Look,
     MalformedNotificationError,
-    Method,
     MethodGone,
     NotOurs,
     PageClosed,
@@ -29,6 +28,7 @@ from services.billing.payments.adapters.port import (
     RefundState,
 )
 from services.billing.payments.adapters.stripe import StripeProvider
+from services.billing.payments.method import Method
 from services.billing.webhooks.rules import ALLOWED_TYPES
 from tests.unit.billing.stripe_documents import (
     CARD,

@@ -15,7 +15,6 @@ from services.billing.payments.adapters.port import (
     DisputeState,
     Failed,
     MalformedNotificationError,
-    Method,
     MethodSaved,
     NotOurs,
     Page,
@@ -27,6 +26,7 @@ from services.billing.payments.adapters.port import (
     RefundMoved,
     RefundState,
 )
+from services.billing.payments.method import Method
 from tests.unit.billing.stripe_documents import (
     ASKED,
     BOOKED,

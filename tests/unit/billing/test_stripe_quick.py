@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.stripe_events import renewal_paid
-from services.billing.payments.adapters.port import Captured, MalformedNotificationError, Method
+from services.billing.payments.adapters.port import (
+    Captured,
+    MalformedNotificationError,
+)
 from services.billing.payments.adapters.stripe_quick import renewal_told
 from services.billing.payments.adapters.stripe_shapes import interpret
+from services.billing.payments.method import Method
 
 CHARGE, AT = UUID(int=1), datetime(2026, 12, 1, 3, tzinfo=UTC)
 EVENT = json.loads(renewal_paid("1", CHARGE, "cus_1", "pm_1", AT))

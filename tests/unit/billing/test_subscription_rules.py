@@ -280,3 +280,37 @@ def test_a_right_is_announced_when_it_changes(case, before, wanted, expected):
 )
 def test_mrr_moves_by_one_of_five_movements(before, after, returning, movement):
     assert rules.mrr_movement(before, after, returning=returning) == movement
+
+
+WEEK = Paid(NOW - 7 * DAY, NOW)
+TRIAL = Paid(NOW - 7 * DAY, NOW, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "paid", "spent", "tries", "reads"),
+    [
+        ("who has paid", (WEEK,), False, 1, 5 * DAY),
+        ("no longer than what was paid for", (Paid(NOW - 2 * DAY, NOW),), False, 1, 2 * DAY),
+        ("after a trial while the first try is on its way", (TRIAL,), False, 0, DAY),
+        ("after a trial that was not paid for", (TRIAL,), False, 1, 0 * DAY),
+        ("a grace was read for nothing before", (WEEK,), True, 1, 0 * DAY),
+        ("renewed since", (Paid(NOW - 14 * DAY, NOW - 7 * DAY), WEEK), True, 1, 5 * DAY),
+        (
+            "a trial is no renewal",
+            (Paid(NOW - 9 * DAY, NOW - 7 * DAY, True), WEEK),
+            True,
+            1,
+            0 * DAY,
+        ),
+    ],
+)
+def test_grace_is_for_who_has_paid_and_once_until_a_renewal(
+    name: str, paid: tuple[Paid, ...], spent: bool, tries: int, reads: timedelta
+) -> None:
+    found = Facts("renewal", paid, DUNNING, owed=Owed(tries, False), grace_spent=spent)
+    assert found.readable_until == NOW + reads, name
+    assert found.lapses_at == NOW + 5 * DAY, "it is collected as long in any case"
+    planned = (NOW, NOW + 5 * DAY)
+    late = rules.next_start(found, NOW + found.grace, None, planned)
+    assert late == NOW + found.grace, "what is paid afterwards begins when it is paid"
+    assert rules.next_start(found, NOW + found.grace - timedelta(seconds=1), None, planned) == NOW

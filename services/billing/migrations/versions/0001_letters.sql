@@ -4,8 +4,11 @@ CREATE TABLE letter (
     agency text NOT NULL,
     reader_id uuid NOT NULL,
     kind text NOT NULL CONSTRAINT ck_letter_kind CHECK (kind IN
-        ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'refunded',
-         'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'price_rises', 'win_back')),
+        ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'resumed', 'refunded',
+         'refund_failed', 'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'price_rises', 'win_back', 'moved',
+         'bundle_ending', 'invited', 'seat_ended', 'group_ended')),
+    -- Of an invitation: the mailbox that it goes to; whose it is may not be known yet.
+    recipient text CONSTRAINT ck_letter_recipient CHECK ((kind = 'invited') = (recipient IS NOT NULL)),
     -- The same fact told twice is one letter.
     business_key text NOT NULL,
     language text NOT NULL CONSTRAINT ck_letter_language CHECK (language IN ('vi', 'en')),
@@ -32,9 +35,9 @@ CREATE INDEX ix_letter_given_up ON letter (created_at) WHERE state = 'given_up';
 -- A letter stays what it is; one that was sent stays sent.
 CREATE FUNCTION letter_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.kind, NEW.business_key, NEW.language, NEW.facts, NEW.created_at, NEW.due_at)
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.kind, NEW.recipient, NEW.business_key, NEW.language, NEW.facts, NEW.created_at, NEW.due_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.reader_id, OLD.kind, OLD.business_key, OLD.language, OLD.facts, OLD.created_at, OLD.due_at)
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.kind, OLD.recipient, OLD.business_key, OLD.language, OLD.facts, OLD.created_at, OLD.due_at)
        OR OLD.state = 'sent' THEN
         RAISE EXCEPTION 'letter % is refused: what it tells stays, and what was sent is not sent again', OLD.business_key
             USING ERRCODE = 'restrict_violation';

@@ -26,8 +26,9 @@ CREATE UNIQUE INDEX uq_price_offer_current ON price_offer (price_id, kind) WHERE
 
 CREATE FUNCTION price_offer_is_lower() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM plan_price WHERE id = NEW.price_id AND period <> 'once' AND amount_vnd > NEW.amount_vnd) THEN
-        RAISE EXCEPTION 'an offer costs less than the price of a period' USING ERRCODE = 'check_violation';
+    IF NOT EXISTS (SELECT FROM plan_price pp JOIN plan p ON p.id = pp.plan_id
+                   WHERE pp.id = NEW.price_id AND pp.period <> 'once' AND pp.amount_vnd > NEW.amount_vnd AND NOT p.per_seat) THEN
+        RAISE EXCEPTION 'an offer costs less than the price of a period, and is of no price that is paid for each seat' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;

@@ -9,6 +9,8 @@ CREATE TABLE sales_order (
     article text CONSTRAINT ck_sales_order_article CHECK (length(article) BETWEEN 1 AND 200),
     -- For somebody else: what is paid for begins when they redeem it.
     gift boolean NOT NULL DEFAULT false,
+    -- Readers that it is for, the one who pays among them.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_sales_order_seats CHECK (seats BETWEEN 1 AND 1000),
     -- The price, and what is left to pay of it: less with a coupon or at an offer only.
     list_vnd bigint NOT NULL CONSTRAINT ck_sales_order_list_vnd CHECK (list_vnd > 0),
     amount_vnd bigint NOT NULL,
@@ -66,11 +68,11 @@ CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state =
 -- What was ordered stays as it was; a paid order stays paid.
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.list_vnd, NEW.amount_vnd,
+    IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.seats, NEW.list_vnd, NEW.amount_vnd,
         NEW.coupon_id, NEW.offer_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
         NEW.expires_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.list_vnd, OLD.amount_vnd,
+       (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.seats, OLD.list_vnd, OLD.amount_vnd,
         OLD.coupon_id, OLD.offer_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
         OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN

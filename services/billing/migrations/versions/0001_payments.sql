@@ -30,6 +30,8 @@ CREATE TABLE charge (
     reference text,
     failure text NOT NULL DEFAULT '',
     needs_holder boolean NOT NULL DEFAULT false,
+    -- A try that its reader asked for, beside those of the clock: it is none of the tries of dunning.
+    by_reader boolean NOT NULL DEFAULT false,
     -- Which key it is asked under: another one after an answer that the provider keeps.
     key_number integer NOT NULL DEFAULT 0,
     language text NOT NULL DEFAULT 'vi',
@@ -46,7 +48,8 @@ CREATE TABLE charge (
     CONSTRAINT ck_charge_for CHECK (num_nonnulls(order_id, subscription_id) = 1),
     CONSTRAINT ck_charge_mandate_id CHECK ((kind = 'mandate') = (mandate_id IS NOT NULL)),
     CONSTRAINT uq_charge_page_id UNIQUE (provider, page_id),
-    CONSTRAINT uq_charge_reference UNIQUE (provider, reference)
+    CONSTRAINT uq_charge_reference UNIQUE (provider, reference),
+    CONSTRAINT uq_charge_id_agency UNIQUE (id, agency)
 );
 CREATE INDEX ix_charge_reader_id ON charge (reader_id);
 CREATE INDEX ix_charge_subscription_id ON charge (subscription_id) WHERE subscription_id IS NOT NULL;
@@ -68,6 +71,8 @@ CREATE TABLE payment (
     reference text NOT NULL,
     amount_vnd bigint NOT NULL CONSTRAINT ck_payment_amount_vnd CHECK (amount_vnd >= 0),
     refunded_vnd bigint NOT NULL DEFAULT 0,
+    -- Readers that it is paid for, the payer among them.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_payment_seats CHECK (seats BETWEEN 1 AND 1000),
     -- What was paid for; unknown while a gift is not redeemed.
     period_start timestamptz,
     period_end timestamptz,
@@ -76,6 +81,8 @@ CREATE TABLE payment (
     paid_at timestamptz NOT NULL,
     -- The payment of the plan that this one's was changed for in the middle of its period.
     replaced_by uuid,
+    -- The payment of a change that was undone, as its money went back: by it this one was replaced until then.
+    restored_from uuid,
     CONSTRAINT ck_payment_replaced_by CHECK (replaced_by <> id),
     CONSTRAINT ck_payment_refunded_vnd CHECK (refunded_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_payment_period CHECK (period_end > period_start),
@@ -91,19 +98,34 @@ CREATE TABLE payment (
     CONSTRAINT uq_payment_reference UNIQUE (provider, reference),
     CONSTRAINT uq_payment_id_agency UNIQUE (id, agency),
     CONSTRAINT fk_payment_replaced_by_payment FOREIGN KEY (replaced_by, agency)
+        REFERENCES payment (id, agency),
+    CONSTRAINT fk_payment_restored_from_payment FOREIGN KEY (restored_from, agency)
         REFERENCES payment (id, agency)
 );
 CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
+CREATE INDEX ix_payment_replaced_by ON payment (replaced_by) WHERE replaced_by IS NOT NULL;
+CREATE INDEX ix_payment_restored_from ON payment (restored_from) WHERE restored_from IS NOT NULL;
 
 -- A payment stays as it was booked; what was given back of it follows its refunds (payment_is_what_its_refunds_say), a gift's period is
--- filled in when it is redeemed, and it is replaced once.
+-- filled in when it is redeemed, and it is replaced once: but where all money of the payment that replaced it went back, its cut is
+-- lifted, or moved to where the next payment took over; and where that refund failed, it is cut again.
 CREATE FUNCTION payment_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    undone boolean := OLD.replaced_by IS NOT NULL AND NEW.restored_from = OLD.replaced_by
+        AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by AND (NEW.cut_at IS NULL) = (NEW.replaced_by IS NULL)
+        AND EXISTS (SELECT FROM payment WHERE id = OLD.replaced_by AND refunded_vnd >= amount_vnd);
+    done_again boolean := NEW.replaced_by = OLD.restored_from AND NEW.cut_at IS NOT NULL
+        AND NEW.restored_from = OLD.restored_from
+        AND EXISTS (SELECT FROM payment WHERE id = OLD.restored_from AND refunded_vnd < amount_vnd);
 BEGIN
-    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.surplus_of, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.paid_at)
+    IF (NEW.id, NEW.agency, NEW.reader_id, NEW.order_id, NEW.surplus_of, NEW.provider, NEW.reference, NEW.amount_vnd, NEW.seats,
+        NEW.paid_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.surplus_of, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.paid_at)
-       OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at)
-       OR (OLD.replaced_by IS NOT NULL AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by)
+       (OLD.id, OLD.agency, OLD.reader_id, OLD.order_id, OLD.surplus_of, OLD.provider, OLD.reference, OLD.amount_vnd, OLD.seats,
+        OLD.paid_at)
+       OR (OLD.cut_at IS NOT NULL AND NEW.cut_at IS DISTINCT FROM OLD.cut_at AND (undone OR done_again) IS NOT TRUE)
+       OR (OLD.replaced_by IS NOT NULL AND NEW.replaced_by IS DISTINCT FROM OLD.replaced_by AND (undone OR done_again) IS NOT TRUE)
+       OR (NEW.restored_from IS DISTINCT FROM OLD.restored_from AND undone IS NOT TRUE)
        OR (OLD.period_start IS NOT NULL
            AND (NEW.subscription_id, NEW.period_start, NEW.period_end)
                IS DISTINCT FROM (OLD.subscription_id, OLD.period_start, OLD.period_end)) THEN

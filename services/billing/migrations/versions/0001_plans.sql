@@ -2,8 +2,10 @@ CREATE TABLE plan (
     id uuid NOT NULL CONSTRAINT pk_plan PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_plan_agency_agency REFERENCES agency,
     code text NOT NULL CONSTRAINT ck_plan_code CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
-    -- period: read for a period, again and again; pass: for some days, once; article: one article, for some days.
-    kind text NOT NULL DEFAULT 'period' CONSTRAINT ck_plan_kind CHECK (kind IN ('period', 'pass', 'article')),
+    -- period: read for a period, again and again; pass: for some days, once; article: one article, for some days; bundle: so many
+    -- articles, to be chosen within some days; contribution: an amount of the reader's own, for nothing to read.
+    kind text NOT NULL DEFAULT 'period' CONSTRAINT ck_plan_kind
+        CHECK (kind IN ('period', 'pass', 'article', 'bundle', 'contribution')),
     days integer CONSTRAINT ck_plan_days CHECK (days BETWEEN 1 AND 3650),
     scope text NOT NULL DEFAULT 'site',
     name_vi text NOT NULL,
@@ -11,7 +13,21 @@ CREATE TABLE plan (
     description_vi text NOT NULL DEFAULT '',
     description_en text NOT NULL DEFAULT '',
     active boolean NOT NULL DEFAULT true,
-    CONSTRAINT ck_plan_days_of_kind CHECK ((kind = 'period') = (days IS NULL)),
+    -- Articles of a bundle.
+    uses integer CONSTRAINT ck_plan_uses CHECK (uses BETWEEN 2 AND 1000),
+    -- What a contribution may be, and what is suggested.
+    least_vnd bigint CONSTRAINT ck_plan_least_vnd CHECK (least_vnd > 0),
+    most_vnd bigint CONSTRAINT ck_plan_most_vnd CHECK (most_vnd BETWEEN least_vnd AND 1000000000000),
+    suggested_vnd bigint[] CONSTRAINT ck_plan_suggested_vnd CHECK
+        (cardinality(suggested_vnd) <= 8 AND least_vnd <= ALL (suggested_vnd) AND most_vnd >= ALL (suggested_vnd)),
+    CONSTRAINT ck_plan_days_of_kind CHECK ((kind IN ('period', 'contribution')) = (days IS NULL)),
+    CONSTRAINT ck_plan_uses_of_kind CHECK ((kind = 'bundle') = (uses IS NOT NULL)),
+    CONSTRAINT ck_plan_limits_of_kind CHECK (num_nonnulls(least_vnd, most_vnd, suggested_vnd)
+        = CASE kind WHEN 'contribution' THEN 3 ELSE 0 END),
+    -- Readers that a period is for, its owner among them; where each seat is paid for, the fewest that are sold together.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_plan_seats CHECK (seats BETWEEN 1 AND 1000),
+    per_seat boolean NOT NULL DEFAULT false,
+    CONSTRAINT ck_plan_seats_of_kind CHECK (kind = 'period' OR (seats = 1 AND NOT per_seat)),
     CONSTRAINT uq_plan_agency_code UNIQUE (agency, code),
     CONSTRAINT uq_plan_id_agency UNIQUE (id, agency)
 );
@@ -66,4 +82,6 @@ CREATE TABLE vat_rate (
 );
 INSERT INTO vat_rate (kind, valid_from, treatment, source) VALUES
     ('press_subscription', '2025-07-01', 'exempt',
-     'Luật Thuế giá trị gia tăng 48/2024/QH15, Điều 5 (in force 1 July 2025); to be confirmed by the agency''s lawyer');
+     'Luật Thuế giá trị gia tăng 48/2024/QH15, Điều 5 (in force 1 July 2025); to be confirmed by the agency''s lawyer'),
+    ('contribution', '2025-07-01', 'exempt',
+     'Money for which nothing is supplied is not declared for VAT (Nghị định 181/2025/NĐ-CP, in force 1 July 2025); to be confirmed by the agency''s lawyer');

@@ -71,3 +71,32 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER dispute_goes_forward BEFORE UPDATE ON dispute FOR EACH ROW EXECUTE FUNCTION dispute_goes_forward();
+
+-- Money that a provider took in another currency than the agency's, in that currency's smallest unit: in no books.
+CREATE TABLE foreign_money (
+    id uuid NOT NULL CONSTRAINT pk_foreign_money PRIMARY KEY,
+    agency text NOT NULL,
+    charge_id uuid NOT NULL,
+    provider text NOT NULL,
+    reference text NOT NULL,
+    amount bigint NOT NULL CONSTRAINT ck_foreign_money_amount CHECK (amount > 0),
+    currency text NOT NULL CONSTRAINT ck_foreign_money_currency CHECK (currency ~ '^[A-Z]{3}$' AND currency <> 'VND'),
+    captured_at timestamptz NOT NULL,
+    -- What went back, and by which of the provider's refunds.
+    returned bigint NOT NULL DEFAULT 0 CONSTRAINT ck_foreign_money_returned CHECK (returned BETWEEN 0 AND amount),
+    refunds text[] NOT NULL DEFAULT '{}',
+    CONSTRAINT uq_foreign_money_reference UNIQUE (provider, reference),
+    CONSTRAINT fk_foreign_money_charge_id_charge FOREIGN KEY (charge_id, agency) REFERENCES charge (id, agency)
+);
+CREATE INDEX ix_foreign_money_charge_id ON foreign_money (charge_id);
+CREATE FUNCTION foreign_money_goes_back() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF (NEW.id, NEW.agency, NEW.charge_id, NEW.provider, NEW.reference, NEW.amount, NEW.currency, NEW.captured_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.agency, OLD.charge_id, OLD.provider, OLD.reference, OLD.amount, OLD.currency, OLD.captured_at)
+       OR NEW.returned < OLD.returned OR NOT NEW.refunds @> OLD.refunds THEN
+        RAISE EXCEPTION 'money in another currency only goes back' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER foreign_money_goes_back BEFORE UPDATE ON foreign_money FOR EACH ROW EXECUTE FUNCTION foreign_money_goes_back();

@@ -84,7 +84,8 @@ CREATE TABLE payout_cursor (
 -- What finance has looked into and put aside, with the reason: it is on the page of exceptions no more.
 CREATE TABLE exception_done (
     agency text NOT NULL CONSTRAINT fk_exception_done_agency_agency REFERENCES agency,
-    kind text NOT NULL CONSTRAINT ck_exception_done_kind CHECK (kind IN ('refund', 'payout', 'payout_line')),
+    kind text NOT NULL CONSTRAINT ck_exception_done_kind
+        CHECK (kind IN ('refund', 'credit', 'foreign', 'payout', 'payout_line', 'moved')),
     subject uuid NOT NULL,
     why text NOT NULL CONSTRAINT ck_exception_done_why CHECK (length(why) BETWEEN 1 AND 200),
     done_at timestamptz NOT NULL,

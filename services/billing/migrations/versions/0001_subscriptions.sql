@@ -24,12 +24,15 @@ CREATE TABLE mandate (
     expires_on date,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz,
+    -- The provider is still to be told that it is not charged any more: from then on.
+    let_go_at timestamptz CONSTRAINT ck_mandate_let_go_at CHECK (let_go_at IS NULL OR revoked_at IS NOT NULL),
     CONSTRAINT fk_mandate_reader_id_reader FOREIGN KEY (reader_id, agency) REFERENCES reader (id, agency),
     CONSTRAINT uq_mandate_id_agency UNIQUE (id, agency),
     CONSTRAINT uq_mandate_method UNIQUE (provider, method)
 );
 CREATE INDEX ix_mandate_reader_id ON mandate (reader_id);
 CREATE INDEX ix_mandate_customer ON mandate (provider, customer);
+CREATE INDEX ix_mandate_let_go_at ON mandate (let_go_at) WHERE let_go_at IS NOT NULL;
 
 CREATE TABLE subscription (
     id uuid NOT NULL CONSTRAINT pk_subscription PRIMARY KEY,
@@ -38,6 +41,9 @@ CREATE TABLE subscription (
     price_id uuid NOT NULL,
     -- The price from the next period on, where it changes.
     next_price_id uuid,
+    -- Readers that the running period is for (once it is over: the last one), and the next one where that changes.
+    seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_subscription_seats CHECK (seats BETWEEN 1 AND 1000),
+    next_seats integer CONSTRAINT ck_subscription_next_seats CHECK (next_seats BETWEEN 1 AND 1000),
     -- renewal: collected again and again; term: the reader pays for one period at a time, and it ends by itself.
     collection text NOT NULL CONSTRAINT ck_subscription_collection CHECK (collection IN ('renewal', 'term')),
     -- What is charged for the next period; none: the reader is sent a link.
@@ -47,6 +53,11 @@ CREATE TABLE subscription (
     state text NOT NULL CONSTRAINT ck_subscription_state CHECK (state IN
         ('incomplete', 'trialing', 'active', 'past_due', 'grace', 'paused', 'ending', 'canceled', 'expired')),
     cancel_at_period_end boolean NOT NULL DEFAULT false,
+    -- Nobody wished that: all money of its newest period went back. Should that refund fail, it renews as before.
+    canceled_by_refund boolean NOT NULL DEFAULT false
+        CONSTRAINT ck_subscription_canceled_by_refund CHECK (cancel_at_period_end OR NOT canceled_by_refund),
+    -- When it began its reader had read on in an earlier one after what was paid for, and never paid for that.
+    grace_spent boolean NOT NULL DEFAULT false,
     -- After the period that is paid for nothing is collected before this day.
     paused_until timestamptz,
     -- The offer of its price that it is in, and periods of it that are still to be paid; a student's has no number.
@@ -63,7 +74,7 @@ CREATE TABLE subscription (
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_subscription_period CHECK (period_end > period_start),
     CONSTRAINT ck_subscription_term CHECK (collection = 'renewal'
-        OR (mandate_id IS NULL AND next_price_id IS NULL AND paused_until IS NULL AND NOT cancel_at_period_end)),
+        OR (mandate_id IS NULL AND next_price_id IS NULL AND next_seats IS NULL AND paused_until IS NULL AND NOT cancel_at_period_end)),
     CONSTRAINT fk_subscription_reader_id_reader FOREIGN KEY (reader_id, agency)
         REFERENCES reader (id, agency),
     CONSTRAINT fk_subscription_price_id_plan_price FOREIGN KEY (price_id, agency)
@@ -111,12 +122,16 @@ CREATE TABLE entitlement (
     id uuid NOT NULL CONSTRAINT pk_entitlement PRIMARY KEY,
     agency text NOT NULL,
     reader_id uuid NOT NULL CONSTRAINT fk_entitlement_reader_id_reader REFERENCES reader,
-    -- Where the right comes from: a subscription, an order that was for once, or days that staff gave.
+    -- Where the right comes from: a subscription, an order that was for once, days that staff gave, an article of a bundle, or a
+    -- seat of a group.
     subscription_id uuid,
     -- Which stretch of the subscription: a month that was given back between two others is not readable.
     stretch integer NOT NULL DEFAULT 0 CONSTRAINT ck_entitlement_stretch CHECK (stretch >= 0),
     order_id uuid CONSTRAINT uq_entitlement_order_id UNIQUE,
     given_id uuid CONSTRAINT uq_entitlement_given_id UNIQUE,
+    use_id uuid CONSTRAINT uq_entitlement_use_id UNIQUE,
+    -- Of a seat: a foreign key that 0001_seats.sql adds.
+    seat_id uuid,
     plan_code text NOT NULL,
     scope text NOT NULL,
     valid_from timestamptz NOT NULL,
@@ -126,9 +141,11 @@ CREATE TABLE entitlement (
     updated_at timestamptz NOT NULL,
     CONSTRAINT ck_entitlement_order CHECK (valid_until >= valid_from),
     CONSTRAINT uq_entitlement_subscription_id_stretch UNIQUE (subscription_id, stretch),
-    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id) = 1),
+    CONSTRAINT uq_entitlement_seat_id_stretch UNIQUE (seat_id, stretch),
+    CONSTRAINT ck_entitlement_source CHECK (num_nonnulls(subscription_id, order_id, given_id, use_id, seat_id) = 1),
     CONSTRAINT fk_entitlement_given_id_given_days FOREIGN KEY (given_id, agency)
         REFERENCES given_days (id, agency),
+    CONSTRAINT fk_entitlement_use_id_bundle_use FOREIGN KEY (use_id, agency) REFERENCES bundle_use (id, agency),
     CONSTRAINT fk_entitlement_order_id_sales_order FOREIGN KEY (order_id, agency)
         REFERENCES sales_order (id, agency),
     CONSTRAINT fk_entitlement_subscription_id_subscription FOREIGN KEY (subscription_id, agency)

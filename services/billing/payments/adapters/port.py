@@ -1,4 +1,4 @@
-"""The port every payment provider is behind, in five capabilities. Nothing in here knows whose API it is.
+"""The port every payment provider is behind, in six capabilities. Nothing in here knows whose API it is.
 
 The order, the subscription and the invoice are ours; a provider only moves money. What it tells is a fact: the same whether
 it was answered to a call, notified, or found by asking. Every call is bounded in time and is made outside transactions.
@@ -12,6 +12,9 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
+
+from services.billing.payments.method import Method
+from services.billing.payments.running import Running
 
 
 class ProviderUnavailableError(Exception):
@@ -32,17 +35,6 @@ class GoneError(ProviderRefusedError):
 
 class MalformedNotificationError(Exception):
     """A notification that is not what its type promises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A means of payment that its holder let us charge again. ``label`` is what people know it by (``Visa •••• 4242``), empty
-    where the provider has not said; ``expires_on`` is its last day."""
-
-    customer: str
-    id: str
-    label: str = ""
-    expires_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +337,23 @@ class Settlements(Protocol):
         ...
 
 
-class PaymentProvider(Charges, Mandates, Notifications, Refunds, Settlements, Protocol):
+class Takeovers(Protocol):
+    """Taking over subscriptions that the provider collects by itself."""
+
+    def running(self) -> AsyncIterator[Running]:
+        """Every one that is not over, newest first."""
+        ...
+
+    async def running_one(self, id_: str) -> Running:
+        """Also one that is over. Raises :class:`ProviderRefusedError` for one that the provider does not have."""
+        ...
+
+    async def let_end(self, id_: str) -> Running:
+        """The provider renews it no more; how it stands now, also where it was over. Safe to repeat."""
+        ...
+
+
+class PaymentProvider(Charges, Mandates, Notifications, Refunds, Settlements, Takeovers, Protocol):
     """All of it. Every call raises :class:`ProviderUnavailableError` or :class:`ProviderRefusedError`."""
 
     name: str

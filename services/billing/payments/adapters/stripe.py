@@ -27,7 +27,6 @@ from services.billing.payments.adapters.port import (
     Look,
     MalformedNotificationError,
     MandateCharge,
-    Method,
     MethodGone,
     Notification,
     NotOurs,
@@ -40,6 +39,8 @@ from services.billing.payments.adapters.port import (
     ProviderUnavailableError,
     RefundMoved,
 )
+from services.billing.payments.adapters.stripe_takeovers import StripeTakeovers
+from services.billing.payments.method import Method
 
 API_VERSION = shapes.API_VERSION
 LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -65,7 +66,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class StripeProvider:
+class StripeProvider(StripeTakeovers):
     """One account at Stripe (or the sandbox)."""
 
     name = "stripe"

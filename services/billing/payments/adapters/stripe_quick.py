@@ -13,10 +13,10 @@ import msgspec
 from services.billing.payments.adapters.port import (
     Captured,
     MalformedNotificationError,
-    Method,
 )
 from services.billing.payments.adapters.stripe_shapes import API_VERSION, MANDATE
 from services.billing.payments.adapters.stripe_values import amount, currency, identifier, instant
+from services.billing.payments.method import Method
 
 
 class _Metadata(msgspec.Struct):

@@ -20,7 +20,6 @@ from services.billing.payments.adapters.port import (
     Failed,
     Look,
     MalformedNotificationError,
-    Method,
     MethodGone,
     MethodSaved,
     NotOurs,
@@ -43,6 +42,7 @@ from services.billing.payments.adapters.stripe_values import (
     read,
     signed,
 )
+from services.billing.payments.method import Method
 
 Doc = dict[str, Any]
 

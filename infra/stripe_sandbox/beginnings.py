@@ -1,0 +1,42 @@
+"""Subscriptions that begin, with their first invoice."""
+
+from . import invoices, subscriptions
+from .params import Params
+from .people import living
+from .scope import Scope
+from .store import Doc
+
+
+def create(scope: Scope, params: Params) -> Doc:
+    """POST /v1/subscriptions: what is due first is collected at once, its payer away."""
+    customer = living(scope, params.need("customer"), "customer")
+    lines = [
+        (
+            scope.fetch("price", item.need("price"), item.path("price")),
+            item.integer("quantity", least=1) or 1,
+        )
+        for item in params.children("items")
+    ]
+    chosen = params.text("default_payment_method")
+    if chosen:
+        scope.fetch("payment_method", chosen, "default_payment_method")
+    metadata = params.metadata()
+    params.finish()
+    at = scope.time_of(customer["id"])
+    begun = subscriptions.begin(
+        scope,
+        customer=customer["id"],
+        lines=lines,
+        method=chosen,
+        metadata=metadata,
+        description=None,
+        at=at,
+    )
+    invoice = invoices.draft(scope, begun, reason="subscription_create", period=(at, at), at=at)
+    begun = scope.save({**begun, "latest_invoice": invoice["id"]})
+    final = invoices.finalize(scope, invoice, at)
+    after, _ = invoices.attempt(scope, final, invoices.card_for(scope, begun), at=at)
+    if after["status"] != "paid":
+        begun = scope.save({**begun, "status": "incomplete"})
+    scope.emit("customer.subscription.created", begun)
+    return begun

@@ -1,0 +1,1 @@
+"""What readers give the newspaper: an amount of their own, for nothing to read."""

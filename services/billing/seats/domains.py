@@ -1,0 +1,113 @@
+"""A company's or a school's mail domain: verified by a code to a mailbox of it, it lets its readers take free seats by themselves."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from services.billing.plans import repository as plans_repository
+from services.billing.readers.models import Reader
+from services.billing.seats import repository, rules
+from services.billing.seats.models import SeatDomain
+from services.billing.seats.service import held_group
+from services.billing.subscriptions.models import Subscription
+from shared.clock import Clock
+from shared.database import Database, Session
+from shared.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
+from shared.ids import new_id
+from shared.mail import Mail, MailSender
+from shared.mail.address import normalise_email
+
+DAY = timedelta(days=1)
+
+
+class SeatDomains:
+    """Use cases of the owner of a group whose seats are paid for one by one."""
+
+    def __init__(self, database: Database, clock: Clock, mail: MailSender, *, secret: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._mail = mail
+        self._secret = secret
+
+    async def ask(
+        self,
+        owner: Reader,
+        subscription_id: UUID,
+        address: str,
+        letter: Callable[[str, str], Mail],
+    ) -> None:
+        """Send a code to a mailbox of the domain; ``letter`` writes the mail for (address, code).
+
+        Raises :class:`InvalidInputError` for what is no address, :class:`ConflictError` for a domain where anybody may have a mailbox
+        (``seat-domain-public``), one that is verified (``seat-domain-known``) and after many codes in a day (``seat-domain-codes``),
+        :class:`NotFoundError` for a group that has no domains, and ``UnavailableError`` when the mail cannot be sent.
+        """
+        plain, now, id_ = normalise_email(address), self._clock.now(), new_id()
+        if plain is None:
+            raise InvalidInputError(
+                errors=(FieldError("address", "not an e-mail address", "name@example.vn"),)
+            )
+        domain = rules.domain_of(plain)
+        if rules.is_public(domain):
+            raise ConflictError(slug="seat-domain-public")
+        code = f"{secrets.randbelow(10**rules.DOMAIN_CODE_DIGITS):0{rules.DOMAIN_CODE_DIGITS}d}"
+        async with self._database.transaction() as session:
+            row = await self._company(session, owner, subscription_id)
+            if domain in {one.domain for one in await repository.domains(session, row.id)}:
+                raise ConflictError(slug="seat-domain-known")
+            codes = await repository.domain_codes_since(session, row.id, now - DAY)
+            if codes >= rules.DOMAIN_CODES_A_DAY:
+                raise ConflictError(slug="seat-domain-codes")
+            session.add(
+                SeatDomain(
+                    id=id_,
+                    agency=owner.agency,
+                    subscription_id=row.id,
+                    domain=domain,
+                    code_hash=rules.hash_code(self._secret, str(id_), code),
+                    created_at=now,
+                    expires_at=now + rules.DOMAIN_CODE_FOR,
+                )
+            )
+        try:
+            await self._mail.send(letter(plain, code))
+        except BaseException:
+            async with self._database.transaction() as session:
+                await repository.forget_domain(session, id_)
+            raise
+
+    async def verify(self, owner: Reader, subscription_id: UUID, typed: str) -> bool:
+        """Whether the code is the newest one that was sent; then the domain is verified. After five wrong ones only a new code helps."""
+        code = "".join(one for one in typed if one.isascii() and one.isdigit())
+        async with self._database.transaction() as session:
+            row, now = await self._company(session, owner, subscription_id), self._clock.now()
+            found = await repository.waiting_domain(session, row.id, now)
+            if found is None or found.tries >= rules.DOMAIN_CODE_TRIES:
+                return False
+            expected = rules.hash_code(self._secret, str(found.id), code)
+            if not secrets.compare_digest(found.code_hash, expected):
+                found.tries += 1
+                return False
+            found.verified_at = now
+            return True
+
+    async def end(self, owner: Reader, domain_id: UUID) -> None:
+        """Nobody takes a seat by it any more; who has one keeps it."""
+        async with self._database.transaction() as session:
+            known = await session.get(SeatDomain, domain_id)
+            if known is None or known.agency != owner.agency:
+                raise NotFoundError
+            await held_group(session, owner, known.subscription_id, live=False)
+            known.ended_at = known.ended_at or self._clock.now()
+
+    async def _company(
+        self, session: Session, owner: Reader, subscription_id: UUID
+    ) -> Subscription:
+        row = await held_group(session, owner, subscription_id)
+        offer = await plans_repository.offer(session, row.agency, row.price_id)
+        if offer is None or not offer.per_seat:
+            raise NotFoundError
+        return row

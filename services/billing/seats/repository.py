@@ -1,0 +1,262 @@
+"""Every SQL statement about groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlmodel import col
+
+from services.billing.seats.models import Seat, SeatDomain, SeatInvitation
+from services.billing.subscriptions.models import EntitlementRow
+from shared.database import ReadSession, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A seat with the address of who has it."""
+
+    seat_id: UUID
+    reader_id: UUID
+    email: str
+    number: int
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A seat as who has it sees it: whose group, which plan, and until when it is read (None: not now)."""
+
+    seat_id: UUID
+    owner_email: str
+    name_vi: str
+    name_en: str
+    reads_until: datetime | None
+
+    def name(self, language: str) -> str:
+        return self.name_vi if language == "vi" else self.name_en
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGroup:
+    """A group that a reader may join by the domain of their address."""
+
+    subscription_id: UUID
+    domain: str
+    name_vi: str
+    name_en: str
+    free: int
+
+    def name(self, language: str) -> str:
+        return self.name_vi if language == "vi" else self.name_en
+
+
+async def active(session: Session, subscription_id: UUID) -> Sequence[Seat]:
+    """The seats of a group that are taken, locked, in their order."""
+    return (
+        await session.scalars(
+            select(Seat)
+            .where(col(Seat.subscription_id) == subscription_id, col(Seat.ended_at).is_(None))
+            .order_by(col(Seat.number))
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def taken(session: Session | ReadSession, subscription_id: UUID) -> int:
+    """How many seats are taken beside the owner's."""
+    found = await session.scalar(
+        text("SELECT count(*) FROM seat WHERE subscription_id = :id AND ended_at IS NULL"),
+        {"id": subscription_id},
+    )
+    return int(found or 0)
+
+
+async def ordered_seats(session: Session, subscription_id: UUID) -> int | None:
+    """The fewest readers that an open order of a subscription is for."""
+    found: int | None = await session.scalar(
+        text("SELECT min(seats) FROM sales_order WHERE subscription_id = :id AND state = 'open'"),
+        {"id": subscription_id},
+    )
+    return found
+
+
+async def by_id(session: Session | ReadSession, agency: str, id_: UUID) -> Seat | None:
+    found: Seat | None = await session.scalar(
+        select(Seat)
+        .where(col(Seat.id) == id_, col(Seat.agency) == agency)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def newest(session: Session, subscription_id: UUID, reader_id: UUID) -> Seat | None:
+    """The last seat that a reader had in a group."""
+    found: Seat | None = await session.scalar(
+        select(Seat)
+        .where(col(Seat.subscription_id) == subscription_id, col(Seat.reader_id) == reader_id)
+        .order_by(col(Seat.ended_at).is_(None).desc(), col(Seat.joined_at).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def entitlements(session: Session, seat_id: UUID) -> Sequence[EntitlementRow]:
+    """The stretches of a seat's right, locked, in their order."""
+    return (
+        await session.scalars(
+            select(EntitlementRow)
+            .where(col(EntitlementRow.seat_id) == seat_id)
+            .order_by(col(EntitlementRow.stretch))
+            .with_for_update()
+        )
+    ).all()
+
+
+async def members(session: ReadSession, subscription_id: UUID) -> list[Member]:
+    rows = await session.execute(
+        text(
+            """SELECT s.id, s.reader_id, r.email, s.number, s.joined_at FROM seat s JOIN reader r ON r.id = s.reader_id
+               WHERE s.subscription_id = :id AND s.ended_at IS NULL ORDER BY s.number"""
+        ),
+        {"id": subscription_id},
+    )
+    return [Member(*row) for row in rows]
+
+
+async def places(session: ReadSession, reader_id: UUID, now: datetime) -> list[Place]:
+    """The seats that a reader has."""
+    rows = await session.execute(
+        text(
+            """SELECT s.id, o.email, p.name_vi, p.name_en,
+                      (SELECT max(e.valid_until) FROM entitlement e WHERE e.seat_id = s.id AND NOT e.revoked
+                       AND e.valid_from <= :now AND e.valid_until > :now)
+               FROM seat s JOIN subscription b ON b.id = s.subscription_id JOIN reader o ON o.id = b.reader_id
+               JOIN plan_price pp ON pp.id = b.price_id JOIN plan p ON p.id = pp.plan_id
+               WHERE s.reader_id = :reader AND s.ended_at IS NULL ORDER BY s.joined_at, s.id"""
+        ),
+        {"reader": reader_id, "now": now},
+    )
+    return [Place(*row) for row in rows]
+
+
+async def open_groups(
+    session: ReadSession, agency: str, reader_id: UUID, domain: str, live: Sequence[str]
+) -> list[OpenGroup]:
+    """Groups with a free seat that verified this domain, which the reader is not in and was not put out of."""
+    rows = await session.execute(
+        text(
+            """SELECT b.id, d.domain, p.name_vi, p.name_en, b.seats - 1 - taken.n
+               FROM seat_domain d JOIN subscription b ON b.id = d.subscription_id
+               JOIN plan_price pp ON pp.id = b.price_id JOIN plan p ON p.id = pp.plan_id
+               CROSS JOIN LATERAL (SELECT count(*)::integer AS n FROM seat s
+                                   WHERE s.subscription_id = b.id AND s.ended_at IS NULL) AS taken
+               WHERE d.agency = :agency AND d.domain = :domain AND d.verified_at IS NOT NULL AND d.ended_at IS NULL
+                 AND p.per_seat AND b.state = ANY (CAST(:live AS text[])) AND b.reader_id <> :reader AND taken.n < b.seats - 1
+                 AND NOT EXISTS (SELECT FROM seat s WHERE s.subscription_id = b.id AND s.reader_id = :reader
+                                 AND (s.ended_at IS NULL OR s.ended_by = 'owner'))
+               ORDER BY b.created_at, b.id"""
+        ),
+        {"agency": agency, "domain": domain, "reader": reader_id, "live": list(live)},
+    )
+    return [OpenGroup(*row) for row in rows]
+
+
+async def invitation(
+    session: Session | ReadSession, agency: str, id_: UUID
+) -> SeatInvitation | None:
+    found: SeatInvitation | None = await session.scalar(
+        select(SeatInvitation)
+        .where(col(SeatInvitation.id) == id_, col(SeatInvitation.agency) == agency)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def open_invitations(
+    session: Session | ReadSession, subscription_id: UUID
+) -> Sequence[SeatInvitation]:
+    """Neither accepted nor withdrawn, the newest first; their time may be over."""
+    return (
+        await session.scalars(
+            select(SeatInvitation)
+            .where(
+                col(SeatInvitation.subscription_id) == subscription_id,
+                col(SeatInvitation.accepted_at).is_(None),
+                col(SeatInvitation.withdrawn_at).is_(None),
+            )
+            .order_by(col(SeatInvitation.created_at).desc(), col(SeatInvitation.id))
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def sent_since(session: Session, subscription_id: UUID, since: datetime) -> int:
+    """Letters with invitations of a group whose last one is so young: no fewer than were sent since."""
+    found = await session.scalar(
+        text(
+            """SELECT coalesce(sum(times_sent), 0) FROM seat_invitation
+               WHERE subscription_id = :id AND sent_at > :since"""
+        ),
+        {"id": subscription_id, "since": since},
+    )
+    return int(found or 0)
+
+
+async def domains(session: Session | ReadSession, subscription_id: UUID) -> Sequence[SeatDomain]:
+    """Verified domains of a group."""
+    return (
+        await session.scalars(
+            select(SeatDomain)
+            .where(
+                col(SeatDomain.subscription_id) == subscription_id,
+                col(SeatDomain.verified_at).is_not(None),
+                col(SeatDomain.ended_at).is_(None),
+            )
+            .order_by(col(SeatDomain.domain))
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def waiting_domain(
+    session: Session | ReadSession, subscription_id: UUID, now: datetime
+) -> SeatDomain | None:
+    """The newest domain of a group that waits for its code."""
+    found: SeatDomain | None = await session.scalar(
+        select(SeatDomain)
+        .where(
+            col(SeatDomain.subscription_id) == subscription_id,
+            col(SeatDomain.verified_at).is_(None),
+            col(SeatDomain.ended_at).is_(None),
+            col(SeatDomain.expires_at) > now,
+        )
+        .order_by(col(SeatDomain.created_at).desc(), col(SeatDomain.id).desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def domain_codes_since(session: Session, subscription_id: UUID, since: datetime) -> int:
+    found = await session.scalar(
+        text(
+            "SELECT count(*) FROM seat_domain WHERE subscription_id = :id AND created_at > :since"
+        ),
+        {"id": subscription_id, "since": since},
+    )
+    return int(found or 0)
+
+
+async def forget_domain(session: Session, id_: UUID) -> None:
+    """A code that could not be sent."""
+    values: dict[str, Any] = {"id": id_}
+    await session.execute(
+        text("DELETE FROM seat_domain WHERE id = :id AND verified_at IS NULL"), values
+    )

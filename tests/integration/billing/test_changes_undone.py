@@ -1,0 +1,164 @@
+"""A change of plan whose money goes back: what had been paid before is read again; what became credit is not given back unseen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from services.billing.charges.apply import apply
+from services.billing.payments.adapters.port import DisputeMoved, DisputeState
+from tests.integration.billing.lives import Lives
+from tests.integration.billing.returning import (
+    MONTH,
+    at_the_bank,
+    booked,
+    dashboard_refund,
+    dispute,
+    picture,
+    reference_of,
+    with_vat,
+)
+from tests.integration.billing.world import AGENCY, World
+
+COMES_BACK = "4000000000005126"
+DAY = timedelta(days=1)
+LAN = "lan@example.vn"
+
+
+async def changed(world: World, *periods: str, card: str = "4242424242424242") -> list[str]:
+    """What was bought, changed two days later, and again two days after that: the provider's references."""
+    await with_vat(world)
+    lives = Lives(world)
+    await world.subscribed(period="week" if len(periods) > 1 else "month", card=card)
+    await world.deliver()
+    references = [await reference_of(world)]
+    for period in periods:
+        world.clock.advance(2 * DAY)
+        await world.deliver()
+        assert await lives.changes(LAN, period)
+        await world.deliver()
+        references.append(await reference_of(world))
+    await world.assert_sound()
+    return references
+
+
+async def subscription(world: World) -> tuple[Any, ...]:
+    return (
+        await world.rows(
+            """SELECT s.state, s.cancel_at_period_end, p.period, s.period_start, s.period_end, s.anchor_day, s.mrr_vnd
+               FROM subscription s JOIN plan_price p ON p.id = s.price_id"""
+        )
+    )[0]
+
+
+async def until(world: World) -> Any:
+    return await world.value(
+        "SELECT max(valid_until) FROM entitlement WHERE NOT revoked AND valid_until > :now",
+        now=world.clock.now(),
+    )
+
+
+async def test_the_old_period_is_read_again_and_again_cut_where_the_refund_fails(
+    world: World,
+) -> None:
+    await with_vat(world)
+    _, year = await changed(world, "year", card=COMES_BACK)
+    before, now = await picture(world), await subscription(world)
+    old = await world.rows(
+        "SELECT period_end FROM payment WHERE replaced_by IS NOT NULL AND cut_at IS NOT NULL"
+    )
+    world.clock.advance(DAY)
+    await world.deliver()
+    clean = await booked(world)
+    refund = await dashboard_refund(world, year)
+    await world.deliver()
+    state, cancels, period, _, ends, _, mrr = await subscription(world)
+    assert (state, cancels, period, [(ends,)]) == ("ending", True, "month", old)
+    assert mrr == MONTH - MONTH * 800 // 10_800
+    assert await until(world) == ends
+    assert await world.rows("SELECT count(*) FROM payment WHERE replaced_by IS NOT NULL") == [(0,)]
+    await world.assert_sound()
+    world.clock.advance(DAY)
+    await world.deliver()
+    earned = (await booked(world))["revenue_subscription"]
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert (await subscription(world))[:-1] == now[:-1], "as before, and it renews"
+    assert (await picture(world))["rights"] == before["rights"]
+    after = await booked(world)
+    assert after["stripe_receivable"] == clean["stripe_receivable"]
+    assert "refunds_subscription" not in after
+    assert after["revenue_subscription"] <= earned < clean["revenue_subscription"]
+    await world.assert_sound()
+    world.clock.advance(9 * DAY)
+    await world.deliver()
+    await world.assert_sound()
+
+
+async def test_of_a_change_after_a_change_each_is_undone_by_itself(world: World) -> None:
+    week, month, year = await changed(world, "month", "year")
+    await dashboard_refund(world, year, amount=1_000)
+    await world.deliver()
+    assert (await subscription(world))[2] == "year", "a part leaves what was bought"
+    for reference, kept in ((year, "month"), (month, "week")):
+        await dashboard_refund(world, reference)
+        await world.deliver()
+        assert (await subscription(world))[2] == kept
+        assert await until(world) == (await subscription(world))[4] > world.clock.now()
+        await world.assert_sound()
+    await dashboard_refund(world, week)
+    await world.deliver()
+    assert await until(world) is None
+    world.clock.advance(2 * DAY)
+    await world.deliver()
+    await world.assert_sound()
+    books = await booked(world)
+    assert books.pop("refunds_subscription") == -books.pop("revenue_subscription") and not books
+
+
+CREDIT = "SELECT o.credit_vnd FROM payment p JOIN sales_order o ON o.id = p.order_id WHERE p.reference = :reference"
+
+
+async def credit_gone(world: World) -> list[tuple[int, str]]:
+    """What finance sees of credit that was given back."""
+    found = await world.billing.exceptions.listing(AGENCY, 9)
+    return [(one["amount_vnd"], one["reader_email"]) for one in found["credit"]]
+
+
+async def test_the_first_change_goes_back_while_the_second_runs(world: World) -> None:
+    _, month, year = await changed(world, "month", "year")
+    ends = await until(world)
+    before = await booked(world)
+    await dashboard_refund(world, month)
+    await world.deliver()
+    assert await until(world) == ends and (await subscription(world))[2] == "year"
+    assert await booked(world) != before
+    credit = await world.value(CREDIT, reference=year)
+    assert await credit_gone(world) == [(credit - 19_000, LAN)], "the week pays for its part of it"
+    await world.assert_sound()
+    await dashboard_refund(world, year)
+    await world.deliver()
+    assert await credit_gone(world) == []
+    assert (await subscription(world))[2] == "week"
+    await world.assert_sound()
+
+
+async def test_a_lost_dispute_of_a_change_restores_and_one_that_is_won_after_all_cuts_again(
+    world: World,
+) -> None:
+    _, year = await changed(world, "year")
+    ends = await until(world)
+    id_ = await dispute(world, year)
+    await world.deliver()
+    await at_the_bank(world, f"disputes/{id_}/close", outcome="lost")
+    await world.deliver()
+    assert (await subscription(world))[2] == "month" and await until(world) < ends
+    await world.assert_sound()
+    [amount] = [row[0] for row in await world.rows("SELECT amount_vnd FROM dispute")]
+    now = world.clock.now()
+    won = DisputeMoved(id_, year, amount, 350_000, "VND", DisputeState.WON, False, now)
+    async with world.billing.database.transaction() as session:
+        assert await apply(session, "stripe", won, now)
+    assert (await subscription(world))[:3] == ("ending", True, "year")
+    assert await until(world) == (await subscription(world))[4]
+    await world.assert_sound()
