@@ -12,7 +12,7 @@ from datetime import datetime
 from services.billing.payments import repository
 from services.billing.payments.models import Payment
 from services.billing.recognition import repository as recognition_repository
-from services.billing.recognition import service as recognition
+from services.billing.recognition.changes import move_left
 from services.billing.subscriptions import repository as subscriptions_repository
 from shared.agencies import get_agency
 from shared.database import Session
@@ -40,7 +40,7 @@ async def undo_change(session: Session, payment: Payment, now: datetime) -> None
         return  # what was left is credit in a later payment, or belongs to days that are over
     agency = await get_agency(session, payment.agency)
     period = heir.id, heir.period_start, heir.period_end
-    await recognition.move_left(session, agency, [payment.id], period, now)
+    await move_left(session, agency, [payment.id], period, now)
     row = await subscriptions_repository.lock(session, payment.subscription_id)
     row.price_id = await repository.price_of(session, heir.id)
     row.next_price_id = None
@@ -71,7 +71,7 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
     )
     assert holder.period_start is not None and holder.period_end is not None  # of a subscription
     period = holder.id, holder.period_start, holder.period_end
-    await recognition.move_left(session, agency, [one.id for one in replaced], period, now)
+    await move_left(session, agency, [one.id for one in replaced], period, now)
     row = await subscriptions_repository.lock(session, payment.subscription_id)
     if payment.replaced_by is None:
         row.anchor_day = payment.period_start.astimezone(agency.zone).day

@@ -1,4 +1,4 @@
-"""Whether what a letter says is still so when it is sent: values in, values out."""
+"""Whether a letter that was written some time ago may still be sent."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from services.billing.plans.repository import Offer
 from services.billing.plans.rules import BUNDLE, CONTRIBUTION, vat_kind
 from services.billing.plans.service import vat_in
 from services.billing.recognition import service as recognition
+from services.billing.recognition.changes import post_change
 from services.billing.recognition.facts import PaymentFact, stream_of
 from services.billing.subscriptions import once
 from services.billing.subscriptions import repository as subscriptions_repository
@@ -118,7 +119,7 @@ async def _book(
     elif fact.stream == accounts.CONTRIBUTION:
         await recognition.post_contribution(session, fact, now)
     elif order.purpose == "change":
-        await recognition.post_change(session, fact, replaced, now)
+        await post_change(session, fact, replaced, now)
     elif order.amount_vnd:
         await recognition.post_payment(session, fact, now)
 

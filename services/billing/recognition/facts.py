@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting
 from services.billing.plans.rules import CONTRIBUTION
+from services.billing.recognition.rules import days_bought
 from shared.agencies import Agency
 from shared.clock import local_date
 from shared.contracts.metrics import Stream
@@ -38,6 +39,13 @@ class PaymentFact:
     @property
     def net(self) -> Money:
         return self.amount - Money(self.vat_vnd, self.amount.currency)
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The days that earn it, of a period that is known."""
+        assert self.period_start is not None and self.period_end is not None
+        zone = self.agency.zone
+        return days_bought(local_date(self.period_start, zone), local_date(self.period_end, zone))
 
     def posting(
         self, step: str, kind: str, at: datetime, lines: tuple[accounts.Line, ...]
