@@ -46,7 +46,7 @@ async def act(world: World, lives: Lives, who: str, what: str) -> None:
             await lives.gives_card(who, FAILS_ON_RENEWAL if what == "card fails" else GOOD_CARD)
         elif what in ("cancels", "resumes"):
             await getattr(lives, what)(who)
-    except (ConflictError, AssertionError):
+    except ConflictError:
         pass
     await world.deliver()
 
@@ -70,7 +70,7 @@ def expected(story: list[Any]) -> int:
             won = paid_at
         left = max(left - 1, 0)
         ended = max(ended, ends_at) if ended else ends_at
-        assert starts_at < ends_at
+        assert starts_at <= ends_at
     return total
 
 
@@ -96,7 +96,7 @@ async def test_the_sum_charged_is_what_the_stories_say(world: World) -> None:
         await world.deliver()
     rows = await world.rows(
         """SELECT r.email, o.purpose, o.list_vnd, o.credit_vnd, p.paid_at, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd
-           FROM payment p JOIN sales_order o ON o.id = p.order_id JOIN reader r ON r.id = p.reader_id ORDER BY p.paid_at, p.period_start"""
+           FROM payment p JOIN sales_order o ON o.id = p.order_id JOIN reader r ON r.id = p.reader_id ORDER BY p.paid_at, p.id"""
     )
     paid: Counter[str] = Counter()
     for row in rows:
