@@ -114,7 +114,9 @@ def router(
 
     async def sold_by(agency: str) -> dict[UUID, Offer]:
         return {
-            one.price_id: one for one in await billing.plans.offers(agency) if one.kind == "period"
+            one.price_id: one
+            for one in await billing.plans.offers(agency)
+            if one.kind == "period" and not one.per_seat
         }
 
     async def page(request: Request, found: Agency, status: int = 200, **more: Any) -> Response:

@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from services.billing.offers.rules import Kind
 from services.billing.offers.service import NewOffer
 from services.billing.readers.service import Visitor
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
+from tests.fixtures.roles import as_superuser
 from tests.integration.billing.lives import DAY, Lives
 from tests.integration.billing.paying import credited, credits, order, ordered, person
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
@@ -94,6 +97,10 @@ async def test_three_months_at_the_introductory_price_then_the_full_one(world: W
     for _ in range(2):
         await a_month(world)
     assert await left(world, "lan@example.vn") == [(0,)]
+    support = world.browser(press_staff="support-token")
+    lan = (await person(world, "lan@example.vn")).id
+    file = (await support.get(f"/staff/{AGENCY}/readers/{lan}")).text
+    assert "còn 0 trên 3 kỳ" in file and "lần thanh toán tới 59.000" in file
     assert "tháng, sau đó" not in (await browser.get(f"/r/{AGENCY}/account")).text
     await a_month(world)
     [(told,)] = await letters(world, "price_rises")
@@ -113,6 +120,20 @@ async def test_three_months_at_the_introductory_price_then_the_full_one(world: W
     [row] = [one for one in await world.billing.offers.listing(AGENCY) if one["kind"] == "intro"]
     assert (row["taken"], row["stayed"]) == (1, 1)
     await world.assert_sound()
+    intruder = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
+    try:
+        await intruder.execute("SET session_replication_role = replica")
+        for harm in (
+            "UPDATE subscription SET offer_id = (SELECT id FROM price_offer WHERE kind = 'intro' AND amount_vnd = 19000), offer_left = 1",
+            "UPDATE sales_order SET amount_vnd = amount_vnd - 1 WHERE offer_id IS NOT NULL AND starts_at IS NOT NULL",
+        ):
+            async with intruder.transaction():
+                await intruder.execute(harm)
+            checked = await world.billing.invariants.check()
+            assert "offers_are_counted" in {one.name for one in checked if one.violations}
+            await intruder.execute("UPDATE subscription SET offer_id = NULL, offer_left = NULL")
+    finally:
+        await intruder.close()
 
 
 async def test_what_a_reader_does_in_the_middle_of_an_offer(world: World) -> None:
@@ -412,5 +433,22 @@ async def test_finance_makes_supersedes_and_ends_an_offer(world: World) -> None:
         elsewhere, f"{elsewhere}/end", {"offer": current, "confirmed": "true"}
     )
     assert foreign.status_code == 404
-    with pytest.raises(ConflictError), acting(Actor.system("test")):
-        await world.billing.offers.make(AGENCY, NewOffer(price.price_id, Kind.INTRO, FULL, 3))
+    seat = await lives.price("to-chuc")
+    page = (await staff.get(PAGE)).text
+    assert str(price.price_id) in page and str(seat.price_id) not in page
+    for sold, amount, slug in (
+        (price, FULL, "offer-not-lower"),
+        (seat, 1_000, "offer-per-seat"),
+    ):
+        with pytest.raises(ConflictError) as refused, acting(Actor.system("test")):
+            await world.billing.offers.make(AGENCY, NewOffer(sold.price_id, Kind.INTRO, amount, 3))
+        assert refused.value.slug == slug
+    with pytest.raises(IntegrityError, match="each seat"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(
+                text(
+                    """INSERT INTO price_offer (id, agency, price_id, kind, amount_vnd, periods, valid_from, created_at)
+                       VALUES (gen_random_uuid(), :agency, :price, 'intro', 1000, 3, now(), now())"""
+                ),
+                {"agency": AGENCY, "price": seat.price_id},
+            )
