@@ -19,6 +19,7 @@ from services.billing.insight import api as insight_api
 from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
+from services.billing.offers import pages as offer_pages
 from services.billing.orders import pages as order_pages
 from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
@@ -36,6 +37,7 @@ from services.billing.staff import (
     statement_pages,
 )
 from services.billing.staff import invoice_pages as staff_invoice_pages
+from services.billing.staff import offer_pages as staff_offer_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.staff import reader_pages as staff_reader_pages
 from services.billing.staff import refund_pages as staff_refund_pages
@@ -58,6 +60,7 @@ READERS_PAGES = (
     change_pages,
     link_pages,
     order_pages,
+    offer_pages,
     bundle_pages,
     contribution_pages,
     seat_pages,
@@ -100,7 +103,7 @@ def routed(billing: Billing) -> WebParts:
             books_pages.router(billing, pages, access, forms),
             staff_invoice_pages.router(billing, pages, access, printer),
             insight_pages.router(billing, pages, access),
-            coupon_pages.router(billing, pages, access, forms),
+            *(of.router(billing, pages, access, forms) for of in (coupon_pages, staff_offer_pages)),
             statement_pages.router(desk, access, forms),  # its address is no credit's id
             credits_pages.router(desk, pages, access, forms),
             *(of.router(reader_desk, access) for of in (staff_reader_pages, reader_acts)),

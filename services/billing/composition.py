@@ -23,6 +23,8 @@ from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
 from services.billing.moving.service import Moving
+from services.billing.offers.service import Offers
+from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
@@ -77,6 +79,8 @@ class Billing:
     changes: Changes
     moving: Moving
     coupons: Coupons
+    offers: Offers
+    students: Students
     orders: Orders
     transfers: Transfers
     links: Links
@@ -147,6 +151,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
+        offers=Offers(database, clock),
+        students=Students(database, clock, mail, secret=settings.code_secret),
         orders=orders,
         transfers=transfers,
         statements=Statements(database, clock),

@@ -10,6 +10,7 @@ from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
 from services.billing.moving import models as moving
+from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
@@ -35,6 +36,7 @@ __all__ = [
     "ledger",
     "letters",
     "moving",
+    "offers",
     "orders",
     "payments",
     "plans",

@@ -1,4 +1,4 @@
-"""The example agencies, their plans and bank accounts. Safe to repeat: the same price stays the same row."""
+"""The example agencies, their plans, offers and bank accounts. Safe to repeat: the same price stays the same row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from services.billing.composition import Billing, build
 from services.billing.ledger.service import open_books
+from services.billing.offers.rules import Kind
+from services.billing.offers.service import NewOffer
 from services.billing.settings import BillingSettings
 from shared.agencies import at_website, read_agencies, save_agencies
 from shared.audit import Actor, acting
@@ -120,6 +122,39 @@ PLANS: dict[str, tuple[tuple[dict[str, Any], dict[str, int]], ...]] = {
 }
 
 
+#: (agency, plan, period): what is offered beside the price. None where readers of other examples would pay another amount by it.
+OFFERS: dict[tuple[str, str, str], tuple[dict[str, Any], ...]] = {
+    ("bao-hung-yen", "doc-bao", "month"): (
+        {"kind": Kind.STUDENT, "amount_vnd": 29_000, "domains": ("edu.vn",)},
+    ),
+    ("dai-song-hong", "ban-nghe-dai", "year"): (
+        {"kind": Kind.INTRO, "amount_vnd": 190_000, "periods": 1},
+        {
+            "kind": Kind.WINBACK,
+            "amount_vnd": 290_000,
+            "periods": 1,
+            "lapsed_days": 30,
+            "again_days": 365,
+        },
+    ),
+}
+
+
+async def offer(billing: Billing) -> None:
+    """What the prices do not have yet."""
+    for (agency, code, period), wanted in OFFERS.items():
+        sold = await billing.plans.offers(agency)
+        price = next(one for one in sold if (one.plan_code, one.period) == (code, period))
+        known = {
+            (one["price_id"], one["kind"])
+            for one in await billing.offers.listing(agency)
+            if one["ended_at"] is None
+        }
+        for terms in wanted:
+            if (price.price_id, terms["kind"]) not in known:
+                await billing.offers.make(agency, NewOffer(price.price_id, **terms))
+
+
 async def load(billing: Billing) -> None:
     """Agencies, charts of accounts, plans, bank accounts."""
     agencies = at_website(read_agencies(AGENCIES), billing.settings.news_site_url)
@@ -131,6 +166,7 @@ async def load(billing: Billing) -> None:
         for agency_id, plans in PLANS.items():
             for plan, prices in plans:
                 await billing.plans.save_plan(agency_id, plan, prices)
+        await offer(billing)
         for row in tomllib.loads(ACCOUNTS.read_text(encoding="utf-8"))["accounts"]:
             # One that is known stays as it is: an account entered after it is the one that readers are shown.
             known = await billing.transfers.accounts(row["agency"])

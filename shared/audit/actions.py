@@ -57,6 +57,8 @@ class Action(StrEnum):
     STATEMENT_IMPORTED = "statement-imported"
     COUPON_MADE = "coupon-made"
     COUPON_ENDED = "coupon-ended"
+    OFFER_MADE = "offer-made"
+    OFFER_ENDED = "offer-ended"
     REFUND_ASKED = "refund-asked"
     REFUND_APPROVED = "refund-approved"
     REFUND_REFUSED = "refund-refused"
@@ -141,6 +143,8 @@ WORDS: dict[Action, str] = {
     Action.STATEMENT_IMPORTED: "Bank statement taken in",
     Action.COUPON_MADE: "Coupon made",
     Action.COUPON_ENDED: "Coupon ended",
+    Action.OFFER_MADE: "Offer made",
+    Action.OFFER_ENDED: "Offer ended",
     Action.REFUND_ASKED: "Refund asked for",
     Action.REFUND_APPROVED: "Refund approved",
     Action.REFUND_REFUSED: "Refund refused",
@@ -239,6 +243,8 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.STATEMENT_IMPORTED,
         Action.COUPON_MADE,
         Action.COUPON_ENDED,
+        Action.OFFER_MADE,
+        Action.OFFER_ENDED,
         Action.REFUND_ASKED,
         Action.REFUND_APPROVED,
         Action.REFUND_REFUSED,

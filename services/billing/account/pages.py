@@ -66,6 +66,7 @@ class ReaderPages:
             reader=reader,
             subscriptions=await self._billing.accounts.of_reader(reader.id),
             others=lambda own: others(own, offers),
+            students=await self._billing.offers.students(offers),
             groups=await self._billing.seats.groups(reader),
             places=await self._billing.seats.places(reader),
             now=self._billing.clock.now(),

@@ -9,6 +9,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.billing.charges import repository as charges_repository
+from services.billing.offers import service as offers
+from services.billing.offers.rules import Priced
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.plans import repository as plans_repository
@@ -27,13 +29,14 @@ from shared.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class OwnSubscription:
-    """One subscription as its reader sees it. ``next``: what is collected the next time; ``owed``: the order of the next period
+    """One subscription as its reader sees it. ``next``: what is collected the next time, and ``priced`` what it costs; ``owed``: the order of the next period
     while it is being collected; ``change``: another plan that was confirmed and waits for its money; ``charging``: the outcome of a
     charge is not known yet."""
 
     row: Subscription
     offer: Offer
     next: Offer
+    priced: Priced
     facts: Facts
     card: Mandate | None
     owed: SalesOrder | None
@@ -49,11 +52,6 @@ class OwnSubscription:
         return self.offer.cost_vnd(self.row.seats)
 
     @property
-    def next_vnd(self) -> int:
-        """What the next period costs."""
-        return self.next.cost_vnd(self.row.next_seats or self.row.seats)
-
-    @property
     def state(self) -> State:
         return State(self.row.state)
 
@@ -65,6 +63,12 @@ class OwnSubscription:
     def renews(self) -> bool:
         """Whether it goes on by itself."""
         return self.live and self.row.collection == RENEWAL and self.facts.goes_on
+
+    @property
+    def rises(self) -> bool:
+        """Whether the next period costs more than the offer's price that is paid now."""
+        at_offer = self.row.offer_id is not None and self.row.next_price_id is None
+        return at_offer and self.renews and self.priced.amount_vnd > self.row.value_vnd > 0
 
     @property
     def in_debt(self) -> bool:
@@ -172,6 +176,12 @@ class Accounts:
         changes = await orders_repository.open_changes(session, row.id)
         now = self._clock.now()
         facts = await subscriptions.facts_of(session, row)
+        seats = row.next_seats or row.seats
+        if row.collection == RENEWAL:
+            due_at = facts.due_at or row.period_end
+            priced = await offers.priced_next(session, row, following, due_at, now, seats)
+        else:
+            priced = await offers.priced_sale(session, row.reader_id, following, now, seats)
         order = await orders_repository.by_id(session, owed[0]) if owed else None
         change = await orders_repository.by_id(session, changes[0]) if changes else None
         if change is not None and change.expires_at <= now:
@@ -184,6 +194,7 @@ class Accounts:
             row,
             offer,
             following,
+            priced,
             facts,
             await repository.mandate(session, row.mandate_id) if row.mandate_id else None,
             order,

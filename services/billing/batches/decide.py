@@ -51,7 +51,8 @@ def decide(told: Sequence[Told], known: Known, provider: str, now: datetime) -> 
 
 
 def plain(row: Renewal, fact: Captured, known: Known, provider: str) -> bool:
-    """Whether it is what most are: the card paid what was asked for the next period of a subscription that runs, at its own price."""
+    """Whether it is what most are: the card paid what was asked for the next period of a subscription that runs, at its own price or
+    at the offer that it is in."""
     charge = (
         row.kind == "mandate"
         and row.provider == provider
@@ -67,6 +68,7 @@ def plain(row: Renewal, fact: Captured, known: Known, provider: str) -> bool:
         and row.trial_days is None
         and row.credit_vnd == 0
         and row.order_price_id == row.price_id
+        and (row.offer_id is None or (row.offer_id == row.held_offer_id and row.offer_left != 0))
     )
     subscription = (
         row.collection == rules.RENEWAL

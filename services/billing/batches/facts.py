@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.billing.payments.adapters.port import Captured
+from services.billing.payments.rules import SaleOffer
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import VatRow
 from services.billing.subscriptions.repository import Period
@@ -41,6 +42,7 @@ class Renewal(NamedTuple):
     amount_vnd: int
     credit_vnd: int
     coupon_id: UUID | None
+    offer_id: UUID | None
     trial_days: int | None
     gift: bool
     order_renews: bool
@@ -52,6 +54,8 @@ class Renewal(NamedTuple):
     subscription_id: UUID
     price_id: UUID
     next_price_id: UUID | None
+    held_offer_id: UUID | None
+    offer_left: int | None
     collection: str
     state: str
     cancels: bool
@@ -64,6 +68,21 @@ class Renewal(NamedTuple):
     name: str
     page: bool
     group: bool
+    list_vnd: int
+    offer_kind: str | None
+    offer_periods: int | None
+
+    @property
+    def offer(self) -> SaleOffer | None:
+        """The offer that the order is at."""
+        if self.offer_kind is None:
+            return None
+        return SaleOffer(self.offer_kind, self.amount_vnd, self.offer_periods, self.list_vnd)
+
+    @property
+    def left_after(self) -> int | None:
+        """Periods of the offer that are left once the order is paid."""
+        return None if self.offer_id is None or self.offer_left is None else self.offer_left - 1
 
 
 class Other(NamedTuple):

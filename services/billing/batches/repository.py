@@ -19,13 +19,13 @@ from shared.agencies import Agency
 _READERS = "SELECT DISTINCT reader_id FROM charge WHERE id = ANY($1::uuid[])"
 #: The order of its locks is everybody's: a reader's rows after the reader, by their ids.
 _RENEWALS = """SELECT c.id, c.agency, c.reader_id, c.provider, c.kind, c.state, o.id, o.code, o.price_id, o.amount_vnd, o.credit_vnd,
-       o.coupon_id, o.trial_days, o.gift, o.renews, o.purpose, o.state, o.starts_at, o.expires_at, o.language, s.id,
-       s.price_id, s.next_price_id, s.collection, s.state, s.cancel_at_period_end, s.paused_until, s.anchor_day, s.mrr_vnd, s.version,
-       s.grace_spent, r.email, r.name,
+       o.coupon_id, o.offer_id, o.trial_days, o.gift, o.renews, o.purpose, o.state, o.starts_at, o.expires_at, o.language, s.id,
+       s.price_id, s.next_price_id, s.offer_id, s.offer_left, s.collection, s.state, s.cancel_at_period_end, s.paused_until, s.anchor_day,
+       s.mrr_vnd, s.version, s.grace_spent, r.email, r.name,
        EXISTS (SELECT FROM charge p WHERE p.order_id = o.id AND p.kind = 'page' AND p.state IN ('created', 'open')),
-       s.seats > 1 OR o.seats > 1 OR s.next_seats IS NOT NULL
+       s.seats > 1 OR o.seats > 1 OR s.next_seats IS NOT NULL, o.list_vnd, f.kind, f.periods
     FROM charge c JOIN sales_order o ON o.id = c.order_id JOIN subscription s ON s.id = o.subscription_id
-    JOIN reader r ON r.id = c.reader_id
+    JOIN reader r ON r.id = c.reader_id LEFT JOIN price_offer f ON f.id = o.offer_id
     WHERE c.id = ANY($1::uuid[]) ORDER BY c.id FOR UPDATE OF c, o, s"""
 _PERIODS = f"""SELECT subscription_id, {PERIOD} FROM payment
     WHERE subscription_id = ANY($1::uuid[]) AND coalesce(cut_at, period_end) > period_start
@@ -47,11 +47,15 @@ _CHARGES = """UPDATE charge c SET state = 'captured', reference = u.reference, a
 _ORDERS = "UPDATE sales_order SET state = 'paid', paid_at = $2 WHERE id = ANY($1::uuid[])"
 _SUBSCRIPTIONS = """UPDATE subscription s SET state = u.state, anchor_day = u.anchor_day, value_vnd = u.value_vnd,
         period_start = u.starts_at, period_end = u.ends_at, mrr_vnd = u.mrr_vnd, review_at = u.review_at, version = u.version,
-        updated_at = $10
+        offer_id = u.offer_id, offer_left = u.offer_left, updated_at = $12
     FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::bigint[],
-                $8::timestamptz[], $9::integer[])
-         AS u(id, state, anchor_day, value_vnd, starts_at, ends_at, mrr_vnd, review_at, version)
+                $8::timestamptz[], $9::integer[], $10::uuid[], $11::integer[])
+         AS u(id, state, anchor_day, value_vnd, starts_at, ends_at, mrr_vnd, review_at, version, offer_id, offer_left)
     WHERE s.id = u.id"""
+#: Wherever else the reader is in the same offer.
+_LEFT = """UPDATE subscription s SET offer_left = u.offer_left
+    FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS u(reader_id, offer_id, offer_left)
+    WHERE s.reader_id = u.reader_id AND s.offer_id = u.offer_id AND s.offer_left <> u.offer_left"""
 _PAYMENTS = """INSERT INTO payment (id, agency, subscription_id, reader_id, order_id, provider, reference, amount_vnd,
                                     period_start, period_end, paid_at)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::bigint[],
@@ -153,8 +157,18 @@ async def pay(connection: asyncpg.Connection, settled: Sequence[Settled], now: d
         [one.mrr_vnd for one in settled],
         [one.review_at for one in settled],
         [one.version for one in settled],
+        [row.offer_id for row in rows],
+        [row.left_after for row in rows],
         now,
     )
+    counted = [row for row in rows if row.left_after is not None]
+    if counted:
+        await connection.execute(
+            _LEFT,
+            [row.reader_id for row in counted],
+            [row.offer_id for row in counted],
+            [row.left_after for row in counted],
+        )
     await connection.execute(
         _PAYMENTS,
         [one.payment_id for one in settled],

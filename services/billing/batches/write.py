@@ -173,6 +173,7 @@ def _receipt(one: Settled, invoice: tuple[UUID, str]) -> letter_rules.Draft:
             invoice=invoice,
             kind=offer.kind,
             uses=offer.uses,
+            offer=row.offer.facts if row.offer else None,
         )
     )
 

@@ -20,6 +20,7 @@ from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.offers import service as offers
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.settle import NOTHING, TRIAL, Receipt, settle
@@ -124,7 +125,7 @@ async def _captured(
     if fact.method is not None and order.renews and charge.kind == "page":
         # The card that was charged without its holder stays what it is now: they may have given another one meanwhile, or let it go.
         mandate_id = await _keep(session, provider, charge, fact.method, now)
-    takes = fact.amount == order.amount_vnd and await _takes(session, order)
+    takes = fact.amount == order.amount_vnd and await _takes(session, order, now)
     if takes or charge.state != "captured":
         charge.reference = (
             fact.reference
@@ -142,12 +143,14 @@ async def _captured(
     return True
 
 
-async def _takes(session: Session, order: SalesOrder) -> bool:
+async def _takes(session: Session, order: SalesOrder, now: datetime) -> bool:
     """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, a second
-    trial, or its price counted with what is not left any more."""
+    trial, an offer more often than it is good for, or its price counted with what is not left any more."""
     if order.state == "paid" or (order.purpose == "change" and order.state != "open"):
         return False
     if not await orders_repository.price_stands(session, order):
+        return False
+    if not await offers.stands(session, order, now):
         return False
     if order.trial_days is not None and await subscriptions_repository.subscribed_before(
         session, order.reader_id
@@ -220,7 +223,7 @@ async def _saved(
     await session.flush()
     if charge.order_id is not None:
         order = await orders_repository.lock(session, charge.order_id)
-        if order.amount_vnd == 0 and await _takes(session, order):
+        if order.amount_vnd == 0 and await _takes(session, order, now):
             word = TRIAL if order.trial_days is not None else NOTHING
             receipt = Receipt(word, order.code, "", now, now, mandate_id)
             await settle(session, order, receipt, now)

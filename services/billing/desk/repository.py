@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.billing.desk.rules import Search
+from services.billing.offers.repository import NEXT_VND
 from shared.database import ReadSession
 
 #: The newest of each kind that a reader's page shows.
@@ -72,11 +73,16 @@ async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str
 
 
 _OF_READER = {
-    "subscriptions": """SELECT s.id, s.state, s.collection, s.cancel_at_period_end, s.period_start, s.period_end,
+    "subscriptions": f"""SELECT s.id, s.state, s.collection, s.cancel_at_period_end, s.period_start, s.period_end,
             s.created_at, s.seats, p.name_vi, p.name_en, pp.period,
-            pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd
+            pp.amount_vnd * CASE WHEN p.per_seat THEN s.seats ELSE 1 END AS amount_vnd,
+            f.kind AS offer_kind, f.amount_vnd AS offer_vnd, f.periods AS offer_periods, s.offer_left,
+            (SELECT {NEXT_VND.format(at="greatest(s.period_end, s.paused_until)")}
+                    * CASE WHEN q.per_seat THEN coalesce(s.next_seats, s.seats) ELSE 1 END
+             FROM plan_price pp JOIN plan q ON q.id = pp.plan_id WHERE pp.id = coalesce(s.next_price_id, s.price_id)) AS next_vnd
         FROM subscription s JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
-        WHERE s.reader_id = :reader ORDER BY s.created_at DESC LIMIT :limit""",
+        LEFT JOIN price_offer f ON f.id = s.offer_id
+        WHERE s.reader_id = :reader ORDER BY s.created_at DESC LIMIT :limit""",  # noqa: S608 - a constant of ours
     "rights": """SELECT e.scope, e.plan_code, e.valid_from, e.valid_until, e.revoked
         FROM entitlement e WHERE e.reader_id = :reader
         ORDER BY e.revoked, e.valid_until DESC, e.id LIMIT :limit""",

@@ -8,7 +8,7 @@ and ends by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import jwt
@@ -38,6 +38,15 @@ class Link:
     subscription_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class BackLink:
+    """What the link of an offer for who left shows: nothing else is opened by it."""
+
+    agency: str
+    reader_id: UUID
+    offer_id: UUID
+
+
 class Links:
     """Makes and reads the tokens in links."""
 
@@ -45,15 +54,29 @@ class Links:
         self._secret = secret
 
     def token(self, link: Link, now: datetime) -> str:
-        claims = {
-            "aud": _audience(link.agency),
-            "exp": now + GOOD_FOR,
-            "sub": f"{link.reader_id.hex}{link.subscription_id.hex}",
-        }
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        return self._made(_audience(link.agency), link.reader_id, link.subscription_id, now)
+
+    def back_token(self, link: BackLink, now: datetime) -> str:
+        return self._made(_back(link.agency), link.reader_id, link.offer_id, now)
 
     def read(self, agency: str, token: str, now: datetime) -> Link:
         """What a token of this agency opens. Raises :class:`BadLinkError`."""
+        return Link(agency, *self._read(_audience(agency), token, now))
+
+    def read_back(self, agency: str, token: str, now: datetime) -> BackLink:
+        """Whose offer a token of this agency shows. Raises :class:`BadLinkError`."""
+        return BackLink(agency, *self._read(_back(agency), token, now))
+
+    def read_stop(self, agency: str, token: str) -> BackLink:
+        """Who wants no more of such letters: that has no end. Raises :class:`BadLinkError`."""
+        return self.read_back(agency, token, datetime(2000, 1, 1, tzinfo=UTC))
+
+    def _made(self, audience: str, reader_id: UUID, other: UUID, now: datetime) -> str:
+        sub = f"{reader_id.hex}{other.hex}"
+        claims = {"aud": audience, "exp": now + GOOD_FOR, "sub": sub}
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+    def _read(self, audience: str, token: str, now: datetime) -> tuple[UUID, UUID]:
         if len(token) > _LONGEST:
             raise BadLinkError(expired=False)
         try:
@@ -61,20 +84,24 @@ class Links:
                 token,
                 self._secret,
                 algorithms=[_ALGORITHM],
-                audience=_audience(agency),
+                audience=audience,
                 # Its end is looked at below, by our own clock.
                 options={"require": ["exp", "sub", "aud"], "verify_exp": False},
             )
             ids = str(claims["sub"])
-            link = Link(agency, UUID(ids[:32]), UUID(ids[32:]))
+            found = UUID(ids[:32]), UUID(ids[32:])
             ends_at = int(claims["exp"])
         except _UNREADABLE as error:
             raise BadLinkError(expired=False) from error
         if now.timestamp() >= ends_at:
             raise BadLinkError(expired=True)
-        return link
+        return found
 
 
 def _audience(agency: str) -> str:
     """One use, one agency: a token of another one is none here."""
     return f"subscription-link:{agency}"
+
+
+def _back(agency: str) -> str:
+    return f"offer-link:{agency}"

@@ -9,10 +9,11 @@ from services.billing.letters.voice import Content, Voice
 
 
 def paid_rows(voice: Voice, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Amount, tax and moment of a payment."""
+    """Amount, offer, tax and moment of a payment."""
     _ = voice.translate
     return [
         (_("Amount"), voice.vnd(facts["amount_vnd"])),
+        (_("Offer"), voice.offer(facts)),
         (_("VAT"), voice.vat(facts) if facts["amount_vnd"] else ""),
         (_("Paid at"), voice.moment(facts["paid_at"])),
     ]

@@ -17,6 +17,7 @@ from services.billing.letters import rules
 from services.billing.letters.models import Letter
 from services.billing.letters.rules import Draft, Kind
 from services.billing.letters.truth import OrderNow, SubscriptionNow
+from services.billing.offers.repository import NEXT_VND, RISES
 from services.billing.readers.models import Reader
 from shared.database import ReadSession, Session
 
@@ -47,8 +48,9 @@ _WISH_TOLD = text(
 
 #: What a reminder tells, and the key that says which end it is of.
 _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
-      due.key, (SELECT c.amount_vnd * due.seats FROM plan_price c WHERE c.plan_id = pp.plan_id AND c.period = pp.period
-                AND c.superseded_at IS NULL AND p.active) AS current_vnd, pp.amount_vnd * due.seats AS amount_vnd, m.label AS card
+      due.key, {next} * due.seats AS next_vnd, (SELECT c.amount_vnd * due.seats FROM plan_price c WHERE c.plan_id = pp.plan_id
+                AND c.period = pp.period AND c.superseded_at IS NULL AND p.active) AS current_vnd,
+      pp.superseded_at IS NULL AND p.active AS sold, m.label AS card
     FROM subscription s LEFT JOIN mandate m ON m.id = s.mandate_id
     JOIN plan_price pp ON pp.id = coalesce(s.next_price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
     CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
@@ -70,7 +72,8 @@ _DUE = {
                      + make_interval(days => 1, hours => :hour)) AT TIME ZONE a.time_zone
         AND {_NOTHING_ELSE.format(after=":now")}""",
     Kind.RENEWAL_REMINDER: """s.collection = 'renewal' AND s.state = 'active' AND NOT s.cancel_at_period_end
-        AND pp.period = ANY(:periods) AND s.period_end > :now AND s.period_end <= :until""",
+        AND pp.period = ANY(:periods) AND s.period_end > :now AND s.period_end <= :until
+        AND NOT (s.next_price_id IS NULL AND {rises})""",
     Kind.TRIAL_ENDING: """s.state = 'trialing' AND s.period_end > :now AND s.period_end <= :until
         AND s.period_end - s.period_start > CAST(:shortest AS interval)""",
 }
@@ -168,7 +171,9 @@ async def reminders_due(
         values |= {"shortest": rules.TRIAL_BEFORE}
     if kind is Kind.RENEWAL_REMINDER:
         values |= {"periods": list(rules.LONG_PERIODS)}
-    rows = await session.execute(text(_REMINDER.format(condition=_DUE[kind])), values)
+    next_vnd, rises = NEXT_VND.format(at="s.period_end"), RISES.format(at="s.period_end")
+    condition = _DUE[kind].replace("{rises}", rises)
+    rows = await session.execute(text(_REMINDER.format(condition=condition, next=next_vnd)), values)
     return [
         (
             row.agency,
@@ -181,7 +186,9 @@ async def reminders_due(
                     "subscription": str(row.subscription_id),
                     "ends_at": row.period_end.isoformat(),
                     # A card is charged what was agreed; a new term costs what it costs now, where it is still sold.
-                    "amount_vnd": row.amount_vnd if kind in _BY_CARD else row.current_vnd,
+                    "amount_vnd": row.next_vnd
+                    if kind in _BY_CARD or (kind is Kind.TERM_ENDING and row.sold)
+                    else row.current_vnd,
                     **({"card": row.card} if kind in _BY_CARD else {}),
                 },
             ),

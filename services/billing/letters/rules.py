@@ -33,6 +33,8 @@ class Kind(StrEnum):
     INVITED = "invited"
     SEAT_ENDED = "seat_ended"
     GROUP_ENDED = "group_ended"
+    PRICE_RISES = "price_rises"
+    WIN_BACK = "win_back"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
@@ -107,7 +109,8 @@ class Sold:
 class Paid:
     """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a contribution, or a gift that is not
     redeemed; ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``kind``: of the plan; ``uses``:
-    articles of a bundle."""
+    articles of a bundle. ``offer``: the offer that was paid: ``kind``, ``amount_vnd``, ``left`` (periods in all; None: while a
+    student), ``full_vnd``."""
 
     payment_id: UUID
     sold: Sold
@@ -122,6 +125,7 @@ class Paid:
     invoice: tuple[UUID, str] | None
     kind: str
     uses: int | None
+    offer: Mapping[str, Any] | None = None
 
 
 def welcome(reader_id: UUID) -> Draft:
@@ -145,6 +149,7 @@ def receipt(paid: Paid, again: UUID | None = None) -> Draft:
         "number": paid.invoice[1] if paid.invoice else "",
         "kind": paid.kind,
         "uses": paid.uses,
+        **({"offer": dict(paid.offer)} if paid.offer else {}),
     }
     key = f"receipt:{paid.payment_id}"
     return Draft(Kind.RECEIPT, f"{key}:{again}" if again else key, facts)
@@ -234,15 +239,21 @@ def moved(
 
 
 def trial_started(
-    payment_id: UUID, subscription_id: UUID, sold: Sold, amount_vnd: int, ends_at: datetime
+    payment_id: UUID,
+    subscription_id: UUID,
+    sold: Sold,
+    amount_vnd: int,
+    ends_at: datetime,
+    offer: Mapping[str, Any] | None = None,
 ) -> Draft:
-    """A trial that has begun, and what is charged when it ends."""
+    """A trial that has begun, and what is charged when it ends; ``offer``: as in :class:`Paid`."""
     facts = {
         **sold.facts,
         "subscription": str(subscription_id),
         "amount_vnd": amount_vnd,
         "ends_at": ends_at.isoformat(),
         "card": "",
+        **({"offer": dict(offer)} if offer else {}),
     }
     return Draft(Kind.TRIAL_STARTED, f"trial-started:{payment_id}", facts)
 

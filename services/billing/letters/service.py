@@ -24,8 +24,8 @@ import structlog
 
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
-from services.billing.letters import repository, rules, truth
-from services.billing.letters.links import Link, Links
+from services.billing.letters import repository, rules
+from services.billing.letters.links import BackLink, Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
@@ -35,8 +35,18 @@ from services.billing.letters.seat_words import (
     domain_code_footer,
     invited_footer,
 )
+from services.billing.letters.truth import still_true
 from services.billing.letters.voice import Voice
-from services.billing.letters.words import code_content, code_footer, content_of, footer_of
+from services.billing.letters.words import (
+    code_content,
+    code_footer,
+    content_of,
+    footer_of,
+    student_code_content,
+    student_code_footer,
+)
+from services.billing.offers import repository as offers_repository
+from services.billing.offers import service as offers
 from shared import audit
 from shared.agencies import Agency, get_agency
 from shared.clock import Clock
@@ -61,6 +71,8 @@ REMINDERS = (
     Kind.RENEWAL_REMINDER,
     Kind.TRIAL_ENDING,
     Kind.BUNDLE_ENDING,
+    Kind.PRICE_RISES,
+    Kind.WIN_BACK,
 )
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
@@ -105,7 +117,11 @@ async def withdraw(session: Session, agency: str, key: str) -> None:
 
 
 async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[str, UUID, Draft]]:
-    """(agency, reader, letter) of reminders of a kind whose time has come."""
+    """(agency, reader, letter) of a kind whose time has come."""
+    if kind is Kind.PRICE_RISES:
+        return await offers_repository.rises_due(session, now, REMINDERS_A_ROUND)
+    if kind is Kind.WIN_BACK:
+        return await offers_repository.win_backs_due(session, now, REMINDERS_A_ROUND)
     if kind is not Kind.BUNDLE_ENDING:
         return await repository.reminders_due(session, kind, now, REMINDERS_A_ROUND)
     return [
@@ -152,6 +168,12 @@ class Letters:
         """The mail with a sign-in code."""
         voice = Voice(self._words, language, agency, self._public_url)
         return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
+
+    def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code that proves a student's address."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = student_code_content(voice, code)
+        return mail_of(voice, content, address, student_code_footer(voice, address))
 
     def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code for a company's or a school's mail domain."""
@@ -218,7 +240,7 @@ class Letters:
         if "invitation" in letter.facts:
             id_ = UUID(letter.facts["invitation"])
             invited = await repository.invitation_open(session, letter.agency, id_, now)
-        return truth.still_true(
+        return still_true(
             letter.kind,
             letter.facts,
             now,
@@ -226,6 +248,13 @@ class Letters:
             order=order,
             bundle_left=bundle_left,
             invited=invited,
+            rise=await offers_repository.rise_of(session, UUID(letter.facts["subscription"]), now)
+            if letter.kind is Kind.PRICE_RISES
+            else None,
+            wins_back=letter.kind is Kind.WIN_BACK
+            and await offers.still_wins_back(
+                session, letter.reader_id, UUID(letter.facts["offer_id"]), now
+            ),
         )
 
     async def _deliver(self, session: Session, letter: Claimed) -> Outcome:
@@ -235,7 +264,10 @@ class Letters:
         def token(subscription_id: UUID) -> str:
             return self._links.token(Link(agency.id, letter.reader_id, subscription_id), now)
 
-        voice = Voice(self._words, letter.language, agency, self._public_url, token)
+        def back(offer_id: UUID) -> str:
+            return self._links.back_token(BackLink(agency.id, letter.reader_id, offer_id), now)
+
+        voice = Voice(self._words, letter.language, agency, self._public_url, token, back)
         content = content_of(voice, letter.kind, letter.facts)
         mail = mail_of(
             voice,
@@ -243,7 +275,7 @@ class Letters:
             letter.email,
             invited_footer(voice, letter.email, letter.facts)
             if letter.kind is Kind.INVITED
-            else footer_of(voice, letter.email),
+            else footer_of(voice, letter.email, letter.kind),
             message_id=f"letter.{letter.id}",
         )
         try:

@@ -147,6 +147,7 @@ def trial_started(voice: Voice, facts: Mapping[str, Any]) -> Content:
             (_("Plan"), voice.plan(facts)),
             (_("Trial until"), voice.moment(facts["ends_at"])),
             (_("First payment"), amount),
+            *(((_("Offer"), voice.offer(facts)),) if "offer" in facts else ()),
             *_paid_by(voice, facts),
         ),
         _own(voice, facts),

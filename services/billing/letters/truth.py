@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.billing.letters.rules import ENDED_WITHIN, Kind
+from services.billing.letters.rules import ENDED_WITHIN, Draft, Kind
 
 #: Letters of what has happened: they are true whenever they are sent.
 HAPPENED = frozenset(
@@ -59,15 +59,19 @@ def still_true(
     order: OrderNow | None = None,
     bundle_left: int = 0,
     invited: bool = False,
+    rise: Draft | None = None,
+    wins_back: bool = False,
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens;
-    ``invited``: the invitation is still to be accepted."""
+    ``invited``: the invitation is still to be accepted; ``rise``: what would be written of the subscription's price now;
+    ``wins_back``: whether the offer is for its reader, who wants to hear of it."""
     if kind in HAPPENED:
         return True
-    if kind is Kind.INVITED:
-        return invited
-    if kind is Kind.TRANSFER_SHORT:
-        return order is not None and _still_short(facts, now, order)
+    if kind in (Kind.INVITED, Kind.WIN_BACK):
+        return invited or wins_back
+    if kind in (Kind.TRANSFER_SHORT, Kind.PRICE_RISES):
+        short = order is not None and _still_short(facts, now, order)
+        return short or _still_rises(facts, rise)
     if subscription is None:
         return kind is Kind.BUNDLE_ENDING and bundle_left > 0
     return _of_subscription(kind, facts, now, subscription)
@@ -83,6 +87,11 @@ def _of_subscription(
     if kind is Kind.RESUMED:
         return not subscription.cancels and subscription.state not in ("canceled", "expired")
     return _still_ends(kind, datetime.fromisoformat(facts["ends_at"]), now, subscription)
+
+
+def _still_rises(facts: Mapping[str, Any], rise: Draft | None) -> bool:
+    told = ("ends_at", "now_vnd", "amount_vnd")
+    return rise is not None and all(rise.facts[name] == facts[name] for name in told)
 
 
 def _still_short(facts: Mapping[str, Any], now: datetime, order: OrderNow) -> bool:

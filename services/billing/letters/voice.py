@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.billing.offers.rules import span
 from shared.agencies import Agency
 from shared.money import format_vnd
 from shared.web.i18n import show_date, show_datetime, translator
@@ -27,7 +28,8 @@ class Content:
 
 
 class Voice:
-    """One language, one agency: its words, zone and addresses. ``token``: what opens one of the reader's subscriptions."""
+    """One language, one agency: its words, zone and addresses. ``token``: what opens one of the reader's subscriptions; ``back``: what
+    shows one of the offers."""
 
     def __init__(
         self,
@@ -36,10 +38,11 @@ class Voice:
         agency: Agency,
         public_url: str,
         token: Callable[[UUID], str] | None = None,
+        back: Callable[[UUID], str] | None = None,
     ) -> None:
         self.language, self.agency = language, agency
         self.translate = translator(words, language)
-        self._token = token
+        self._token, self._back = token, back
         self._base = f"{public_url.rstrip('/')}/r/{agency.id}"
 
     def vnd(self, amount: int) -> str:
@@ -92,3 +95,52 @@ class Voice:
         """Of the page that shows the letter's subscription without signing in."""
         assert self._token is not None  # letters about subscriptions are written for a reader
         return self.address(f"s/{self._token(UUID(facts['subscription']))}")
+
+    def back(self, facts: Mapping[str, Any], act: str = "") -> str:
+        """Of the page that shows the letter's offer without signing in."""
+        assert self._back is not None  # letters about offers are written for a reader
+        return self.address(f"back/{self._back(UUID(facts['offer_id']))}{act}")
+
+    def offer(self, facts: Mapping[str, Any]) -> str:
+        """``19.000 ₫ a month for the first 3 months, then 59.000 ₫ a month``; empty where the letter has no offer."""
+        told = facts.get("offer")
+        if not told:
+            return ""
+        _ = self.translate
+        values = {
+            "amount": self.vnd(told["amount_vnd"]),
+            "full": self.vnd(told["full_vnd"]),
+            "period": self.unit(facts["period"]),
+        }
+        if told["left"] is None:
+            return _(
+                "{amount} a {period} while your student's address is verified, otherwise {full} a {period}",
+                **values,
+            )
+        values["length"] = self.length(told["left"], facts["period"])
+        if told["kind"] == "intro":
+            return _("{amount} a {period} for the first {length}, then {full} a {period}", **values)
+        return _("{amount} a {period} for {length}, then {full} a {period}", **values)
+
+    def unit(self, period: str) -> str:
+        """A period without a number."""
+        _ = self.translate
+        words = {
+            "week": _("week"),
+            "month": _("month"),
+            "quarter": _("quarter"),
+            "half_year": _("half year"),
+            "year": _("year"),
+        }
+        return words[period]
+
+    def length(self, periods: int, period: str) -> str:
+        """So many periods, in one piece."""
+        _ = self.translate
+        count, unit = span(periods, period)
+        words = {
+            "week": _("1 week") if count == 1 else _("{count} weeks", count=count),
+            "month": _("1 month") if count == 1 else _("{count} months", count=count),
+            "year": _("1 year") if count == 1 else _("{count} years", count=count),
+        }
+        return words[unit].replace(" ", "\u00a0")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.billing.letters import offer_words, seat_words
 from services.billing.letters import once_words as once
-from services.billing.letters import seat_words
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
@@ -17,9 +17,16 @@ def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
     return _KINDS[kind](voice, facts)
 
 
-def footer_of(voice: Voice, recipient: str) -> str:
+def footer_of(voice: Voice, recipient: str, kind: Kind = Kind.WELCOME) -> str:
     """Why the reader gets it."""
     _ = voice.translate
+    if kind is Kind.WIN_BACK:
+        return _(
+            "You get this message because {email} has a reader's account at {agency} that asked to hear of offers. "
+            "It is an advertisement; one press on the page of the offer ends such messages.",
+            email=recipient,
+            agency=voice.agency.name,
+        )
     return _(
         "You get this message because {email} has a reader's account at {agency}. "
         "It is about your account; it is no advertising.",
@@ -46,6 +53,29 @@ def code_footer(voice: Voice, recipient: str) -> str:
     _ = voice.translate
     return _(
         "You get this message because somebody asked for a sign-in code for {email} at {agency}.",
+        email=recipient,
+        agency=voice.agency.name,
+    )
+
+
+def student_code_content(voice: Voice, code: str) -> Content:
+    """A code that proves a student's address. It is sent at once and never kept as a letter."""
+    _ = voice.translate
+    subject = _("{code} verifies your student's address", code=code)
+    body = _(
+        "Your code for the student's price at {agency} is {code}. It is good for 10 minutes. If you did not ask for it, ignore this "
+        "message.",
+        agency=voice.agency.name,
+        code=code,
+    )
+    return Content(subject, subject, (body,))
+
+
+def student_code_footer(voice: Voice, recipient: str) -> str:
+    """Why somebody gets such a code."""
+    _ = voice.translate
+    return _(
+        "You get this message because a reader of {agency} gave {email} as their student's address.",
         email=recipient,
         agency=voice.agency.name,
     )
@@ -223,6 +253,8 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.MOVED: subscription.moved,
     Kind.BUNDLE_ENDING: once.bundle_ending,
     Kind.RESUMED: subscription.resumed,
+    Kind.PRICE_RISES: offer_words.price_rises,
+    Kind.WIN_BACK: offer_words.win_back,
     Kind.REFUNDED: _refunded,
     Kind.REFUND_FAILED: _refund_failed,
     Kind.TRANSFER_SHORT: _transfer_short,

@@ -23,6 +23,10 @@ class SalesOrder(Row, table=True):
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
         ForeignKeyConstraint(["coupon_id", "agency"], ["coupon.id", "coupon.agency"]),
         ForeignKeyConstraint(
+            ["offer_id", "price_id", "agency"],
+            ["price_offer.id", "price_offer.price_id", "price_offer.agency"],
+        ),
+        ForeignKeyConstraint(
             ["subscription_id", "agency"], ["subscription.id", "subscription.agency"]
         ),
         UniqueConstraint("id", "agency", name="uq_sales_order_id_agency"),
@@ -51,6 +55,7 @@ class SalesOrder(Row, table=True):
             "coupon_id",
             postgresql_where=text("coupon_id IS NOT NULL"),
         ),
+        Index("ix_sales_order_offer_id", "offer_id", postgresql_where=text("offer_id IS NOT NULL")),
         Index("ix_sales_order_expires_at", "expires_at", postgresql_where=text("state = 'open'")),
     )
     id: UUID = Field(primary_key=True)
@@ -64,6 +69,7 @@ class SalesOrder(Row, table=True):
     list_vnd: int = Field(sa_type=BigInteger)
     amount_vnd: int = Field(sa_type=BigInteger)
     coupon_id: UUID | None = None
+    offer_id: UUID | None = None
     credit_vnd: int = Field(sa_type=BigInteger, default=0)
     trial_days: int | None = None
     purpose: str = Field(sa_type=Text, default="sale")

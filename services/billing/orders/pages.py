@@ -191,12 +191,14 @@ class OrderPages:
         order = await billing.orders.open_of_reader(found[1])
         if order is not None and order.price_id == offer.price_id:
             return see_other(f"/r/{agency}/orders/{order.code}")
+        seats = max(row.seats, offer.seats)
         return self._front.render(
             request,
             "renew.html",
             place,
             offer=offer,
-            seats=max(row.seats, offer.seats),
+            priced=await billing.offers.priced(found[1].id, offer, seats),
+            seats=seats,
             name=offer.name(request_language(request)),
             runs=row.period_end > billing.clock.now(),
             ends_on=local_date(row.period_end, place.agency.zone),

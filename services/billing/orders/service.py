@@ -9,6 +9,8 @@ from uuid import UUID
 
 from services.billing.charges import repository as charges_repository
 from services.billing.coupons import service as coupons
+from services.billing.offers import service as offers
+from services.billing.offers.rules import Priced
 from services.billing.orders import repository
 from services.billing.orders.codes import new_code
 from services.billing.orders.models import Gift, SalesOrder
@@ -45,6 +47,7 @@ class OrderView:
     offer: Offer
     payment: Payment | None
     received_vnd: int
+    priced: Priced
     gift: Gift | None = None
     collecting: bool = False
     failure: tuple[str, bool] | None = None
@@ -87,20 +90,14 @@ class Orders:
         _check_sold(offer, article, amount_vnd, gift=gift, renews=renews)
         offer = replace(offer, amount_vnd=amount_vnd or offer.amount_vnd)
         chosen, now = seats_of(offer, seats), self._clock.now()
-        wanted = (
-            price_id,
-            article,
-            gift,
-            renews,
-            chosen,
-            offer.amount_vnd * (chosen if offer.per_seat else 1),
-        )
+        wanted = (price_id, article, gift, renews, chosen, offer.cost_vnd(chosen))
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
             await set_language(session, reader.id, language)
             if not gift and await _reads_already(session, reader.id, offer, article, now):
                 raise ConflictError("You have a subscription already", slug="already-subscribed")
             order = await repository.open_order(session, reader.id)
+            priced = await _priced(session, reader.id, offer, gift, now, chosen)
             if order is not None:
                 asked = (
                     order.price_id,
@@ -110,13 +107,14 @@ class Orders:
                     order.seats,
                     order.list_vnd,
                 )
-                same = asked == wanted and now < order.expires_at - SHOWN_FOR
+                kept = order.coupon_id is not None or order.offer_id == priced.offer_id
+                same = asked == wanted and kept and now < order.expires_at - SHOWN_FOR
                 if same or await repository.received_vnd(session, order.id):
                     order.return_to = return_to or order.return_to
                     return order
                 await replace_order(session, order, now)
             order = await _new_order(
-                session, reader, offer, language, now, article, gift, renews, chosen
+                session, reader, offer, priced, language, now, article, gift, renews, chosen
             )
             order.return_to = return_to
             session.add(order)
@@ -126,7 +124,7 @@ class Orders:
         """The reader's open order with a coupon: a new order in its place. One of which nothing is left to pay is paid.
 
         Raises :class:`NotFoundError`, :class:`CouponRefusedError`, and :class:`ConflictError` for an order that is not open,
-        that a part was transferred for, that has a coupon, that is for somebody else, or of a contribution.
+        that a part was transferred for, that has a coupon or an offer's price, that is for somebody else, or of a contribution.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
@@ -137,8 +135,9 @@ class Orders:
             begun = await repository.received_vnd(session, before.id)
             offer = await plans_repository.offer(session, reader.agency, before.price_id)
             assert offer is not None  # a foreign key holds it
-            used = before.coupon_id is not None or before.trial_days
-            if begun or before.gift or used or offer.kind == CONTRIBUTION:
+            reduced = before.coupon_id is not None or before.offer_id is not None
+            fits = not (begun or before.gift or reduced or before.trial_days)
+            if not fits or offer.kind == CONTRIBUTION:
                 raise ConflictError(slug="order-takes-no-coupon")
             await replace_order(session, before, now)
             found = await coupons.apply(session, offer, before.list_vnd, coupon, reader.id, now)
@@ -208,8 +207,10 @@ class Orders:
             gift = await repository.gift_of(session, order.id) if order.gift else None
             collecting = await charges_repository.collecting(session, order.id)
             failure = await charges_repository.last_failure(session, order.id)
-        offer = await self._plans.offer(reader.agency, order.price_id)
-        return OrderView(order, offer, payment, received, gift, collecting, failure)
+            offer = await plans_repository.offer(session, reader.agency, order.price_id)
+            assert offer is not None  # a foreign key holds it
+            priced = await offers.ordered(session, order, offer)
+        return OrderView(order, offer, payment, received, priced, gift, collecting, failure)
 
     async def state(self, reader: Reader, code: str) -> tuple[str, int, bool]:
         """(state, đồng that came in, whether a card is being charged) of an order of this reader's. Raises :class:`NotFoundError` for anybody else's."""
@@ -245,6 +246,15 @@ class Orders:
                 await subscriptions_repository.lock_reader(session, reader_id)
                 closed += await repository.close_expired(session, id_, now)
         return closed
+
+
+async def _priced(
+    session: Session, reader_id: UUID, offer: Offer, gift: bool, now: datetime, seats: int
+) -> Priced:
+    """What is asked for it; an offer is for the reader's own periods."""
+    if gift or offer.kind != PERIOD:
+        return Priced(offer.cost_vnd(seats), offer.period)
+    return await offers.priced_sale(session, reader_id, offer, now, seats)
 
 
 async def _reads_already(
@@ -299,6 +309,7 @@ async def _new_order(
     session: Session,
     reader: Reader,
     offer: Offer,
+    priced: Priced,
     language: str,
     now: datetime,
     article: str | None,
@@ -321,8 +332,9 @@ async def _new_order(
         article=article,
         gift=gift,
         seats=seats,
-        list_vnd=offer.cost_vnd(seats),
-        amount_vnd=0 if trial else offer.cost_vnd(seats),
+        list_vnd=priced.full_vnd,
+        amount_vnd=0 if trial else priced.amount_vnd,
+        offer_id=priced.offer_id,
         trial_days=trial,
         renews=renews,
         language=language,

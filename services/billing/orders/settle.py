@@ -12,6 +12,7 @@ from services.billing.bundles import service as bundles
 from services.billing.charges import repository as charges_repository
 from services.billing.charges.debts import close_paid
 from services.billing.ledger import rules as accounts
+from services.billing.offers import service as offers
 from services.billing.orders import repository
 from services.billing.orders.codes import new_gift_code
 from services.billing.orders.models import Gift, SalesOrder
@@ -77,6 +78,7 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
     session.add(payment)
     await session.flush()
     if row is not None:
+        await offers.take(session, order, row)
         await close_paid(session, row, now)
     fact = await booked_fact(session, payment, order, offer, agency, receipt.debit)
     await _book(session, order, fact, replaced, now)
@@ -86,7 +88,8 @@ async def settle(session: Session, order: SalesOrder, receipt: Receipt, now: dat
     if order.trial_days is None:
         await tell_receipt(session, payment, invoice, agency, now)
     else:
-        await tell_trial(session, payment, order.list_vnd, agency, now)
+        priced = await offers.ordered(session, order, offer)
+        await tell_trial(session, payment, priced.amount_vnd, agency, now)
     if row is not None:
         await subscriptions.refresh(session, row, now, at=receipt.paid_at)
     elif offer.kind == BUNDLE:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select, text
 
 from services.billing.payments.models import Payment, Refund
-from services.billing.payments.rules import Sale
+from services.billing.payments.rules import Sale, SaleOffer
 from shared.database import ReadSession, Session
 
 
@@ -123,15 +123,22 @@ async def sale_of(session: Session, payment_id: UUID) -> Sale:
     row = await session.execute(
         text(
             """SELECT r.email, r.name, p.name_vi, p.name_en, pp.period, o.language, o.code, o.renews, o.credit_vnd,
-                      p.kind, p.uses, o.seats, p.per_seat
+                      p.kind, p.uses, o.seats, p.per_seat,
+                      f.kind AS offer_kind, f.amount_vnd AS offer_vnd, f.periods, o.list_vnd
                FROM payment pay JOIN reader r ON r.id = pay.reader_id
                JOIN sales_order o ON o.id = coalesce(pay.order_id, pay.surplus_of)
                JOIN plan_price pp ON pp.id = o.price_id JOIN plan p ON p.id = pp.plan_id
+               LEFT JOIN price_offer f ON f.id = o.offer_id
                WHERE pay.id = :id"""
         ),
         {"id": payment_id},
     )
-    return Sale(*row.one())
+    values = dict(row.mappings().one())
+    kind, amount_vnd, periods, full_vnd = (
+        values.pop(name) for name in ("offer_kind", "offer_vnd", "periods", "list_vnd")
+    )
+    offer = SaleOffer(kind, amount_vnd, periods, full_vnd) if kind else None
+    return Sale(**values, offer=offer)
 
 
 async def refund_of(session: Session, payment: Payment, provider_refund: str) -> Refund:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.billing.invoices.rules import InvoiceLineFact
@@ -11,6 +12,26 @@ from services.billing.plans.rules import PERIOD_WORDS
 from services.billing.recognition.rules import days_bought
 from shared.clock import local_date
 from shared.money import format_vnd
+
+
+@dataclass(frozen=True, slots=True)
+class SaleOffer:
+    """The offer that was paid: its kind, đồng a period, for how many (None: of a student), and the price itself."""
+
+    kind: str
+    amount_vnd: int
+    periods: int | None
+    full_vnd: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """As letters keep it."""
+        return {
+            "kind": self.kind,
+            "amount_vnd": self.amount_vnd,
+            "left": self.periods,
+            "full_vnd": self.full_vnd,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +51,7 @@ class Sale:
     uses: int | None
     seats: int = 1
     per_seat: bool = False
+    offer: SaleOffer | None = None
 
 
 def sold_line(

@@ -84,6 +84,7 @@ async def tell_receipt(
         invoice=(invoice.id, invoice.document) if invoice else None,
         kind=sale.kind,
         uses=sale.uses,
+        offer=sale.offer.facts if sale.offer else None,
     )
     await letters.write(
         session, agency.id, payment.reader_id, letter_rules.receipt(paid, again), now
@@ -91,14 +92,19 @@ async def tell_receipt(
 
 
 async def tell_trial(
-    session: Session, payment: Payment, list_vnd: int, agency: Agency, now: datetime
+    session: Session, payment: Payment, amount_vnd: int, agency: Agency, now: datetime
 ) -> None:
-    """A trial that has begun, by mail to its reader; ``list_vnd``: what is charged when it ends."""
+    """A trial that has begun, by mail to its reader; ``amount_vnd``: what is charged when it ends."""
     assert payment.subscription_id is not None and payment.period_end is not None  # it has begun
     sale = await repository.sale_of(session, payment.id)
     sold = letter_rules.Sold(sale.name_vi, sale.name_en, sale.period)
     told = letter_rules.trial_started(
-        payment.id, payment.subscription_id, sold, list_vnd, payment.period_end
+        payment.id,
+        payment.subscription_id,
+        sold,
+        amount_vnd,
+        payment.period_end,
+        offer=sale.offer.facts if sale.offer else None,
     )
     await letters.write(session, agency.id, payment.reader_id, told, now)
 

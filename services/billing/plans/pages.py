@@ -37,7 +37,7 @@ MAX_ARTICLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a reader chose, as their form says it and as it comes back from signing in."""
+    """What a reader chose, as their form says it and as it comes back from signing in. ``shown``: the offer's đồng that they saw."""
 
     price: str
     way: str
@@ -45,6 +45,7 @@ class Choice:
     gift: bool
     return_to: str
     seats: str = ""
+    shown: str = ""
 
     def query(self) -> dict[str, str]:
         return {
@@ -53,6 +54,7 @@ class Choice:
             "article": self.article,
             "gift": "1" if self.gift else "",
             "seats": self.seats,
+            "shown": self.shown,
         }
 
 
@@ -63,8 +65,9 @@ def _from_form(
     gift: str = Form(""),
     return_to: str = Form(""),
     seats: str = Form(""),
+    shown: str = Form(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to, seats)
+    return _choice(price, way, article, gift, return_to, seats, shown)
 
 
 def _from_query(
@@ -74,13 +77,16 @@ def _from_query(
     gift: str = Query(""),
     return_to: str = Query(""),
     seats: str = Query(""),
+    shown: str = Query(""),
 ) -> Choice:
-    return _choice(price, way, article, gift, return_to, seats)
+    return _choice(price, way, article, gift, return_to, seats, shown)
 
 
-def _choice(price: str, way: str, article: str, gift: str, return_to: str, seats: str) -> Choice:
-    named = plain(article, MAX_ARTICLE)
-    return Choice(price[:50], plain(way, 20), named, gift == "1", return_to, plain(seats, 5))
+def _choice(
+    price: str, way: str, article: str, gift: str, return_to: str, seats: str, shown: str
+) -> Choice:
+    words = price[:50], plain(way, 20), plain(article, MAX_ARTICLE)
+    return Choice(*words, gift == "1", return_to, plain(seats, 5), plain(shown, 20))
 
 
 class PlanPages:
@@ -111,9 +117,12 @@ class PlanPages:
         sold = await self._billing.plans.offers(place.agency.id)
         tries = CARD in ways and (reader is None or await self._billing.accounts.is_new(reader.id))
         language = request_language(request)
+        priced = await self._billing.offers.prices(sold, reader.id if reader else None)
+        students = await self._billing.offers.students(sold)
         offers = [
             _shown(offer, language, current.offer if current else None)
             | {"trial": offer.trial_days if tries else None}
+            | {"priced": priced.get(offer.price_id), "student": students.get(offer.price_id)}
             | worth(offer, sold)
             for offer in sold
         ]
@@ -194,6 +203,8 @@ class PlanPages:
                 problem = "So many seats are not sold in this plan."
             elif error.slug == "order-not-open":
                 problem = "Another plan was chosen in another window. Please choose again."
+            elif error.slug == "not-your-offer":
+                problem = "That offer is not for your account: it is for who has never had a plan, or its time is over. These are your prices; nothing was charged."
             return await self.plans(
                 request, place, chosen.return_to, chosen.article, 409, problem=problem
             )
@@ -218,6 +229,10 @@ class PlanPages:
         by_card = renews or (way == CARD and offer.kind in ONCE_BY_CARD and not chosen.gift)
         if not by_card and TRANSFER not in ways:
             raise NotFoundError
+        if chosen.shown and not chosen.gift:
+            priced = await self._billing.offers.priced(reader.id, offer)
+            if chosen.shown != str(priced.amount_vnd):
+                raise ConflictError(slug="not-your-offer")
         order = await self._billing.orders.start(
             reader,
             price_id,

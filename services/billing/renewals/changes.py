@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing.charges.apply import charge_mandate, tired
+from services.billing.offers import service as offers
+from services.billing.offers.rules import Priced
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code, replace_order, seats_of
@@ -40,7 +42,8 @@ OPEN_FOR = timedelta(hours=24)
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a change would do now. ``at_once``: it begins now for ``pay_vnd`` (the price less ``credit_vnd``, what is left of the
-    period); else with the next period, and nothing is paid before. ``seats``: readers that it is for, before and after."""
+    period); else with the next period, and nothing is paid before. ``seats``: readers that it is for, before and after; ``priced``: what
+    the new plan costs this reader; ``gives_up``: the offer whose rest goes with the old plan."""
 
     subscription_id: UUID
     before: Offer
@@ -51,6 +54,8 @@ class Preview:
     pay_vnd: int
     starts_at: datetime
     ends_at: datetime
+    priced: Priced
+    gives_up: Priced | None
 
     @property
     def before_vnd(self) -> int:
@@ -126,6 +131,7 @@ class Changes:
                 list_vnd=found.after_vnd,
                 credit_vnd=found.credit_vnd,
                 amount_vnd=found.pay_vnd,
+                offer_id=found.priced.offer_id,
                 purpose="change",
                 renews=True,
                 subscription_id=row.id,
@@ -179,9 +185,11 @@ async def _preview(
         raise ConflictError("Money of this plan is on its way back", slug="refund-under-way")
     agency = await get_agency(session, row.agency)
     credit = await _credit(session, row, agency, now)
-    cost_vnd = after.cost_vnd(wanted)
-    at_once = State(row.state) is State.ACTIVE and cost_vnd > credit
-    starts_at = now if at_once else max(row.period_end, row.paused_until or row.period_end)
+    later = max(row.period_end, row.paused_until or row.period_end)
+    priced = await offers.priced_next(session, row, after, later, now, wanted)
+    stays = await offers.priced_next(session, row, before, later, now, row.seats)
+    at_once = State(row.state) is State.ACTIVE and priced.amount_vnd > credit
+    starts_at = now if at_once else later
     anchor = starts_at.astimezone(agency.zone).day
     if starts_at == row.period_end:
         anchor = anchor_of(row.anchor_day, starts_at, agency.zone)
@@ -192,9 +200,11 @@ async def _preview(
         (row.seats, wanted),
         at_once,
         credit if at_once else 0,
-        cost_vnd - credit if at_once else 0,
+        priced.amount_vnd - credit if at_once else 0,
         starts_at,
         end_of_period(starts_at, after.period, agency.zone, anchor),
+        priced,
+        stays if stays.left else None,
     )
 
 

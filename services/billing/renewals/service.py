@@ -13,6 +13,7 @@ import structlog
 from services.billing.charges import repository as charges_repository
 from services.billing.charges.apply import charge_mandate, count_refused, tell_failed
 from services.billing.charges.debts import close_debt
+from services.billing.offers import service as offers
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import fresh_code, replace_order
@@ -120,10 +121,11 @@ async def _collect(session: Session, row: Subscription, order: SalesOrder, now: 
 
 
 async def _order(session: Session, row: Subscription, facts: Facts, now: datetime) -> SalesOrder:
-    """The order of the next period, at the price that the reader has agreed to."""
+    """The order of the next period, at the price that the reader has agreed to, or at an offer of it."""
     price_id, seats = row.next_price_id or row.price_id, row.next_seats or row.seats
     offer = await plans_repository.offer(session, row.agency, price_id)
     assert offer is not None and facts.due_at is not None  # a foreign key holds it; it is due
+    priced = await offers.priced_next(session, row, offer, facts.due_at, now, seats)
     order = SalesOrder(
         id=new_id(),
         agency=row.agency,
@@ -131,8 +133,9 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
         reader_id=row.reader_id,
         price_id=price_id,
         seats=seats,
-        list_vnd=offer.cost_vnd(seats),
-        amount_vnd=offer.cost_vnd(seats),
+        list_vnd=priced.full_vnd,
+        amount_vnd=priced.amount_vnd,
+        offer_id=priced.offer_id,
         purpose="renewal",
         renews=True,
         subscription_id=row.id,

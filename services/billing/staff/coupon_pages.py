@@ -43,10 +43,10 @@ class Typed:
     def read(self, agency: Agency, plans: dict[str, UUID], today: date) -> NewCoupon | str:
         """The coupon, or the name of the field that is wrong. The last day is included, in the agency's calendar."""
         code, plan_id = as_code(self.code), plans.get(self.plan)
-        percent = _number(self.percent, 100)
-        off = _number(self.off, MOST_OFF)
-        uses = _number(self.uses, MOST_USES)
-        until = _day(self.until)
+        percent = number_typed(self.percent, 100)
+        off = number_typed(self.off, MOST_OFF)
+        uses = number_typed(self.uses, MOST_USES)
+        until = day_typed(self.until)
         wrong = (
             (code is None, "code"),
             (percent == 0 or off == 0 or (percent is None) is (off is None), "price"),
@@ -72,7 +72,7 @@ class Typed:
 NOTHING = Typed("", "", "", "", "", "", "")
 
 
-def _number(text: str, most: int) -> int | None:
+def number_typed(text: str, most: int) -> int | None:
     """None for nothing, 0 for what is no whole number from 1 to ``most``."""
     digits = text.replace(".", "").replace(" ", "")
     if not digits:
@@ -81,7 +81,7 @@ def _number(text: str, most: int) -> int | None:
     return int(digits) if fits else 0
 
 
-def _day(text: str) -> date | None:
+def day_typed(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -45,6 +45,7 @@ REASONS: Mapping[str, str] = {
     Reason.PAID_ALREADY: "Order {code} was paid before: transferred twice? Return it, or give it to another order.",
     Reason.DOUBLED: "Told twice with one reference: look at the statement first. Two transfers: give one to order {code} or return it.",
     Reason.SUBSCRIBED: "The reader of order {code} has a subscription that renews by itself. Return the money, or give it to the order all the same.",
+    Reason.OFFER_USED: "Order {code} has the price of an offer that its reader has used up. Return the money, or give it to the order all the same.",
 }
 SETTLED = "A colleague has settled this transfer meanwhile. Nothing is left of it, and nothing was done now."
 ORDER_PAID = "This order is paid already. Choose another one, or return the money."

@@ -66,6 +66,10 @@ class Subscription(Row, table=True):
         ForeignKeyConstraint(["price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
         ForeignKeyConstraint(["next_price_id", "agency"], ["plan_price.id", "plan_price.agency"]),
         ForeignKeyConstraint(["mandate_id", "agency"], ["mandate.id", "mandate.agency"]),
+        ForeignKeyConstraint(
+            ["offer_id", "price_id", "agency"],
+            ["price_offer.id", "price_offer.price_id", "price_offer.agency"],
+        ),
         UniqueConstraint("id", "agency", name="uq_subscription_id_agency"),
         Index("ix_subscription_reader_id", "reader_id"),
         Index(
@@ -81,6 +85,9 @@ class Subscription(Row, table=True):
         ),
         Index("ix_subscription_agency_created_at", "agency", "created_at"),
         Index("ix_subscription_period_end", "period_end"),
+        Index(
+            "ix_subscription_offer_id", "offer_id", postgresql_where=text("offer_id IS NOT NULL")
+        ),
         Index(
             "ix_subscription_review_at",
             "review_at",
@@ -102,6 +109,8 @@ class Subscription(Row, table=True):
     canceled_by_refund: bool = False
     grace_spent: bool = False
     paused_until: datetime | None = Field(sa_type=UTCDateTime, default=None)
+    offer_id: UUID | None = None
+    offer_left: int | None = None
     value_vnd: int = Field(sa_type=BigInteger, default=0)
     period_start: datetime = Field(sa_type=UTCDateTime)
     period_end: datetime = Field(sa_type=UTCDateTime)

@@ -209,6 +209,8 @@ async def next_period(
         if start == facts.paid_until
         else start.astimezone(agency.zone).day
     )
+    if row.price_id != offer.price_id:
+        row.offer_id = row.offer_left = None  # an offer is of one price
     row.price_id, row.next_price_id, row.next_seats = offer.price_id, None, None
     row.period_start = start
     row.period_end = end_of_period(start, offer.period, agency.zone, row.anchor_day)
@@ -245,6 +247,8 @@ async def follow_kept(session: Session, row: Subscription, now: datetime) -> Non
     kept = await repository.last_kept(session, row.id)
     if kept is not None:
         agreed = row.next_price_id or row.price_id, row.next_seats or row.seats
+        if row.price_id != kept[0]:
+            row.offer_id = row.offer_left = None  # an offer is of one price
         row.price_id, row.period_start, row.period_end, row.value_vnd, seats = kept
         agency = await get_agency(session, row.agency)
         row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     PAID_ALREADY = "paid_already"  # the order has been paid
     DOUBLED = "doubled"  # one source reports the bank's reference and amount twice
     SUBSCRIBED = "subscribed"  # the reader's subscription renews by itself
+    OFFER_USED = "offer_used"  # the order has the price of an offer that its reader has used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class OrderFacts:
     state: str
     expires_at: datetime
     subscribed: bool
+    offer_used: bool = False
 
 
 def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
@@ -40,7 +42,9 @@ def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
         return Reason.PAID_ALREADY
     if occurred_at >= order.expires_at or order.state != "open":
         return Reason.LATE
-    return Reason.SUBSCRIBED if order.subscribed else None
+    if order.subscribed:
+        return Reason.SUBSCRIBED
+    return Reason.OFFER_USED if order.offer_used else None
 
 
 def split(credits: Sequence[tuple[UUID, int]], amount_vnd: int) -> list[tuple[UUID, int]] | None:

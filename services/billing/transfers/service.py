@@ -19,6 +19,7 @@ from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.offers import service as offers
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
@@ -129,7 +130,11 @@ class Transfers:
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            facts = OrderFacts(order.state, order.expires_at, await _subscribed(session, order))
+            renews, used = (
+                await _subscribed(session, order),
+                not await offers.stands(session, order, now),
+            )
+            facts = OrderFacts(order.state, order.expires_at, renews, used)
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED

@@ -20,6 +20,7 @@ NAMED = {
     "letter": "business_key",
     "entitlement": "coalesce(subscription_id, order_id, given_id) || ':' || stretch",
     "refund": "provider_refund",
+    "foreign_money": "provider || ':' || reference",
 }
 #: Numbers of the database's own, and its clock.
 LEFT_OUT = {

@@ -26,6 +26,9 @@ EXEMPT = {
     ("POST", "/r/{agency}/contribute"): A_READER,
     ("POST", "/v1/bundle-uses"): A_READER,
     ("POST", "/r/{agency}/orders/{code}/coupon"): A_READER,
+    ("POST", "/r/{agency}/student"): A_READER,
+    ("POST", "/r/{agency}/student/code"): A_READER,
+    ("POST", "/r/{agency}/back/{token}/stop"): A_READER,
     ("POST", "/r/{agency}/orders/{code}/card"): A_READER,
     ("POST", "/r/{agency}/account/cancel"): A_READER,
     ("POST", "/r/{agency}/account/pause"): A_READER,
@@ -113,6 +116,21 @@ async def test_every_changing_route_is_on_record(paid_by_transfer: World):
     async def no_coupon():
         return await staff.submit(coupons, f"{coupons}/end", {"code": "TET", "confirmed": "true"})
 
+    offers = f"/staff/{AGENCY}/offers"
+
+    async def offer():
+        sold = [one for one in await world.billing.plans.offers(AGENCY) if one.period == "month"]
+        sent = {"kind": "intro", "price": str(sold[0].price_id), "amount": "19000", "periods": "3"}
+        return await staff.submit(offers, offers, sent)
+
+    async def no_offer():
+        id_ = str(
+            await world.value(
+                "SELECT id FROM price_offer WHERE agency = :a AND kind = 'intro'", a=AGENCY
+            )
+        )
+        return await staff.submit(offers, f"{offers}/end", {"offer": id_, "confirmed": "true"})
+
     await every_act_is_on_record(
         world.app,
         world.billing.database,
@@ -120,6 +138,8 @@ async def test_every_changing_route_is_on_record(paid_by_transfer: World):
             Act("POST", "/staff/{agency}/books/close", Action.PERIOD_CLOSED, close),
             Act("POST", "/staff/{agency}/coupons", Action.COUPON_MADE, coupon),
             Act("POST", "/staff/{agency}/coupons/end", Action.COUPON_ENDED, no_coupon),
+            Act("POST", "/staff/{agency}/offers", Action.OFFER_MADE, offer),
+            Act("POST", "/staff/{agency}/offers/end", Action.OFFER_ENDED, no_offer),
             Act(
                 "POST",
                 "/staff/{agency}/transfers/{credit_id}/assign",

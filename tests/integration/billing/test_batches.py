@@ -23,11 +23,14 @@ from services.billing.charges.apply import apply
 from services.billing.composition import Billing, build
 from services.billing.ledger.rules import payment_lines
 from services.billing.ledger.service import Posting, post
+from services.billing.offers.rules import Kind
+from services.billing.offers.service import NewOffer
 from services.billing.payments.adapters.port import Failed
 from services.billing.payments.adapters.stripe_shapes import API_VERSION
 from services.billing.process import BILLING
 from services.billing.renewals.service import Renewals
 from services.billing.webhooks.repository import Incoming
+from shared.audit import Actor, acting
 from shared.clock import MovableClock
 from tests.fixtures.servers import PostgresServer
 from tests.integration.billing.renewing import Due, arrive, due, subscribe, told
@@ -92,6 +95,12 @@ async def readers(world: World, taxed: bool = False) -> None:
         async with billing.database.transaction() as session:
             await session.execute(
                 text("UPDATE vat_rate SET treatment = 'rate', rate_basis_points = 800")
+            )
+    for period in ("week", "month"):  # of two periods: the second is at the offer, the third is not
+        sold = [one for one in await billing.plans.offers(AGENCY) if one.period == period]
+        with acting(Actor.system("test")):
+            await billing.offers.make(
+                AGENCY, NewOffer(sold[0].price_id, Kind.INTRO, sold[0].amount_vnd // 2, 2)
             )
     for number in range(4):
         await subscribe(billing, f"week-{number}@example.vn", "week", AGENCY)

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import rules
+from services.billing.letters import offer_rules, rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, Paid, Sold
@@ -78,6 +78,7 @@ def failed(**changes) -> Draft:
     return rules.payment_failed(ID, MONTH, **values | changes)
 
 
+INTRO = {"kind": "intro", "amount_vnd": 19_000, "left": 3, "full_vnd": 59_000}
 SHORT = rules.transfer_short(
     ID, (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72)), MONTH, 5_000, 20_000
 )
@@ -137,13 +138,24 @@ DRAFTS = {
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
+    "receipt-offer": rules.receipt(paid(amount_vnd=19_000, renews=True, offer=INTRO)),
+    "trial_started-offer": rules.trial_started(ID, ID, MONTH, 19_000, END, offer=INTRO),
+    "price_rises": offer_rules.price_rises(
+        ID, MONTH, (19_000, 59_000), END, card=VISA, student=False
+    ),
+    "price_rises-student": offer_rules.price_rises(
+        ID, MONTH, (29_000, 59_000), END, card=None, student=True
+    ),
+    "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
 }
 
 
 def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
-    voice = Voice(WORDS, language, agency, "https://billing.example/", lambda _: "token")
+    voice = Voice(
+        WORDS, language, agency, "https://billing.example/", lambda _: "token", lambda _: "back"
+    )
     content = content_of(voice, draft.kind, draft.facts)
-    return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn"))
+    return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn", draft.kind))
 
 
 class Seen(HTMLParser):

@@ -19,6 +19,7 @@ PARTS = (
     "readers",
     "plans",
     "coupons",
+    "offers",
     "orders",
     "given",
     "bundles",
@@ -61,6 +62,7 @@ APPEND_ONLY = (
 KEPT = (
     "plan_price",
     "coupon",
+    "price_offer",
     "sales_order",
     "gift",
     "bank_account",

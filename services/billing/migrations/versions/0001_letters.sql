@@ -5,8 +5,8 @@ CREATE TABLE letter (
     reader_id uuid NOT NULL,
     kind text NOT NULL CONSTRAINT ck_letter_kind CHECK (kind IN
         ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'resumed', 'refunded',
-         'refund_failed', 'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'moved', 'bundle_ending',
-         'invited', 'seat_ended', 'group_ended')),
+         'refund_failed', 'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'price_rises', 'win_back', 'moved',
+         'bundle_ending', 'invited', 'seat_ended', 'group_ended')),
     -- Of an invitation: the mailbox that it goes to; whose it is may not be known yet.
     recipient text CONSTRAINT ck_letter_recipient CHECK ((kind = 'invited') = (recipient IS NOT NULL)),
     -- The same fact told twice is one letter.

@@ -11,10 +11,12 @@ CREATE TABLE sales_order (
     gift boolean NOT NULL DEFAULT false,
     -- Readers that it is for, the one who pays among them.
     seats integer NOT NULL DEFAULT 1 CONSTRAINT ck_sales_order_seats CHECK (seats BETWEEN 1 AND 1000),
-    -- The price, and what is left to pay of it: less with a coupon only.
+    -- The price, and what is left to pay of it: less with a coupon or at an offer only.
     list_vnd bigint NOT NULL CONSTRAINT ck_sales_order_list_vnd CHECK (list_vnd > 0),
     amount_vnd bigint NOT NULL,
     coupon_id uuid,
+    -- The price for some time that it is paid at; never together with a coupon.
+    offer_id uuid,
     -- What is left of the period that this one takes the place of.
     credit_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_sales_order_credit_vnd CHECK (credit_vnd >= 0),
     -- Days of reading before the first payment: nothing is to be paid for this order, only a card to be given.
@@ -38,11 +40,14 @@ CREATE TABLE sales_order (
     paid_at timestamptz,
     CONSTRAINT ck_sales_order_amount_vnd CHECK
         (amount_vnd BETWEEN 0 AND list_vnd - credit_vnd
-         AND (coupon_id IS NOT NULL OR trial_days IS NOT NULL OR amount_vnd = list_vnd - credit_vnd)
+         AND (coupon_id IS NOT NULL OR offer_id IS NOT NULL OR trial_days IS NOT NULL OR amount_vnd = list_vnd - credit_vnd)
          AND (trial_days IS NULL OR amount_vnd = 0)),
     CONSTRAINT ck_sales_order_subscription_id CHECK ((purpose = 'sale') = (subscription_id IS NULL)),
     CONSTRAINT ck_sales_order_starts_at CHECK ((purpose = 'renewal') = (starts_at IS NOT NULL)),
     CONSTRAINT ck_sales_order_gift CHECK (NOT gift OR NOT renews),
+    CONSTRAINT ck_sales_order_one_reduction CHECK (num_nonnulls(coupon_id, offer_id) <= 1 AND (offer_id IS NULL OR NOT gift)),
+    CONSTRAINT fk_sales_order_offer_id_price_offer FOREIGN KEY (offer_id, price_id, agency)
+        REFERENCES price_offer (id, price_id, agency),
     CONSTRAINT fk_sales_order_coupon_id_coupon FOREIGN KEY (coupon_id, agency) REFERENCES coupon (id, agency),
     CONSTRAINT ck_sales_order_expires_at CHECK (expires_at > created_at),
     CONSTRAINT ck_sales_order_paid_at CHECK ((state = 'paid') = (paid_at IS NOT NULL)),
@@ -57,17 +62,18 @@ CREATE UNIQUE INDEX uq_sales_order_owed ON sales_order (subscription_id) WHERE s
 CREATE UNIQUE INDEX uq_sales_order_change ON sales_order (subscription_id) WHERE state = 'open' AND purpose = 'change';
 CREATE INDEX ix_sales_order_reader_id ON sales_order (reader_id, created_at);
 CREATE INDEX ix_sales_order_coupon_id ON sales_order (coupon_id) WHERE coupon_id IS NOT NULL;
+CREATE INDEX ix_sales_order_offer_id ON sales_order (offer_id) WHERE offer_id IS NOT NULL;
 CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state = 'open';
 
 -- What was ordered stays as it was; a paid order stays paid.
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.seats, NEW.list_vnd, NEW.amount_vnd,
-        NEW.coupon_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
+        NEW.coupon_id, NEW.offer_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
         NEW.expires_at)
        IS DISTINCT FROM
        (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.seats, OLD.list_vnd, OLD.amount_vnd,
-        OLD.coupon_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
+        OLD.coupon_id, OLD.offer_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
         OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code

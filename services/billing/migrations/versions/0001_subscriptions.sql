@@ -60,6 +60,9 @@ CREATE TABLE subscription (
     grace_spent boolean NOT NULL DEFAULT false,
     -- After the period that is paid for nothing is collected before this day.
     paused_until timestamptz,
+    -- The offer of its price that it is in, and periods of it that are still to be paid; a student's has no number.
+    offer_id uuid,
+    offer_left integer CONSTRAINT ck_subscription_offer_left CHECK (offer_left BETWEEN 0 AND 60),
     -- What the newest period is worth: its price less its discount. Recurring revenue is counted by it.
     value_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_subscription_value_vnd CHECK (value_vnd >= 0),
     period_start timestamptz NOT NULL,
@@ -79,6 +82,9 @@ CREATE TABLE subscription (
     CONSTRAINT fk_subscription_next_price_id_plan_price FOREIGN KEY (next_price_id, agency)
         REFERENCES plan_price (id, agency),
     CONSTRAINT fk_subscription_mandate_id_mandate FOREIGN KEY (mandate_id, agency) REFERENCES mandate (id, agency),
+    CONSTRAINT ck_subscription_offer_id CHECK (offer_id IS NOT NULL OR offer_left IS NULL),
+    CONSTRAINT fk_subscription_offer_id_price_offer FOREIGN KEY (offer_id, price_id, agency)
+        REFERENCES price_offer (id, price_id, agency),
     CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency)
 );
 CREATE INDEX ix_subscription_reader_id ON subscription (reader_id);
@@ -86,6 +92,7 @@ CREATE UNIQUE INDEX uq_subscription_term ON subscription (reader_id) WHERE colle
 CREATE INDEX ix_subscription_mandate_id ON subscription (mandate_id) WHERE mandate_id IS NOT NULL;
 CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
 CREATE INDEX ix_subscription_period_end ON subscription (period_end);
+CREATE INDEX ix_subscription_offer_id ON subscription (offer_id) WHERE offer_id IS NOT NULL;
 CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
 
 CREATE TABLE subscription_transition (
