@@ -256,6 +256,7 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.DAYS_GIVEN,
         Action.DAYS_ENDED,
         Action.RECEIPT_RESENT,
+        Action.SUBSCRIPTIONS_MOVED,
         *_EVERYWHERE,
     ),
     "ads": (
