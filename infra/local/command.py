@@ -63,7 +63,7 @@ def surrounded(
     # What `make run` does itself, it does with rights and secrets of its own: migrations as the owner, seeds with the demo's.
     known = {step.command[2:]: step for step in data.STEPS}.get(words[:2])
     command = ("python", "-m", *words)
-    step = data.StepSpec(f"{service} command", data.STAGES[-1], command, service)
+    step = data.StepSpec(" ".join((service, *arguments[:1])), data.STAGES[-1], command, service)
     return words, surroundings.environment(replace(known or step, bus_user=user))
 
 

@@ -115,7 +115,9 @@ PROCESSES: tuple[ProcessSpec, ...] = (
 
 WEBS = frozenset(f"{name}-web" for name in PACKAGES)
 WORKERS = frozenset(spec.name for spec in PROCESSES if spec.bus_user is not None)
-PAYING = frozenset({"billing-web", "billing-worker", "billing seed"})
+PAYING = frozenset(
+    {"billing-web", "billing-worker", "billing seed", "billing move-stripe-subscribers"}
+)
 
 #: Who is told a secret: the processes that use it, and nobody else. Database and bus credentials are each process's own.
 USED_BY: Mapping[str, frozenset[str]] = {

@@ -27,9 +27,12 @@ WHOSE = {
     "paywall": f"editor@{AGENCY}.example",
     "identity": f"editor@{AGENCY}.example",
 }
-PATHS = {"agency": AGENCY, "version": "1", "action": "pause", "kind": "refund", "subject": AN_ID}
+PATHS = {
+    **{"agency": AGENCY, "version": "1", "action": "pause", "kind": "refund"},
+    **{"subject": AN_ID, "invitation": AN_ID},
+}
 #: A link of a letter is its own proof, for a month: its forms have no other, and do not grow old before it.
-OWN_PROOF = "/r/{agency}/s/{token}/"
+OWN_PROOF = ("/r/{agency}/s/{token}/", "/r/{agency}/back/{token}/")
 SAYS = {"vi": "Trang đã cũ, hãy thử lại", "en": "This page has grown old: try again"}
 PICTURE = ("picture.png", b"x", "image/png")
 
@@ -40,7 +43,7 @@ def forms(routes: Any, prefix: str = "") -> Iterator[tuple[str, APIRoute]]:
         if isinstance(route, APIRoute):
             path = prefix + route.path
             if "POST" in (route.methods or ()) and not path.startswith(
-                ("/v1/", "/internal/", OWN_PROOF)
+                ("/v1/", "/internal/", *OWN_PROOF)
             ):
                 yield path, route
         elif (router := getattr(route, "original_router", None)) is not None:
