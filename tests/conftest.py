@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from tests.fixtures.browser import browser, desktop, phone
-from tests.fixtures.distribution import make_scheduler
+from tests.fixtures.distribution import make_scheduler, turn
 from tests.fixtures.forked import stop_parent
 from tests.fixtures.left_open import left_open, watch_transports
 from tests.fixtures.once_a_process import compile_templates_once, work_out_routes_late
@@ -63,6 +63,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn(item.nodeid))
     for item in items:
         tier = tier_of(item.nodeid)
         if tier is not None:

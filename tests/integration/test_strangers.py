@@ -32,6 +32,7 @@ PUBLIC: dict[str, set[Operation]] = {
     "billing": {
         ("GET", "/v1/agencies/{agency}/session"),
         ("GET", "/.well-known/jwks.json"),
+        ("POST", "/v1/bundle-uses"),  # by the reader's cookie, from the agency's own pages
         ("POST", "/v1/webhooks/stripe"),  # by its signature
         ("POST", "/v1/webhooks/bank/{agency}/{kind}"),  # by its signature
     },

@@ -318,7 +318,7 @@ async def test_a_batch_of_anything_ends_as_one_by_one(
             assert await broken(fast) == await broken(slow)
 
         @settings(
-            max_examples=12,
+            max_examples=6,
             deadline=None,
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -132,7 +132,7 @@ async def buy(world: World, dice: random.Random, account: Account, people: list[
     offer = next(
         one
         for one in await world.billing.plans.offers(AGENCY)
-        if one.period == kind and one.kind != "article"
+        if one.period == kind and one.plan_code in ("doc-bao", "ngay")
     )
     assert offer.amount_vnd == PRICES[kind]
     try:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
 from services.billing import seed
+from services.billing.__main__ import app
 from services.billing.transfers.facts import CreditNotice
 from shared.audit import Action, Actor, acting
 from shared.errors import ConflictError, NotFoundError
@@ -540,6 +542,7 @@ async def test_an_operator_enters_an_agencys_account_and_sees_which_one_is_shown
     for place, wrong in ((1, "97043"), (1, "97043x"), (3, "1" * 20), (3, "--"), (5, " ")):
         words = [*new]
         words[place] = wrong
-        assert (await run("bank-account", AGENCY, *words))[0] == 2, wrong
+        refused = await asyncio.to_thread(CliRunner().invoke, app, ["bank-account", AGENCY, *words])
+        assert refused.exit_code == 2, wrong
     code, _, err = await run("bank-account", AGENCY, "--bank", "111111", *new[2:])
     assert code == 0 and "no bank that is known here" in err
