@@ -24,6 +24,7 @@ from services.billing.payments.adapters.port import (
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.repository import lock_reader
 from shared.ids import new_id
+from tests.fixtures.waiting import eventually
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.renewing import due, subscribe
 from tests.integration.billing.returning import at_the_bank, dashboard_refund, dispute, reference_of
@@ -200,8 +201,9 @@ async def test_what_is_rolled_back_is_not_counted_and_an_order_in_use_is_not_clo
     async with world.billing.database.transaction() as session:
         await lock_reader(session, order.reader_id)
         closing = asyncio.create_task(world.billing.orders.close_expired())
-        await asyncio.sleep(0.3)
-        assert not closing.done(), "it waits for who holds the reader"
+        waits = """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+            WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"""
+        await eventually(lambda: world.value(waits), "it waits for who holds the reader")
         with pytest.raises(ZeroDivisionError):
             async with world.billing.database.transaction() as other:
                 metrics.after_commit(other, metrics.PAYMENTS.labels(AGENCY, "paid").inc)
