@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,11 @@ from tests.fixtures.browser import browser, desktop, phone
 from tests.fixtures.distribution import make_scheduler, turn
 from tests.fixtures.forked import stop_parent
 from tests.fixtures.left_open import left_open, watch_transports
-from tests.fixtures.once_a_process import compile_templates_once, work_out_routes_late
+from tests.fixtures.once_a_process import (
+    compile_templates_once,
+    forget_applications,
+    work_out_routes_late,
+)
 from tests.fixtures.servers import (
     create_database,
     nats_server,
@@ -70,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(tier)
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: it is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return make_scheduler(config, log)
@@ -88,5 +99,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_runtest_teardown() -> Iterator[None]:
     """By now the test's event loop has ended, with its fixtures."""
     yield
+    forget_applications()
     left = left_open()
     assert not left, "left open at the end of the event loop:\n" + "\n".join(left)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.billing import seed
 from shared.audit import Actor, acting
 from shared.database.migrations import migrate
 from tests.fixtures import ads, finance, identity
@@ -63,7 +64,7 @@ async def the_ads(databases: Databases, _folder: Path) -> AsyncIterator[Served]:
 async def the_billing(databases: Databases, folder: Path) -> AsyncIterator[Served]:
     create, template = databases
     name = template("billing", lambda url: asyncio.run(migrate(url, "services.billing")))
-    async with billing.make_world(create("billing", name), folder) as world:
+    async with billing.make_world(create("billing", name), folder, on_create=seed.load) as world:
         await world.subscribed()
         await world.deliver()
         entry = await world.value("SELECT id FROM journal_entry WHERE kind = 'recognition'")

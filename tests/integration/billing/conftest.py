@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.billing import seed
 from shared.database import Database
 from shared.database.migrations import migrate
 from tests.integration.billing.own_books import Books, make_books
@@ -16,8 +17,22 @@ from tests.integration.billing.world import World, make_world
 
 
 @pytest.fixture
-def billing_url(create_database, template_database) -> str:
+def empty_url(create_database, template_database) -> str:
+    """Of a database that is migrated, and has no agency."""
     name = template_database("billing", lambda url: asyncio.run(migrate(url, "services.billing")))
+    return create_database("billing", name)
+
+
+@pytest.fixture
+def billing_url(create_database, template_database, tmp_path_factory) -> str:
+    """Of a database with the example agencies, their plans and accounts, as of the moment at which worlds begin."""
+
+    async def prepare(url: str) -> None:
+        await migrate(url, "services.billing")
+        async with make_world(url, tmp_path_factory.mktemp("seeded"), on_create=seed.load):
+            pass
+
+    name = template_database("billing_seeded", lambda url: asyncio.run(prepare(url)))
     return create_database("billing", name)
 
 
@@ -35,8 +50,8 @@ async def paid_by_transfer(billing_url: str, tmp_path: Path) -> AsyncIterator[Wo
 
 
 @pytest.fixture
-async def books(billing_url: str) -> AsyncIterator[Books]:
+async def books(empty_url: str) -> AsyncIterator[Books]:
     """The books of two agencies, and nothing else of billing."""
-    database = Database(billing_url, application_name="test", pool_size=6)
-    yield await make_books(database, billing_url)
+    database = Database(empty_url, application_name="test", pool_size=6)
+    yield await make_books(database, empty_url)
     await database.close()

@@ -46,8 +46,9 @@ def next_anchor(anchor: int, start: datetime) -> int:
 
 
 def spread(total: int, days: list[date]) -> dict[date, int]:
-    """Whole đồng by day: the running sum is the exact share, rounded down."""
-    count = len(days)
+    """Whole đồng by day: the running sum is the exact share, rounded down. Nothing is earned on no day."""
+    count = len(days) if total else 0
+    days = days[:count]
     return {one: total * (n + 1) // count - total * n // count for n, one in enumerate(days)}
 
 
@@ -116,7 +117,7 @@ class Subscribed:
     good_card: bool = True
     refused: bool = False
     over: bool = False
-    #: Its reader had read on in an earlier one for nothing; when they gave it up in the grace.
+    #: Its reader had read on in an earlier one for nothing; when they gave it up while they read on.
     spent: bool = False
     given_up: datetime | None = None
 

@@ -131,9 +131,9 @@ def first_paid(season: Season) -> dict[str, date]:
 
 @pytest.mark.timeout(600)
 async def test_a_season_measured_is_as_in_an_account_of_our_own(
-    billing_url: str, tmp_path: Path
+    empty_url: str, tmp_path: Path
 ) -> None:
-    async with begun_world(billing_url, tmp_path) as world:
+    async with begun_world(empty_url, tmp_path) as world:
         season = Season(world, 7, READERS)
         season.months, season.came, season.gone = {}, {}, {}
         season.cut, season.mended = set(), {}

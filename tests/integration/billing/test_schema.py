@@ -6,5 +6,5 @@ from services.billing.models import METADATA
 from shared.database.migrations import schema_differences
 
 
-async def test_the_migrations_make_exactly_what_the_models_describe(billing_url):
-    assert await schema_differences(billing_url, METADATA) == []
+async def test_the_migrations_make_exactly_what_the_models_describe(empty_url):
+    assert await schema_differences(empty_url, METADATA) == []

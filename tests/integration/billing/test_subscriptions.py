@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
+from services.billing import seed
 from services.billing.readers.devices import device_name
 from tests.fixtures.roles import as_owner
 from tests.integration.billing.lives import API
@@ -239,10 +240,10 @@ async def test_a_year_counts_by_the_month_and_who_comes_back_is_not_new(world: W
     await world.assert_sound()
 
 
-async def test_days_are_the_agencys_own_from_its_midnight_on(billing_url, tmp_path):
+async def test_days_are_the_agencys_own_from_its_midnight_on(empty_url, tmp_path):
     """At one in the morning of 24 November in Hà Nội it is still the 23rd in UTC."""
     at = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
-    async with make_world(billing_url, tmp_path, at=at) as world:
+    async with make_world(empty_url, tmp_path, at=at, on_create=seed.load) as world:
         await world.subscribed()
         await world.deliver()
         first = date(2026, 11, 24)

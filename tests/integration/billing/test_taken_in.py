@@ -12,8 +12,8 @@ from shared.database import Database
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
-async def test_notices_and_the_sweeps_list_of_them_in_the_other_order_are_kept_once(billing_url):
-    database = Database(billing_url, application_name="test")
+async def test_notices_and_the_sweeps_list_of_them_in_the_other_order_are_kept_once(empty_url):
+    database = Database(empty_url, application_name="test")
     notices = [
         Incoming("stripe", f"evt_{number:05}", "invoice.paid", NOW, b"{}", None)
         for number in range(3_000)

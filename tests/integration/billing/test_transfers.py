@@ -282,11 +282,13 @@ async def test_money_that_leaves_the_account_is_none_of_ours(world: World) -> No
 
 
 async def test_terms_follow_each_other_and_keep_the_day_of_the_month(
-    billing_url: str, tmp_path: Path
+    empty_url: str, tmp_path: Path
 ) -> None:
     """31 January, 10:00 → 28 February → 31 March → 30 April; a lapse begins anew on its own day."""
     at = datetime(2027, 1, 31, 3, 0, tzinfo=UTC)
-    async with make_world(billing_url, tmp_path, at=at, bank_webhook_secrets=SECRETS) as world:
+    async with make_world(
+        empty_url, tmp_path, at=at, on_create=seed.load, bank_webhook_secrets=SECRETS
+    ) as world:
         with acting(Actor.system("test")):
             await world.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
         browser, code = await ordered(world)

@@ -42,9 +42,9 @@ HAPPENS = {
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("seed", [20280129])
 async def test_a_year_of_readers_is_as_in_an_account_of_our_own(
-    billing_url: str, tmp_path: Any, seed: int
+    empty_url: str, tmp_path: Any, seed: int
 ):
-    async with begun_world(billing_url, tmp_path) as world:
+    async with begun_world(empty_url, tmp_path) as world:
         year = Year(world, seed, READERS)
         for number in range(DAYS):
             for wait in TICKS:

@@ -51,9 +51,9 @@ TRIAL_DAYS = 14
 
 
 @asynccontextmanager
-async def begun_world(billing_url: str, folder: Path) -> AsyncIterator[World]:
+async def begun_world(empty_url: str, folder: Path) -> AsyncIterator[World]:
     """A billing in a time of 8 % tax, with a trial, coupons and a bank account, two days before the end of January 2028."""
-    owner = await asyncpg.connect(as_owner(billing_url))
+    owner = await asyncpg.connect(as_owner(empty_url))
     try:
         await owner.execute(
             "UPDATE vat_rate SET treatment = 'rate', rate_basis_points = 800 "
@@ -61,7 +61,9 @@ async def begun_world(billing_url: str, folder: Path) -> AsyncIterator[World]:
         )
     finally:
         await owner.close()
-    async with make_world(billing_url, folder, at=BEGINS, bank_webhook_secrets=SECRETS) as world:
+    async with make_world(
+        empty_url, folder, at=BEGINS, on_create=seed.load, bank_webhook_secrets=SECRETS
+    ) as world:
         plan, _ = seed.PLANS[AGENCY][0]
         with acting(Actor.system("test")):
             await world.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
@@ -208,8 +210,8 @@ class Year:
         elif chance < 0.16:
             self.done["cancel in grace"] += 1
             assert await self.lives.cancels(person.email)
+            row.given_up = self.now if row.reads(self.now) else None
             row.cancels, row.paused, row.next_period = True, None, None
-            row.given_up = self.now
 
     async def live(self, person: Person) -> None:
         row = person.live(self.now)
@@ -354,7 +356,11 @@ class Year:
         reads = {
             (email, what) for email, one in self.people.items() for what in one.opens(self.now)
         }
-        assert await self.lives.scopes() == reads, f"who reads what at {self.now}"
+        found = await self.lives.scopes()
+        differ = {email: self.people[email] for email, _ in found ^ reads}
+        assert found == reads, (
+            f"who reads what at {self.now}: {found - reads} {reads - found} {differ}"
+        )
         mrr = sum(one.mrr(self.now) for one in self.people.values())
         assert await self.world.value("SELECT sum(mrr_vnd)::bigint FROM subscription") in (
             mrr,

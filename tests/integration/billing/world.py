@@ -18,7 +18,6 @@ from sqlalchemy import text
 from infra.stripe_sandbox.app import create_app as create_sandbox
 from infra.stripe_sandbox.inprocess import BASE, InProcessClient
 from infra.stripe_sandbox.settings import SandboxSettings
-from services.billing import seed
 from services.billing.app import routed
 from services.billing.composition import Billing, build
 from services.billing.payments.adapters.stripe import StripeProvider
@@ -229,9 +228,10 @@ async def make_world(
     folder: Path,
     *,
     at: datetime = datetime(2026, 11, 23, 3, 0, tzinfo=UTC),
-    on_create: Callable[[Billing], Awaitable[None]] = seed.load,
+    on_create: Callable[[Billing], Awaitable[None]] | None = None,
     **more: Any,
 ) -> AsyncIterator[World]:
+    """``on_create``: what an empty database is filled with (``seed.load``: the example agencies, plans and accounts)."""
     clock = MovableClock(at)
     door: list[World] = []
 
@@ -257,7 +257,8 @@ async def make_world(
     )
     process = BILLING.process("web", config, clock=clock, http=http)
     billing = build(process, provider=provider)
-    await on_create(billing)
+    if on_create is not None:
+        await on_create(billing)
     payer = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox), base_url=BASE)
     world = World(billing, sandbox, clock, payer)
     door.append(world)
