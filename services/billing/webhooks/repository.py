@@ -157,13 +157,15 @@ async def mark_handled(session: Session, event: Claimed, now: datetime) -> None:
 async def mark_failed(
     session: Session, event: Claimed, next_attempt_at: datetime, error: str, *, parked: bool
 ) -> None:
+    """A try that failed, counted once: whoever took it up before this was written may have failed as well."""
     await session.execute(
         text(
             """UPDATE webhook_event SET state = :state, attempts = attempts + 1,
                       next_attempt_at = :next, error = :error
-               WHERE source = :source AND event_id = :id AND state = 'waiting'"""
+               WHERE source = :source AND event_id = :id AND state = 'waiting' AND attempts = :attempts"""
         ),
         {
+            "attempts": event.attempts,
             "state": "parked" if parked else "waiting",
             "next": next_attempt_at,
             "error": error[:2000],

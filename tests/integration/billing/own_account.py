@@ -72,7 +72,8 @@ class Bought:
     tax_back: int = 0
     refunds_of_revenue: int = 0
     cut: datetime | None = None
-    replaced: bool = False
+    #: The change that took its place, and earns what was left of it.
+    heir: Bought | None = field(default=None, repr=False, compare=False)
     scope: str = "site"
     gift: bool = False
     #: What a change took the place of.
@@ -89,17 +90,29 @@ class Bought:
     def ahead(self, today: date) -> int:
         return sum(amount for one, amount in self.by_day.items() if one > today)
 
+    @property
+    def holder(self) -> Bought:
+        """Whose days earn what is left of it."""
+        return self if self.heir is None else self.heir.holder
+
+    @property
+    def own_net(self) -> int:
+        """What was paid for it and kept, without tax."""
+        return self.gross - tax_in(self.gross) - (self.given_back - self.tax_back)
+
     def give_back(self, amount: int, today: date) -> None:
+        """Its own net comes out of the days to come; where a change took its place, out of the credit that is left there."""
         tax = tax_in(self.gross) * (self.given_back + amount) // self.gross - self.tax_back
         net, self.tax_back = amount - tax, self.tax_back + tax
-        days = sorted(one for one in self.by_day if one > today)
-        deferred = self.ahead(today)
-        taken = min(net, deferred)
+        holder = self.holder
+        days = sorted(one for one in holder.by_day if one > today)
+        deferred = holder.ahead(today)
+        still = deferred if holder is self else max(deferred - holder.own_net, 0)
+        taken = min(net, still)
         if taken:
             for one in days:
-                del self.by_day[one]
-            if deferred - taken:
-                self.by_day |= spread(deferred - taken, days)
+                del holder.by_day[one]
+            holder.by_day |= spread(deferred - taken, days)
         self.refunds_of_revenue += net - taken
         self.given_back += amount
 
@@ -327,7 +340,7 @@ class Person:
             carried += old.ahead(today)
             earned_today |= today in old.by_day
             old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
-            old.cut, old.replaced = at, True
+            old.cut = at
         row.period, row.anchor = period, at.astimezone(HANOI).day
         row.paused = row.next_period = None
         end = next_end(at, period, row.anchor)
@@ -336,6 +349,8 @@ class Person:
         net = gross - tax_in(gross)
         bought = Bought(at, end, gross, PRICES[period], period, spread(net + carried, days))
         bought.instead_of = olds
+        for old in olds:
+            old.heir = bought
         return bought
 
     def credit(self, row: Subscribed, at: datetime) -> int:
@@ -388,9 +403,9 @@ class Person:
         follows = min((one.start for one in later), default=None)
         for old in change.instead_of:
             old.cut = follows if follows is not None and follows < old.end else None
-            old.replaced = old.cut is not None
+            old.heir = change if old.cut is not None else None
         last = max(change.instead_of, key=lambda one: one.end)
-        if change.replaced or last.replaced:
+        if change.heir is not None or last.heir is not None:
             return
         left = change.ahead(today)
         change.by_day = {one: vnd for one, vnd in change.by_day.items() if one <= today}

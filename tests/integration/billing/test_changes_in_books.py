@@ -199,7 +199,7 @@ class Simulation:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_a_year_of_changes_refunds_and_failures_is_earned_as_an_account_of_our_own_says(
     books: Books, seed: int
 ) -> None:

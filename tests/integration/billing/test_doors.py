@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from tests.fixtures.roles import as_superuser
+from tests.fixtures.waiting import eventually
 from tests.integration.billing.world import (
     AGENCY,
     OTHER_AGENCY,
@@ -445,3 +446,28 @@ async def test_forms_work_behind_a_proxy_that_ends_tls(world: World):
 async def test_an_agency_no_name_can_have_is_not_found(world: World, agency: str):
     for path in (f"/r/{agency}/plans", f"/r/{agency}/sign-in", f"/v1/agencies/{agency}/session"):
         assert (await world.browser().get(path)).status_code == 404
+
+
+async def test_a_try_that_two_appliers_lost_at_once_is_counted_once(world: World):
+    """Between what went wrong and its being written down, the notification is anybody's to take up."""
+    import asyncio
+
+    await world.subscribed()
+    await world.sandbox.state.deliverer.deliver_due()
+    applier, both = world.billing.applier, asyncio.Barrier(2)
+    failed = applier._failed
+
+    async def broken(*_given: object) -> bool:
+        raise RuntimeError("a row that nobody expected")
+
+    async def when_both_have_lost(*given: object) -> None:
+        await both.wait()
+        await failed(*given)
+
+    applier._handlers = dict.fromkeys(applier._handlers, broken)
+    applier._failed = when_both_have_lost
+    first = asyncio.create_task(applier.apply_one())
+    await eventually(lambda: both.n_waiting == 1, "one has lost it and not said so yet")
+    assert await applier.apply_one() and await first
+    tried = await world.rows("SELECT attempts, state FROM webhook_event WHERE error <> ''")
+    assert tried == [(1, "waiting")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from tests.integration.billing.world import AGENCY, World
 
 PRICES = {"week": 19_000, "month": 59_000, "once": 5_000}
 PASS = timedelta(days=1)
-DAYS = 200
+DAYS = int(os.environ.get("YEAR_DAYS", "100"))
 LAN, MINH = By("1", "Lan"), By("2", "Minh")
 
 
@@ -107,11 +108,9 @@ class Account:
             one.spread(still - taken, min(ahead), max(ahead) + timedelta(days=1))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("seed", [1])
-async def test_two_hundred_days_with_refunds_come_out_as_in_our_own_account(
-    world: World, seed: int
-) -> None:
+async def test_days_with_refunds_come_out_as_in_our_own_account(world: World, seed: int) -> None:
     dice = random.Random(seed)
     world.clock.set(datetime(2027, 1, 28, 2, 0, tzinfo=UTC) + seed * timedelta(hours=5))
     begin = world.clock.now()

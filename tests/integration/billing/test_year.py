@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.billing.the_year import TICKS, Year, begun_world
 
-READERS, DAYS = int(os.environ.get("YEAR_READERS", "8")), int(os.environ.get("YEAR_DAYS", "120"))
+READERS, DAYS = int(os.environ.get("YEAR_READERS", "8")), int(os.environ.get("YEAR_DAYS", "100"))
 
 #: What readers do in a year of many.
 HAPPENS = {

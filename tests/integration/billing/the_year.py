@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +367,27 @@ class Year:
             None if mrr == 0 else mrr,
         ), f"recurring revenue at {self.now}"
 
+    async def compare_deferred(self, today: date) -> None:
+        """Of each reader, what the days to come are to earn."""
+        found: Counter[str] = Counter()
+        for email, starts, ends, total, closed in await self.world.rows(
+            """SELECT r.email, c.starts_on, c.ends_on, c.total_vnd, c.closed_on FROM recognition_schedule c
+               JOIN payment p ON p.id = c.payment_id LEFT JOIN subscription s ON s.id = p.subscription_id
+               JOIN reader r ON r.id = coalesce(s.reader_id, p.reader_id)"""
+        ):
+            days = (ends - starts).days
+            done = [min(max((one - starts).days, 0), days) for one in (closed or ends, today + DAY)]
+            found[email] += max(total * done[0] // days - total * done[1] // days, 0)
+        own = Counter(
+            {email: sum(b.ahead(today) for b in p.everything()) for email, p in self.people.items()}
+        )
+        differ = {
+            email: (found[email], own[email], self.people[email])
+            for email in self.people
+            if found[email] != own[email]
+        }
+        assert not differ, f"deferred after {today}: {differ}"
+
     async def compare_books(self) -> None:
         await self.world.billing.recognition.run_due()
         await self.world.assert_sound()
@@ -398,6 +419,7 @@ class Year:
         assert -booked["vat_payable"] == sum(
             tax_in(one.gross) - one.tax_back for one in everything
         ) + sum(tax_in(one.gross) for one in self.gifts)
+        await self.compare_deferred(today)
         assert -booked["deferred_subscription"] == sum(one.ahead(today) for one in everything)
         assert booked.get("refunds_subscription", 0) == sum(
             one.refunds_of_revenue for one in everything
