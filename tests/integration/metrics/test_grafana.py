@@ -181,19 +181,21 @@ async def check_definition(http, connection, report, definition, now):
     }
     unchecked = set(panels())
     for title, value in expected.items():
-        samples = await query(http, filled(panels()[title]["expr"], definition, now))
+        samples = await until_sampled(http, filled(panels()[title]["expr"], definition, now))
         assert len(samples) == 1, title
         assert float(samples[0]["value"][1]) == pytest.approx(value, rel=1e-9), title
         if isinstance(value, int) and title != "Dự báo cả năm":
             assert float(samples[0]["value"][1]) == pytest.approx(value, abs=1), title
         unchecked.discard(title)
-    movements = await query(
+    movements = await until_sampled(
         http, filled(panels()["Biến động doanh thu định kỳ trong tháng"]["expr"], definition, now)
     )
     assert {s["metric"]["movement"]: int(s["value"][1]) for s in movements} == {
         **{"new": 90_000, "expansion": 0, "contraction": 0, "churn": 0, "reactivation": 0}
     }
-    needed = await query(http, filled(panels()["Cần đạt mỗi ngày"]["expr"], definition, now))
+    needed = await until_sampled(
+        http, filled(panels()["Cần đạt mỗi ngày"]["expr"], definition, now)
+    )
     assert float(needed[0]["value"][1]) == pytest.approx(
         max(0, goal - earned) / max(1, figures.need.days_left), rel=1e-6
     )
