@@ -33,11 +33,12 @@ _S = State
 _RUNNING = frozenset(
     {_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.ENDING, _S.CANCELED, _S.EXPIRED}
 )
-#: The one table of transitions. Money that arrives late brings back what was over; nothing becomes a trial again.
+#: The one table of transitions. Money that arrives late brings back what was over; a trial that was canceled is resumed while it runs.
 TRANSITIONS: dict[State, frozenset[State]] = {
     _S.INCOMPLETE: _RUNNING | {_S.TRIALING},
     _S.TRIALING: _RUNNING,
     **{state: _RUNNING - {state} for state in _RUNNING},
+    _S.ENDING: _RUNNING - {_S.ENDING} | {_S.TRIALING},
 }
 #: States in which the reader pays: their price counts as recurring revenue (of ``ending`` apart, as what will leave).
 PAYING = frozenset({_S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.ENDING})

@@ -373,7 +373,7 @@ class Person:
         return self._bought(start, next_end(start, row.period, row.anchor), gross, row.period)
 
     def begun(self, gross: int, at: datetime) -> tuple[Subscribed, Bought]:
-        assert self.wants is not None
+        assert self.wants is not None, f"nothing is owed at {at}, and {gross} was taken: {self}"
         (period, price), self.wants = self.wants, None
         assert gross == price
         start = max(filter(None, (at, self.paid_until())))

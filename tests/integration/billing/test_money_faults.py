@@ -158,6 +158,19 @@ async def test_after_a_trial_that_is_not_paid_for_nothing_is_read_and_money_begi
     await world.assert_sound()
 
 
+async def test_a_trial_that_is_canceled_and_resumed_goes_on(world: World) -> None:
+    lives = Lives(world)
+    await world.billing.plans.save_plan(
+        AGENCY, READING, {"month": 59_000, "year": 590_000}, {"month": 7}
+    )
+    await lives.buys(LAN, "month")
+    await world.deliver()
+    assert await lives.cancels(LAN) and (await row_of(world)).state == "ending"
+    assert await lives.resumes(LAN) and (await row_of(world)).state == "trialing"
+    assert await lives.rights() == {LAN}
+    await world.assert_sound()
+
+
 async def test_of_two_workers_the_one_that_overran_its_lease_charges_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from services.billing.composition import Billing, build
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
+from services.billing.subscriptions.rules import State, may_become
 from shared.clock import MovableClock
 from shared.mail.outbox import recent_mail
 from shared.process import application
@@ -194,10 +195,17 @@ class World:
         return (await self.rows(sql, **values))[0][0]
 
     async def assert_sound(self) -> None:
-        """Every invariant holds."""
+        """Every invariant holds, and no subscription took a step that the table does not know."""
         checked = await self.billing.invariants.check()
         found = {one.name: one.violations for one in checked if one.violations}
         assert found == {}, found
+        steps = await self.rows("SELECT DISTINCT from_state, to_state FROM subscription_transition")
+        unknown = [
+            (before, after)
+            for before, after in steps
+            if before is not None and not may_become(State(before), State(after))
+        ]
+        assert unknown == []
 
     async def events(self) -> list[dict[str, Any]]:
         import json

@@ -75,14 +75,13 @@ def test_the_state_follows_from_the_facts(case, found, state):
     assert rules.derive_state(found, NOW) == state
 
 
-def test_nothing_becomes_a_trial_again_and_late_money_brings_back_what_was_over():
+def test_a_trial_goes_on_while_it_runs_and_late_money_brings_back_what_was_over():
     assert rules.TRANSITIONS.keys() == set(State)
     for before in State:
         assert rules.may_become(before, before)
         for after in set(State) - {before}:
-            allowed = after not in (State.INCOMPLETE, State.TRIALING) or (
-                before is State.INCOMPLETE and after is State.TRIALING
-            )
+            in_a_trial = before in (State.INCOMPLETE, State.ENDING)
+            allowed = after is not State.INCOMPLETE and (after is not State.TRIALING or in_a_trial)
             assert rules.may_become(before, after) is allowed, (before, after)
 
 
