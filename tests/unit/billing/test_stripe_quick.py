@@ -63,7 +63,7 @@ def test_what_is_read_quickly_is_read_the_same(changes: list[tuple[tuple[str, ..
         if value == "away":
             place.pop(path[-1], None)
         else:
-            place[path[-1]] = value
+            place[path[-1]] = deepcopy(value)  # it may become part of itself
     payload = json.dumps(event).encode()
     found = renewal_told(payload)
     assert found is None or found == slowly(payload)
