@@ -49,9 +49,9 @@ _SEED = [
         SELECT {_id(RIGHT)}, {{agency}}, {_id(READER)}, {_id(SUBSCRIPTION)}, 'doc-bao', 'site', {{begin}},
                {{due}} + interval '7 days', {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO sales_order (id, agency, code, reader_id, price_id, list_vnd, amount_vnd, purpose, renews, subscription_id,
-                                 language, created_at, expires_at)
+                                 language, created_at, starts_at, expires_at)
         SELECT {_id(ORDER)}, {{agency}}, 'HAI' || n, {_id(READER)}, {{price}}, {{vnd}}, {{vnd}}, 'renewal', true, {_id(SUBSCRIPTION)},
-               'vi', {{due}}, {{due}} + interval '7 days' FROM {{numbers}}""",
+               'vi', {{due}}, {{due}}, {{due}} + interval '7 days' FROM {{numbers}}""",
     f"""INSERT INTO charge (id, agency, reader_id, order_id, provider, kind, mandate_id, amount_vnd, state, ask_at, created_at, updated_at)
         SELECT {_id(CHARGE)}, {{agency}}, {_id(READER)}, {_id(ORDER)}, 'stripe', 'mandate', {_id(MANDATE)}, {{vnd}}, 'created',
                {{due}} + interval '1 day', {{due}}, {{due}} FROM {{numbers}}""",

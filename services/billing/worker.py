@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from services.billing import metrics
 from services.billing.composition import Billing, build
-from services.billing.letters.service import Letters
 from services.billing.settings import BillingSettings
 from shared.audit.loop import audit_loop
-from shared.loops import Loop, every
+from shared.loops import Heartbeat, Loop, every
 from shared.outbox import Publisher
 from shared.process import Process, WorkerParts
 from shared.telemetry.metrics import INVARIANT_VIOLATIONS
@@ -70,7 +71,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 every(settings.review_seconds, close_orders),
                 settings.review_seconds + 60,
             ),
-            *letter_loops(billing.letters),
+            *letter_loops(billing),
             audit_loop(process.database, process.clock, "billing"),
             Loop("forget", every(FORGET_SECONDS, forget), FORGET_SECONDS + 60),
         ],
@@ -152,14 +153,18 @@ def gauge_loops(billing: Billing) -> list[Loop]:
     ]
 
 
-def letter_loops(letters: Letters) -> list[Loop]:
+def letter_loops(billing: Billing) -> list[Loop]:
     """Letters: sent as they fall due, reminders written, both measured."""
+    letters = billing.letters
 
     async def remind() -> None:
         await letters.sweep()
 
+    async def send(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        await letters.run(stop, heartbeat, lambda: billing.applier.is_behind)
+
     return [
-        Loop("letters", letters.run, 120.0),
+        Loop("letters", send, 120.0),
         Loop("reminders", every(REMIND_SECONDS, remind), REMIND_SECONDS + 300),
         Loop(
             "letter-gauges",

@@ -12,7 +12,8 @@ and one whose time has passed is never written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -64,6 +65,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 #: While no mail can be sent, one letter is tried this often.
 AWAY_SECONDS = 5.0
+#: How long letters wait behind money at most, and how often they look whether it still waits.
+BEHIND_SECONDS, LOOK_AGAIN_SECONDS = 30.0, 0.2
 REMINDERS_A_ROUND = 200
 REMINDERS = (
     Kind.TERM_ENDING,
@@ -316,10 +319,23 @@ class Letters:
             sent += outcome == "sent"
         return sent
 
-    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        """The worker's loop: one letter after the other."""
+    async def run(
+        self,
+        stop: asyncio.Event,
+        heartbeat: Heartbeat,
+        money_waits: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """The worker's loop: one letter after the other. While ``money_waits`` to be booked they wait too, for ``BEHIND_SECONDS`` at
+        most: both need the same processor, and a receipt is of what is in the books."""
+        behind_since: float | None = None
         while not stop.is_set():
             heartbeat.beat()
+            behind_since = (behind_since or time.monotonic()) if money_waits() else None
+            if behind_since is not None and time.monotonic() < behind_since + BEHIND_SECONDS:
+                heartbeat.succeeded()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOOK_AGAIN_SECONDS)
+                continue
             outcome = await self.send_one()
             heartbeat.succeeded()
             if outcome in (None, "away"):

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 #: One is decided while the other is written; a third would only wait for the same books.
 BATCHES_AT_ONCE = 2
+#: Notifications in a batch after which it is likely that more wait.
+MANY = 100
 SWEEP_CHUNK = 200
 
 
@@ -108,6 +110,8 @@ class Applier:
         self._left: deque[Claimed] = deque()
         self._turn = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._wake = asyncio.Event()
+        #: Whether the last batch was a large one: as many may wait behind it.
+        self.is_behind = False
 
     async def apply_next(self) -> bool:
         """Apply what is due next, many at once where that can be. False when nothing is due.
@@ -118,6 +122,7 @@ class Applier:
             async with self._turn:
                 if not self._left:
                     applied, left = await self._batch()
+                    self.is_behind = applied + len(left) >= MANY
                     self._left.extend(left)
                     if applied and not left:
                         return True

@@ -14,10 +14,14 @@ from sqlalchemy import text
 from services.billing import metrics
 from services.billing.letters import rules, service
 from services.billing.letters.service import Letters, write
+from services.billing.webhooks.repository import Claimed
+from services.billing.webhooks.service import Applier
 from shared.audit import Actor, acting
+from shared.loops import Heartbeat
 from shared.mail import Mail, MailRefusedError, OutboxMail
 from shared.mail.pages import HTML_POLICY
 from tests.fixtures.roles import as_owner
+from tests.fixtures.waiting import eventually
 from tests.integration.billing.post_office import PostOffice, post_office
 from tests.integration.billing.world import AGENCY, OWN, World
 
@@ -42,10 +46,10 @@ def worker(world: World, office: PostOffice) -> Letters:
     )
 
 
-async def welcomed(world: World, count: int) -> None:
+async def welcomed(world: World, count: int, first: int = 0) -> None:
     """So many new readers, each with a letter that waits."""
     async with world.billing.database.transaction() as session:
-        for number in range(count):
+        for number in range(first, first + count):
             id_ = await session.scalar(
                 text(
                     """INSERT INTO reader (id, agency, email, created_at)
@@ -103,6 +107,42 @@ async def test_a_mail_server_that_is_away_costs_no_letter(
     await letters.measure()
     assert metrics.LETTERS_WAITING.made()._value.get() == 0
     assert metrics.LETTERS_AGE.made()._value.get() == 0
+
+
+async def test_letters_wait_behind_money_and_not_for_ever(
+    world: World, letters: Letters, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await welcomed(world, 1)
+    stop, looked, waits = asyncio.Event(), Counter[bool](), [True]
+
+    def money_waits() -> bool:
+        looked[waits[0]] += 1
+        return waits[0]
+
+    sending = asyncio.create_task(letters.run(stop, Heartbeat(60), money_waits))
+    await eventually(lambda: looked[True] > 2, "it looked again and again")
+    assert not office.messages
+    waits[0] = False
+    await eventually(lambda: len(office.messages) == 1, "no money waits any more")
+    waits[0] = True
+    monkeypatch.setattr(service, "BEHIND_SECONDS", 0.5)
+    await welcomed(world, 1, first=1)
+    await eventually(lambda: len(office.messages) == 2, "it has waited long enough")
+    stop.set()
+    await sending
+
+
+async def test_money_waits_while_batches_are_large(world: World) -> None:
+    sizes = [(150, []), (99, []), (0, [])]
+
+    async def batch() -> tuple[int, list[Claimed]]:
+        return sizes.pop(0)
+
+    applier = Applier(world.billing.database, world.clock, {}, max_attempts=1, batch=batch)
+    behind = []
+    while await applier.apply_next():
+        behind.append(applier.is_behind)
+    assert (behind, applier.is_behind) == ([True, False], False)
 
 
 async def test_while_no_mail_goes_one_letter_is_tried_and_not_all(
