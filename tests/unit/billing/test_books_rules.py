@@ -305,3 +305,102 @@ def test_tax_given_back_is_never_more_than_was_paid_and_all_of_it_with_the_last_
     assert tax + last == vat or last == price - amount
     with pytest.raises(ValueError):
         rules.vat_of_refund(vat, price, amount, tax, price - amount + 1)
+
+
+def lines(*found: tuple[str, int]) -> tuple[ledger.Line, ...]:
+    return tuple(ledger.Line(*one) for one in found)
+
+
+ENTRIES = [
+    (
+        ledger.contribution_lines("bank", 50_000, 3_704),
+        (("bank", 50_000), ("revenue_contributions", -46_296), ("vat_payable", -3_704)),
+    ),
+    (
+        ledger.contribution_lines("bank", 50_000, 0),
+        (("bank", 50_000), ("revenue_contributions", -50_000)),
+    ),
+    (
+        ledger.gift_sold_lines("stripe_receivable", 59_000, 4_370),
+        (("stripe_receivable", 59_000), ("gifts_not_redeemed", -54_630), ("vat_payable", -4_370)),
+    ),
+    (
+        ledger.gift_sold_lines("bank", 59_000, 0),
+        (("bank", 59_000), ("gifts_not_redeemed", -59_000)),
+    ),
+    (
+        ledger.gift_redeemed_lines("subscription", 7),
+        (("gifts_not_redeemed", 7), ("deferred_subscription", -7)),
+    ),
+    (
+        ledger.opening_lines("subscription", 7),
+        (("taken_over", 7), ("deferred_subscription", -7)),
+    ),
+    (ledger.credit_lines(7), (("bank", 7), ("unallocated_receipts", -7))),
+    (ledger.return_lines(7), (("unallocated_receipts", 7), ("bank", -7))),
+    (ledger.dispute_fee_lines(7), (("payment_fees", 7), ("stripe_receivable", -7))),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), ENTRIES)
+def test_what_each_kind_of_entry_says(found, expected):
+    assert found == lines(*expected)
+    assert sum(line.amount_vnd for line in found) == 0
+
+
+def test_what_is_earned_at_once_is_never_deferred():
+    for make in (ledger.gift_redeemed_lines, ledger.opening_lines):
+        with pytest.raises(ValueError, match="contribution is earned at once"):
+            make("contribution", 7)
+
+
+@pytest.mark.parametrize(
+    ("opened", "counted_from", "earned"),
+    [
+        (START - 2 * DAY, START, []),
+        (START - DAY, START, []),
+        (START, START + DAY, [(START, 3)]),
+        (START + DAY, START + 2 * DAY, [(START, 3), (START + DAY, 3)]),
+        (START + 2 * DAY, START + 3 * DAY, [(START, 3), (START + DAY, 3), (START + 2 * DAY, 4)]),
+        (START + 5 * DAY, START + 6 * DAY, [(START, 3), (START + DAY, 3), (START + 2 * DAY, 4)]),
+    ],
+)
+def test_the_days_that_had_begun_are_earned_by_a_new_schedule_itself(opened, counted_from, earned):
+    assert rules.begun(Term(START, START + 3 * DAY, 10), opened) == (counted_from, earned)
+
+
+@pytest.mark.parametrize(
+    ("typed", "amount"),
+    [
+        ("59000", 59_000),
+        ("59.000", 59_000),
+        ("59,000 ₫", 59_000),
+        ("59 000đ", 59_000),
+        (" 59\u00a0000 VNĐ ", 59_000),
+        ("1.234.567 vnd", 1_234_567),
+        ("999999999999999", 999_999_999_999_999),
+        ("0", 0),
+    ],
+)
+def test_an_amount_is_read_as_people_type_it(typed, amount):
+    assert periods.parse_vnd(typed) == amount
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "-1",
+        "59,5",
+        "59.00",
+        "59.000,000",
+        "5900.000",
+        "1e5",
+        "٥٩٠٠٠",
+        "59000 USD",
+        "1" * 16,
+        "₫",
+    ],
+)
+def test_what_is_no_amount_is_none(typed):
+    assert periods.parse_vnd(typed) is None

@@ -431,3 +431,23 @@ def test_a_token_of_another_algorithm_or_use_opens_nothing() -> None:
         token = jwt.encode(claims, key, algorithm=algorithm)
         with pytest.raises(BadLinkError):
             Links(secret).read("bao-hung-yen", token, NOW)
+
+
+def test_letters_of_a_group_have_the_key_of_what_they_tell():
+    plan = {"plan": {"vi": MONTH.name_vi, "en": MONTH.name_en}, "period": "month"}
+    invited = rules.invited((ID, 2, END), MONTH, "lan@example.vn", "minh@example.vn")
+    assert invited == Draft(
+        Kind.INVITED,
+        f"invited:{ID}:2",
+        {**plan, "invitation": str(ID), "owner": "lan@example.vn", "expires_at": END.isoformat()},
+        "minh@example.vn",
+    )
+    for by_plan in (True, False):
+        ended = rules.seat_ended(ID, MONTH, by_plan=by_plan)
+        assert ended == Draft(Kind.SEAT_ENDED, f"seat-ended:{ID}", {**plan, "by_plan": by_plan})
+    other = UUID(int=8)
+    assert rules.group_ended(ID, other, MONTH, END) == Draft(
+        Kind.GROUP_ENDED,
+        f"group-ended:{ID}:{END.isoformat()}",
+        {**plan, "subscription": str(other), "ended_at": END.isoformat()},
+    )

@@ -13,11 +13,13 @@ from services.billing.orders.codes import (
     ALPHABET,
     BODY_LENGTH,
     CODE_LENGTH,
+    as_gift_code,
     find_codes,
     is_code,
     mended_codes,
     near_codes,
     new_code,
+    new_gift_code,
 )
 
 
@@ -206,3 +208,20 @@ def test_a_code_with_one_character_mistyped_or_misread_is_mended(code, place, ty
 def test_two_misread_characters_are_mended_together():
     sent = ONE[:3] + "O" + ONE[4:6] + "S" + ONE[7:]
     assert ONE in mended_codes(sent) and len(mended_codes(sent)) == len(ALPHABET)
+
+
+def test_a_gifts_code_is_drawn_from_the_whole_alphabet_and_read_as_it_is_typed():
+    asked = []
+    code = new_gift_code(lambda below: asked.append(below) or len(asked) % below)
+    assert asked == [17] * 16
+    assert code == "4679-CFGH-JKMN-RTVX"
+    typed = (" 4679 cfgh\njkmn—rtvx ", "4679CFGHJKMNRTVX", "４６７９-CFGH-JKMN-RTVX", code.lower())
+    assert [as_gift_code(one.replace("—", "\u2014")) for one in typed] == [code] * 4
+    for one in (
+        "",
+        "4679-CFGH-JKMN-RTV",
+        code + "3",
+        code.replace("4", "0"),
+        code.replace("X", "É"),
+    ):
+        assert as_gift_code(one) is None

@@ -7,15 +7,18 @@ import hmac
 import json
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.billing.desk.rules import Search, search_of
 from services.billing.ledger import rules as ledger
 from services.billing.plans import rules as plans
 from services.billing.readers import rules as readers
+from services.billing.renewals import rules as renewals
 from services.billing.webhooks import rules as webhooks
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -295,3 +298,77 @@ def test_what_cannot_be_read_names_no_agency(payload):
 
 def test_a_token_is_kept_as_its_sha256():
     assert readers.hash_token("ố") == hashlib.sha256("ố".encode()).digest()
+
+
+@pytest.mark.parametrize(
+    ("amount", "period", "month", "saves"),
+    [
+        (590_000, "year", 59_000, 16),
+        (708_000, "year", 59_000, 0),
+        (708_001, "year", 59_000, 0),
+        (800_000, "year", 59_000, 0),
+        (150_000, "quarter", 59_000, 15),
+        (0, "year", 59_000, 100),
+        (59_000, "month", 59_000, 0),
+        (19_000, "week", 59_000, 0),
+        (590_000, "year", 0, 0),
+    ],
+)
+def test_what_a_long_period_saves_of_its_months(amount, period, month, saves):
+    assert plans.saving_percent(amount, period, month) == saves
+
+
+@pytest.mark.parametrize(
+    ("anchor", "start", "goes_on"),
+    [
+        (31, datetime(2027, 2, 28, 3, tzinfo=UTC), 31),
+        (31, datetime(2028, 2, 29, 3, tzinfo=UTC), 31),
+        (31, datetime(2028, 2, 28, 3, tzinfo=UTC), 28),
+        (31, datetime(2027, 4, 30, 3, tzinfo=UTC), 31),
+        (31, datetime(2027, 5, 31, 3, tzinfo=UTC), 31),
+        (15, datetime(2027, 5, 15, 3, tzinfo=UTC), 15),
+        (15, datetime(2027, 5, 31, 3, tzinfo=UTC), 31),
+        (31, datetime(2027, 2, 27, 18, tzinfo=UTC), 31),  # the 28th in Hà Nội
+        (30, datetime(2027, 4, 30, 18, tzinfo=UTC), 1),  # the first of May there
+    ],
+)
+def test_the_day_of_the_month_lasts_through_shorter_months_only(anchor, start, goes_on):
+    assert plans.anchor_of(anchor, start, ZoneInfo("Asia/Ho_Chi_Minh")) == goes_on
+
+
+def test_contributions_are_taxed_by_rows_of_their_own():
+    assert plans.vat_kind("contribution") == "contribution"
+    assert {plans.vat_kind(kind) for kind in ("period", "pass", "article", "bundle")} == {
+        "press_subscription"
+    }
+
+
+@pytest.mark.parametrize(
+    ("left", "rate", "credit"),
+    [(30_000, None, 30_000), (50_862, 800, 54_930), (1, 800, 1), (0, 800, 0)],
+)
+def test_a_credit_is_what_is_left_with_its_tax(left, rate, credit):
+    assert renewals.credit_of(left, rate) == credit
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("Nguyễn  Lan", Search(("Nguyễn", "Lan"))),
+        ("lan@example.vn", Search(("lan@example.vn",))),
+        ("PR34679CFGH", Search(("PR34679CFGH",), ("PR34679CFGH",), "PR34679CFGH")),
+        ("pr34 679c-fgh", Search(("pr34", "679c-fgh"), ("PR34679CFGH",), "PR34679CFGH")),
+        ("679c", Search(("679c",), (), "679C")),
+        ("67-9c", Search(("67-9c",), (), "679C")),
+        ("679", Search(("679",), (), "", "679")),
+        ("PRPR", Search(("PRPR",))),
+        ("26-000123", Search(("26-000123",), (), "", "26-000123")),
+        ("26 - 123", Search(("26", "-", "123"), (), "", "26-123")),
+        ("6734", Search(("6734",), (), "6734", "6734")),
+        ("1234567890", Search(("1234567890",))),
+        (" ".join("abcdefghijkl"), Search(tuple("abcdefghij"))),
+        ("", Search(())),
+    ],
+)
+def test_what_is_looked_for_when_staff_typed_something(typed, found):
+    assert search_of(typed) == found

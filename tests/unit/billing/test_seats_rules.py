@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -106,3 +107,18 @@ def test_an_invoice_counts_seats_where_each_costs_whole_dong(
         said,
         said,
     )
+
+
+@pytest.mark.parametrize(
+    ("seats", "open_", "letters"), [(1, 2, 10), (4, 8, 10), (6, 12, 12), (300, 600, 600)]
+)
+def test_how_many_invitations_and_letters_a_group_of_some_size_has(seats, open_, letters):
+    assert rules.invitations_at_most(seats) == open_
+    assert rules.letters_a_day(seats) == letters
+
+
+def test_a_code_is_kept_bound_to_its_row_and_to_the_servers_secret():
+    kept = rules.hash_code("secret", "7", "123456")
+    assert kept == hmac.digest(b"secret", b"seat-domain|7|123456", "sha256")
+    others = [("other", "7", "123456"), ("secret", "8", "123456"), ("secret", "7", "123457")]
+    assert kept not in [rules.hash_code(*one) for one in others]

@@ -313,3 +313,63 @@ def test_grace_is_for_who_has_paid_and_once_until_a_renewal(
     late = rules.next_start(found, NOW + found.grace, None, planned)
     assert late == NOW + found.grace, "what is paid afterwards begins when it is paid"
     assert rules.next_start(found, NOW + found.grace - timedelta(seconds=1), None, planned) == NOW
+
+
+def test_each_stretch_of_a_right_is_announced_by_its_number():
+    first, second = (NOW - 9 * DAY, NOW - 2 * DAY), (NOW, NOW + 7 * DAY)
+    told = [Right("doc-bao", *first, False), Right("doc-bao", *second, False)]
+    assert rules.announcements([first, second], told, "doc-bao", NOW) == []
+    assert rules.announcements([first, second], [], "doc-bao", NOW) == [
+        (0, "granted", told[0]),
+        (1, "granted", told[1]),
+    ]
+    later = (NOW + 8 * DAY, NOW + 9 * DAY)
+    assert rules.announcements([first, second, later], told, "doc-bao", NOW) == [
+        (2, "granted", Right("doc-bao", *later, False))
+    ]
+    assert rules.announcements([first], told, "doc-bao", NOW + DAY) == [
+        (1, "revoked", Right("doc-bao", NOW, NOW + DAY, True))
+    ]
+    assert rules.announcements([], told[1:], "doc-bao", NOW) == [
+        (0, "revoked", Right("doc-bao", NOW, NOW, True))
+    ]
+    assert rules.announcements([], [], "doc-bao", NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("tries", "late", "ahead", "counted"),
+    [
+        (0, timedelta(0), timedelta(0), 1),
+        (1, DAY - HOUR, timedelta(0), 2),
+        (0, DAY, timedelta(0), 2),
+        (1, DAY, timedelta(0), 2),
+        (2, DAY, timedelta(0), 3),
+        (0, 3 * DAY, timedelta(0), 3),
+        (0, 9 * DAY, timedelta(0), 3),
+        (0, DAY - HOUR, HOUR, 2),
+        (0, DAY - 2 * HOUR, HOUR, 1),
+    ],
+)
+def test_tries_whose_time_went_by_are_not_made_up_for(tries, late, ahead, counted):
+    dunning = Dunning(ahead, (DAY, 3 * DAY), 5 * DAY)
+    assert rules.tries_after(tries, NOW, dunning, NOW + late) == counted
+
+
+def test_whether_the_newest_period_was_given_back():
+    old, new = (NOW - 9 * DAY, NOW), (NOW, NOW + DAY)
+    assert not rules.newest_returned([])
+    assert rules.newest_returned([(*new, True), (*old, False)])
+    assert not rules.newest_returned([(*new, False), (*old, True)])
+    # Of one that began later and ends before: what ends last counts.
+    assert rules.newest_returned([(NOW - 9 * DAY, NOW + 9 * DAY, True), (*new, False)])
+
+
+def test_a_renewal_fails_once_and_recurs_while_its_reader_pays():
+    owing = {State.PAST_DUE, State.GRACE}
+    for before in State:
+        for after in State:
+            assert rules.fails(before, after) is (after in owing and before not in owing)
+    paying = {State.ACTIVE, State.PAST_DUE, State.GRACE, State.ENDING}
+    for state in State:
+        assert rules.recurs(state, facts(), NOW) is (state in paying)
+        assert not rules.recurs(state, facts(40 * DAY), NOW), "it has not begun"
