@@ -120,7 +120,6 @@ def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRo
         Route("/", control.page, methods=["GET"]),
         Route("/sandbox/control", control.switch, methods=["POST"]),
         Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),
-        Route("/sandbox/subscriptions/{id}/advance", control.advance, methods=["POST"]),
         Route("/sandbox/due", control.due, methods=["POST"]),
         Route("/sandbox/payouts", control.payout, methods=["POST"]),
         Route("/sandbox/{kind}/{id}/{act}", control.act, methods=["POST"]),
@@ -140,13 +139,13 @@ async def _healthy(request: Request) -> Response:
 
 
 async def _tick(sandbox: Sandbox, deliverer: Deliverer) -> None:
-    """Do what has come due on the wall's clock, for as long as the sandbox lives."""
+    """Do what has come due, for as long as the sandbox lives."""
     while True:
         for account, _ in sandbox.store.accounts():
             scope = sandbox.scope(account)
             try:
                 with sandbox.store.transaction():
-                    run_due(scope, until=scope.now(), clock=None)
+                    run_due(scope, until=scope.now())
             except Exception:
                 # One account's trouble must not stop the others' dates.
                 log.exception("the due dates of %s failed", account)

@@ -10,26 +10,20 @@ from .store import Doc
 def create(scope: Scope, params: Params) -> Doc:
     """POST /v1/subscriptions: what is due first is collected at once, its payer away."""
     customer = living(scope, params.need("customer"), "customer")
-    lines = [
-        (
-            scope.fetch("price", item.need("price"), item.path("price")),
-            item.integer("quantity", least=1) or 1,
-        )
+    prices = [
+        scope.fetch("price", item.need("price"), item.path("price"))
         for item in params.children("items")
     ]
     chosen = params.text("default_payment_method")
     if chosen:
         scope.fetch("payment_method", chosen, "default_payment_method")
-    metadata = params.metadata()
     params.finish()
-    at = scope.time_of(customer["id"])
+    at = scope.now()
     begun = subscriptions.begin(
         scope,
         customer=customer["id"],
-        lines=lines,
+        prices=prices,
         method=chosen,
-        metadata=metadata,
-        description=None,
         at=at,
     )
     invoice = invoices.draft(scope, begun, reason="subscription_create", period=(at, at), at=at)

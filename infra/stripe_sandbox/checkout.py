@@ -18,26 +18,23 @@ MINUTE, DAY = 60, 86_400
 
 @dataclass
 class Lines:
-    """The lines of a session: as shown, and as prices with quantities."""
+    """The lines of a session, and their sum."""
 
     shown: list[Doc] = field(default_factory=list)
-    kept: list[list[object]] = field(default_factory=list)
     total: int = 0
     currency: str | None = None
 
 
 def create(scope: Scope, params: Params) -> Doc:
     """POST /v1/checkout/sessions"""
-    mode = params.text("mode", choices=("payment", "setup", "subscription"))
+    mode = params.text("mode", choices=("payment", "setup"))
     if mode is None:
         raise missing("mode")
     identifier = scope.new_id("cs_test")
     types, currency = _methods(scope, params, mode)
     lines = _lines(scope, params, mode)
     customer, email = _payer(scope, params)
-    hidden: Doc = {"line_items": lines.shown, "prices": lines.kept}
-    hidden["intent_data"] = _intent_data(params, mode)
-    hidden["subscription_data"] = _subscription_data(params, mode)
+    hidden: Doc = {"line_items": lines.shown, "intent_data": _intent_data(params, mode)}
     session = blank(
         identifier,
         mode=mode,
@@ -52,7 +49,7 @@ def create(scope: Scope, params: Params) -> Doc:
         raise missing("success_url")
     session["cancel_url"] = params.address("cancel_url")
     session["customer"], session["customer_email"] = customer, email
-    session["customer_creation"] = _customer_creation(params, mode, customer)
+    session["customer_creation"] = _customer_creation(params, customer)
     session["client_reference_id"] = params.text("client_reference_id", longest=200)
     session["metadata"] = params.metadata()
     session["locale"] = params.text("locale", choices=LOCALES)
@@ -64,8 +61,9 @@ def create(scope: Scope, params: Params) -> Doc:
     _accept_defaults(params)
     params.finish()
     if mode == "setup":
-        at = scope.time_of(customer)
-        session["setup_intent"] = setups.build(scope, customer=customer, at=at, **setup)["id"]
+        session["setup_intent"] = setups.build(scope, customer=customer, at=scope.now(), **setup)[
+            "id"
+        ]
     return scope.save(session, hidden)
 
 
@@ -99,56 +97,21 @@ def _lines(scope: Scope, params: Params, mode: str) -> Lines:
             raise invalid("You can not pass `line_items` in `setup` mode.", param="line_items")
         return found
     for given in params.children("line_items"):
-        price = _price(scope, given)
-        _fits(price, given, mode, found)
+        data = given.child("price_data")
+        if data is None:
+            raise missing(given.path("price_data"))
+        price = prices.inline(scope, data)
         quantity = given.integer("quantity", least=1, most=999_999)
         if quantity is None:
             raise missing(given.path("quantity"))
         amount = price["unit_amount"] * quantity
         product = scope.fetch("product", price["product"])
         found.shown.append(line_item(scope.new_id("li"), price, quantity, product["name"]))
-        found.kept.append([price["id"], quantity])
         found.total += amount
         found.currency = price["currency"]
     if not found.shown:
         raise missing("line_items")
     return found
-
-
-def _price(scope: Scope, given: Params) -> Doc:
-    data = given.child("price_data")
-    if data is not None:
-        return prices.inline(scope, data)
-    price = scope.fetch("price", given.need("price"), given.path("price"))
-    if not price["active"]:
-        raise invalid(f"The price specified is inactive: {price['id']}", param=given.path("price"))
-    return price
-
-
-def _fits(price: Doc, given: Params, mode: str, before: Lines) -> None:
-    recurring = price["recurring"]
-    if mode == "payment" and recurring:
-        raise invalid(
-            "You specified `payment` mode but passed a recurring price. Either switch to "
-            "`subscription` mode or use only one-time prices.",
-            param=given.path("price"),
-        )
-    if mode == "subscription" and not recurring:
-        raise invalid(
-            "You must provide recurring prices in `subscription` mode: the sandbox does not put "
-            "one-time prices on the first invoice.",
-            param=given.path("price"),
-        )
-    if recurring and before.shown:
-        first = before.shown[0]["price"]["recurring"]
-        if (first["interval"], first["interval_count"]) != (
-            recurring["interval"],
-            recurring["interval_count"],
-        ):
-            raise invalid(
-                "Checkout does not support multiple prices with different billing intervals.",
-                param=given.path("price"),
-            )
 
 
 def _payer(scope: Scope, params: Params) -> tuple[str | None, str | None]:
@@ -167,16 +130,9 @@ def _payer(scope: Scope, params: Params) -> tuple[str | None, str | None]:
     return customer, email
 
 
-def _customer_creation(params: Params, mode: str, customer: str | None) -> str | None:
+def _customer_creation(params: Params, customer: str | None) -> str | None:
     creation = params.text("customer_creation", choices=("always", "if_required"))
-    if creation and mode == "subscription":
-        raise invalid(
-            "You can only set customer_creation in payment and setup mode.",
-            param="customer_creation",
-        )
-    if customer:
-        return None
-    return "always" if mode == "subscription" else creation or "if_required"
+    return None if customer else creation or "if_required"
 
 
 def _intent_data(params: Params, mode: str) -> Doc:
@@ -196,17 +152,6 @@ def _intent_data(params: Params, mode: str) -> Doc:
             "setup_future_usage", choices=("off_session", "on_session")
         ),
     }
-
-
-def _subscription_data(params: Params, mode: str) -> Doc:
-    data = params.child("subscription_data")
-    if data is None:
-        return {}
-    if mode != "subscription":
-        raise invalid(
-            f"You can not pass `subscription_data` in `{mode}` mode.", param="subscription_data"
-        )
-    return {"metadata": data.metadata(), "description": data.text("description", longest=500)}
 
 
 def _setup_data(params: Params, mode: str) -> Doc:

@@ -6,7 +6,7 @@ https://docs.stripe.com/payments/checkout/how-checkout-works
 from dataclasses import dataclass
 from typing import Literal
 
-from . import customers, invoices, payment_methods, payments, setups, subscriptions
+from . import customers, payment_methods, payments, setups
 from .cards import AUTHENTICATION, SETUP_AUTHENTICATION, TEST_CARDS, decide
 from .debits import TEST_ACCOUNTS
 from .scope import Scope
@@ -30,7 +30,7 @@ class Entry:
 
 def submit(scope: Scope, session: Doc, entry: Entry) -> Outcome:
     """Try the card, or the bank account, that was typed."""
-    at = scope.time_of(session["customer"])
+    at = scope.now()
     if session["mode"] == "payment" and session["amount_total"] == 0:
         return _give(scope, session, entry, at)
     method = _method(scope, entry, at)
@@ -42,7 +42,7 @@ def submit(scope: Scope, session: Doc, entry: Entry) -> Outcome:
     if entry.iban or _passes(entry.number):
         intent = _with_customer(scope, session, intent, method, at)
     intent = payments.confirm(scope, intent, method, at=at, off_session=False, challenge=challenge)
-    return _finish(scope, session, intent, at)
+    return _finish(scope, session, intent)
 
 
 def _method(scope: Scope, entry: Entry, at: int) -> Doc:
@@ -106,7 +106,7 @@ def _set_up(
 
 def answer(scope: Scope, session: Doc, *, approved: bool) -> Outcome:
     """The holder approved or refused at the (pretended) bank."""
-    at = scope.time_of(session["customer"])
+    at = scope.now()
     hidden = scope.hidden(session["id"])
     method = scope.fetch("payment_method", hidden["method"])
     if session["mode"] == "setup":
@@ -121,7 +121,7 @@ def answer(scope: Scope, session: Doc, *, approved: bool) -> Outcome:
         return "declined"
     intent = _with_customer(scope, session, intent, method, at)
     intent = payments.confirm(scope, intent, method, at=at, off_session=False, authenticated=True)
-    return _finish(scope, session, intent, at)
+    return _finish(scope, session, intent)
 
 
 def _last_intent(scope: Scope, session: Doc) -> Doc | None:
@@ -155,21 +155,19 @@ def _intent(scope: Scope, session: Doc, at: int) -> Doc:
     if kept := hidden.get("intent"):
         return scope.fetch("payment_intent", kept)
     data = hidden["intent_data"]
-    subscription = session["mode"] == "subscription"
     intent = payments.create_intent(
         scope,
         amount=session["amount_total"],
         currency=session["currency"],
         customer=session["customer"],
         at=at,
-        description="Subscription creation" if subscription else data.get("description"),
+        description=data.get("description"),
         metadata=data.get("metadata"),
-        setup_future_usage="off_session" if subscription else data.get("setup_future_usage"),
+        setup_future_usage=data.get("setup_future_usage"),
         capture_method=data.get("capture_method") or "automatic_async",
         payment_method_types=session["payment_method_types"],
     )
-    if not subscription:
-        scope.save({**session, "payment_intent": intent["id"]})
+    scope.save({**session, "payment_intent": intent["id"]})
     return intent
 
 
@@ -196,32 +194,23 @@ def _with_customer(scope: Scope, session: Doc, intent: Doc, method: Doc, at: int
     return scope.save({**intent, "customer": owner})
 
 
-def _finish(scope: Scope, session: Doc, intent: Doc, at: int) -> Outcome:
+def _finish(scope: Scope, session: Doc, intent: Doc) -> Outcome:
     if intent["status"] == "requires_action":
         return "challenge"
     if intent["status"] not in {"succeeded", "processing"}:
         return "declined"
-    _complete(scope, session["id"], intent, at)
-    return "complete"
-
-
-def _complete(scope: Scope, identifier: str, intent: Doc, at: int) -> None:
-    session = scope.fetch("checkout.session", identifier)
     method = scope.fetch("payment_method", intent["payment_method"])
     payer = method["billing_details"]
-    done = {**session, "customer": intent["customer"]}
-    if session["mode"] == "subscription":
-        subscription = _subscribe(scope, session, intent, at)
-        done["subscription"] = subscription["id"]
-        done["invoice"] = subscription["latest_invoice"]
     status = "paid" if intent["status"] == "succeeded" else "unpaid"
+    done = {**session, "customer": intent["customer"]}
     _close(scope, done, details(payer["email"], payer["name"]), status=status)
+    return "complete"
 
 
 def _close(scope: Scope, session: Doc, payer: Doc, *, status: str) -> None:
     done = {
         **scope.fetch("checkout.session", session["id"]),
-        **{name: session[name] for name in ("customer", "subscription", "invoice")},
+        "customer": session["customer"],
         "customer_details": payer,
         "payment_status": status,
         "status": "complete",
@@ -242,24 +231,3 @@ def bank_answers(scope: Scope, intent: Doc, *, succeeded: bool, at: int) -> Doc:
         outcome = "succeeded" if succeeded else "failed"
         scope.emit(f"checkout.session.async_payment_{outcome}", told)
     return after
-
-
-def _subscribe(scope: Scope, session: Doc, intent: Doc, at: int) -> Doc:
-    hidden = scope.hidden(session["id"])
-    data = hidden["subscription_data"]
-    subscription = subscriptions.begin(
-        scope,
-        customer=intent["customer"],
-        lines=[(scope.fetch("price", price), count) for price, count in hidden["prices"]],
-        method=intent["payment_method"],
-        metadata=data.get("metadata", {}),
-        description=data.get("description"),
-        at=at,
-    )
-    invoice = invoices.draft(
-        scope, subscription, reason="subscription_create", period=(at, at), at=at
-    )
-    subscription = scope.save({**subscription, "latest_invoice": invoice["id"]})
-    scope.emit("customer.subscription.created", subscription)
-    invoices.settle(scope, invoices.finalize(scope, invoice, at), intent, at)
-    return subscription

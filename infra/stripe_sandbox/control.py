@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from . import balance, clock, control_acts
+from . import balance, control_acts
 from .control_words import CONTROL
 from .delivery import Deliverer
 from .errors import StripeError, invalid
 from .guard import Guard, is_form, refusal, remember
 from .params import Params
-from .renewals import due_at, run_due, step
+from .renewals import run_due
 from .scope import Sandbox, Scope
 from .store import Doc
 from .switches import ApiSwitches
@@ -109,14 +109,14 @@ class Control:
         return self._done(request, self.switches())
 
     async def due(self, request: Request) -> Response:
-        """POST /sandbox/due: what has come due by the wall's clock happens now, in every account."""
+        """POST /sandbox/due: what has come due happens now, in every account."""
         body = await self.guard.may(request)
         if isinstance(body, Response):
             return body
         for account, _ in self.sandbox.store.accounts():
             scope = self.sandbox.scope(account)
             with self.sandbox.store.transaction():
-                run_due(scope, until=scope.now(), clock=None)
+                run_due(scope, until=scope.now())
         return self._done(request, {"done": True})
 
     async def act(self, request: Request) -> Response:
@@ -197,31 +197,6 @@ class Control:
         with self.sandbox.store.transaction():
             self.sandbox.outbox.resend(scope.account, event["id"], self.sandbox.clock())
         return self._done(request, {"id": event["id"], "resent": True})
-
-    async def advance(self, request: Request) -> Response:
-        """POST /sandbox/subscriptions/:id/advance: do the next thing that waits for a date.
-
-        A customer on a test clock has the clock moved; for others the date is played now.
-        """
-        body = await self.guard.may(request)
-        if isinstance(body, Response):
-            return body
-        found = self._owned(request, "subscription")
-        if isinstance(found, Response):
-            return found
-        scope, subscription = found
-        if subscription["status"] == "canceled":
-            return JSONResponse(invalid("The subscription has ended.").body(), 400)
-        try:
-            with self.sandbox.store.transaction():
-                if subscription["test_clock"]:
-                    frozen = scope.fetch(clock.KIND, subscription["test_clock"])
-                    clock.move(scope, frozen, due_at(scope, subscription))
-                else:
-                    step(scope, subscription)
-        except StripeError as error:
-            return self._refused(request, error)
-        return self._done(request, scope.fetch("subscription", subscription["id"]))
 
     def _owned(self, request: Request, kind: str) -> tuple[Scope, Doc] | Response:
         identifier = request.path_params["id"]

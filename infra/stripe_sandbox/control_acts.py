@@ -48,19 +48,17 @@ class PayoutWish(Wish):
 def _settle_payment(scope: Scope, intent: Doc, wish: Outcome) -> Doc:
     if intent["status"] != "processing":
         raise invalid(f"The payment {intent['id']} has a status of {intent['status']}.")
-    at = scope.time_of(intent["customer"])
-    return bank_answers(scope, intent, succeeded=wish.outcome == "succeed", at=at)
+    return bank_answers(scope, intent, succeeded=wish.outcome == "succeed", at=scope.now())
 
 
 def _settle_refund(scope: Scope, refund: Doc, wish: Outcome) -> Doc:
-    at = _time_of_charge(scope, refund["charge"])
-    return refunds.settle(scope, refund, succeeded=wish.outcome == "succeed", at=at)
+    return refunds.settle(scope, refund, succeeded=wish.outcome == "succeed", at=scope.now())
 
 
 def _capture(scope: Scope, charge: Doc, wish: Wish) -> Doc:
     if charge["status"] != "succeeded" or charge["balance_transaction"]:
         raise invalid(f"The charge {charge['id']} has nothing to wait for.")
-    return payments.capture(scope, charge, scope.time_of(charge["customer"]))
+    return payments.capture(scope, charge, scope.now())
 
 
 def _dispute(scope: Scope, charge: Doc, wish: DisputeWish) -> Doc:
@@ -68,23 +66,17 @@ def _dispute(scope: Scope, charge: Doc, wish: DisputeWish) -> Doc:
         raise invalid(
             f"Invalid reason: must be one of {', '.join(disputes.REASONS)}", param="reason"
         )
-    at = scope.time_of(charge["customer"])
-    return disputes.open_(scope, charge, reason=wish.reason, amount=wish.amount, at=at)
+    return disputes.open_(scope, charge, reason=wish.reason, amount=wish.amount, at=scope.now())
 
 
 def _decide(scope: Scope, dispute: Doc, wish: Verdict) -> Doc:
     if wish.outcome == "review":
         return disputes.review(scope, dispute)
-    at = _time_of_charge(scope, dispute["charge"])
-    return disputes.close(scope, dispute, won=wish.outcome == "won", at=at)
+    return disputes.close(scope, dispute, won=wish.outcome == "won", at=scope.now())
 
 
 def _settle_payout(scope: Scope, payout: Doc, wish: Outcome) -> Doc:
     return payouts.settle(scope, payout, succeeded=wish.outcome == "succeed", at=scope.now())
-
-
-def _time_of_charge(scope: Scope, charge: str) -> int:
-    return scope.time_of(scope.fetch("charge", charge)["customer"])
 
 
 def pay_out(scope: Scope, wish: PayoutWish) -> Doc:

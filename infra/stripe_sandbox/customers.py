@@ -40,13 +40,7 @@ def build(
 
 def create(scope: Scope, params: Params) -> Doc:
     """POST /v1/customers"""
-    clock = params.text("test_clock")
-    at = scope.now()
-    if clock:
-        at = int(scope.fetch("test_helpers.test_clock", clock, "test_clock")["frozen_time"])
-    customer = build(scope, at=at)
-    customer["test_clock"] = clock
-    customer = _apply(scope, customer, params)
+    customer = _apply(scope, build(scope, at=scope.now()), params)
     params.finish()
     scope.save(customer)
     scope.emit("customer.created", customer)
@@ -103,9 +97,7 @@ def delete(scope: Scope, params: Params, identifier: str) -> Doc:
     for subscription in scope.all(
         "subscription", ("customer", "=", identifier), ("status", "!=", "canceled")
     ):
-        subscriptions.end(
-            scope, subscription, at=scope.time_of(identifier), reason="cancellation_requested"
-        )
+        subscriptions.end(scope, subscription, at=scope.now(), reason="cancellation_requested")
     for method in scope.all("payment_method", ("customer", "=", identifier)):
         payment_methods.release(scope, method)
     scope.emit("customer.deleted", scope.fetch("customer", identifier))
@@ -115,7 +107,6 @@ def delete(scope: Scope, params: Params, identifier: str) -> Doc:
 def list_(scope: Scope, params: Params) -> Doc:
     """GET /v1/customers; deleted ones are not listed."""
     filters: list[Filter] = [("created", ">", 0)]
-    for name in ("email", "test_clock"):
-        if value := params.text(name):
-            filters.append((name, "=", value))
+    if email := params.text("email"):
+        filters.append(("email", "=", email))
     return listing(scope, "customer", URL, params, filters)

@@ -179,22 +179,18 @@ def update(scope: Scope, params: Params, identifier: str) -> Doc:
     decided = DECIDING.get(evidence.get("uncategorized_text", ""))
     if decided is None:
         return after
-    return close(scope, after, won=decided, at=_time(scope, after))
+    return close(scope, after, won=decided, at=scope.now())
 
 
 def _named(given: Params, dispute: Doc) -> list[str]:
     return [name for name in dispute["evidence"] if name in given and name != "enhanced_evidence"]
 
 
-def _time(scope: Scope, dispute: Doc) -> int:
-    return scope.time_of(scope.fetch("charge", dispute["charge"])["customer"])
-
-
 def accept(scope: Scope, params: Params, identifier: str) -> Doc:
     """POST /v1/disputes/:id/close: we give in."""
     dispute = scope.fetch(KIND, identifier)
     params.finish()
-    return close(scope, dispute, won=False, at=_time(scope, dispute))
+    return close(scope, dispute, won=False, at=scope.now())
 
 
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:

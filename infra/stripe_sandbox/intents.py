@@ -55,7 +55,7 @@ def create(scope: Scope, params: Params) -> Doc:
         amount=amount,
         currency=currency,
         customer=customer,
-        at=scope.time_of(customer),
+        at=scope.now(),
         description=params.text("description", longest=1000),
         metadata=params.metadata(),
         setup_future_usage=params.text("setup_future_usage", choices=USAGES),
@@ -154,7 +154,7 @@ def _confirm(scope: Scope, intent: Doc, method: Doc | None, wish: Wish) -> Doc:
         scope,
         intent,
         method,
-        at=scope.time_of(intent["customer"]),
+        at=scope.now(),
         off_session=wish.off_session,
         challenge=_challenge(scope, intent, wish.return_url),
     )
@@ -195,7 +195,7 @@ def authorize(scope: Scope, intent: Doc, *, approved: bool) -> Doc:
         scope,
         intent,
         method,
-        at=scope.time_of(intent["customer"]),
+        at=scope.now(),
         off_session=False,
         authenticated=True,
     )
@@ -227,7 +227,7 @@ def cancelled(scope: Scope, intent: Doc, reason: str | None = "automatic") -> Do
     after = scope.save(
         {
             **intent,
-            "canceled_at": scope.time_of(intent["customer"]),
+            "canceled_at": scope.now(),
             "cancellation_reason": reason,
             "next_action": None,
             "status": "canceled",

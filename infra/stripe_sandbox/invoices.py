@@ -2,12 +2,9 @@
 
 from . import payments
 from .invoice_shapes import blank, line_of
-from .listing import listing
-from .params import Params
 from .scope import Scope, page
-from .store import Doc, Filter
+from .store import Doc
 
-URL = "/v1/invoices"
 DAY = 86_400
 
 
@@ -131,20 +128,3 @@ def card_for(scope: Scope, subscription: Doc) -> Doc | None:
         or customer["invoice_settings"]["default_payment_method"]
     )
     return scope.fetch("payment_method", chosen) if chosen else None
-
-
-def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/invoices/:id"""
-    return scope.fetch("invoice", identifier)
-
-
-def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/invoices"""
-    filters: list[Filter] = [
-        (name, "=", value)
-        for name in ("customer", "status", "collection_method")
-        if (value := params.text(name))
-    ]
-    if subscription := params.text("subscription"):
-        filters.append(("parent.subscription_details.subscription", "=", subscription))
-    return listing(scope, "invoice", URL, params, filters)

@@ -82,11 +82,9 @@ def confirm(
     scope.emit("charge.succeeded", charge)
     paid = _paid(scope, intent, method, charge)
     if late:
-        owner = charge["customer"]
-        dues.later(scope, "capture", charge["id"], customer=owner, outcome="succeed", at=at)
+        dues.later(scope, "capture", charge["id"], outcome="succeed", at=at)
     if card_of(scope, method).is_disputed:
-        owner = charge["customer"]
-        dues.plan(scope, "dispute", charge["id"], customer=owner, outcome="fraudulent", at=at)
+        dues.plan(scope, "dispute", charge["id"], outcome="fraudulent", at=at)
     return paid
 
 
@@ -148,8 +146,7 @@ def _process(scope: Scope, intent: Doc, method: Doc, at: int) -> Doc:
     )
     scope.emit("payment_intent.processing", waiting)
     outcome = account_of(scope, method).outcome
-    owner = intent["customer"]
-    dues.later(scope, "debit", intent["id"], customer=owner, outcome=outcome, at=at)
+    dues.later(scope, "debit", intent["id"], outcome=outcome, at=at)
     return waiting
 
 

@@ -52,7 +52,7 @@ def make(scope: Scope, *, currency: str, everything: bool, at: int) -> Doc:
         }
     )
     scope.emit("payout.created", payout)
-    dues.later(scope, "payout", identifier, customer=None, outcome="succeed", at=at)
+    dues.later(scope, "payout", identifier, outcome="succeed", at=at)
     return payout
 
 

@@ -36,7 +36,7 @@ def create(scope: Scope, params: Params) -> Doc:
             f"({left} {currency})",
             param="amount",
         )
-    at = scope.time_of(charge["customer"])
+    at = scope.now()
     charge = payments.capture(scope, charge, at)
     taken = amount or left
     refund = scope.save(
@@ -63,9 +63,7 @@ def create(scope: Scope, params: Params) -> Doc:
     _count(scope, charge, taken, "charge.refunded")
     scope.emit("refund.created", refund)
     if outcome:
-        dues.later(
-            scope, "refund", refund["id"], customer=charge["customer"], outcome=outcome, at=at
-        )
+        dues.later(scope, "refund", refund["id"], outcome=outcome, at=at)
     return refund
 
 

@@ -82,23 +82,22 @@ def _collect(scope: Scope, subscription: Doc, invoice: Doc, at: int) -> Doc:
     )
 
 
-def run_due(scope: Scope, *, until: int, clock: str | None) -> None:
-    """Everything due up to a moment, in the order of its dates, on one clock (None: the wall's)."""
+def run_due(scope: Scope, *, until: int) -> None:
+    """Everything due up to a moment, in the order of its dates."""
     # A step touches its own subscription only, so the others' places in the queue stay right.
-    queue = [(due_at(scope, one), one["id"]) for one in _due(scope, until, clock)]
+    queue = [(due_at(scope, one), one["id"]) for one in _due(scope, until)]
     heapify(queue)
     while queue:
         _, identifier = heappop(queue)
         after = step(scope, scope.fetch("subscription", identifier))
         if after["status"] != "canceled" and (again := due_at(scope, after)) <= until:
             heappush(queue, (again, identifier))
-    for due in dues.take(scope, until=until, clock=clock):
+    for due in dues.take(scope, until=until):
         _play(scope, due)
-    if clock is None:
-        for session in scope.all(
-            "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)
-        ):
-            expire_session(scope, session)
+    for session in scope.all(
+        "checkout.session", ("status", "=", "open"), ("expires_at", "<=", until)
+    ):
+        expire_session(scope, session)
 
 
 def _play(scope: Scope, due: Doc) -> None:
@@ -120,19 +119,18 @@ def _play(scope: Scope, due: Doc) -> None:
             disputes.open_(scope, target, reason=due["outcome"], amount=None, at=at)
 
 
-def _due(scope: Scope, until: int, clock: str | None) -> list[Doc]:
+def _due(scope: Scope, until: int) -> list[Doc]:
     """Living subscriptions with a period or a further try that ends by then."""
-    living = (("status", "!=", "canceled"), ("test_clock", "is", clock))
-    clocked = ("test_clock", "is", clock)
+    living = ("status", "!=", "canceled")
     retried = [
         invoices.subscription_of(invoice)
         for status, moment in (
             ("open", "next_payment_attempt"),
             ("draft", "automatically_finalizes_at"),
         )
-        for invoice in scope.all("invoice", ("status", "=", status), clocked, (moment, "<=", until))
+        for invoice in scope.all("invoice", ("status", "=", status), (moment, "<=", until))
     ]
-    ended = scope.all("subscription", *living, ("items.data[0].current_period_end", "<=", until))
-    waiting = scope.all("subscription", *living, ("id", "in", retried))
+    ended = scope.all("subscription", living, ("items.data[0].current_period_end", "<=", until))
+    waiting = scope.all("subscription", living, ("id", "in", retried))
     found = {one["id"]: one for one in (*ended, *waiting)}
     return list(found.values())

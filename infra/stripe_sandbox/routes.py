@@ -8,16 +8,13 @@ from . import (
     beginnings,
     charges,
     checkout,
-    clock,
     customers,
     disputes,
     events,
     intents,
-    invoices,
     payment_methods,
     payouts,
     prices,
-    products,
     refunds,
     setups,
     subscriptions,
@@ -28,14 +25,7 @@ from .store import Doc
 Handler = Callable[..., Doc]
 
 TABLE: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", products.URL, products.create),
-    ("GET", products.URL, products.list_),
-    ("GET", f"{products.URL}/:id", products.retrieve),
-    ("POST", f"{products.URL}/:id", products.update),
     ("POST", prices.URL, prices.create),
-    ("GET", prices.URL, prices.list_),
-    ("GET", f"{prices.URL}/:id", prices.retrieve),
-    ("POST", f"{prices.URL}/:id", prices.update),
     ("POST", customers.URL, customers.create),
     ("GET", customers.URL, customers.list_),
     ("GET", f"{customers.URL}/:id", customers.retrieve),
@@ -58,8 +48,6 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{subscriptions.URL}/:id", subscriptions.retrieve),
     ("POST", f"{subscriptions.URL}/:id", subscriptions.update),
     ("DELETE", f"{subscriptions.URL}/:id", subscriptions.cancel),
-    ("GET", invoices.URL, invoices.list_),
-    ("GET", f"{invoices.URL}/:id", invoices.retrieve),
     ("POST", intents.URL, intents.create),
     ("GET", intents.URL, intents.list_),
     ("GET", f"{intents.URL}/:id", intents.retrieve),
@@ -87,10 +75,6 @@ TABLE: tuple[tuple[str, str, Handler], ...] = (
     ("GET", f"{events.URL}/:id", events.retrieve),
     ("GET", webhook_endpoints.URL, webhook_endpoints.list_),
     ("GET", f"{webhook_endpoints.URL}/:id", webhook_endpoints.retrieve),
-    ("POST", clock.URL, clock.create),
-    ("GET", clock.URL, clock.list_),
-    ("GET", f"{clock.URL}/:id", clock.retrieve),
-    ("POST", f"{clock.URL}/:id/advance", clock.advance),
 )
 
 COMPILED = [

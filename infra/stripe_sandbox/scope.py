@@ -18,7 +18,6 @@ Clock = Callable[[], float]
 # How Stripe's errors name each kind.
 NOUNS = {
     "checkout.session": "checkout.session",
-    "test_helpers.test_clock": "test_clock",
     "payment_method": "PaymentMethod",
     "setup_intent": "setupintent",
 }
@@ -61,12 +60,6 @@ class Scope:
     def now(self) -> int:
         """Wall time, in whole seconds."""
         return int(self.sandbox.clock())
-
-    def time_of(self, customer: str | None) -> int:
-        """The time a customer lives in: that of its test clock, where it has one."""
-        owner = self.find(customer) if customer else None
-        clock = self.find(owner["test_clock"]) if owner and owner.get("test_clock") else None
-        return int(clock["frozen_time"]) if clock else self.now()
 
     def new_id(self, prefix: str) -> str:
         """An id that cannot be guessed; a session's opens its page."""
@@ -111,8 +104,7 @@ class Scope:
     def emit(self, kind: str, doc: Doc, before: Doc | None = None) -> Doc:
         """Record an event and line it up for delivery, in the transaction of its cause.
 
-        An event's time is wall time, also for objects under a test clock: a sweep asks for what
-        was created since it last looked. Another version's switch changes the object's shape too.
+        Another version's switch changes the object's shape too.
         """
         version = self.switches.event_version
         data: Doc = {"object": reshaped(doc) if version else doc}

@@ -7,7 +7,7 @@ from .store import Doc
 def blank(identifier: str, *, mode: str, total: int, url: str, at: int, types: list[str]) -> Doc:
     """An open session that nobody has looked at yet."""
     sums = None if mode == "setup" else total
-    free = mode == "setup" or (mode == "payment" and total == 0)
+    free = mode == "setup" or total == 0
     return {
         **template(SESSION),
         "id": identifier,

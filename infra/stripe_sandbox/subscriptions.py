@@ -1,7 +1,5 @@
 """Subscriptions: begin, change, end. What waits for a date is in renewals.py."""
 
-from typing import Any
-
 from .errors import invalid
 from .listing import listing
 from .params import Params
@@ -9,48 +7,25 @@ from .periods import boundary
 from .prices import plan_of
 from .scope import Scope, page
 from .shapes import SUBSCRIPTION, template
-from .store import Doc, Filter
+from .store import Doc
 
 URL = "/v1/subscriptions"
-STATUSES = (
-    "active",
-    "all",
-    "canceled",
-    "ended",
-    "incomplete",
-    "incomplete_expired",
-    "past_due",
-    "paused",
-    "trialing",
-    "unpaid",
-)
-FEEDBACK = (
-    "customer_service",
-    "low_quality",
-    "missing_features",
-    "other",
-    "switched_service",
-    "too_complex",
-    "too_expensive",
-    "unused",
-)
+SAID_NOTHING: Doc = {"comment": None, "feedback": None, "reason": None}
 
 
 def begin(
     scope: Scope,
     *,
     customer: str,
-    lines: list[tuple[Doc, int]],
+    prices: list[Doc],
     method: str | None,
-    metadata: dict[str, str],
-    description: str | None,
     at: int,
 ) -> Doc:
     """A subscription whose first period is paid for; saved, no event yet."""
     identifier = scope.new_id("sub")
-    recurring = lines[0][0]["recurring"]
+    recurring = prices[0]["recurring"]
     until = boundary(at, recurring["interval"], recurring["interval_count"], 1)
-    items = [_item(scope, identifier, price, count, (at, until)) for price, count in lines]
+    items = [_item(scope, identifier, price, (at, until)) for price in prices]
     return scope.save(
         {
             **template(SUBSCRIPTION),
@@ -62,21 +37,19 @@ def begin(
                 "updated_at": at,
             },
             "created": at,
-            "currency": lines[0][0]["currency"],
+            "currency": prices[0]["currency"],
             "customer": customer,
             "default_payment_method": method,
-            "description": description,
+            "description": None,
             "items": page(f"/v1/subscription_items?subscription={identifier}", items),
-            "metadata": metadata,
+            "metadata": {},
             "start_date": at,
-            "test_clock": scope.fetch("customer", customer)["test_clock"],
+            "test_clock": None,
         }
     )
 
 
-def _item(
-    scope: Scope, subscription: str, price: Doc, quantity: int, period: tuple[int, int]
-) -> Doc:
+def _item(scope: Scope, subscription: str, price: Doc, period: tuple[int, int]) -> Doc:
     return {
         "id": scope.new_id("si"),
         "object": "subscription_item",
@@ -88,7 +61,7 @@ def _item(
         "metadata": {},
         "plan": plan_of(price),
         "price": price,
-        "quantity": quantity,
+        "quantity": 1,
         "subscription": subscription,
         "tax_rates": [],
     }
@@ -108,39 +81,19 @@ def recover(scope: Scope, subscription: Doc) -> Doc:
     return scope.update("customer.subscription.updated", current, {**current, "status": "active"})
 
 
-def end(
-    scope: Scope,
-    subscription: Doc,
-    *,
-    at: int,
-    reason: str,
-    details: dict[str, Any] | None = None,
-) -> Doc:
+def end(scope: Scope, subscription: Doc, *, at: int, reason: str) -> Doc:
     """Over, now."""
-    before = subscription["cancellation_details"]
     ended = {
         **subscription,
         "status": "canceled",
         "canceled_at": subscription["canceled_at"] or at,
         "ended_at": at,
         "cancel_at_period_end": False,
-        "cancellation_details": {**before, **(details or {}), "reason": reason},
+        "cancellation_details": {**SAID_NOTHING, "reason": reason},
     }
     scope.save(ended)
     scope.emit("customer.subscription.deleted", ended)
     return ended
-
-
-def _said(params: Params) -> dict[str, Any]:
-    details = params.child("cancellation_details")
-    if details is None:
-        return {}
-    found: dict[str, Any] = {}
-    if "comment" in details:
-        found["comment"] = details.text("comment")
-    if "feedback" in details:
-        found["feedback"] = details.text("feedback", choices=FEEDBACK)
-    return found
 
 
 def _living(scope: Scope, identifier: str) -> Doc:
@@ -153,50 +106,28 @@ def _living(scope: Scope, identifier: str) -> Doc:
 
 
 def update(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/subscriptions/:id"""
+    """POST /v1/subscriptions/:id: whether it ends with its period."""
     before = _living(scope, identifier)
-    after = {**before, "metadata": params.metadata(before["metadata"])}
-    if "description" in params:
-        after["description"] = params.text("description")
-    chosen = params.text("default_payment_method")
-    if chosen:
-        method = scope.fetch("payment_method", chosen, "default_payment_method")
-        if method["customer"] != before["customer"]:
-            raise invalid(
-                "The customer does not have a payment method with the ID " + chosen,
-                param="default_payment_method",
-            )
-        after["default_payment_method"] = chosen
-    after["cancellation_details"] = {**before["cancellation_details"], **_said(params)}
+    after = {**before}
     stop = params.boolean("cancel_at_period_end")
     params.finish()
     if stop is True and not before["cancel_at_period_end"]:
         after["cancel_at_period_end"] = True
         after["cancel_at"] = period_of(before)[1]
-        after["canceled_at"] = scope.time_of(before["customer"])
-        after["cancellation_details"]["reason"] = "cancellation_requested"
+        after["canceled_at"] = scope.now()
+        after["cancellation_details"] = {**SAID_NOTHING, "reason": "cancellation_requested"}
     elif stop is False and before["cancel_at_period_end"]:
         after["cancel_at_period_end"] = False
         after["cancel_at"] = after["canceled_at"] = None
-        after["cancellation_details"] = {"comment": None, "feedback": None, "reason": None}
+        after["cancellation_details"] = SAID_NOTHING
     return scope.update("customer.subscription.updated", before, after)
 
 
 def cancel(scope: Scope, params: Params, identifier: str) -> Doc:
     """DELETE /v1/subscriptions/:id"""
     subscription = _living(scope, identifier)
-    details = _said(params)
-    for name in ("invoice_now", "prorate"):
-        if params.boolean(name):
-            raise invalid(f"The sandbox does not support {name}.", param=name)
     params.finish()
-    return end(
-        scope,
-        subscription,
-        at=scope.time_of(subscription["customer"]),
-        reason="cancellation_requested",
-        details=details,
-    )
+    return end(scope, subscription, at=scope.now(), reason="cancellation_requested")
 
 
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
@@ -205,19 +136,5 @@ def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
 
 
 def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/subscriptions; canceled ones only where asked for, as at Stripe."""
-    filters: list[Filter] = [
-        (name, "=", value)
-        for name in ("customer", "collection_method", "test_clock")
-        if (value := params.text(name))
-    ]
-    status = params.text("status", choices=STATUSES)
-    if status is None:
-        filters.append(("status", "!=", "canceled"))
-    elif status == "ended":
-        filters.append(("status", "in", ["canceled", "incomplete_expired"]))
-    elif status != "all":
-        filters.append(("status", "=", status))
-    if price := params.text("price"):
-        filters.append(("items.data[0].price.id", "=", price))
-    return listing(scope, "subscription", URL, params, filters)
+    """GET /v1/subscriptions; without canceled ones, as at Stripe."""
+    return listing(scope, "subscription", URL, params, [("status", "!=", "canceled")])

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from shared.web.assets import Assets
 
-from .words import dong, money, period
+from .words import dong, money
 
 HERE = Path(__file__).parent
 ASSETS = Assets({"/static": HERE / "static"})
@@ -28,7 +28,6 @@ _templates = Environment(
 _templates.globals["asset"] = ASSETS.url
 _templates.filters["dong"] = dong
 _templates.filters["money"] = money
-_templates.filters["period"] = period
 
 
 def origin_of(url: str | None) -> str:

@@ -1,15 +1,10 @@
-"""Words of the pages, Vietnamese first, and how sums and periods are written."""
-
-from .store import Doc
+"""Words of the pages, Vietnamese first, and how sums are written."""
 
 WORDS: dict[str, dict[str, str]] = {
     "vi": {
         "sandbox": "Môi trường thử – không trừ tiền thật",
         "pay_title": "Thanh toán",
-        "subscribe_title": "Đăng ký gói",
         "total_today": "Thanh toán hôm nay",
-        "then": "Tự động gia hạn",
-        "cancel_any_time": "Có thể hủy gói bất cứ lúc nào.",
         "back": "Quay lại",
         "email": "Thư điện tử",
         "card": "Thông tin thẻ",
@@ -20,7 +15,6 @@ WORDS: dict[str, dict[str, str]] = {
         "name": "Tên trên thẻ",
         "name_either": "Tên trên thẻ hoặc tài khoản",
         "pay": "Thanh toán",
-        "subscribe": "Đăng ký và thanh toán",
         "test_cards": "Thẻ thử dùng được ở đây",
         "test_hint": "Ngày hết hạn bất kỳ trong tương lai, mã CVC ba chữ số bất kỳ.",
         "other_language": "English",
@@ -90,10 +84,7 @@ WORDS: dict[str, dict[str, str]] = {
     "en": {
         "sandbox": "Sandbox – no real money is taken",
         "pay_title": "Payment",
-        "subscribe_title": "Subscribe",
         "total_today": "Due today",
-        "then": "Renews automatically",
-        "cancel_any_time": "You can cancel at any time.",
         "back": "Back",
         "email": "E-mail",
         "card": "Card details",
@@ -104,7 +95,6 @@ WORDS: dict[str, dict[str, str]] = {
         "name": "Name on card",
         "name_either": "Name on card or account",
         "pay": "Pay",
-        "subscribe": "Subscribe and pay",
         "test_cards": "Test cards that work here",
         "test_hint": "Any future expiry, any three-digit security code.",
         "other_language": "Tiếng Việt",
@@ -173,11 +163,6 @@ WORDS: dict[str, dict[str, str]] = {
     },
 }
 
-PERIODS = {
-    "vi": {"day": "ngày", "week": "tuần", "month": "tháng", "year": "năm"},
-    "en": {"day": "day", "week": "week", "month": "month", "year": "year"},
-}
-
 
 def language(asked: str | None, locale: str | None) -> str:
     """What the person asked for, else what the session says, else Vietnamese."""
@@ -198,13 +183,3 @@ def money(amount: int, currency: str) -> str:
     sign = {"usd": "US$", "eur": "€"}.get(currency, f"{currency.upper()} ")
     whole, cents = divmod(abs(amount), 100)
     return f"{'-' if amount < 0 else ''}{sign}{whole:,}.{cents:02d}"
-
-
-def period(recurring: Doc | None, lang: str) -> str:
-    """``mỗi 3 tháng``; empty for a price paid once."""
-    if not recurring:
-        return ""
-    count, unit = recurring["interval_count"], PERIODS[lang][recurring["interval"]]
-    if lang == "vi":
-        return f"mỗi {unit}" if count == 1 else f"mỗi {count} {unit}"
-    return f"every {unit}" if count == 1 else f"every {count} {unit}s"

@@ -9,6 +9,7 @@ from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
+from services.billing.mailboxes import models as mailboxes
 from services.billing.moving import models as moving
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
@@ -35,6 +36,7 @@ __all__ = [
     "invoices",
     "ledger",
     "letters",
+    "mailboxes",
     "moving",
     "offers",
     "orders",

@@ -260,16 +260,19 @@ KINDS = {
     "customer",
     "dispute",
     "event",
+    "invoice",
     "payment_intent",
     "payment_method",
     "payout",
+    "price",
     "refund",
     "setup_intent",
+    "subscription",
 }
 
 
 async def test_every_object_of_a_whole_story_is_what_the_sdk_expects() -> None:
-    """Cards and debits, both modes, refunds, a dispute, a payout: each answer and event is checked."""
+    """Cards and debits, both modes, refunds, a dispute, a subscription, a payout: each answer and event is checked."""
     SEEN.clear()
     world = World()
     await world.switch(bank_debits=True)
@@ -281,6 +284,7 @@ async def test_every_object_of_a_whole_story_is_what_the_sdk_expects() -> None:
     disputed = await world.paid()
     await world.act(f"charges/{disputed.id}/dispute")
     await world.later()
+    await world.subscribed()
     payout = await world.act("payouts", everything=True)
     api = world.stripe.v1
     for listed in (
@@ -293,6 +297,7 @@ async def test_every_object_of_a_whole_story_is_what_the_sdk_expects() -> None:
         api.payouts.list_async(),
         api.refunds.list_async({"expand": ["data.payment_intent"]}),
         api.setup_intents.list_async(),
+        api.subscriptions.list_async({"expand": ["data.latest_invoice"]}),
     ):
         assert (await listed).data
     await api.balance.retrieve_async()

@@ -460,22 +460,3 @@ async def test_a_card_is_used_by_its_own_customer_only(world: World) -> None:
     assert found.id == method
     with pytest.raises(stripe.InvalidRequestError):
         await world.stripe.v1.customers.payment_methods.retrieve_async(other, method)
-
-
-async def test_a_test_clock_moves_what_its_customer_waits_for(world: World) -> None:
-    clock = await world.stripe.v1.test_helpers.test_clocks.create_async(
-        {"frozen_time": int(world.time)}
-    )
-    customer = await world.stripe.v1.customers.create_async({"test_clock": clock.id})
-    method = await world.stripe.v1.payment_methods.attach_async(
-        "pm_successDelayed_at", {"customer": customer.id}
-    )
-    intent = await world.charge_saved(customer.id, method.id)
-    assert intent.status == "processing"
-    await world.later(1_000)  # the wall's clock is not this customer's
-    api = world.stripe.v1.payment_intents
-    assert (await api.retrieve_async(intent.id)).status == "processing"
-    await world.stripe.v1.test_helpers.test_clocks.advance_async(
-        clock.id, {"frozen_time": clock.frozen_time + 200}
-    )
-    assert (await api.retrieve_async(intent.id)).status == "succeeded"

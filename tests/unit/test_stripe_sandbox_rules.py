@@ -18,7 +18,7 @@ from infra.stripe_sandbox.periods import boundary, next_boundary
 from infra.stripe_sandbox.scope import changed
 from infra.stripe_sandbox.settings import SandboxSettings
 from infra.stripe_sandbox.web import origin_of, policy
-from infra.stripe_sandbox.words import WORDS, dong, language, money, period
+from infra.stripe_sandbox.words import WORDS, dong, language, money
 
 
 def at(*parts: int) -> int:
@@ -231,13 +231,6 @@ def test_a_sum_is_written_the_vietnamese_way(amount: int, text: str) -> None:
 )
 def test_a_sum_is_written_in_its_currency(amount: int, currency: str, text: str) -> None:
     assert money(amount, currency) == text
-
-
-def test_a_period_is_said_in_words() -> None:
-    quarter = {"interval": "month", "interval_count": 3}
-    assert period(quarter, "vi") == "mỗi 3 tháng"
-    assert period(quarter, "en") == "every 3 months"
-    assert period(None, "vi") == ""
 
 
 def test_both_languages_have_the_same_words() -> None:

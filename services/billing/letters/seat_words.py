@@ -89,7 +89,7 @@ def domain_code_content(voice: Voice, code: str) -> Content:
     subject = _("{code} is the code for your mail domain", code=code)
     body = _(
         "Whoever has a mailbox of this domain may then take a free seat of the group at {agency}. "
-        "The code is {code}; it is good for 30 minutes. If you do not know of this, ignore this message.",
+        "The code is {code}; it is good for 10 minutes. If you do not know of this, ignore this message.",
         agency=voice.agency.name,
         code=code,
     )

@@ -185,9 +185,3 @@ def as_domains(text: str) -> tuple[str, ...] | None:
     words = [word.lstrip("@.") for word in re.split(r"[\s,;]+", text.lower()) if word]
     fits = 0 < len(words) <= 20 and all(_DOMAIN.fullmatch(word) for word in words)
     return tuple(dict.fromkeys(words)) if fits else None
-
-
-def mailbox_of(address: str) -> str:
-    """The address without the tag that its provider leaves out (``lan+2@…``)."""
-    name, _, host = address.rpartition("@")
-    return f"{name.partition('+')[0]}@{host}"

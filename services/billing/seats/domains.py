@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from datetime import timedelta
 from uuid import UUID
 
+from services.billing.mailboxes import service as mailboxes
+from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS
+from services.billing.mailboxes.service import Codes
 from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
 from services.billing.seats import repository, rules
@@ -20,8 +21,6 @@ from shared.ids import new_id
 from shared.mail import Mail, MailSender
 from shared.mail.address import normalise_email
 
-DAY = timedelta(days=1)
-
 
 class SeatDomains:
     """Use cases of the owner of a group whose seats are paid for one by one."""
@@ -30,7 +29,7 @@ class SeatDomains:
         self._database = database
         self._clock = clock
         self._mail = mail
-        self._secret = secret
+        self._codes = Codes(secret, "seat-domain")
 
     async def ask(
         self,
@@ -42,8 +41,7 @@ class SeatDomains:
         """Send a code to a mailbox of the domain; ``letter`` writes the mail for (address, code).
 
         Raises :class:`InvalidInputError` for what is no address, :class:`ConflictError` for a domain where anybody may have a mailbox
-        (``seat-domain-public``), one that is verified (``seat-domain-known``) and after many codes in a day (``seat-domain-codes``),
-        :class:`NotFoundError` for a group that has no domains, and ``UnavailableError`` when the mail cannot be sent.
+        (``seat-domain-public``) and one that is verified (``seat-domain-known``), :class:`MailboxBusyError`, :class:`NotFoundError` for a group that has no domains, and ``UnavailableError`` when the mail cannot be sent.
         """
         plain, now, id_ = normalise_email(address), self._clock.now(), new_id()
         if plain is None:
@@ -53,23 +51,21 @@ class SeatDomains:
         domain = rules.domain_of(plain)
         if rules.is_public(domain):
             raise ConflictError(slug="seat-domain-public")
-        code = f"{secrets.randbelow(10**rules.DOMAIN_CODE_DIGITS):0{rules.DOMAIN_CODE_DIGITS}d}"
+        code, code_hash = self._codes.new(id_, MORE_DIGITS)
         async with self._database.transaction() as session:
             row = await self._company(session, owner, subscription_id)
             if domain in {one.domain for one in await repository.domains(session, row.id)}:
                 raise ConflictError(slug="seat-domain-known")
-            codes = await repository.domain_codes_since(session, row.id, now - DAY)
-            if codes >= rules.DOMAIN_CODES_A_DAY:
-                raise ConflictError(slug="seat-domain-codes")
+            await mailboxes.count_for_reader(session, owner.agency, plain, owner.id, now)
             session.add(
                 SeatDomain(
                     id=id_,
                     agency=owner.agency,
                     subscription_id=row.id,
                     domain=domain,
-                    code_hash=rules.hash_code(self._secret, str(id_), code),
+                    code_hash=code_hash,
                     created_at=now,
-                    expires_at=now + rules.DOMAIN_CODE_FOR,
+                    expires_at=now + CODE_LIFETIME,
                 )
             )
         try:
@@ -80,18 +76,14 @@ class SeatDomains:
             raise
 
     async def verify(self, owner: Reader, subscription_id: UUID, typed: str) -> bool:
-        """Whether the code is the newest one that was sent; then the domain is verified. After five wrong ones only a new code helps."""
-        code = "".join(one for one in typed if one.isascii() and one.isdigit())
+        """Whether the code is one in time; then its domain is verified. After five wrong ones only a new code helps."""
         async with self._database.transaction() as session:
             row, now = await self._company(session, owner, subscription_id), self._clock.now()
-            found = await repository.waiting_domain(session, row.id, now)
-            if found is None or found.tries >= rules.DOMAIN_CODE_TRIES:
-                return False
-            expected = rules.hash_code(self._secret, str(found.id), code)
-            if not secrets.compare_digest(found.code_hash, expected):
-                found.tries += 1
+            found = self._codes.enter(await repository.waiting_domains(session, row.id, now), typed)
+            if found is None:
                 return False
             found.verified_at = now
+            await repository.forget_waiting(session, found)
             return True
 
     async def end(self, owner: Reader, domain_id: UUID) -> None:

@@ -11,7 +11,12 @@ from fastapi.responses import Response
 
 from services.billing.readers.models import Reader
 from services.billing.readers.web import ReaderFront, plain, see_other, uuid_of
-from shared.errors import ConflictError, InvalidInputError, UnavailableError
+from shared.errors import (
+    ConflictError,
+    InvalidInputError,
+    TooManyRequestsError,
+    UnavailableError,
+)
 from shared.web.i18n import request_language
 
 MAX_ADDRESS = 254
@@ -37,6 +42,8 @@ class SeatPages:
             notice = error.slug
         except InvalidInputError:
             notice = "seat-address"
+        except TooManyRequestsError:
+            notice = "seat-domain-codes"
         except UnavailableError:
             notice = "seat-mail-away"
         return see_other(f"/r/{agency}/account?notice={notice}#seats")

@@ -225,33 +225,38 @@ async def domains(session: Session | ReadSession, subscription_id: UUID) -> Sequ
     ).all()
 
 
-async def waiting_domain(
+async def waiting_domains(
     session: Session | ReadSession, subscription_id: UUID, now: datetime
-) -> SeatDomain | None:
-    """The newest domain of a group that waits for its code."""
-    found: SeatDomain | None = await session.scalar(
-        select(SeatDomain)
-        .where(
-            col(SeatDomain.subscription_id) == subscription_id,
-            col(SeatDomain.verified_at).is_(None),
-            col(SeatDomain.ended_at).is_(None),
-            col(SeatDomain.expires_at) > now,
+) -> Sequence[SeatDomain]:
+    """Domains of a group that wait for a code that is in time, the newest first. To try a code one holds the group's lock."""
+    return (
+        await session.scalars(
+            select(SeatDomain)
+            .where(
+                col(SeatDomain.subscription_id) == subscription_id,
+                col(SeatDomain.verified_at).is_(None),
+                col(SeatDomain.ended_at).is_(None),
+                col(SeatDomain.expires_at) > now,
+            )
+            .order_by(col(SeatDomain.created_at).desc(), col(SeatDomain.id).desc())
+            .execution_options(populate_existing=True)
         )
-        .order_by(col(SeatDomain.created_at).desc(), col(SeatDomain.id).desc())
-        .limit(1)
-        .execution_options(populate_existing=True)
-    )
-    return found
+    ).all()
 
 
-async def domain_codes_since(session: Session, subscription_id: UUID, since: datetime) -> int:
-    found = await session.scalar(
+async def forget_waiting(session: Session, verified: SeatDomain) -> None:
+    """Other codes for a domain that is verified now."""
+    await session.execute(
         text(
-            "SELECT count(*) FROM seat_domain WHERE subscription_id = :id AND created_at > :since"
+            """DELETE FROM seat_domain WHERE subscription_id = :subscription AND domain = :domain AND id <> :id
+               AND verified_at IS NULL"""
         ),
-        {"id": subscription_id, "since": since},
+        {
+            "subscription": verified.subscription_id,
+            "domain": verified.domain,
+            "id": verified.id,
+        },
     )
-    return int(found or 0)
 
 
 async def forget_domain(session: Session, id_: UUID) -> None:

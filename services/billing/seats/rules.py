@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -13,11 +11,6 @@ SENT_AGAIN_AFTER = timedelta(minutes=10)
 SENT_AT_MOST = 5
 #: Letters with invitations that a group sends in a day, at least: twice its seats where that is more.
 LETTERS_A_DAY = 10
-#: The code for a mail domain: digits, how long it is good for, wrong ones, and how many are sent in a day.
-DOMAIN_CODE_DIGITS = 8
-DOMAIN_CODE_FOR = timedelta(minutes=30)
-DOMAIN_CODE_TRIES = 5
-DOMAIN_CODES_A_DAY = 5
 
 #: Whoever has a mailbox there belongs to no company or school.
 _PUBLIC = frozenset(
@@ -130,8 +123,3 @@ def invitations_at_most(seats: int) -> int:
 
 def letters_a_day(seats: int) -> int:
     return max(LETTERS_A_DAY, 2 * seats)
-
-
-def hash_code(secret: str, id_: str, code: str) -> bytes:
-    """How the code of a mail domain is kept: bound to its row, and useless without the server's secret."""
-    return hmac.new(secret.encode(), f"seat-domain|{id_}|{code}".encode(), hashlib.sha256).digest()

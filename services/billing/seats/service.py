@@ -91,7 +91,7 @@ class Seats:
             await repository.members(session, row.id),
             await repository.open_invitations(session, row.id),
             await repository.domains(session, row.id),
-            await repository.waiting_domain(session, row.id, now),
+            next(iter(await repository.waiting_domains(session, row.id, now)), None),
         )
 
     async def places(self, reader: Reader) -> list[Place]:

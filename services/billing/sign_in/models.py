@@ -1,4 +1,4 @@
-"""Tables of signing in."""
+"""The table of codes for signing in."""
 
 from __future__ import annotations
 
@@ -32,12 +32,3 @@ class SignInCode(Row, table=True):
     created_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)
     used_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
-
-
-class RateBucket(Row, table=True):
-    """How far a limit is used up: until ``due_at`` (the theoretical arrival time of the cell rate algorithm)."""
-
-    __tablename__ = "rate_bucket"
-    __table_args__: Any = (Index("ix_rate_bucket_due_at", "due_at"),)
-    bucket: str = Field(sa_type=Text, primary_key=True)
-    due_at: datetime = Field(sa_type=UTCDateTime)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from services.billing.mailboxes.service import MailboxBusyError
 from services.billing.metrics import SIGN_INS
 from services.billing.readers.service import CONSENTS
 from services.billing.readers.web import (
@@ -17,7 +18,7 @@ from services.billing.readers.web import (
     session_cookie,
     with_return,
 )
-from services.billing.sign_in.service import MailboxBusyError, NetworkBusyError, Refusal
+from services.billing.sign_in.service import NetworkBusyError, Refusal
 from shared.errors import InvalidInputError, TooManyRequestsError, UnavailableError
 from shared.security.events import SecurityEvent
 from shared.security.report import refused, tell

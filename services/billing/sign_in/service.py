@@ -5,12 +5,15 @@ Registration and sign-in are one and the same path, whoever asks: nothing tells 
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from services.billing.mailboxes import repository as limits
+from services.billing.mailboxes import service as mailboxes
+from services.billing.mailboxes.rules import CODE_LIFETIME, CODE_TRIES, whole_seconds
+from services.billing.mailboxes.service import Codes
 from services.billing.readers.rules import hash_token
 from services.billing.readers.service import Readers, SignedIn, Visitor
 from services.billing.sign_in import repository, rules
@@ -25,18 +28,6 @@ from shared.mail.address import normalise_email
 DAY = timedelta(days=1)
 #: The most a network's bucket runs ahead: an hour after the last of a flood nothing is left of it.
 MOST_AHEAD = rules.NETWORK.allowance + timedelta(minutes=45)
-
-
-class MailboxBusyError(TooManyRequestsError):
-    """So many codes were sent to this mailbox that the next one has to wait ``seconds``."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            f"Too many codes for this address: wait {seconds} seconds",
-            slug="mailbox-busy",
-            headers={"Retry-After": str(seconds)},
-        )
-        self.seconds = seconds
 
 
 class NetworkBusyError(TooManyRequestsError):
@@ -77,7 +68,7 @@ class SignIn:
         self._clock = clock
         self._readers = readers
         self._mail = mail
-        self._secret = secret
+        self._codes = Codes(secret, "sign-in")
 
     async def ask_code(
         self,
@@ -104,7 +95,7 @@ class SignIn:
             await repository.lock_mailbox(session, agency, address)
             newest = await repository.newest_of_browser(session, agency, held, now, address)
             if newest is None or not rules.resend_in(newest.created_at, now):
-                await self._take(session, agency, address, held, visitor.network, now)
+                await self._count(session, agency, address, held, visitor.network, now)
                 row, code = await self._new_code(session, agency, address, held, busy, now)
         if row is None:
             return
@@ -119,16 +110,16 @@ class SignIn:
         self, session: Session, agency: str, email: str, browser: bytes, busy: bool, now: datetime
     ) -> tuple[SignInCode, str]:
         unused = await repository.unused_since(session, agency, email, now - DAY)
-        digits = rules.digits_of_code(unused, busy)
-        code, code_id = f"{secrets.randbelow(10**digits):0{digits}d}", new_id()
+        code_id = new_id()
+        code, code_hash = self._codes.new(code_id, rules.digits_of_code(unused, busy))
         row = SignInCode(
             id=code_id,
             agency=agency,
             email=email,
             browser_hash=browser,
-            code_hash=rules.hash_code(self._secret, str(code_id), code),
+            code_hash=code_hash,
             created_at=now,
-            expires_at=now + rules.CODE_LIFETIME,
+            expires_at=now + CODE_LIFETIME,
         )
         session.add(row)
         return row, code
@@ -141,34 +132,27 @@ class SignIn:
         async with self._database.transaction() as session:
             if await repository.is_known(session, agency, email, browser):
                 return False
-            if await repository.use_turn(session, turn, now):
+            if await limits.use_turn(session, turn, now):
                 return True
-            waiting = await repository.due_at(session, turn)
+            waiting = await limits.due_at(session, turn)
             if waiting is not None:
-                wait = rules.whole_seconds(waiting - now)
+                wait = whole_seconds(waiting - now)
             else:
-                ahead = await repository.add(session, rules.NETWORK, network, now, MOST_AHEAD)
+                ahead = await limits.add(session, rules.NETWORK, network, now, MOST_AHEAD)
                 wait = rules.turn_seconds(ahead)
                 if wait:
-                    await repository.set_turn(session, turn, now + timedelta(seconds=wait))
+                    await limits.set_turn(session, turn, now + timedelta(seconds=wait))
         if wait:
             raise NetworkBusyError(wait)
         return False
 
-    async def _take(
+    async def _count(
         self, session: Session, agency: str, email: str, browser: bytes, network: str, now: datetime
     ) -> None:
         """One mail to this mailbox, or :class:`MailboxBusyError`; the transaction then takes nothing."""
-        mailbox = f"{agency}:{email}"
-        if await repository.is_known(session, agency, email, browser):
-            buckets = [(pace, f"{mailbox}:{browser.hex()}") for pace in rules.MAILBOX]
-        else:
-            buckets = [(pace, f"{mailbox}:{network}") for pace in rules.MAILBOX]
-            buckets += [(pace, mailbox) for pace in rules.MAILBOX_ALL]
-        waits = [await repository.take(session, pace, key, now) for pace, key in buckets]
-        longest = max((wait for wait in waits if wait is not None), default=None)
-        if longest is not None:
-            raise MailboxBusyError(rules.whole_seconds(longest))
+        known = await repository.is_known(session, agency, email, browser)
+        asker = browser.hex() if known else network
+        await mailboxes.count(session, agency, email, asker, now, known=known)
 
     async def asked(self, agency: str, browser: str) -> Asked | None:
         """What the code page shows; None when this browser has asked for nothing that is still in time."""
@@ -195,24 +179,24 @@ class SignIn:
 
         Limits are by code: a network's or another browser's wrong codes never refuse a right one.
         """
-        now, held, code = self._clock.now(), hash_token(browser), rules.clean_code(typed)
+        now, held = self._clock.now(), hash_token(browser)
         async with self._database.transaction() as session:
             rows = await repository.codes_for_update(session, agency, held, now)
-            open_rows = [row for row in rows if self._tries(row, held) < rules.CODE_TRIES]
+            open_rows = [row for row in rows if self._tries(row, held) < CODE_TRIES]
             if not any(row.browser_hash == held for row in open_rows):
                 return (
                     Refusal.SPENT
                     if any(row.browser_hash == held for row in rows)
                     else (Refusal.WRONG)
                 )
-            right = self._matching(open_rows, code)
+            right = self._codes.find(open_rows, typed)
             if right is None:
                 for row in open_rows:
                     if row.browser_hash == held:
                         row.tries += 1
                     else:
                         row.other_tries += 1
-                await repository.add(session, rules.NETWORK, visitor.network, now, MOST_AHEAD)
+                await limits.add(session, rules.NETWORK, visitor.network, now, MOST_AHEAD)
                 return Refusal.WRONG
             for row in rows:
                 if row is right or (row.browser_hash == held and row.email == right.email):
@@ -225,15 +209,9 @@ class SignIn:
     def _tries(row: SignInCode, browser: bytes) -> int:
         return row.tries if row.browser_hash == browser else row.other_tries
 
-    def _matching(self, rows: Sequence[SignInCode], code: str) -> SignInCode | None:
-        """Compared with every row, in the same time whichever it is."""
-        found = None
-        for row in rows:
-            expected = rules.hash_code(self._secret, str(row.id), code)
-            if secrets.compare_digest(row.code_hash, expected) and code:
-                found = row
-        return found
-
     async def forget_old(self) -> None:
+        """Codes of yesterday, and limits that have long been free again."""
         async with self._database.transaction() as session:
-            await repository.forget_old(session, self._clock.now())
+            yesterday = self._clock.now() - DAY
+            await repository.forget_old(session, yesterday)
+            await limits.forget_old(session, yesterday)

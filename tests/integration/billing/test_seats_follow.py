@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from services.billing import demo_groups
+from services.billing.mailboxes.rules import CODE_TRIES, MAILBOX
+from services.billing.mailboxes.service import MailboxBusyError
+from services.billing.offers.rules import Kind, Terms
 from services.billing.seats import rules
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.mail.outbox import recent_mail
@@ -26,6 +30,20 @@ from tests.integration.billing.test_seats import (
     submit,
 )
 from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, World
+
+STUDENTS = Terms(
+    id=UUID(int=1),
+    price_id=UUID(int=2),
+    kind=Kind.STUDENT,
+    amount_vnd=1_000,
+    periods=None,
+    valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+    valid_until=None,
+    lapsed_days=None,
+    again_days=None,
+    domains=("truong.example.vn",),
+    ended_at=None,
+)
 
 
 @pytest.fixture
@@ -207,7 +225,7 @@ async def test_a_verified_mail_domain_lets_its_readers_take_seats(groups: Groups
         await seats.join(member, group.row.id)
     with pytest.raises(NotFoundError):
         await domains.verify(member, group.row.id, code)
-    for _ in range(rules.DOMAIN_CODE_TRIES):
+    for _ in range(CODE_TRIES):
         assert not await domains.verify(
             reader, group.row.id, "00000000" if code != "00000000" else "1"
         )
@@ -219,9 +237,13 @@ async def test_a_verified_mail_domain_lets_its_readers_take_seats(groups: Groups
         if m.recipient == one and not m.subject.startswith(code)
     ).subject.split(" ", 1)[0]
     answer = await submit(
-        owner, "domain/verify", subscription=group.row.id, code=f" {code[:4]} {code[4:]} "
+        owner,
+        "domain/verify",
+        subscription=group.row.id,
+        code=f"Mã là {code[:4]} {code[4:]}, có hạn 10 phút",
     )
     assert answer.headers["location"].endswith("seat-domain-verified#seats")
+    assert await world.value("SELECT count(*) FROM seat_domain") == 1, "the code before is gone"
     for address in ("x@sub.truong.example.vn", "x@truong.example.vn.evil.vn", CHILD):
         assert await seats.open_groups(await groups.reader(address)) == []
         with pytest.raises(NotFoundError):
@@ -251,6 +273,26 @@ async def test_a_verified_mail_domain_lets_its_readers_take_seats(groups: Groups
     with pytest.raises(NotFoundError):
         await seats.join(many[5], group.row.id)
     await world.assert_sound()
+
+
+async def test_a_mailbox_gets_no_more_codes_than_its_measure_whatever_they_are_for(
+    groups: Groups,
+) -> None:
+    world, one = groups.world, "an@truong.example.vn"
+    await groups.pays(OWNER, "to-chuc", seats=5)
+    group, owner = await groups.group(OWNER), await world.signed_in(OWNER)
+    for number in range(MAILBOX[0].burst + 1):
+        answer = await submit(owner, "domain", subscription=group.row.id, address=one)
+        notice = "seat-domain-sent" if number < MAILBOX[0].burst else "seat-domain-codes"
+        assert answer.headers["location"].endswith(f"notice={notice}#seats"), number
+    page = await owner.get(answer.headers["location"])
+    assert "Đã gửi quá nhiều mã" in page.text
+    mails = [m for m in await recent_mail(world.billing.database) if m.recipient == one]
+    assert len(mails) == MAILBOX[0].burst
+    with pytest.raises(MailboxBusyError):
+        await world.billing.students.ask_code(
+            await groups.reader(OWNER), one, [STUDENTS], lambda to, code: None
+        )
 
 
 async def test_invitations_end_are_withdrawn_sent_again_and_spare_strangers(groups: Groups):
