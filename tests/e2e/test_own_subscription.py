@@ -134,7 +134,7 @@ async def pause_and_back(page: Page, stack: LocalStack, screen: str) -> None:
     words = await page.get_by_text("Chọn một ngày từ").inner_text()
     await field.fill(re.findall(r"\d\d/\d\d/\d{4}", words)[1])
     await shot(page, f"{screen}-5-pause")
-    await page.get_by_role("button", name="Tạm dừng gói").click()
+    await page.get_by_role("button", name="Dừng đến ngày đó").click()
     await expect(page.get_by_text("Đã đặt lịch tạm dừng.")).to_be_visible()
     await shot(page, f"{screen}-6-paused")
     await page.get_by_role("button", name="Không tạm dừng nữa").click()

@@ -74,8 +74,10 @@ class ReaderPages:
             order=await self._billing.orders.open_of_reader(reader),
             bundles=await self._billing.bundles.of_reader(reader.id),
             gives=any(offer.kind == CONTRIBUTION for offer in offers),
-            given=await self._billing.orders.contributed(reader),
-            presents=await self._billing.orders.presents(reader),
+            once=await self._billing.orders.once_of_reader(reader.id),
+            bought=await self._billing.orders.bought(
+                [one.order_id for one in payments if one.order_id]
+            ),
             payments=payments,
             refunding=await self._billing.refunds.open_of_reader(reader.id),
             invoices=await self._billing.invoices.of_payments([one.id for one in payments]),

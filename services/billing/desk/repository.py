@@ -94,9 +94,11 @@ _OF_READER = {
         FROM bank_credit c JOIN sales_order o ON o.id = c.order_id
         WHERE o.reader_id = :reader AND c.left_vnd > 0 ORDER BY c.occurred_at DESC, c.id LIMIT :limit""",
     "payments": """SELECT p.id, p.order_id, p.provider, p.reference, p.amount_vnd, p.refunded_vnd, p.period_start,
-            p.period_end, p.paid_at, i.id AS invoice_id, i.document, o.gift, o.article, g.redeemed_at
+            p.period_end, p.cut_at, p.replaced_by, p.paid_at, i.id AS invoice_id, i.document, o.gift, o.article, g.redeemed_at,
+            o.code, l.name_vi, l.name_en, pp.period
         FROM payment p LEFT JOIN invoice i ON i.payment_id = p.id
         LEFT JOIN sales_order o ON o.id = p.order_id LEFT JOIN gift g ON g.order_id = p.order_id
+        LEFT JOIN plan_price pp ON pp.id = o.price_id LEFT JOIN plan l ON l.id = pp.plan_id
         WHERE p.reader_id = :reader ORDER BY p.paid_at DESC, p.id DESC LIMIT :limit""",
     "refunds": """SELECT f.payment_id, f.amount_vnd, f.refunded_at, f.provider_refund, f.kind, f.failed_at
         FROM refund f JOIN payment p ON p.id = f.payment_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -238,23 +239,58 @@ async def gift_of(session: ReadSession, order_id: UUID) -> Gift | None:
     return found
 
 
-async def presents(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
-    """Ids of a reader's orders that are for somebody else."""
-    found = await session.scalars(
-        select(col(SalesOrder.id)).where(
-            col(SalesOrder.reader_id) == reader_id, col(SalesOrder.gift)
-        )
-    )
-    return frozenset(found.all())
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What an order of a reader's was for, in the words that a list of payments needs."""
+
+    kind: str
+    name_vi: str
+    name_en: str
+    period: str
+    gift: bool
+
+    def name(self, language: str) -> str:
+        return self.name_vi if language == "vi" else self.name_en
 
 
-async def contributed(session: ReadSession, reader_id: UUID) -> frozenset[UUID]:
-    """Ids of a reader's orders of contributions."""
+async def bought(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, Bought]:
+    """What these orders were for."""
     rows = await session.execute(
         text(
-            """SELECT o.id FROM sales_order o JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
-               WHERE o.reader_id = :reader AND l.kind = 'contribution'"""
+            """SELECT o.id, l.kind, l.name_vi, l.name_en, pp.period, o.gift
+               FROM sales_order o JOIN plan_price pp ON pp.id = o.price_id JOIN plan l ON l.id = pp.plan_id
+               WHERE o.id = ANY (CAST(:ids AS uuid[]))"""
         ),
-        {"reader": reader_id},
+        {"ids": list(ids)},
     )
-    return frozenset(row[0] for row in rows)
+    return {row[0]: Bought(*row[1:]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A right to read that runs or is to come, and that no subscription, seat or bundle gives. ``name_vi`` None: days that were given."""
+
+    scope: str
+    valid_from: datetime
+    valid_until: datetime
+    name_vi: str | None
+    name_en: str | None
+
+    def name(self, language: str) -> str | None:
+        return self.name_vi if language == "vi" else self.name_en
+
+
+async def once_of_reader(session: ReadSession, reader_id: UUID, now: datetime) -> Sequence[Once]:
+    """Passes, single articles and given days of a reader, which ends first at the head."""
+    rows = await session.execute(
+        text(
+            """SELECT e.scope, e.valid_from, e.valid_until, l.name_vi, l.name_en
+               FROM entitlement e LEFT JOIN sales_order o ON o.id = e.order_id
+               LEFT JOIN plan_price pp ON pp.id = o.price_id LEFT JOIN plan l ON l.id = pp.plan_id
+               WHERE e.reader_id = :reader AND NOT e.revoked AND e.valid_until > :now
+                 AND (e.order_id IS NOT NULL OR e.given_id IS NOT NULL)
+               ORDER BY e.valid_until, e.id"""
+        ),
+        {"reader": reader_id, "now": now},
+    )
+    return [Once(*row) for row in rows]

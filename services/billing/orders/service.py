@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -226,15 +227,15 @@ class Orders:
             order = await repository.shown_order(session, reader.id)
         return order if order is not None and self._clock.now() < order.expires_at else None
 
-    async def presents(self, reader: Reader) -> frozenset[UUID]:
-        """The orders of this reader's that are for somebody else."""
+    async def bought(self, ids: Sequence[UUID]) -> dict[UUID, repository.Bought]:
+        """What these orders were for."""
         async with self._database.read() as session:
-            return await repository.presents(session, reader.id)
+            return await repository.bought(session, ids)
 
-    async def contributed(self, reader: Reader) -> frozenset[UUID]:
-        """The orders by which this reader gave."""
+    async def once_of_reader(self, reader_id: UUID) -> Sequence[repository.Once]:
+        """Passes, single articles and given days that a reader reads by now, or is to."""
         async with self._database.read() as session:
-            return await repository.contributed(session, reader.id)
+            return await repository.once_of_reader(session, reader_id, self._clock.now())
 
     async def close_expired(self) -> int:
         """Orders whose time is over. Returns how many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -145,7 +146,8 @@ class PlanPages:
             return_to=back,
             returning=with_return(back),
             article=article,
-            offers=[one for one in offers if one["kind"] == "period"],
+            plans=by_plan(offers),
+            best=best_value(offers),
             once=[one for one in offers if _for_now(one, ways, article)],
             gifts=TRANSFER in ways,
             gives=any(one["kind"] == CONTRIBUTION for one in offers),
@@ -295,7 +297,7 @@ class PlanPages:
 
 
 def worth(offer: Offer, sold: Sequence[Offer]) -> dict[str, Any]:
-    """What a long period costs a month, what it saves beside paying by the month, and whether it saves most of its plan."""
+    """What a long period costs a month, and what it saves beside paying by the month."""
     months = MONTHS.get(offer.period, 0)
     saved = {
         one.price_id: saving_percent(one.amount_vnd, one.period, month.amount_vnd)
@@ -304,11 +306,25 @@ def worth(offer: Offer, sold: Sequence[Offer]) -> dict[str, Any]:
         if month.plan_id == one.plan_id == offer.plan_id and month.period == "month"
     }
     saves = saved.get(offer.price_id, 0)
-    return {
-        "monthly": offer.amount_vnd // months if months > 1 else None,
-        "saves": saves,
-        "best": saves > 0 and saves == max(saved.values()),
-    }
+    return {"monthly": offer.amount_vnd // months if months > 1 else None, "saves": saves}
+
+
+def best_value(offers: Sequence[dict[str, Any]]) -> str | None:
+    """The price that saves most of all that are shown: where several do, that of the fewest readers, then the lowest. None where none
+    saves anything."""
+    saving = [one for one in offers if one["saves"] > 0]
+    if not saving:
+        return None
+    best = min(
+        saving, key=lambda one: (-one["saves"], one["per_seat"], one["seats"], one["amount"])
+    )
+    return str(best["id"])
+
+
+def by_plan(offers: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """What is sold by the period, the prices of a plan together."""
+    periods = [one for one in offers if one["kind"] == "period"]
+    return [list(prices) for _, prices in groupby(periods, key=lambda one: one["plan"])]
 
 
 def _for_now(offer: dict[str, Any], ways: Sequence[str], article: str) -> bool:
@@ -324,6 +340,7 @@ def _for_now(offer: dict[str, Any], ways: Sequence[str], article: str) -> bool:
 def _shown(offer: Offer, language: str, own: Offer | None) -> dict[str, Any]:
     return {
         "id": str(offer.price_id),
+        "plan": offer.plan_code,
         "kind": offer.kind,
         "days": offer.days,
         "uses": offer.uses,

@@ -43,7 +43,7 @@ OPEN_FOR = timedelta(hours=24)
 class Preview:
     """What a change would do now. ``at_once``: it begins now for ``pay_vnd`` (the price less ``credit_vnd``, what is left of the
     period); else with the next period, and nothing is paid before. ``seats``: readers that it is for, before and after; ``priced``: what
-    the new plan costs this reader; ``gives_up``: the offer whose rest goes with the old plan."""
+    the new plan costs this reader, and ``renewal`` what its next period will; ``gives_up``: the offer whose rest goes with the old plan."""
 
     subscription_id: UUID
     before: Offer
@@ -55,6 +55,7 @@ class Preview:
     starts_at: datetime
     ends_at: datetime
     priced: Priced
+    renewal: Priced
     gives_up: Priced | None
 
     @property
@@ -193,6 +194,7 @@ async def _preview(
     anchor = starts_at.astimezone(agency.zone).day
     if starts_at == row.period_end:
         anchor = anchor_of(row.anchor_day, starts_at, agency.zone)
+    ends_at = end_of_period(starts_at, after.period, agency.zone, anchor)
     return Preview(
         row.id,
         before,
@@ -202,8 +204,9 @@ async def _preview(
         credit if at_once else 0,
         priced.amount_vnd - credit if at_once else 0,
         starts_at,
-        end_of_period(starts_at, after.period, agency.zone, anchor),
+        ends_at,
         priced,
+        await offers.priced_next(session, row, after, ends_at, now, wanted),
         stays if stays.left else None,
     )
 

@@ -51,6 +51,8 @@ async def test_a_day_pass_opens_everything_for_a_day_and_is_no_recurring_revenue
     assert await rights(world) == [("site", NOW, NOW + timedelta(days=1))]
     assert await world.rows("SELECT * FROM subscription") == []
     assert await world.rows("SELECT * FROM mrr_movement") == []
+    shown = (await browser.get(f"/r/{AGENCY}/account")).text.replace("\u00a0", " ")
+    assert "Bạn đọc được mọi bài đến 24/11/2026 10:00." in shown
     # The day is over: all of it is earned, and another one can be bought.
     answer = await browser.submit(
         f"/r/{AGENCY}/plans",
@@ -61,6 +63,7 @@ async def test_a_day_pass_opens_everything_for_a_day_and_is_no_recurring_revenue
     world.clock.advance(timedelta(days=1))
     await world.billing.recognition.run_due()
     assert await balances(world) == {"bank": PASS, "revenue_subscription": -PASS}
+    assert "Bạn đọc được mọi bài" not in (await browser.get(f"/r/{AGENCY}/account")).text
     assert await chosen(world, browser, "ngay") != code
     (event,) = [one for one in await world.events() if "entitlement" in one["type"]]
     assert event["data"].get("subscription_id") is None
@@ -80,6 +83,8 @@ async def test_an_article_opens_alone_for_a_year_and_is_earned_at_once(world: Wo
     code = await chosen(world, browser, "mot-bai", article="mua-nhan")
     await credited(world, code, ARTICLE)
     assert await rights(world) == [("article:mua-nhan", NOW, NOW + timedelta(days=365))]
+    shown = (await browser.get(f"/r/{AGENCY}/account")).text
+    assert "mua-nhan</span>: đọc được đến 23/11/2027" in shown
     await world.billing.recognition.run_due()
     assert await balances(world) == {"bank": ARTICLE, "revenue_subscription": -ARTICLE}
     # Another article is another order; the same one is open already; a plan is still for sale.
