@@ -80,7 +80,9 @@ class SeatDomains:
             raise
 
     async def verify(self, owner: Reader, subscription_id: UUID, typed: str) -> bool:
-        """Whether the code is the newest one that was sent; then the domain is verified. After five wrong ones only a new code helps."""
+        """Whether the code is the newest one that was sent; then the domain is verified. After five wrong ones only a new code helps.
+
+        Raises :class:`ConflictError` (``seat-domain-known``) for a domain that is verified already."""
         code = "".join(one for one in typed if one.isascii() and one.isdigit())
         async with self._database.transaction() as session:
             row, now = await self._company(session, owner, subscription_id), self._clock.now()
@@ -91,6 +93,8 @@ class SeatDomains:
             if not secrets.compare_digest(found.code_hash, expected):
                 found.tries += 1
                 return False
+            if found.domain in {one.domain for one in await repository.domains(session, row.id)}:
+                raise ConflictError(slug="seat-domain-known")  # by another code
             found.verified_at = now
             return True
 
