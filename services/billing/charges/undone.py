@@ -2,18 +2,22 @@
 
 Meaning: who has the money of a change back reads on by what they had paid before, as if they had not changed; what the days in between
 earned stays earned. What makes it true: a cut lasts as long as the payment that made it is kept (``payment.restored_from`` remembers
-it), and what is left in the schedule of the change goes back to what it replaced. Locks: the reader, the payments, the books.
+it), what is left in the schedule of the change goes back to what it replaced, and price, seats and offer are those of the order that is
+kept. Locks: the reader, the payments, the books.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from services.billing.offers import service as offers
+from services.billing.orders import repository as orders_repository
 from services.billing.payments import repository
 from services.billing.payments.models import Payment
 from services.billing.recognition import repository as recognition_repository
 from services.billing.recognition.changes import move_left
 from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions.models import Subscription
 from shared.agencies import get_agency
 from shared.database import Session
 
@@ -42,8 +46,7 @@ async def undo_change(session: Session, payment: Payment, now: datetime) -> None
     period = heir.id, heir.period_start, heir.period_end
     await move_left(session, agency, [payment.id], period, now)
     row = await subscriptions_repository.lock(session, payment.subscription_id)
-    row.price_id = await repository.price_of(session, heir.id)
-    row.next_price_id = None
+    await _go_on(session, row, heir)
     row.anchor_day = max(
         at.astimezone(agency.zone).day for at in (heir.period_start, heir.period_end)
     )
@@ -75,4 +78,14 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
     row = await subscriptions_repository.lock(session, payment.subscription_id)
     if payment.replaced_by is None:
         row.anchor_day = payment.period_start.astimezone(agency.zone).day
-        row.price_id, row.next_price_id = await repository.price_of(session, payment.id), None
+        await _go_on(session, row, payment)
+
+
+async def _go_on(session: Session, row: Subscription, payment: Payment) -> None:
+    """The subscription goes on as the order of ``payment`` said: at its price, for its seats, with what is left of its offer."""
+    assert payment.order_id is not None  # a period is of an order
+    order = await orders_repository.by_id(session, payment.order_id)
+    assert order is not None  # a foreign key holds it
+    row.price_id, row.offer_id, row.offer_left = order.price_id, None, None
+    row.next_price_id, row.next_seats = order.price_id, order.seats
+    await offers.take(session, order, row)

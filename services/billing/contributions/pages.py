@@ -90,10 +90,15 @@ class ContributionPages:
         ways = await ways_to_pay(self._billing, reader.agency)
         if not ways:
             raise NotFoundError
+        amount_vnd = amount_of(asked.amount) or 0
         order = await self._billing.contributions.start(
-            reader, amount_of(asked.amount) or 0, place.back(asked.return_to), language
+            reader, amount_vnd, place.back(asked.return_to), language
         )
-        if (asked.way == CARD and CARD in ways) or TRANSFER not in ways:
+        by_card = (asked.way == CARD and CARD in ways) or TRANSFER not in ways
+        offer = await self._billing.contributions.offer(reader.agency)
+        given = offer is not None and order.price_id == offer.price_id
+        # Of another order that a part was transferred for its own page says so, before a card is asked for.
+        if by_card and given and order.list_vnd == amount_vnd:
             return await self._billing.charges.page(reader, order.code, language)
         return f"/r/{reader.agency}/orders/{order.code}"
 

@@ -7,14 +7,15 @@ from services.billing.invariant import Invariant, of_agency
 
 class OffersAreCounted(Invariant):
     name = "offers_are_counted"
-    statement = "Whoever is in an offer has its periods left less those that they have paid at it, and an order at an offer costs what the offer says"
+    statement = "Whoever is in an offer has its periods left less those that they have paid at it since they took it last, and an order at an offer costs what the offer says"
     #: A student's offer has no number of periods. Finance may give money for an offer that is used up to its order all the same.
     #: Of a change what was left of the plan before is taken off; a trial costs nothing.
     sql = f"""SELECT
         (SELECT count(*) FROM subscription s JOIN price_offer f ON f.id = s.offer_id
-         LEFT JOIN (SELECT o.reader_id, o.offer_id, count(*) AS paid FROM sales_order o
+         LEFT JOIN (SELECT DISTINCT ON (o.reader_id, o.offer_id) o.reader_id, o.offer_id, count(*) AS paid FROM sales_order o
                     WHERE {of_agency("o.agency")} AND o.offer_id IS NOT NULL AND o.state = 'paid' AND o.trial_days IS NULL
-                    GROUP BY 1, 2) u ON u.reader_id = s.reader_id AND u.offer_id = s.offer_id
+                    GROUP BY o.reader_id, o.offer_id, o.offer_turn
+                    ORDER BY o.reader_id, o.offer_id, o.offer_turn DESC) u ON u.reader_id = s.reader_id AND u.offer_id = s.offer_id
          WHERE {of_agency("s.agency")} AND s.offer_left IS DISTINCT FROM
                CASE WHEN f.periods IS NOT NULL THEN greatest(f.periods - coalesce(u.paid, 0), 0) END)
         + (SELECT count(*) FROM sales_order o JOIN price_offer f ON f.id = o.offer_id

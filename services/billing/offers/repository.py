@@ -116,11 +116,25 @@ async def person(session: Session | ReadSession, reader_id: UUID) -> Person:
     )
 
 
-async def used(session: Session, reader_id: UUID, offer_id: UUID) -> int:
-    """How many periods a reader has paid at an offer."""
+async def used(session: Session, order: SalesOrder) -> tuple[int, bool]:
+    """How many periods an order's reader has paid at its offer in its turn, and whether they have taken it again since."""
+    row = (
+        await session.execute(
+            text(
+                """SELECT count(*) FILTER (WHERE offer_turn = :turn), coalesce(bool_or(offer_turn > :turn), false) FROM sales_order
+                   WHERE reader_id = :reader AND offer_id = :offer AND state = 'paid' AND trial_days IS NULL"""
+            ),
+            {"reader": order.reader_id, "offer": order.offer_id, "turn": order.offer_turn},
+        )
+    ).one()
+    return row[0], row[1]
+
+
+async def turns(session: Session, reader_id: UUID, offer_id: UUID) -> int:
+    """How many times a reader has taken an offer and paid."""
     found = await session.scalar(
         text(
-            """SELECT count(*) FROM sales_order WHERE reader_id = :reader AND offer_id = :offer AND state = 'paid'
+            """SELECT max(offer_turn) FROM sales_order WHERE reader_id = :reader AND offer_id = :offer AND state = 'paid'
                AND trial_days IS NULL"""
         ),
         {"reader": reader_id, "offer": offer_id},
@@ -341,12 +355,18 @@ async def forget_old(session: Session, now: datetime) -> None:
 
 
 async def paid_before(session: Session | ReadSession, order: SalesOrder) -> int:
-    """How many periods this order's reader had paid at its offer before it."""
+    """How many periods this order's reader had paid at its offer before it, in the same turn."""
     found = await session.scalar(
         text(
             """SELECT count(*) FROM sales_order WHERE reader_id = :reader AND offer_id = :offer AND state = 'paid'
-               AND trial_days IS NULL AND id <> :id AND paid_at <= coalesce(CAST(:paid AS timestamptz), paid_at)"""
+               AND trial_days IS NULL AND offer_turn = :turn AND id <> :id AND paid_at <= coalesce(CAST(:paid AS timestamptz), paid_at)"""
         ),
-        {"reader": order.reader_id, "offer": order.offer_id, "id": order.id, "paid": order.paid_at},
+        {
+            "reader": order.reader_id,
+            "offer": order.offer_id,
+            "turn": order.offer_turn,
+            "id": order.id,
+            "paid": order.paid_at,
+        },
     )
     return int(found or 0)

@@ -1,8 +1,8 @@
 """Offers: made and ended by finance, taken by readers one after the other (``lock_reader``).
 
 Meaning: a period costs the cheapest offer that is for its reader when it is ordered, and then what was ordered; an offer is never paid
-more often than it has periods. What makes it true: the order keeps the offer, what is left is counted from paid orders when one is paid,
-and both happen under the reader's lock. A coupon and an offer are never in one order: the table refuses it.
+more often than it has periods, each time that it is taken (a winback may be taken again). What makes it true: the order keeps the offer and
+its turn, what is left is counted from the turn's paid orders when one is paid, and both happen under the reader's lock. A coupon and an offer are never in one order: the table refuses it.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ async def ordered(session: Session | ReadSession, order: SalesOrder, sold: Offer
     return Priced(order.list_vnd, sold.period, terms, max(left, 1))
 
 
+async def turn_of(session: Session, reader_id: UUID, priced: Priced) -> int:
+    """Which time a reader takes the offer of an order that is made now. Orders of which none is paid are of one turn."""
+    if priced.terms is None:
+        return 1
+    before = await repository.turns(session, reader_id, priced.terms.id)
+    return before + 1 if priced.terms.kind is Kind.WINBACK and priced.first else max(before, 1)
+
+
 async def take(session: Session, order: SalesOrder, row: Subscription) -> None:
     """An order is paid: what its subscription keeps of an offer (the caller holds the reader's lock)."""
     if order.offer_id is None:
@@ -88,7 +96,7 @@ async def take(session: Session, order: SalesOrder, row: Subscription) -> None:
     row.offer_left = None
     if terms.periods is not None:
         await session.flush()
-        used = await repository.used(session, order.reader_id, order.offer_id)
+        used, _ = await repository.used(session, order)
         row.offer_left = max(terms.periods - used, 0)
         await session.flush()
         await repository.set_left(session, order.reader_id, order.offer_id, row.offer_left)
@@ -99,7 +107,9 @@ async def stands(session: Session, order: SalesOrder, now: datetime) -> bool:
     if order.offer_id is None:
         return True
     terms = (await repository.by_ids(session, [order.offer_id]))[order.offer_id]
-    used = await repository.used(session, order.reader_id, order.offer_id)
+    used, again = await repository.used(session, order)
+    if again:
+        return False
     known = await repository.person(session, order.reader_id)
     still_open = order.state == "open" or order.purpose != "sale"
     return rules.stands(terms, known, used=used, still_open=still_open, now=now)

@@ -70,6 +70,7 @@ class SalesOrder(Row, table=True):
     amount_vnd: int = Field(sa_type=BigInteger)
     coupon_id: UUID | None = None
     offer_id: UUID | None = None
+    offer_turn: int = 1
     credit_vnd: int = Field(sa_type=BigInteger, default=0)
     trial_days: int | None = None
     purpose: str = Field(sa_type=Text, default="sale")

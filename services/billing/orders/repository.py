@@ -50,7 +50,7 @@ async def by_code(session: Session | ReadSession, agency: str, code: str) -> Sal
     return found
 
 
-async def by_id(session: ReadSession, id_: UUID) -> SalesOrder | None:
+async def by_id(session: Session | ReadSession, id_: UUID) -> SalesOrder | None:
     found: SalesOrder | None = await session.get(SalesOrder, id_)
     return found
 

@@ -336,6 +336,7 @@ async def _new_order(
         list_vnd=priced.full_vnd,
         amount_vnd=0 if trial else priced.amount_vnd,
         offer_id=priced.offer_id,
+        offer_turn=await offers.turn_of(session, reader.id, priced),
         trial_days=trial,
         renews=renews,
         language=language,

@@ -78,17 +78,6 @@ async def next_kept(session: Session, payment: Payment) -> tuple[UUID, datetime]
     return (row[0], row[1]) if row else None
 
 
-async def price_of(session: Session, payment_id: UUID) -> UUID:
-    """The price that a payment of an order was for."""
-    found: UUID = await session.scalar(
-        text(
-            "SELECT o.price_id FROM payment p JOIN sales_order o ON o.id = p.order_id WHERE p.id = :id"
-        ),
-        {"id": payment_id},
-    )
-    return found
-
-
 async def receipted(
     session: Session, agency: str, reader_id: UUID, payment_id: UUID
 ) -> Payment | None:

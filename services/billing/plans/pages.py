@@ -245,7 +245,9 @@ class PlanPages:
             renews=renews,
             seats=parse_seats(chosen.seats),
         )
-        if by_card:
+        # Of another order that a part was transferred for its own page says so, before a card is asked for.
+        asked = (order.price_id, order.gift, order.renews) == (price_id, chosen.gift, renews)
+        if by_card and asked:
             return await self._billing.charges.page(reader, order.code, language)
         return f"/r/{reader.agency}/orders/{order.code}"
 

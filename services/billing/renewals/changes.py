@@ -133,6 +133,7 @@ class Changes:
                 credit_vnd=found.credit_vnd,
                 amount_vnd=found.pay_vnd,
                 offer_id=found.priced.offer_id,
+                offer_turn=await offers.turn_of(session, reader.id, found.priced),
                 purpose="change",
                 renews=True,
                 subscription_id=row.id,

@@ -136,6 +136,7 @@ async def _order(session: Session, row: Subscription, facts: Facts, now: datetim
         list_vnd=priced.full_vnd,
         amount_vnd=priced.amount_vnd,
         offer_id=priced.offer_id,
+        offer_turn=await offers.turn_of(session, row.reader_id, priced),
         purpose="renewal",
         renews=True,
         subscription_id=row.id,

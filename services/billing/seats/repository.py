@@ -209,6 +209,18 @@ async def sent_since(session: Session, subscription_id: UUID, since: datetime) -
     return int(found or 0)
 
 
+async def sent_to(session: Session, subscription_id: UUID, email: str, since: datetime) -> int:
+    """Letters that a group has sent to a mailbox with invitations which it was not seated by: no fewer than were sent since."""
+    found = await session.scalar(
+        text(
+            """SELECT coalesce(sum(times_sent), 0) FROM seat_invitation
+               WHERE subscription_id = :id AND email = :email AND sent_at > :since AND accepted_at IS NULL"""
+        ),
+        {"id": subscription_id, "email": email, "since": since},
+    )
+    return int(found or 0)
+
+
 async def domains(session: Session | ReadSession, subscription_id: UUID) -> Sequence[SeatDomain]:
     """Verified domains of a group."""
     return (

@@ -131,6 +131,9 @@ class Seats:
                 return found
             if len(known) >= rules.invitations_at_most(row.seats):
                 raise ConflictError(slug="seat-invitations")
+            sent = await repository.sent_to(session, row.id, address, now - rules.INVITED_FOR)
+            if sent >= rules.SENT_AT_MOST:  # withdrawn and written anew is the same letter again
+                raise ConflictError(slug="seat-invited-often")
             await _spare_mailboxes(session, row, now)
             found = SeatInvitation(
                 id=new_id(),

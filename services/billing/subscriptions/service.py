@@ -245,17 +245,20 @@ async def _newest_returned(session: Session, row: Subscription) -> bool:
 async def follow_kept(session: Session, row: Subscription, now: datetime) -> None:
     """The subscription's period, price and anchor are those of the last period that is kept."""
     kept = await repository.last_kept(session, row.id)
+    agreed, seats = (row.next_price_id or row.price_id, row.next_seats or row.seats), 0
     if kept is not None:
-        agreed = row.next_price_id or row.price_id, row.next_seats or row.seats
         if row.price_id != kept[0]:
             row.offer_id = row.offer_left = None  # an offer is of one price
         row.price_id, row.period_start, row.period_end, row.value_vnd, seats = kept
         agency = await get_agency(session, row.agency)
         row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])
-        if row.collection == rules.RENEWAL:  # who goes on after all pays what was agreed to last
-            same = agreed == (row.price_id, seats)
-            row.next_price_id, row.next_seats = (None, None) if same else agreed
+        row.next_price_id = row.next_seats = None
     await refresh(session, row, now)
+    renews = kept is not None and row.collection == rules.RENEWAL
+    if renews and not agreed == (row.price_id, seats) == (row.price_id, row.seats):
+        # Who goes on after all pays what was agreed to last; the row is for as many as its newest period, also one that was given back.
+        row.next_price_id, row.next_seats = agreed
+        await session.flush()
 
 
 class Subscriptions:

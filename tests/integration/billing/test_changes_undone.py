@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
 from services.billing.charges.apply import apply
+from services.billing.offers.rules import Kind
 from services.billing.payments.adapters.port import DisputeMoved, DisputeState
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.returning import (
@@ -18,6 +23,7 @@ from tests.integration.billing.returning import (
     reference_of,
     with_vat,
 )
+from tests.integration.billing.test_offers import INTRO, a_month, offered, verify
 from tests.integration.billing.world import AGENCY, World
 
 COMES_BACK = "4000000000005126"
@@ -161,4 +167,87 @@ async def test_a_lost_dispute_of_a_change_restores_and_one_that_is_won_after_all
         assert await apply(session, "stripe", won, now)
     assert (await subscription(world))[:3] == ("ending", True, "year")
     assert await until(world) == (await subscription(world))[4]
+    await world.assert_sound()
+
+
+async def agreed(world: World) -> tuple[Any, ...]:
+    """What is paid next: plan, period, readers, and how many periods of an offer are left."""
+    return (
+        await world.rows(
+            """SELECT l.code, p.period, coalesce(s.next_seats, s.seats), s.offer_left, s.offer_id IS NOT NULL FROM subscription s
+               JOIN plan_price p ON p.id = coalesce(s.next_price_id, s.price_id) JOIN plan l ON l.id = p.plan_id"""
+        )
+    )[0]
+
+
+async def renewed(world: World) -> tuple[Any, ...]:
+    """The newest order of a next period: plan, period, readers, amount."""
+    await a_month(world)
+    return (
+        await world.rows(
+            """SELECT l.code, p.period, o.seats, o.amount_vnd FROM sales_order o JOIN plan_price p ON p.id = o.price_id
+               JOIN plan l ON l.id = p.plan_id WHERE o.purpose = 'renewal' ORDER BY o.created_at DESC LIMIT 1"""
+        )
+    )[0]
+
+
+async def test_who_has_the_money_of_a_family_plan_back_pays_for_one_reader_again(
+    world: World,
+) -> None:
+    (_, family), lives = await changed(world, "gia-dinh", card=COMES_BACK), Lives(world)
+    assert await agreed(world) == ("gia-dinh", "month", 4, None, False)
+    refund = await dashboard_refund(world, family)
+    await world.deliver()
+    assert await agreed(world) == ("doc-bao", "month", 1, None, False)
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert await agreed(world) == ("gia-dinh", "month", 4, None, False), "paid for after all"
+    await dashboard_refund(world, family)
+    await world.deliver()
+    assert await lives.resumes(LAN)
+    assert await renewed(world) == ("doc-bao", "month", 1, MONTH)
+    group = await world.billing.seats.groups(await lives.reader(LAN))
+    assert group == [], "nobody else has a seat of a plan for one"
+    await world.assert_sound()
+
+
+async def test_who_disputes_a_payment_keeps_no_seats_of_a_plan_that_was_to_come(
+    world: World,
+) -> None:
+    await with_vat(world)
+    lives = Lives(world)
+    await lives.buys(LAN, "year")
+    await world.deliver()
+    assert await lives.changes(LAN, "gia-dinh") == 0
+    assert await agreed(world) == ("gia-dinh", "month", 4, None, False)
+    await dispute(world, await reference_of(world))
+    await world.deliver()
+    assert await agreed(world) == ("doc-bao", "year", 1, None, False)
+    with pytest.raises(IntegrityError, match="ck_subscription_next"):
+        async with world.billing.database.transaction() as session:
+            await session.execute(text("UPDATE subscription SET next_seats = 4"))
+    await world.assert_sound()
+
+
+async def test_offers_are_those_of_the_plan_that_is_read_again(world: World) -> None:
+    """A student's price of the year, and an introductory one of the month: each goes and comes with its plan."""
+    await offered(world, Kind.INTRO)
+    await offered(world, Kind.STUDENT, "year", amount_vnd=290_000)
+    lives = Lives(world)
+    await verify(world, await world.signed_in(LAN), "lan@sv.hust.edu.vn")
+    _, year = await changed(world, "year", card=COMES_BACK)
+    assert await agreed(world) == ("doc-bao", "year", 1, None, True)
+    refund = await dashboard_refund(world, year)
+    await world.deliver()
+    assert await world.value("SELECT refunded_vnd > 0 FROM payment WHERE reference = :r", r=year)
+    assert await agreed(world) == ("doc-bao", "month", 1, 2, True)
+    await world.assert_sound()
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert await agreed(world) == ("doc-bao", "year", 1, None, True)
+    await world.assert_sound()
+    await dashboard_refund(world, year)
+    await world.deliver()
+    assert await lives.resumes(LAN)
+    assert await renewed(world) == ("doc-bao", "month", 1, INTRO)
     await world.assert_sound()

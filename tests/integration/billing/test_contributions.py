@@ -12,6 +12,7 @@ from services.billing.refunds.service import By
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
 from tests.fixtures.roles import as_superuser
+from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import balances, credited, person
 from tests.integration.billing.test_once_and_gifts import chosen
 from tests.integration.billing.world import AGENCY, Browser, World
@@ -154,3 +155,22 @@ async def test_its_tax_is_of_its_own_class_and_a_day_without_a_row_is_said_befor
     found = await balances(world)
     assert (found["refunds_subscription"], found.get("vat_payable", 0)) == (100_000, 0)
     await world.assert_sound()
+
+
+async def test_no_card_is_asked_for_another_order_than_was_pressed(
+    paid_by_transfer: World,
+) -> None:
+    """An order that a part was transferred for stays the one to pay: its own page says so, whatever is pressed, and no card's does."""
+    world, lives = paid_by_transfer, Lives(paid_by_transfer)
+    order = await lives.chooses("lan@example.vn", "month", renews=False)
+    await credited(world, order.code, 10_000)
+    browser = await world.signed_in("lan@example.vn")
+    own, plans = f"/r/{AGENCY}/orders/{order.code}", f"/r/{AGENCY}/plans"
+    give = {"amount": "100000", "way": "card"}
+    page = f"/r/{AGENCY}/contribute"
+    assert (await browser.submit(page, page, give)).headers["location"] == own
+    for plan in ("muoi-bai", "year", "month"):
+        pressed = {"price": str((await lives.price(plan)).price_id), "way": "card"}
+        answer = await browser.submit(plans, f"/r/{AGENCY}/checkout", pressed)
+        assert answer.headers["location"] == own, plan
+    assert await world.value("SELECT count(*) FROM charge") == 0

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.billing.offers.rules import Kind
-from services.billing.offers.service import NewOffer
+from services.billing.offers.service import NewOffer, stands
+from services.billing.orders import repository as orders
 from services.billing.readers.service import Visitor
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
@@ -312,6 +313,59 @@ async def test_who_left_is_written_once_and_comes_back_for_less(world: World) ->
         )
         is False
     )
+    await world.assert_sound()
+
+
+@pytest.mark.parametrize("by_card", [True, False])
+async def test_who_comes_back_a_second_time_has_all_periods_of_the_winback_again(
+    world: World, by_card: bool
+) -> None:
+    """Twice away for longer than the offer says: each time two months at its price, and the third at the full one."""
+    await offered(world, Kind.WINBACK, lapsed_days=10, again_days=40)
+    lives, who = Lives(world), "lan@example.vn"
+    await lives.transfers(who)
+    for turn in (1, 2):
+        await world.advance(75 * DAY)
+        await world.deliver()
+        for number in range(3):
+            if not by_card:
+                await lives.transfers(who, id_=10 * turn + number)
+            elif number == 0:
+                await lives.buys(who)
+                await world.deliver()
+            else:
+                await a_month(world)
+            assert who in await lives.rights()
+        assert (await amounts(world, who))[1:] == [INTRO, INTRO, FULL] * turn
+        if by_card:
+            await lives.cancels(who)
+        await world.assert_sound()
+        await world.advance(70 * DAY)
+        await world.deliver()
+    waits = [row for row in await credits(world) if row[1]]
+    unclaimed = await world.value("SELECT count(*) FROM payment WHERE order_id IS NULL")
+    assert (waits, unclaimed) == ([], 0)
+
+
+async def test_a_page_of_the_first_winback_pays_nothing_of_the_second(world: World) -> None:
+    await offered(world, Kind.WINBACK, lapsed_days=10, again_days=40)
+    lives, who = Lives(world), "lan@example.vn"
+    await lives.transfers(who)
+    await world.advance(75 * DAY)
+    await world.deliver()
+    await lives.transfers(who, id_=2)
+    old = await lives.chooses(who, "month", renews=False)
+    assert old.amount_vnd == INTRO
+    await world.advance(100 * DAY)
+    await world.deliver()
+    await world.billing.orders.close_expired()
+    await lives.transfers(who, id_=3)
+    async with world.billing.database.transaction() as session:
+        order = await orders.by_code(session, AGENCY, old.code)
+        assert order is not None and (order.offer_turn, order.state) == (1, "closed")
+        assert not await stands(session, order, world.clock.now())
+    await lives.transfers(who, id_=5)
+    assert await amounts(world, who) == [FULL, INTRO, INTRO, INTRO]
     await world.assert_sound()
 
 

@@ -196,3 +196,36 @@ async def test_the_last_seat_is_one_readers_and_the_other_is_told(groups: Groups
     await seats.accept(member, invitations[rivals.index(loser)])
     assert loser in await groups.reads()
     await world.assert_sound()
+
+
+async def test_a_mailbox_gets_a_few_letters_of_a_group_however_they_are_asked_for(groups: Groups):
+    """An invitation that is withdrawn and written anew is the same letter to whoever reads the mailbox."""
+    await groups.pays(OWNER)
+    seats, owner = groups.world.billing.seats, await groups.reader(OWNER)
+    for _ in range(5):
+        await seats.withdraw(owner, await groups.invites(OWNER, CHILD))
+        await groups.world.advance(DAY)
+    with pytest.raises(ConflictError) as refused:
+        await groups.invites(OWNER, CHILD)
+    assert refused.value.slug == "seat-invited-often"
+    assert len(await letters(groups.world, "invited")) == 5
+    await groups.invites(OWNER, OTHER)
+    await groups.world.advance(15 * DAY)
+    assert await groups.joins(OWNER, CHILD)
+
+
+async def test_an_older_code_of_a_domain_that_is_verified_changes_nothing(groups: Groups):
+    world = groups.world
+    await groups.pays(OWNER, "to-chuc")
+    row, owner = (await groups.group(OWNER)).row, await world.signed_in(OWNER)
+    codes = []
+    for name in ("a", "b"):
+        await submit(owner, "domain", subscription=row.id, address=f"{name}@cong-ty.vn")
+        codes.append(await world.last_code(f"{name}@cong-ty.vn"))
+        await world.advance(timedelta(minutes=1))
+    for code, notice in zip(
+        codes[::-1], ("seat-domain-verified", "seat-domain-known"), strict=True
+    ):
+        answer = await submit(owner, "domain/verify", subscription=row.id, code=code)
+        assert answer.headers["location"].endswith(f"notice={notice}#seats")
+    assert [one.domain for one in (await groups.group(OWNER)).domains] == ["cong-ty.vn"]

@@ -17,6 +17,8 @@ CREATE TABLE sales_order (
     coupon_id uuid,
     -- The price for some time that it is paid at; never together with a coupon.
     offer_id uuid,
+    -- Which time its reader takes the offer: a winback may be taken again after some days, and has all of its periods again.
+    offer_turn integer NOT NULL DEFAULT 1 CONSTRAINT ck_sales_order_offer_turn CHECK (offer_turn > 0),
     -- What is left of the period that this one takes the place of.
     credit_vnd bigint NOT NULL DEFAULT 0 CONSTRAINT ck_sales_order_credit_vnd CHECK (credit_vnd >= 0),
     -- Days of reading before the first payment: nothing is to be paid for this order, only a card to be given.
@@ -69,11 +71,11 @@ CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state =
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.seats, NEW.list_vnd, NEW.amount_vnd,
-        NEW.coupon_id, NEW.offer_id, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
+        NEW.coupon_id, NEW.offer_id, NEW.offer_turn, NEW.credit_vnd, NEW.trial_days, NEW.purpose, NEW.renews, NEW.subscription_id, NEW.starts_at, NEW.created_at,
         NEW.expires_at)
        IS DISTINCT FROM
        (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.seats, OLD.list_vnd, OLD.amount_vnd,
-        OLD.coupon_id, OLD.offer_id, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
+        OLD.coupon_id, OLD.offer_id, OLD.offer_turn, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
         OLD.expires_at)
        OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code

@@ -83,6 +83,8 @@ CREATE TABLE subscription (
         REFERENCES plan_price (id, agency),
     CONSTRAINT fk_subscription_mandate_id_mandate FOREIGN KEY (mandate_id, agency) REFERENCES mandate (id, agency),
     CONSTRAINT ck_subscription_offer_id CHECK (offer_id IS NOT NULL OR offer_left IS NULL),
+    -- A number of readers is one of a price: never the next plan's with the price of this one.
+    CONSTRAINT ck_subscription_next CHECK ((next_price_id IS NULL) = (next_seats IS NULL)),
     CONSTRAINT fk_subscription_offer_id_price_offer FOREIGN KEY (offer_id, price_id, agency)
         REFERENCES price_offer (id, price_id, agency),
     CONSTRAINT uq_subscription_id_agency UNIQUE (id, agency)
