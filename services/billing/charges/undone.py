@@ -14,6 +14,7 @@ from services.billing.payments.models import Payment
 from services.billing.recognition import repository as recognition_repository
 from services.billing.recognition.changes import move_left
 from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions.models import Subscription
 from shared.agencies import get_agency
 from shared.database import Session
 
@@ -42,8 +43,7 @@ async def undo_change(session: Session, payment: Payment, now: datetime) -> None
     period = heir.id, heir.period_start, heir.period_end
     await move_left(session, agency, [payment.id], period, now)
     row = await subscriptions_repository.lock(session, payment.subscription_id)
-    row.price_id = await repository.price_of(session, heir.id)
-    row.next_price_id = None
+    await _of_payment(session, row, heir)
     row.anchor_day = max(
         at.astimezone(agency.zone).day for at in (heir.period_start, heir.period_end)
     )
@@ -75,4 +75,12 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
     row = await subscriptions_repository.lock(session, payment.subscription_id)
     if payment.replaced_by is None:
         row.anchor_day = payment.period_start.astimezone(agency.zone).day
-        row.price_id, row.next_price_id = await repository.price_of(session, payment.id), None
+        await _of_payment(session, row, payment)
+
+
+async def _of_payment(session: Session, row: Subscription, payment: Payment) -> None:
+    """The subscription is of the price that ``payment`` was for, and nothing else was agreed to for the next period; which offer it is
+    in is for who follows what is kept to say."""
+    price_id = await repository.price_of(session, payment.id)
+    row.price_id, row.next_price_id = price_id, None
+    row.offer_id = row.offer_left = None  # an offer is of one price
