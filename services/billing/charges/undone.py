@@ -79,8 +79,8 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
 
 
 async def _of_payment(session: Session, row: Subscription, payment: Payment) -> None:
-    """The subscription is of the price that ``payment`` was for, and nothing else was agreed to for the next period; which offer it is
-    in is for who follows what is kept to say."""
+    """The subscription is of the price and for the readers that ``payment`` was for, and nothing else was agreed to for the next
+    period; which offer it is in is for who follows what is kept to say."""
     price_id = await repository.price_of(session, payment.id)
-    row.price_id, row.next_price_id = price_id, None
+    row.price_id, row.next_price_id, row.next_seats = price_id, None, payment.seats
     row.offer_id = row.offer_left = None  # an offer is of one price

@@ -82,7 +82,9 @@ async def refresh(
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
     await announce.rights(session, row, facts, offer, now)
-    paid_for = rules.seats_at([(one.starts_at, one.ends_at, one.seats) for one in periods], now)
+    paid_for = rules.seats_at(
+        [(one.starts_at, one.ends_at, one.seats, one.returned) for one in periods], now
+    )
     if max(row.seats, paid_for) > 1:
         over = before in rules.LIVE and after not in rules.LIVE
         await seats.follow(session, row, facts, offer, paid_for, now, over=over)

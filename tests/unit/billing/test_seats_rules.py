@@ -77,13 +77,21 @@ def test_a_seat_is_read_in_the_periods_that_are_paid_for_it():
 
 
 def test_a_subscription_is_for_as_many_as_the_newest_period_that_has_begun():
-    first, second = (NOW, NOW + 30 * DAY, 4), (NOW + 30 * DAY, NOW + 60 * DAY, 1)
+    first = (NOW, NOW + 30 * DAY, 4, False)
+    second = (NOW + 30 * DAY, NOW + 60 * DAY, 1, False)
     assert seats_at([], NOW) == 1
     assert seats_at([second, first], NOW - DAY) == 4, "the first that will begin"
     assert seats_at([second, first], NOW) == 4
     assert seats_at([second, first], NOW + 30 * DAY - DAY / 86_400) == 4
     assert seats_at([second, first], NOW + 30 * DAY) == 1
     assert seats_at([second, first], NOW + 90 * DAY) == 1, "once it is over: the last"
+    returned = (*first[:3], True)
+    assert seats_at([second, returned], NOW) == 4, "its money may be with us after all"
+    for begins in (NOW, NOW + 2 * DAY):
+        undone = (begins, NOW + 40 * DAY, 9, True)
+        for at in (NOW + 3 * DAY, NOW + 90 * DAY):
+            assert seats_at([first, undone], at) == 4, "a change that was undone"
+    assert seats_at([returned, undone], NOW + 3 * DAY) == 9
 
 
 @pytest.mark.parametrize(
