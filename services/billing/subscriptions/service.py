@@ -253,7 +253,8 @@ async def follow_kept(session: Session, row: Subscription, now: datetime) -> Non
         if row.price_id != kept[0]:
             row.offer_id = row.offer_left = None  # an offer is of one price
         row.price_id, row.period_start, row.period_end, row.value_vnd, seats, order_id = kept
-        await offers.keep(session, order_id, row)
+        if row.offer_id is None:
+            await offers.keep(session, order_id, row)
         agency = await get_agency(session, row.agency)
         row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])
         if row.collection == rules.RENEWAL:  # who goes on after all pays what was agreed to last
