@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.billing.letters.voice import Content, Voice
+from services.billing.plans import rules as plans
 
 
 def paid_rows(voice: Voice, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -38,6 +39,35 @@ def how_to_use(voice: Voice) -> str:
     _ = voice.translate
     return _(
         "Before a closed article, press the button that uses one of your articles: it opens at once, and stays open for you."
+    )
+
+
+def when_complete(voice: Voice, kind: str, came: str, code: str) -> str:
+    """What a part of an order's money has brought, and what the rest will, by the ``kind`` of what was ordered."""
+    _ = voice.translate
+    match kind:
+        case plans.CONTRIBUTION:
+            return _(
+                "{came} has arrived for your order {code}. As soon as the rest is there your contribution is complete.",
+                came=came,
+                code=code,
+            )
+        case "gift":
+            return _(
+                "{came} has arrived for your order {code}. As soon as the rest is there you get the code of your gift.",
+                came=came,
+                code=code,
+            )
+        case plans.BUNDLE:
+            return _(
+                "{came} has arrived for your order {code}. As soon as the rest is there you can choose your articles.",
+                came=came,
+                code=code,
+            )
+    return _(
+        "{came} has arrived for your order {code}. As soon as the rest is there you can read.",
+        came=came,
+        code=code,
     )
 
 

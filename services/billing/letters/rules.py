@@ -272,9 +272,9 @@ def refunded(
     return Draft(Kind.REFUNDED, refunded_key(refund_id), facts)
 
 
-def refund_failed(refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int) -> Draft:
-    """Money that was told to have gone back, and did not arrive."""
-    facts = {**sold.facts, "amount_vnd": amount_vnd, "of_vnd": of_vnd}
+def refund_failed(refund_id: UUID, sold: Sold, amount_vnd: int, of_vnd: int, kind: str) -> Draft:
+    """Money that was told to have gone back, and did not arrive. ``kind``: of the plan."""
+    facts = {**sold.facts, "amount_vnd": amount_vnd, "of_vnd": of_vnd, "kind": kind}
     return Draft(Kind.REFUND_FAILED, f"refund-failed:{refund_id}", facts)
 
 
@@ -289,8 +289,10 @@ def transfer_short(
     sold: Sold,
     came_vnd: int,
     received_vnd: int,
+    kind: str,
 ) -> Draft:
-    """A transfer that is not enough for its ``order`` (id, code, amount, end): what came now, and in all."""
+    """A transfer that is not enough for its ``order`` (id, code, amount, end): what came now, and in all. ``kind``: of the plan, or
+    ``gift``."""
     id_, code, amount_vnd, expires_at = order
     facts = {
         **sold.facts,
@@ -300,6 +302,7 @@ def transfer_short(
         "came_vnd": came_vnd,
         "received_vnd": received_vnd,
         "missing_vnd": amount_vnd - received_vnd,
+        "kind": kind,
         "expires_at": expires_at.isoformat(),
     }
     return Draft(Kind.TRANSFER_SHORT, f"transfer-short:{id_}:{credit_id}", facts)

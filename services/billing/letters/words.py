@@ -10,6 +10,7 @@ from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
+from services.billing.plans.rules import CONTRIBUTION
 
 
 def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
@@ -107,7 +108,7 @@ def _welcome(voice: Voice, facts: Mapping[str, Any]) -> Content:
 
 def _receipt(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
-    if facts["kind"] == "contribution":
+    if facts["kind"] == CONTRIBUTION:
         return once.thanks(voice, facts)
     amount = voice.vnd(facts["amount_vnd"])
     table = [
@@ -194,6 +195,11 @@ def _refund_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
         _("The refund did not arrive"),
         (
             _(
+                "Your bank sent {amount} back to us. We will look for another way to repay you.",
+                amount=amount,
+            )
+            if facts.get("kind") == CONTRIBUTION
+            else _(
                 "Your bank sent {amount} back to us. What was paid for with it is yours again, and we will look for another way to "
                 "repay you.",
                 amount=amount,
@@ -211,16 +217,11 @@ def _refund_failed(voice: Voice, facts: Mapping[str, Any]) -> Content:
 def _transfer_short(voice: Voice, facts: Mapping[str, Any]) -> Content:
     _ = voice.translate
     missing, code = voice.vnd(facts["missing_vnd"]), facts["code"]
+    came = voice.vnd(facts["came_vnd"])
     return Content(
         _("Your transfer has arrived; {missing} is still missing", missing=missing),
         _("{missing} is still missing", missing=missing),
-        (
-            _(
-                "{came} has arrived for your order {code}. As soon as the rest is there you can read.",
-                came=voice.vnd(facts["came_vnd"]),
-                code=code,
-            ),
-        ),
+        (once.when_complete(voice, facts.get("kind", ""), came, code),),
         (
             (_("Plan"), voice.plan(facts)),
             (_("Order amount"), voice.vnd(facts["amount_vnd"])),

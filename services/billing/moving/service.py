@@ -157,6 +157,10 @@ class Moving:
                 raise rules.PlanMapError(
                     f"{price}: {wanted.plan_code}/{wanted.period} is not sold by {agency}"
                 )
+            if known[wanted].per_seat:  # a price there does not say for how many readers it is
+                raise rules.PlanMapError(
+                    f"{price}: {wanted.plan_code}/{wanted.period} is paid for each seat: its owner orders it here"
+                )
         return known
 
     async def _on_record(self, agency: str, report: Report) -> None:

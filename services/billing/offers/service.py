@@ -102,6 +102,14 @@ async def take(session: Session, order: SalesOrder, row: Subscription) -> None:
         await repository.set_left(session, order.reader_id, order.offer_id, row.offer_left)
 
 
+async def keep(session: Session, order_id: UUID, row: Subscription) -> None:
+    """A subscription is in the offer at which its last period that is kept was ordered, as far as there are periods left (the caller
+    holds the reader's lock)."""
+    order = await session.get(SalesOrder, order_id)
+    assert order is not None  # a foreign key holds it
+    await take(session, order, row)
+
+
 async def stands(session: Session, order: SalesOrder, now: datetime) -> bool:
     """Whether money may still pay an order at its offer (the caller holds the reader's lock)."""
     if order.offer_id is None:

@@ -242,6 +242,7 @@ async def record_refund_failed(
             letter_rules.Sold(sale.name_vi, sale.name_en, sale.period),
             row.amount_vnd,
             payment.amount_vnd,
+            sale.kind,
         )
         await letters.write(session, payment.agency, payment.reader_id, told, now)
     metrics.after_commit(session, metrics.PAYMENTS.labels(payment.agency, "refund_failed").inc)

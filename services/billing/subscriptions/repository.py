@@ -160,11 +160,11 @@ async def owed(
 
 async def last_kept(
     session: Session, subscription_id: UUID
-) -> tuple[UUID, datetime, datetime, int, int] | None:
-    """(price, start, end, its value, seats) of the last period that was not given back whole."""
+) -> tuple[UUID, datetime, datetime, int, int, UUID] | None:
+    """(price, start, end, its value, seats, order) of the last period that was not given back whole."""
     rows = await session.execute(
         text(
-            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd, p.seats
+            """SELECT o.price_id, p.period_start, coalesce(p.cut_at, p.period_end), p.amount_vnd + o.credit_vnd, p.seats, o.id
                FROM payment p JOIN sales_order o ON o.id = p.order_id
                WHERE p.subscription_id = :id AND p.refunded_vnd < greatest(p.amount_vnd, 1)
                      AND coalesce(p.cut_at, p.period_end) > p.period_start
@@ -173,7 +173,7 @@ async def last_kept(
         {"id": subscription_id},
     )
     row = rows.one_or_none()
-    return (row[0], row[1], row[2], row[3], row[4]) if row else None
+    return (row[0], row[1], row[2], row[3], row[4], row[5]) if row else None
 
 
 async def once_rights(

@@ -366,13 +366,16 @@ def announcements(
     return found
 
 
-def seats_at(periods: Sequence[tuple[datetime, datetime, int]], now: datetime) -> int:
-    """How many readers a subscription is for, of the (start, end, seats) of all its periods, also of those that were given back: as
-    the newest one says that has begun, or the first one that will."""
-    begun = [one for one in periods if one[0] <= now]
+def seats_at(periods: Sequence[tuple[datetime, datetime, int, bool]], now: datetime) -> int:
+    """How many readers a subscription is for, of the (start, end, seats, given back whole) of all its periods: as the newest one says
+    that has begun, or the first one that will. One that was given back counts too, unless it had begun within one that is kept: that
+    was a change, and is undone."""
+    kept = [one for one in periods if not one[3]]
+    found = [one for one in periods if not one[3] or not any(k[0] <= one[0] < k[1] for k in kept)]
+    begun = [one for one in found if one[0] <= now]
     if begun:
         return max(begun, key=lambda one: (one[0], one[1]))[2]
-    return min(periods, default=(now, now, 1))[2]
+    return min(found, default=(now, now, 1, False))[2]
 
 
 Movement = Literal["new", "expansion", "contraction", "churn", "reactivation"]

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from services.billing.offers import service as offers
 from services.billing.plans import service as plans
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import anchor_of, end_of_period, monthly
@@ -81,7 +82,9 @@ async def refresh(
     offer = await plans.offer(session, row.agency, row.price_id)
     assert offer is not None  # a foreign key holds it
     await announce.rights(session, row, facts, offer, now)
-    paid_for = rules.seats_at([(one.starts_at, one.ends_at, one.seats) for one in periods], now)
+    paid_for = rules.seats_at(
+        [(one.starts_at, one.ends_at, one.seats, one.returned) for one in periods], now
+    )
     if max(row.seats, paid_for) > 1:
         over = before in rules.LIVE and after not in rules.LIVE
         await seats.follow(session, row, facts, offer, paid_for, now, over=over)
@@ -243,13 +246,15 @@ async def _newest_returned(session: Session, row: Subscription) -> bool:
 
 
 async def follow_kept(session: Session, row: Subscription, now: datetime) -> None:
-    """The subscription's period, price and anchor are those of the last period that is kept."""
+    """The subscription's period, price, offer and anchor are those of the last period that is kept."""
     kept = await repository.last_kept(session, row.id)
     agreed, seats = (row.next_price_id or row.price_id, row.next_seats or row.seats), 0
     if kept is not None:
         if row.price_id != kept[0]:
             row.offer_id = row.offer_left = None  # an offer is of one price
-        row.price_id, row.period_start, row.period_end, row.value_vnd, seats = kept
+        row.price_id, row.period_start, row.period_end, row.value_vnd, seats, order_id = kept
+        if row.offer_id is None:
+            await offers.keep(session, order_id, row)
         agency = await get_agency(session, row.agency)
         row.anchor_day = max(at.astimezone(agency.zone).day for at in kept[1:3])
         row.next_price_id = row.next_seats = None

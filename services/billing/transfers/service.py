@@ -1,9 +1,8 @@
 """Bank credits: each is booked when it is heard of, pays the order that its note names, or waits for a person.
 
-Meaning: no credit is dropped and none counts twice. What makes it true: a source's report is written down once
-(``bank_notice``), reports of one bank transaction by several sources meet in one credit by the bank's reference and
-amount, and what is left of a credit follows from its uses in the database. Locks, in this order: the agency's credits,
-the order's reader, the order, the agency's books.
+Meaning: no credit is dropped and none counts twice. What makes it true: a source's report is written down once (``bank_notice``),
+reports of one bank transaction by several sources meet in one credit by the bank's reference and amount, and what is left of a credit
+follows from its uses in the database. Locks, in this order: the agency's credits, the order's reader, the order, the agency's books.
 """
 
 from __future__ import annotations
@@ -214,6 +213,7 @@ class Transfers:
             letter_rules.Sold(offer.name_vi, offer.name_en, offer.period),
             sum(one.left_vnd for one in credits if one.id == came),
             sum(one.left_vnd for one in credits),
+            "gift" if order.gift else offer.kind,
         )
         await letters.write(session, order.agency, order.reader_id, told, self._clock.now())
 

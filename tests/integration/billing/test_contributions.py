@@ -11,6 +11,7 @@ from sqlalchemy import text
 from services.billing.refunds.service import By
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
+from shared.mail.outbox import recent_mail
 from tests.fixtures.roles import as_superuser
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import balances, credited, person
@@ -174,3 +175,18 @@ async def test_no_card_is_asked_for_another_order_than_was_pressed(
         answer = await browser.submit(plans, f"/r/{AGENCY}/checkout", pressed)
         assert answer.headers["location"] == own, plan
     assert await world.value("SELECT count(*) FROM charge") == 0
+
+
+async def test_a_part_of_what_was_to_be_given_promises_nothing_to_read(world: World) -> None:
+    """A transfer that is too small: the letter says what is missing, and nothing of reading; the rest completes it."""
+    browser = await world.signed_in()
+    code = (await given(browser, "100.000")).rsplit("/", 1)[1]
+    await credited(world, code, 40_000)
+    await world.billing.letters.send_due()
+    mail = next(one for one in await recent_mail(world.billing.database) if "60.000" in one.subject)
+    assert "khoản ủng hộ của bạn sẽ đủ" in mail.body and "đọc được" not in mail.body
+    assert (await balances(world)).get("revenue_contributions") is None
+    await credited(world, code, 60_000, id_=2)
+    assert (await balances(world))["revenue_contributions"] < 0
+    assert await world.value("SELECT count(*) FROM entitlement") == 0
+    await world.assert_sound()

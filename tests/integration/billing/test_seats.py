@@ -224,7 +224,7 @@ async def test_an_older_code_of_a_domain_that_is_verified_changes_nothing(groups
         codes.append(await world.last_code(f"{name}@cong-ty.vn"))
         await world.advance(timedelta(minutes=1))
     for code, notice in zip(
-        codes[::-1], ("seat-domain-verified", "seat-domain-known"), strict=True
+        codes[::-1], ("seat-domain-verified", "seat-domain-wrong"), strict=True
     ):
         answer = await submit(owner, "domain/verify", subscription=row.id, code=code)
         assert answer.headers["location"].endswith(f"notice={notice}#seats")

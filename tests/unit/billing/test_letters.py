@@ -79,9 +79,15 @@ def failed(**changes) -> Draft:
 
 
 INTRO = {"kind": "intro", "amount_vnd": 19_000, "left": 3, "full_vnd": 59_000}
-SHORT = rules.transfer_short(
-    ID, (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72)), MONTH, 5_000, 20_000
-)
+GIVEN = Sold("Ủng hộ tòa soạn", "Support the newsroom", "once")
+
+
+def short(sold: Sold = MONTH, kind: str = "period") -> Draft:
+    order = (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72))
+    return rules.transfer_short(ID, order, sold, 5_000, 20_000, kind)
+
+
+SHORT = short()
 DRAFTS = {
     "welcome": rules.welcome(ID),
     "receipt": rules.receipt(paid()),
@@ -110,7 +116,7 @@ DRAFTS = {
     ),
     "receipt-contribution": rules.receipt(
         paid(
-            sold=Sold("Ủng hộ tòa soạn", "Support the newsroom", "once"),
+            sold=GIVEN,
             amount_vnd=100_000,
             starts_at=None,
             ends_at=None,
@@ -134,10 +140,14 @@ DRAFTS = {
     "canceled": rules.canceled(ID, 3, MONTH, END),
     "canceled-ended": rules.canceled(ID, 3, MONTH, END, ended=True),
     "resumed": rules.resumed(ID, 3, MONTH),
-    "refund_failed": rules.refund_failed(ID, MONTH, 59_000, 59_000),
+    "refund_failed": rules.refund_failed(ID, MONTH, 59_000, 59_000, "period"),
+    "refund_failed-contribution": rules.refund_failed(ID, GIVEN, 59_000, 59_000, "contribution"),
     "refunded": rules.refunded(ID, MONTH, 59_000, 59_000, NOW, whole=True),
     "refunded-part": rules.refunded(ID, MONTH, 9_000, 59_000, NOW, whole=False),
     "transfer_short": SHORT,
+    "transfer_short-contribution": short(GIVEN, "contribution"),
+    "transfer_short-gift": short(kind="gift"),
+    "transfer_short-bundle": short(BUNDLE, "bundle"),
     "receipt-offer": rules.receipt(paid(amount_vnd=19_000, renews=True, offer=INTRO)),
     "trial_started-offer": rules.trial_started(ID, ID, MONTH, 19_000, END, offer=INTRO),
     "price_rises": offer_rules.price_rises(
