@@ -21,7 +21,6 @@ from infra.bank_sandbox.settings import BankSettings
 from infra.bank_sandbox.webhooks import BankDeliverer
 
 from .api import Api
-from .authorize_pages import AuthorizePages
 from .checkout_pages import CheckoutPages
 from .control import Control
 from .delivery import Deliverer
@@ -96,7 +95,7 @@ def create_app(
 
 
 def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRoute]:
-    api, pages, authorize = Api(sandbox), CheckoutPages(sandbox), AuthorizePages(sandbox)
+    api, pages = Api(sandbox), CheckoutPages(sandbox)
     control = Control(sandbox, deliverer, guard)
 
     def waking(endpoint: Endpoint) -> Endpoint:
@@ -115,8 +114,6 @@ def _routes(sandbox: Sandbox, deliverer: Deliverer, guard: Guard) -> list[BaseRo
         Route("/c/pay/{id}", waking(pages.pay), methods=["POST"]),
         Route("/c/pay/{id}/3ds", pages.challenge, methods=["GET"]),
         Route("/c/pay/{id}/3ds", waking(pages.answer), methods=["POST"]),
-        Route("/c/authorize/{id}", authorize.show, methods=["GET"]),
-        Route("/c/authorize/{id}", waking(authorize.answer), methods=["POST"]),
         Route("/", control.page, methods=["GET"]),
         Route("/sandbox/control", control.switch, methods=["POST"]),
         Route("/sandbox/events/{id}/resend", control.resend, methods=["POST"]),

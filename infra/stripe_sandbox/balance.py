@@ -110,20 +110,10 @@ def of_account(scope: Scope, params: Params) -> Doc:
     }
 
 
-def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/balance_transactions/:id"""
-    mature(scope, scope.now())
-    return scope.fetch(KIND, identifier)
-
-
 def list_(scope: Scope, params: Params) -> Doc:
     """GET /v1/balance_transactions; ``payout=``: what it consists of, and the payout's own."""
     mature(scope, scope.now())
-    filters: list[Filter] = [
-        (name, "=", value)
-        for name in ("type", "source", "currency")
-        if (value := params.text(name))
-    ]
+    filters: list[Filter] = []
     if payout := params.text("payout"):
         scope.fetch("payout", payout, "payout")
         filters.append(("~payout", "=", payout))

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 
 from . import currencies, intents, prices, setups
 from .errors import invalid, missing
-from .listing import listing
 from .params import Params
 from .people import living
-from .scope import Scope, page
+from .scope import Scope
 from .session_shapes import blank, line_item
-from .store import Doc, Filter
+from .store import Doc
 
 URL = "/v1/checkout/sessions"
 LOCALES = ("auto", "en", "en-GB", "vi")
@@ -53,12 +52,8 @@ def create(scope: Scope, params: Params) -> Doc:
     session["client_reference_id"] = params.text("client_reference_id", longest=200)
     session["metadata"] = params.metadata()
     session["locale"] = params.text("locale", choices=LOCALES)
-    session["submit_type"] = params.text(
-        "submit_type", choices=("auto", "book", "donate", "pay", "subscribe")
-    )
     session["expires_at"] = _expiry(params, scope.now())
     setup = _setup_data(params, mode)
-    _accept_defaults(params)
     params.finish()
     if mode == "setup":
         session["setup_intent"] = setups.build(scope, customer=customer, at=scope.now(), **setup)[
@@ -68,24 +63,12 @@ def create(scope: Scope, params: Params) -> Doc:
 
 
 def _methods(scope: Scope, params: Params, mode: str) -> tuple[list[str], str | None]:
-    """What may be paid with, and the currency where it is named.
-
-    Methods come from the account's settings (here: a switch), ``allowed_payment_method_types``
-    only leaves some out: https://docs.stripe.com/api/checkout/sessions/create
-    """
+    """What may be paid with, which the account's settings say (here: a switch), and the currency where it is named."""
     offered = ["card"]
     if mode == "payment" and scope.switches.bank_debits:
         offered.append("sepa_debit")
-    allowed = params.texts("allowed_payment_method_types")
-    if allowed is not None:
-        offered = [one for one in offered if one in allowed]
-    if not offered:
-        raise invalid(
-            "No valid payment method types for this Checkout Session.",
-            param="allowed_payment_method_types",
-        )
     named = currencies.asked(params, scope) if "currency" in params else None
-    if mode == "setup" and named is None and allowed is None:
+    if mode == "setup" and named is None:
         raise missing("currency")
     return offered, named
 
@@ -147,7 +130,6 @@ def _intent_data(params: Params, mode: str) -> Doc:
     return {
         "metadata": data.metadata(),
         "description": data.text("description", longest=1000),
-        "capture_method": data.text("capture_method", choices=intents.CAPTURES),
         "setup_future_usage": data.text(
             "setup_future_usage", choices=("off_session", "on_session")
         ),
@@ -178,50 +160,9 @@ def _expiry(params: Params, now: int) -> int:
     return given
 
 
-def _accept_defaults(params: Params) -> None:
-    """Parameters that may only say what happens anyway."""
-    params.text("ui_mode", choices=("hosted_page",))
-    params.text("billing_address_collection", choices=("auto",))
-    for name in ("allow_promotion_codes",):
-        if params.boolean(name):
-            raise invalid(f"The sandbox does not support {name} yet.", param=name)
-    for name in (
-        "adaptive_pricing",
-        "automatic_tax",
-        "invoice_creation",
-        "phone_number_collection",
-        "tax_id_collection",
-    ):
-        feature = params.child(name)
-        if feature is not None and feature.boolean("enabled"):
-            raise invalid(f"The sandbox does not support {name}.", param=f"{name}[enabled]")
-
-
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
     """GET /v1/checkout/sessions/:id"""
     return scope.fetch("checkout.session", identifier)
-
-
-def update(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/checkout/sessions/:id: its metadata only."""
-    session = scope.fetch("checkout.session", identifier)
-    metadata = params.metadata(session["metadata"])
-    params.finish()
-    return scope.save({**session, "metadata": metadata})
-
-
-def line_items(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/checkout/sessions/:id/line_items"""
-    scope.fetch("checkout.session", identifier)
-    rows = scope.hidden(identifier)["line_items"]
-    limit = params.integer("limit", least=1, most=100) or 10
-    starting = params.text("starting_after")
-    if starting:
-        ids = [row["id"] for row in rows]
-        if starting not in ids:
-            raise invalid(f"No such line item: '{starting}'", param="starting_after")
-        rows = rows[ids.index(starting) + 1 :]
-    return page(f"{URL}/{identifier}/line_items", rows[:limit], len(rows) > limit)
 
 
 def expire(scope: Scope, params: Params, identifier: str) -> Doc:
@@ -240,18 +181,8 @@ def expire_session(scope: Scope, session: Doc) -> Doc:
     """Nobody paid in time: the page closes, and its intent with it."""
     for name, cancel in (("payment_intent", intents.cancelled), ("setup_intent", setups.cancelled)):
         intent = scope.find(session[name]) if session[name] else None
-        if intent and intent["status"] in intents.CONFIRMABLE:
+        if intent and intent["status"] in intents.OPEN:
             cancel(scope, intent)
     expired = scope.save({**session, "status": "expired", "url": None})
     scope.emit("checkout.session.expired", expired)
     return expired
-
-
-def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/checkout/sessions"""
-    filters: list[Filter] = [
-        (name, "=", value)
-        for name in ("customer", "payment_intent", "subscription", "status")
-        if (value := params.text(name))
-    ]
-    return listing(scope, "checkout.session", URL, params, filters)

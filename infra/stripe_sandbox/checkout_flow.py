@@ -164,7 +164,6 @@ def _intent(scope: Scope, session: Doc, at: int) -> Doc:
         description=data.get("description"),
         metadata=data.get("metadata"),
         setup_future_usage=data.get("setup_future_usage"),
-        capture_method=data.get("capture_method") or "automatic_async",
         payment_method_types=session["payment_method_types"],
     )
     scope.save({**session, "payment_intent": intent["id"]})

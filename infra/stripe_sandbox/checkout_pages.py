@@ -190,9 +190,12 @@ class CheckoutPages:
         if not checkout_flow.waits_for_answer(scope, session):
             return RedirectResponse(f"/c/pay/{session['id']}", 303)
         lang = language(request.query_params.get("lang"), session["locale"])
-        return ask_holder(
-            lang,
-            origin_of(session["success_url"]),
+        return render(
+            "challenge.html",
+            form_targets=(origin_of(session["success_url"]),),
+            t=WORDS[lang],
+            lang=lang,
+            other="en" if lang == "vi" else "vi",
             amount=session["amount_total"],
             currency=session["currency"],
         )
@@ -212,23 +215,6 @@ class CheckoutPages:
                 return RedirectResponse(f"/c/pay/{session['id']}", 303)
             outcome = checkout_flow.answer(scope, session, approved=form.get("answer") == "approve")
         return self._after(request, session, outcome)
-
-
-def ask_holder(
-    lang: str, target: str, *, amount: int | None, currency: str | None, query: str = ""
-) -> Response:
-    """The (pretended) bank's page. ``amount`` is None where only a card is saved."""
-    other = "en" if lang == "vi" else "vi"
-    return render(
-        "challenge.html",
-        form_targets=(target,),
-        t=WORDS[lang],
-        lang=lang,
-        other=other,
-        other_url=f"?{query}{'&' if query else ''}lang={other}",
-        amount=amount,
-        currency=currency,
-    )
 
 
 def read(form: FormData, fixed_email: str, now: int, session: Doc) -> tuple[Entry, str | None]:

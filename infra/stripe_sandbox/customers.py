@@ -6,10 +6,10 @@ from . import payment_methods, subscriptions
 from .errors import invalid
 from .listing import listing
 from .params import Params
-from .people import ADDRESS, living
+from .people import living
 from .scope import Scope
 from .shapes import CUSTOMER, template
-from .store import Doc, Filter
+from .store import Doc
 
 URL = "/v1/customers"
 
@@ -19,9 +19,7 @@ def build(
     *,
     email: str | None = None,
     name: str | None = None,
-    phone: str | None = None,
     at: int,
-    metadata: dict[str, str] | None = None,
 ) -> Doc:
     """A customer; saved, no event yet."""
     return scope.save(
@@ -31,9 +29,9 @@ def build(
             "created": at,
             "email": email,
             "invoice_prefix": secrets.token_hex(4).upper(),
-            "metadata": metadata or {},
+            "metadata": {},
             "name": name,
-            "phone": phone,
+            "phone": None,
         }
     )
 
@@ -48,18 +46,13 @@ def create(scope: Scope, params: Params) -> Doc:
 
 
 def _apply(scope: Scope, customer: Doc, params: Params) -> Doc:
-    changed = {**customer, "metadata": params.metadata(customer["metadata"])}
-    for name in ("email", "name", "phone", "description"):
+    changed = {**customer}
+    for name in ("email", "name"):
         if name in params:
             changed[name] = params.text(name, longest=512)
     email = changed["email"]
     if email is not None and ("@" not in email or " " in email):
         raise invalid(f"Invalid email address: {email}", param="email", code="email_invalid")
-    if "preferred_locales" in params:
-        changed["preferred_locales"] = params.texts("preferred_locales") or []
-    address = params.child("address")
-    if address is not None:
-        changed["address"] = {name: address.text(name) for name in ADDRESS}
     settings = params.child("invoice_settings")
     if settings is not None:
         chosen = settings.text("default_payment_method")
@@ -106,7 +99,4 @@ def delete(scope: Scope, params: Params, identifier: str) -> Doc:
 
 def list_(scope: Scope, params: Params) -> Doc:
     """GET /v1/customers; deleted ones are not listed."""
-    filters: list[Filter] = [("created", ">", 0)]
-    if email := params.text("email"):
-        filters.append(("email", "=", email))
-    return listing(scope, "customer", URL, params, filters)
+    return listing(scope, "customer", URL, params, [("created", ">", 0)])

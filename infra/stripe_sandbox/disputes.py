@@ -6,11 +6,10 @@ https://docs.stripe.com/disputes/how-disputes-work, https://docs.stripe.com/test
 from . import payments
 from .balance import record as record_balance
 from .errors import invalid
-from .listing import listing
 from .params import Params
 from .scope import Scope
 from .shapes import DISPUTE, template
-from .store import Doc, Filter
+from .store import Doc
 
 URL = "/v1/disputes"
 KIND = "dispute"
@@ -35,8 +34,6 @@ REASONS = (
     "subscription_canceled",
     "unrecognized",
 )
-# What Stripe's test mode reads in the evidence.
-DECIDING = {"winning_evidence": True, "losing_evidence": False}
 
 
 def open_(scope: Scope, charge: Doc, *, reason: str, amount: int | None, at: int) -> Doc:
@@ -137,7 +134,7 @@ def close(scope: Scope, dispute: Doc, *, won: bool, at: int) -> Doc:
     return after
 
 
-def review(scope: Scope, dispute: Doc, evidence: dict[str, str] | None = None) -> Doc:
+def review(scope: Scope, dispute: Doc) -> Doc:
     """Evidence was handed in: the bank looks at it.
 
     Raises:
@@ -148,7 +145,6 @@ def review(scope: Scope, dispute: Doc, evidence: dict[str, str] | None = None) -
     details = dispute["evidence_details"]
     after = {
         **dispute,
-        "evidence": {**dispute["evidence"], **(evidence or {})},
         "evidence_details": {
             **details,
             "has_evidence": True,
@@ -160,47 +156,6 @@ def review(scope: Scope, dispute: Doc, evidence: dict[str, str] | None = None) -
     return scope.update("charge.dispute.updated", dispute, after)
 
 
-def update(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/disputes/:id: evidence, handed in unless ``submit`` is false; metadata."""
-    dispute = scope.fetch(KIND, identifier)
-    given = params.child("evidence")
-    evidence = (
-        {name: str(given.text(name, longest=150_000) or "") for name in _named(given, dispute)}
-        if given
-        else {}
-    )
-    submit = params.boolean("submit")
-    after = {**dispute, "metadata": params.metadata(dispute["metadata"])}
-    params.finish()
-    if not evidence or submit is False:
-        after["evidence"] = {**dispute["evidence"], **evidence}
-        return scope.update("charge.dispute.updated", dispute, after)
-    after = review(scope, scope.save(after), evidence)
-    decided = DECIDING.get(evidence.get("uncategorized_text", ""))
-    if decided is None:
-        return after
-    return close(scope, after, won=decided, at=scope.now())
-
-
-def _named(given: Params, dispute: Doc) -> list[str]:
-    return [name for name in dispute["evidence"] if name in given and name != "enhanced_evidence"]
-
-
-def accept(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/disputes/:id/close: we give in."""
-    dispute = scope.fetch(KIND, identifier)
-    params.finish()
-    return close(scope, dispute, won=False, at=scope.now())
-
-
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
     """GET /v1/disputes/:id"""
     return scope.fetch(KIND, identifier)
-
-
-def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/disputes"""
-    filters: list[Filter] = [
-        (name, "=", value) for name in ("charge", "payment_intent") if (value := params.text(name))
-    ]
-    return listing(scope, KIND, URL, params, filters)

@@ -11,11 +11,6 @@ URL = "/v1/events"
 MOST_TYPES = 20
 
 
-def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/events/:id"""
-    return scope.fetch("event", identifier)
-
-
 def list_(scope: Scope, params: Params) -> Doc:
     """GET /v1/events, by time and by type (``charge.*`` stands for all of a noun)."""
     filters: list[Filter] = []

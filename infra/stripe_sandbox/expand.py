@@ -1,7 +1,7 @@
-"""``expand[]``: replace ids by the objects they stand for, and add what is only shown on request."""
+"""``expand[]``: replace ids by the objects they stand for."""
 
 from .errors import StripeError, invalid
-from .scope import Scope, page
+from .scope import Scope
 from .store import Doc
 
 DEEPEST = 4
@@ -24,10 +24,7 @@ def _refuse(path: str) -> StripeError:
 def _walk(scope: Scope, node: Doc, parts: list[str], path: str) -> None:
     name, rest = parts[0], parts[1:]
     if name not in node:
-        included = _included(scope, node, name)
-        if included is None:
-            raise _refuse(path)
-        node[name] = included
+        raise _refuse(path)
     value = node[name]
     if isinstance(value, str):
         found = scope.find(value)
@@ -51,21 +48,3 @@ def _each(scope: Scope, node: Doc, name: str, rest: list[str], path: str) -> Non
         node[name][at] = found
         if rest:
             _walk(scope, found, rest, path)
-
-
-def _included(scope: Scope, node: Doc, name: str) -> Doc | None:
-    """Fields that Stripe leaves out unless they are asked for."""
-    kind, identifier = node.get("object"), node.get("id")
-    match kind, name:
-        case "checkout.session", "line_items":
-            rows = scope.hidden(str(identifier))["line_items"]
-            return page(f"/v1/checkout/sessions/{identifier}/line_items", rows)
-        case "charge", "refunds":
-            rows = scope.all("refund", ("charge", "=", identifier))
-            return page(f"/v1/charges/{identifier}/refunds", rows)
-        case "customer", "subscriptions":
-            rows = scope.all(
-                "subscription", ("customer", "=", identifier), ("status", "!=", "canceled")
-            )
-            return page(f"/v1/customers/{identifier}/subscriptions", rows)
-    return None

@@ -7,15 +7,13 @@ from . import cards, debits
 from .cards import TEST_CARDS, TestCard
 from .debits import TEST_ACCOUNTS, TestAccount
 from .errors import card_error, doc_url, invalid
-from .listing import listing
 from .params import Params
 from .people import blank_address, living
 from .scope import Scope
-from .store import Doc, Filter
+from .store import Doc
 
 URL = "/v1/payment_methods"
 KIND = "payment_method"
-TYPES = ("card", debits.TYPE)
 
 
 def from_card(
@@ -215,30 +213,3 @@ def release(scope: Scope, method: Doc) -> Doc:
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
     """GET /v1/payment_methods/:id"""
     return scope.fetch(KIND, identifier)
-
-
-def list_(scope: Scope, params: Params, customer: str | None = None) -> Doc:
-    """GET /v1/payment_methods and GET /v1/customers/:id/payment_methods"""
-    kind = params.text("type", choices=TYPES)
-    owner = customer or params.text("customer")
-    if owner is None:
-        raise invalid("Missing required param: customer.", param="customer")
-    scope.fetch("customer", owner, "customer")
-    filters: list[Filter] = [("customer", "=", owner)]
-    if kind:
-        filters.append(("type", "=", kind))
-    url = f"/v1/customers/{customer}/payment_methods" if customer else URL
-    return listing(scope, KIND, url, params, filters)
-
-
-def retrieve_of(scope: Scope, params: Params, customer: str, identifier: str) -> Doc:
-    """GET /v1/customers/:id/payment_methods/:id"""
-    method = scope.fetch(KIND, identifier)
-    if method["customer"] != customer:
-        raise invalid(
-            f"No such PaymentMethod: '{identifier}'",
-            param="payment_method",
-            code="resource_missing",
-            status=404,
-        )
-    return method

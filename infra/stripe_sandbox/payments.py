@@ -77,7 +77,7 @@ def confirm(
         scope.save(charge)
         scope.emit("charge.failed", charge)
         return fail(scope, intent, method, declined, charge=charge["id"])
-    late = scope.switches.late_fees and intent["capture_method"] == "automatic_async"
+    late = scope.switches.late_fees
     charge = scope.save(charge) if late else _book(scope, charge, kind="charge", at=at)
     scope.emit("charge.succeeded", charge)
     paid = _paid(scope, intent, method, charge)

@@ -100,6 +100,4 @@ def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
 
 def list_(scope: Scope, params: Params) -> Doc:
     """GET /v1/payouts"""
-    status = params.text("status", choices=("canceled", "failed", "in_transit", "paid", "pending"))
-    filters: list[Filter] = [("status", "=", status)] if status else []
-    return listing(scope, KIND, URL, params, filters)
+    return listing(scope, KIND, URL, params)

@@ -14,14 +14,12 @@ from .shapes import REFUND, template
 from .store import Doc, Filter
 
 URL = "/v1/refunds"
-REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 def create(scope: Scope, params: Params) -> Doc:
     """POST /v1/refunds"""
     charge = _charge(scope, params)
     amount = params.integer("amount", least=1)
-    reason = params.text("reason", choices=REASONS)
     metadata = params.metadata()
     params.finish()
     left = charge["amount_captured"] - charge["amount_refunded"]
@@ -51,7 +49,7 @@ def create(scope: Scope, params: Params) -> Doc:
             "metadata": metadata,
             "payment_intent": charge["payment_intent"],
             "payment_method": charge["payment_method"],
-            "reason": reason,
+            "reason": None,
         }
     )
     waits, outcome = _course(scope, charge)
@@ -188,14 +186,6 @@ def settle(scope: Scope, refund: Doc, *, succeeded: bool, at: int) -> Doc:
     if not possible:
         raise invalid(f"The refund {refund['id']} has a status of {refund['status']}.")
     return succeed(scope, refund, at) if succeeded else fail(scope, refund, at)
-
-
-def update(scope: Scope, params: Params, identifier: str) -> Doc:
-    """POST /v1/refunds/:id: its metadata only."""
-    refund = scope.fetch("refund", identifier)
-    after = {**refund, "metadata": params.metadata(refund["metadata"])}
-    params.finish()
-    return scope.update("refund.updated", refund, after)
 
 
 def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:

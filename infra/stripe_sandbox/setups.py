@@ -5,14 +5,11 @@ https://docs.stripe.com/payments/setupintents/lifecycle
 
 from . import cards, payments
 from .cards import SETUP_AUTHENTICATION, Decline
-from .listing import listing
-from .params import Params
 from .payment_methods import card_of, save_for_later
 from .scope import Scope
 from .shapes import SETUP_INTENT, template
-from .store import Doc, Filter
+from .store import Doc
 
-URL = "/v1/setup_intents"
 KIND = "setup_intent"
 
 
@@ -100,18 +97,3 @@ def cancelled(scope: Scope, intent: Doc) -> Doc:
     after = scope.save({**intent, "next_action": None, "status": "canceled"})
     scope.emit("setup_intent.canceled", after)
     return after
-
-
-def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/setup_intents/:id"""
-    return scope.fetch(KIND, identifier)
-
-
-def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/setup_intents"""
-    filters: list[Filter] = [
-        (name, "=", value)
-        for name in ("customer", "payment_method")
-        if (value := params.text(name))
-    ]
-    return listing(scope, KIND, URL, params, filters)

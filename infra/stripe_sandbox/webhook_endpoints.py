@@ -3,21 +3,21 @@
 https://docs.stripe.com/api/webhook_endpoints
 """
 
-from .errors import no_such
 from .params import Params
 from .scope import Scope, page
 from .settings import API_VERSION
 from .store import Doc
 
 URL = "/v1/webhook_endpoints"
-ONLY = "we_sandbox"
 
 
-def _endpoint(scope: Scope) -> Doc | None:
+def list_(scope: Scope, params: Params) -> Doc:
+    """GET /v1/webhook_endpoints: one at most, so one page."""
+    params.integer("limit", least=1, most=100)
     if not scope.settings.webhook_url:
-        return None
-    return {
-        "id": ONLY,
+        return page(URL, [])
+    endpoint: Doc = {
+        "id": "we_sandbox",
         "object": "webhook_endpoint",
         "api_version": scope.switches.event_version or API_VERSION,
         "application": None,
@@ -29,18 +29,4 @@ def _endpoint(scope: Scope) -> Doc | None:
         "status": "enabled",
         "url": scope.settings.webhook_url,
     }
-
-
-def retrieve(scope: Scope, params: Params, identifier: str) -> Doc:
-    """GET /v1/webhook_endpoints/:id"""
-    found = _endpoint(scope)
-    if found is None or identifier != ONLY:
-        raise no_such("webhook endpoint", identifier)
-    return found
-
-
-def list_(scope: Scope, params: Params) -> Doc:
-    """GET /v1/webhook_endpoints: one at most, so one page."""
-    params.integer("limit", least=1, most=100)
-    found = _endpoint(scope)
-    return page(URL, [found] if found else [])
+    return page(URL, [endpoint])

@@ -78,8 +78,6 @@ WORDS: dict[str, dict[str, str]] = {
         "setup_intent_authentication_failure": (
             "Ngân hàng chưa xác thực được thẻ của bạn. Hãy thử lại hoặc dùng thẻ khác."
         ),
-        "settled_title": "Không còn gì phải xác nhận",
-        "settled_text": "Khoản thanh toán này không chờ xác nhận nữa.",
     },
     "en": {
         "sandbox": "Sandbox – no real money is taken",
@@ -158,8 +156,6 @@ WORDS: dict[str, dict[str, str]] = {
         "setup_intent_authentication_failure": (
             "Your bank could not authenticate your card. Please try again or use another card."
         ),
-        "settled_title": "Nothing left to confirm",
-        "settled_text": "This payment waits for no confirmation any more.",
     },
 }
 

@@ -187,8 +187,6 @@ async def test_a_sweep_finds_events_by_time_and_type(world: World) -> None:
     assert [event.data.object.name for event in found.data] == ["after"]
     starred = await world.stripe.v1.events.list_async({"type": "customer.*"})
     assert len(starred.data) == 2
-    again = await world.stripe.v1.events.retrieve_async(found.data[0].id)
-    assert again.data.object.name == "after"
 
 
 async def test_only_what_is_an_object_can_be_expanded(world: World) -> None:
@@ -207,7 +205,7 @@ async def test_a_refund_in_parts_stops_at_what_was_paid(world: World) -> None:
     await world.pay(session)
     charge = (await world.stripe.v1.charges.list_async()).data[0]
     part = await world.stripe.v1.refunds.create_async(
-        {"charge": charge.id, "amount": 4_000, "reason": "requested_by_customer"}
+        {"charge": charge.id, "amount": 4_000, "expand": ["balance_transaction"]}
     )
     assert (part.amount, part.status) == (4_000, "succeeded")
     with pytest.raises(stripe.InvalidRequestError) as more:
@@ -219,12 +217,13 @@ async def test_a_refund_in_parts_stops_at_what_was_paid(world: World) -> None:
         await world.stripe.v1.refunds.create_async({"charge": charge.id})
     assert over.value.code == "charge_already_refunded"
 
-    again = await world.stripe.v1.charges.retrieve_async(charge.id, {"expand": ["refunds"]})
+    again = await world.stripe.v1.charges.retrieve_async(charge.id)
     assert (again.amount_refunded, again.refunded) == (10_000, True)
-    assert [one.amount for one in again.refunds.data] == [6_000, 4_000]
+    listed = await world.stripe.v1.refunds.list_async({"charge": charge.id})
+    assert [one.amount for one in listed.data] == [6_000, 4_000]
     told = [event.data.object.amount_refunded for event in await world.events("charge.refunded")]
     assert told == [4_000, 10_000]
-    entry = await world.stripe.v1.balance_transactions.retrieve_async(part.balance_transaction)
+    entry = part.balance_transaction
     assert (entry.amount, entry.fee, entry.type, entry.source) == (-4_000, 0, "refund", part.id)
 
 

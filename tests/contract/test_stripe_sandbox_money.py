@@ -78,11 +78,6 @@ async def test_a_fee_may_come_later_than_its_charge(world: World) -> None:
     assert (await world.control(f"/sandbox/charges/{other.id}/capture")).status_code == 400
     third = await world.paid()  # given back before its fee has come: the fee comes first
     await world.stripe.v1.refunds.create_async({"charge": third.id})
-    customer, method = await world.saved()
-    at_once = await world.charge_saved(
-        customer, method, capture_method="automatic", expand=["latest_charge"]
-    )
-    assert at_once.latest_charge.balance_transaction
 
 
 # -- refunds ---------------------------------------------------------------------------------------
@@ -157,8 +152,6 @@ async def test_the_control_page_decides_a_refund(world: World) -> None:
     assert more.value.user_message == (
         "Refund amount (20001 VND) is greater than unrefunded amount on charge (20000 VND)"
     )
-    changed = await world.stripe.v1.refunds.update_async(part.id, {"metadata": {"why": "x"}})
-    assert changed.metadata.to_dict() == {"why": "x"}
 
 
 async def test_what_no_date_moves_waits_for_the_control_page() -> None:
@@ -215,36 +208,16 @@ async def test_a_dispute_takes_the_money_and_gives_it_back_only_when_won(
     )
     assert (await world.control(f"/sandbox/disputes/{dispute.id}/close", {"outcome": "won"})
             ).status_code == 400  # fmt: skip
-    for filters in ({"charge": charge.id}, {"payment_intent": charge.payment_intent}):
-        listed = await world.stripe.v1.disputes.list_async(filters)
-        assert [one.id for one in listed.data] == [dispute.id]
     assert (await world.stripe.v1.charges.retrieve_async(charge.id)).disputed
-
-
-async def test_evidence_is_handed_in_and_decides(world: World) -> None:
-    charge = await world.paid()
-    made = await world.act(f"charges/{charge.id}/dispute")
-    api = world.stripe.v1.disputes
-    kept = await api.update_async(
-        made["id"], {"evidence": {"customer_name": "BẠN ĐỌC"}, "submit": False}
-    )
-    assert (kept.status, kept.evidence.customer_name) == ("needs_response", "BẠN ĐỌC")
-    won = await api.update_async(
-        made["id"], {"evidence": {"uncategorized_text": "winning_evidence"}}
-    )
-    assert (won.status, won.evidence_details.submission_count) == ("won", 1)
-    other = await world.paid()
-    made = await world.act(f"charges/{other.id}/dispute")
-    assert (await api.close_async(made["id"])).status == "lost"
-    with pytest.raises(stripe.InvalidRequestError):
-        await api.close_async(made["id"])
 
 
 async def test_the_disputing_card_is_disputed_soon_after(world: World) -> None:
     charge = await world.paid(number=DISPUTED)
     await world.later(1)
-    listed = await world.stripe.v1.disputes.list_async({"charge": charge.id})
-    assert [(one.reason, one.amount) for one in listed.data] == [("fraudulent", 50_000)]
+    opened = [event.data.object for event in await world.events("charge.dispute.created")]
+    assert [(one.charge, one.reason, one.amount) for one in opened] == [
+        (charge.id, "fraudulent", 50_000)
+    ]
 
 
 async def test_a_refund_that_waits_fails_where_the_bank_takes_the_money_first(
@@ -265,7 +238,7 @@ async def test_a_dispute_that_cannot_be_is_refused(world: World, wish: dict[str,
     charge = await world.paid()
     answer = await world.control(f"/sandbox/charges/{charge.id}/dispute", wish)
     assert answer.status_code == 400
-    assert (await world.stripe.v1.disputes.list_async()).data == []
+    assert await world.events("charge.dispute.created") == []
 
 
 # -- payouts ---------------------------------------------------------------------------------------
@@ -321,8 +294,6 @@ async def test_a_payout_that_fails_comes_back_and_goes_out_with_the_next(world: 
     assert failed.failure_balance_transaction.amount == 50_000 - FEE
     again = await world.act("payouts")
     assert again["amount"] == 50_000 - FEE
-    listed = await world.stripe.v1.payouts.list_async({"status": "failed"})
-    assert [one.id for one in listed.data] == [payout["id"]]
     assert [event.type for event in await world.events("payout.failed")] == ["payout.failed"]
 
 

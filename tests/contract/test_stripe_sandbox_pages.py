@@ -22,7 +22,6 @@ from infra.local.ports import free_port
 
 from .sandbox_process import sandbox_process
 from .stripe_sandbox_fixtures import (
-    ALWAYS_SECURE,
     DECLINED,
     GOOD,
     KEY,
@@ -202,55 +201,6 @@ async def test_on_the_control_page_an_event_is_sent_again(
     await page.goto(shop.sandbox)
     await expect(page.get_by_label("Gửi sai thứ tự")).to_be_checked()
     await expect(page.get_by_label("Số bản gửi thừa")).to_have_value("3")
-
-
-async def saved_card(shop: Shop, page: Page, number: str) -> tuple[str, str]:
-    """A card saved on the hosted page: the customer and the card."""
-    session = await shop.session(mode="setup", currency="vnd", customer_creation="always")
-    await page.goto(session.url)
-    await expect(page.get_by_role("heading", name="Lưu thẻ")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") == 390
-    await page.get_by_label("Thư điện tử").fill("doc.gia@example.vn")
-    await page.get_by_label("Số thẻ").fill(number)
-    await page.get_by_label("Ngày hết hạn").fill("1234")
-    await page.get_by_label("Mã bảo mật").fill("123")
-    await page.get_by_role("button", name="Lưu thẻ").click()
-    await page.get_by_role("button", name="Xác nhận lưu thẻ").click()
-    await expect(page.get_by_role("heading", name="Cảm ơn")).to_be_visible()
-    done = await shop.stripe.v1.checkout.sessions.retrieve_async(
-        session.id, {"expand": ["setup_intent"]}
-    )
-    return done.customer, done.setup_intent.payment_method
-
-
-async def test_on_a_phone_a_saved_card_is_confirmed_for_a_charge_that_needs_its_holder(
-    shop: Shop, phone: BrowserContext
-) -> None:
-    page = await phone.new_page()
-    customer, method = await saved_card(shop, page, ALWAYS_SECURE)
-    intents = shop.stripe.v1.payment_intents
-    with pytest.raises(stripe.CardError) as refused:
-        await intents.create_async(
-            {
-                "amount": 59_000,
-                "currency": "vnd",
-                "customer": customer,
-                "payment_method": method,
-                "confirm": True,
-                "off_session": True,
-            }
-        )
-    asked = await intents.confirm_async(
-        refused.value.error.payment_intent.id,
-        {"payment_method": method, "return_url": f"{shop.website}/xac-nhan?phien=7"},
-    )
-    await page.goto(asked.next_action.redirect_to_url.url)
-    await expect(page.get_by_text("59.000 ₫")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") == 390
-    await page.get_by_role("button", name="Xác nhận thanh toán").click()
-    await expect(page.get_by_role("heading", name="Cảm ơn")).to_be_visible()
-    assert "redirect_status=succeeded" in page.url
-    assert (await shop.until("payment_intent.succeeded")).data.object.id == asked.id
 
 
 async def test_on_a_phone_a_bank_debit_is_chosen_and_the_control_page_answers_for_the_bank(
