@@ -7,7 +7,6 @@ a new reader, so it can be repeated. A picture past the limit is refused: a docu
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import shutil
 import sys
@@ -16,89 +15,27 @@ from typing import Annotated
 
 import httpx
 import typer
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
+from infra.docs import billing_pictures
+from infra.docs.camera import (
+    ACCEPTED,
+    AGENCY,
+    DECLINED,
+    FLAGS,
+    FOLDER,
+    Camera,
+    code_for,
+    pay,
+)
 from infra.docs.source import REPOSITORY
-from infra.local.processes import ADDRESSES
 from infra.news_site.articles import read_articles
 
-AGENCY = "bao-hung-yen"
-FOLDER = REPOSITORY / "docs" / "pictures"
-MAX_BYTES = 200_000
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-LOCALE, ZONE = "vi-VN", "Asia/Ho_Chi_Minh"
-DECLINED, ACCEPTED = "4000 0000 0000 0002", "4242 4242 4242 4242"
-# Not "networkidle": the answers to counted impressions are never read, so a browser calls that busy for ever.
-SETTLED = """() => {
-  const inSight = one => {
-    const box = one.getBoundingClientRect();
-    return box.bottom > 0 && box.top < innerHeight;
-  };
-  const waiting = one => ["", "waiting"].includes(one.dataset.adState || "");
-  return document.fonts.status === "loaded"
-    && ![...document.images].some(one => inSight(one) && !one.complete)
-    && ![...document.querySelectorAll("[data-ad-placement]")].some(one => inSight(one) && waiting(one));
-}"""
 WALL_AFTER = 3  # the example policy's free articles
 
 
-class Camera:
-    """Where the stack answers, and where the pictures go."""
-
-    def __init__(self, browser: Browser, port: int, password: str, folder: Path) -> None:
-        self._browser = browser
-        self._port = port
-        self._password = password
-        self._folder = folder
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._port + ADDRESSES[name]}"
-
-    def phone(self) -> BrowserContext:
-        return self._browser.new_context(
-            viewport={"width": 390, "height": 780},
-            device_scale_factor=1.5,
-            is_mobile=True,
-            has_touch=True,
-            locale=LOCALE,
-            timezone_id=ZONE,
-        )
-
-    def desktop(self, height: int = 800) -> BrowserContext:
-        return self._browser.new_context(
-            viewport={"width": 1280, "height": height}, locale=LOCALE, timezone_id=ZONE
-        )
-
-    def take(self, page: Page, name: str) -> None:
-        """What is on the screen now, once its pictures, fonts and the ads in sight are there."""
-        page.wait_for_load_state("load")
-        page.wait_for_function(SETTLED)
-        path = self._folder / f"{name}.png"
-        page.screenshot(path=path, animations="disabled", caret="hide")
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise typer.BadParameter(f"{path.name} has {size} bytes, more than {MAX_BYTES}")
-        print(f"{path.name:28} {size // 1000:4} kB")
-
-    def staff(self, account: str, landing: str, context: BrowserContext) -> Page:
-        """Signed in through identity, at the page that was asked for."""
-        page = context.new_page()
-        page.goto(landing)
-        page.fill("input[name=email]", f"{account}@{AGENCY}.example")
-        page.fill("input[name=password]", self._password)
-        page.click("main form button")
-        page.wait_for_url(lambda url: url.startswith(landing))
-        return page
-
-
 def reader(camera: Camera) -> None:
-    """From the front page over the wall and a declined card to the whole article and the account."""
+    """From the front page over the wall and a declined card to the whole article."""
     articles = list(read_articles().values())
     metered = [article for article in articles if article.access == "metered"]
     site, billing = camera.url("NEWS_SITE_URL"), camera.url("BILLING_URL")
@@ -120,7 +57,7 @@ def reader(camera: Camera) -> None:
     page.click(".pr-wall [data-offer=subscribe]")
     page.wait_for_selector("form.plan")
     camera.take(page, "reader-plans")
-    page.locator("form.plan", has_text=re.compile(r"59\.000")).get_by_role("button").click()
+    billing_pictures.choose(page, "59.000", "Trả bằng thẻ")
     email = f"ban.doc.{secrets.token_hex(2)}@example.vn"
     page.fill("input[name=email]", email)
     camera.take(page, "reader-sign-in")
@@ -129,7 +66,7 @@ def reader(camera: Camera) -> None:
     camera.take(page, "reader-code")
     page.click("main form button[type=submit]")
     if not page.url.startswith(camera.url("STRIPE_SANDBOX_URL")):
-        page.locator("form.plan", has_text=re.compile(r"59\.000")).get_by_role("button").click()
+        billing_pictures.choose(page, "59.000", "Trả bằng thẻ")
     pay(page, DECLINED)
     page.locator("[role=alert]").wait_for()
     page.locator("[role=alert]").scroll_into_view_if_needed()
@@ -139,28 +76,7 @@ def reader(camera: Camera) -> None:
     camera.take(page, "reader-receipt")
     page.click("#read-on")
     page.wait_for_url(f"{site}{metered[WALL_AFTER].path}**")
-    page.goto(f"{billing}/r/{AGENCY}/account")
-    camera.take(page, "reader-account")
     context.close()
-
-
-def code_for(context: BrowserContext, outbox: str, email: str) -> str:
-    """The six digits of the newest mail to this address."""
-    mail = context.new_page()
-    mail.goto(outbox)
-    text = mail.locator(".mail", has_text=email).first.inner_text()
-    mail.close()
-    found = re.search(r"\b\d{3} ?\d{3}\b", text)
-    if found is None:
-        raise typer.BadParameter(f"the mail to {email} has no code: {text}")
-    return re.sub(r"\D", "", found[0])
-
-
-def pay(page: Page, number: str) -> None:
-    page.fill("#number", number)
-    page.fill("#expiry", "12/34")
-    page.fill("#cvc", "123")
-    page.click("#pay-form button[type=submit]")
 
 
 def seller(camera: Camera) -> None:
@@ -224,7 +140,13 @@ def engineer(camera: Camera) -> None:
     context.close()
 
 
-SCENES = {"reader": reader, "seller": seller, "finance": finance, "engineer": engineer}
+SCENES = {
+    "reader": reader,
+    "seller": seller,
+    "finance": finance,
+    "engineer": engineer,
+    **billing_pictures.SCENES,
+}
 
 app = typer.Typer(add_completion=False)
 
