@@ -208,6 +208,15 @@ def test_a_plan_map_says_what_is_wrong_with_it() -> None:
         "price_1": Sold("doc-bao", "month"),
         "price-2": Sold("a/b", "year"),
     }
-    for wrong in ("", "[prices]", "prices = 1", "x", '[prices]\na = "month"', "[prices]\na = 1"):
+    for wrong in (
+        "",
+        "[prices]",
+        "prices = 1",
+        "x",
+        '[prices]\na = "month"',
+        '[prices]\na = "doc-bao/"',
+        '[prices]\na = "/month"',
+        "[prices]\na = 1",
+    ):
         with pytest.raises(PlanMapError):
             read_plan_map(wrong)

@@ -172,6 +172,8 @@ def test_an_offer_is_paid_as_often_as_it_has_periods_and_the_price_afterwards(pe
     [
         (".edu.vn, @vnu.vn", ("edu.vn", "vnu.vn")),
         ("EDU.VN edu.vn", ("edu.vn",)),
+        (" ".join(f"d{n}.vn" for n in range(20)), tuple(f"d{n}.vn" for n in range(20))),
+        (" ".join(f"d{n}.vn" for n in range(21)), None),
         ("edu", None),
         ("", None),
         ("a_b.vn", None),
@@ -194,3 +196,23 @@ def test_an_address_is_of_a_domain_or_of_one_below_it():
 )
 def test_so_many_periods_in_the_words_of_a_calendar(periods, period, expected):
     assert span(periods, period) == expected
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("until", "ended", "now", "open_"),
+    [
+        (None, None, NOW - SECOND, False),
+        (None, None, NOW, True),
+        (NOW + DAY, None, NOW + DAY - SECOND, True),
+        (NOW + DAY, None, NOW + DAY, False),
+        (None, NOW + DAY, NOW + DAY - SECOND, True),
+        (None, NOW + DAY, NOW + DAY, False),
+        (NOW + 9 * DAY, NOW + DAY, NOW + 2 * DAY, False),
+    ],
+)
+def test_an_offer_is_open_from_its_first_moment_to_before_its_last(until, ended, now, open_):
+    offered = terms(Kind.STUDENT, valid_from=NOW, valid_until=until, ended_at=ended)
+    assert offered.open_at(now) is open_

@@ -216,6 +216,17 @@ def test_a_decline_on_a_page_is_no_news_and_one_without_its_holder_is():
         (
             {
                 "mode": "setup",
+                "setup_intent": SETUP
+                | {
+                    "status": "requires_payment_method",
+                    "last_setup_error": {"code": "card_declined"},
+                },
+            },
+            Failed(CHARGE, "seti_1", "card_declined"),
+        ),
+        (
+            {
+                "mode": "setup",
                 "setup_intent": SETUP | {"payment_method": CARD | {"customer": None}},
             },
             Failed(CHARGE, "seti_1", "resource_missing", method_gone=True),
@@ -363,3 +374,11 @@ def test_a_payout_is_on_its_way_paid_or_came_back(status, paid, failed):
     fact = PayoutMoved("po_1", 57_289, "VND", paid, failed, date(2026, 9, 22), ())
     assert shapes.payout(PAYOUT | {"status": status}, ()) == fact
     assert shapes.payout(PAYOUT | {"status": status, "amount": -5}, ()).amount == -5
+
+
+def test_a_customer_is_deleted_where_stripe_says_so():
+    assert shapes.is_deleted({"id": "cus_1", "object": "customer", "deleted": True})
+    for other in ({}, {"deleted": False}, {"deleted": "true"}):
+        assert not shapes.is_deleted({"id": "cus_1", "object": "customer"} | other)
+    with pytest.raises(MalformedNotificationError):
+        shapes.is_deleted({"id": None, "deleted": True})
