@@ -183,8 +183,9 @@ async def open_of_reader(session: ReadSession, reader_id: UUID) -> dict[UUID, in
 
 _LIST = text(
     """SELECT q.*, r.id AS reader_id, r.email AS reader_email, r.name AS reader_name, p.amount_vnd AS paid_vnd,
-              p.refunded_vnd, p.reference AS code, p.paid_at AS received_at
+              p.refunded_vnd, coalesce(o.code, p.reference) AS code, p.paid_at AS received_at
        FROM refund_request q JOIN payment p ON p.id = q.payment_id JOIN reader r ON r.id = p.reader_id
+       LEFT JOIN sales_order o ON o.id = coalesce(p.order_id, p.surplus_of)
        WHERE q.agency = :agency AND q.state = ANY (CAST(:states AS text[]))
          AND (CAST(:after_id AS uuid) IS NULL
               OR (q.asked_at, q.id) < (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))

@@ -192,6 +192,9 @@ async def test_of_a_card_nobody_transfers_anything(world: World) -> None:
     )
     assert "có thể hoàn về thẻ" in first.text.casefold() and second.status_code == 303
     act = f"{REFUNDS}/{await waiting(world)}"
+    code = await world.value("SELECT code FROM sales_order")
+    assert f"đơn {code}" in (await finance.get(REFUNDS)).text
+    assert f"đơn {code}" in (await desk.get(page)).text
     first, second = await press(finance, REFUNDS, f"{act}/approve")
     assert "tự hoàn về thẻ" in first.text and second.status_code == 303
     ready = (await finance.get(f"{REFUNDS}?group=pay")).text
