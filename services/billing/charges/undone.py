@@ -38,13 +38,16 @@ async def undo_change(session: Session, payment: Payment, now: datetime) -> None
         else:
             old.replaced_by, old.cut_at = following
     await session.flush()
-    heir = replaced[-1]
+    # Of a change whose own money went back before, it is what that had taken the place of that is read again.
+    heir = next((one for one in reversed(replaced) if not _returned(one)), replaced[-1])
     assert heir.period_start is not None and heir.period_end is not None  # it was cut
     if payment.replaced_by is not None or heir.replaced_by is not None:
         return  # what was left is credit in a later payment, or belongs to days that are over
     agency = await get_agency(session, payment.agency)
     period = heir.id, heir.period_start, heir.period_end
     await move_left(session, agency, [payment.id], period, now)
+    if following is not None:
+        return  # the plan is the one that was paid for since
     row = await subscriptions_repository.lock(session, payment.subscription_id)
     await _go_on(session, row, heir)
     row.anchor_day = max(
@@ -76,7 +79,7 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
     period = holder.id, holder.period_start, holder.period_end
     await move_left(session, agency, [one.id for one in replaced], period, now)
     row = await subscriptions_repository.lock(session, payment.subscription_id)
-    if payment.replaced_by is None:
+    if payment.replaced_by is None and following is None:
         row.anchor_day = payment.period_start.astimezone(agency.zone).day
         await _go_on(session, row, payment)
 
@@ -89,3 +92,7 @@ async def _go_on(session: Session, row: Subscription, payment: Payment) -> None:
     row.price_id, row.offer_id, row.offer_left = order.price_id, None, None
     row.next_price_id, row.next_seats = order.price_id, order.seats
     await offers.take(session, order, row)
+
+
+def _returned(payment: Payment) -> bool:
+    return payment.refunded_vnd >= max(payment.amount_vnd, 1)

@@ -14,6 +14,10 @@ HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 DAY = timedelta(days=1)
 GRACE = 7 * DAY
 PRICES = {"week": 19_000, "month": 59_000, "year": 590_000}
+#: What who never had a subscription pays for a week, and how often.
+INTRO_PERIOD, INTRO, INTRO_TIMES = "week", 9_000, 3
+#: A bundle: its scope is nothing to read, its articles are; how many it opens.
+BUNDLE, USES = "bundle", 10
 MONTHS = {"month": 1, "year": 12}
 TAX_PERCENT = 8
 
@@ -76,6 +80,8 @@ class Bought:
     heir: Bought | None = field(default=None, repr=False, compare=False)
     scope: str = "site"
     gift: bool = False
+    #: Paid at the introductory price.
+    intro: bool = False
     #: What a change took the place of.
     instead_of: list[Bought] = field(default_factory=list)
 
@@ -133,6 +139,8 @@ class Subscribed:
     #: Its reader had read on in an earlier one for nothing; when they gave it up while they read on.
     spent: bool = False
     given_up: datetime | None = None
+    #: The introductory price goes on, as far as it was not paid so often.
+    intro: bool = False
 
     @property
     def paid_until(self) -> datetime | None:
@@ -219,6 +227,15 @@ class Present:
 
 
 @dataclass
+class Articles:
+    """A bundle: how many articles it still opens, and which it has, each until when."""
+
+    bought: Bought
+    left: int
+    opened: dict[str, datetime] = field(default_factory=dict)
+
+
+@dataclass
 class Person:
     """A reader: at most one subscription that renews at a time, terms that are transferred or given, passes and articles."""
 
@@ -226,6 +243,7 @@ class Person:
     renewing: list[Subscribed] = field(default_factory=list)
     terms: list[Bought] = field(default_factory=list)
     once: list[Bought] = field(default_factory=list)
+    bundles: list[Articles] = field(default_factory=list)
     change_to: str | None = None
     #: What the next money by card is for, where it is no renewal and no change: the period and the price, or what is bought once.
     wants: tuple[str, int] | None = None
@@ -242,8 +260,11 @@ class Person:
         rights = {
             one.scope
             for one in (*self.terms, *self.once)
-            if one.kept and one.start <= now < one.until
+            if one.kept and one.start <= now < one.until and one.scope != BUNDLE
         }
+        for bundle in self.bundles:
+            if bundle.bought.kept:
+                rights |= {what for what, until in bundle.opened.items() if now < until}
         return rights | {"site" for one in self.renewing if one.reads(now)}
 
     @property
@@ -257,6 +278,19 @@ class Person:
             newest = max(kept, key=lambda one: one.until)
             total += monthly(newest.value, newest.period)
         return total
+
+    def price_now(self, period: str, now: datetime) -> int:
+        """What a period that is begun now costs, without a code."""
+        terms = any(one.kept and now < one.until for one in self.terms)
+        goes_on = (self.term_intro and terms) or any(
+            o.intro and o.lives(now) for o in self.renewing
+        )
+        offered = goes_on or not self.subscribed_before
+        return self._at_intro(period) if offered else PRICES[period]
+
+    def _at_intro(self, period: str) -> int:
+        left = period == INTRO_PERIOD and self.intro_paid < INTRO_TIMES
+        return INTRO if left else PRICES[period]
 
     def periods(self) -> list[Bought]:
         return [*self.terms, *(one for row in self.renewing for one in row.bought)]
@@ -286,13 +320,21 @@ class Person:
         self.term_anchor = anchor
         bought = self._bought(start, next_end(start, period, anchor), gross, period)
         self.terms.append(bought)
+        self.term_intro = bought.intro
         return bought
 
     term_anchor: int = 1
+    #: Whether the introductory price goes on for who pays term after term; how often it was paid in all.
+    term_intro: bool = False
+    intro_paid: int = 0
+    happened: set[str] = field(default_factory=set)
 
     def _bought(self, start: datetime, end: datetime, gross: int, period: str) -> Bought:
         days = days_between(day_of(start), day_of(end))
-        return Bought(start, end, gross, gross, period, spread(gross - tax_in(gross), days))
+        intro = (period, gross) == (INTRO_PERIOD, INTRO)
+        self.intro_paid += intro
+        by_day = spread(gross - tax_in(gross), days)
+        return Bought(start, end, gross, gross, period, by_day, intro=intro)
 
     def tried(self, period: str, at: datetime, days: int) -> None:
         """A trial begins: its card is good."""
@@ -305,14 +347,22 @@ class Person:
         """A pass is earned over its days, an article when it is opened."""
         assert self.wants_once is not None
         (scope, lasts), self.wants_once = self.wants_once, None
-        end = at + (lasts if scope == "site" else DAY)
+        end = at + (DAY if scope.startswith("article:") else lasts)
         bought = self._bought(at, end, gross, "once")
         bought.end, bought.scope, bought.reference = at + lasts, scope, reference
         self.once.append(bought)
+        if scope == BUNDLE:
+            self.bundles.append(Articles(bought, USES))
+
+    def bundle(self, at: datetime) -> Articles | None:
+        """The one that ends first of those that open another article."""
+        found = [o for o in self.bundles if o.left and o.bought.kept and at < o.bought.until]
+        return min(found, key=lambda one: one.bought.until, default=None)
 
     def redeems(self, present: Present, at: datetime) -> None:
+        goes_on = self.term_intro and present.period == INTRO_PERIOD  # an offer is of one price
         bought = self.transferred(present.gross, present.period, at)
-        bought.gift = True
+        bought.gift, self.term_intro = True, goes_on
 
     def captured(self, gross: int, at: datetime, reference: str) -> None:
         """The provider took money: for a change that was confirmed, for the next period, for what is bought once, or for a new
@@ -342,7 +392,7 @@ class Person:
             old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
             old.cut = at
         row.period, row.anchor = period, at.astimezone(HANOI).day
-        row.paused = row.next_period = None
+        row.paused, row.next_period, row.intro = None, None, False
         end = next_end(at, period, row.anchor)
         days = days_between(day_of(at), day_of(end))
         days = [one for one in days if one > today or not earned_today]
@@ -362,8 +412,12 @@ class Person:
         assert start is not None
         if at >= start + row.grace:  # nothing was read meanwhile
             start = max(filter(None, (at, self.paid_until())))
+        goes_on = row.intro and row.next_period in (None, row.period)
         row.period, row.next_period = row.next_period or row.period, None
-        assert gross == PRICES[row.period]
+        assert gross == (self._at_intro(row.period) if goes_on else PRICES[row.period])
+        if goes_on:
+            self.happened.add(f"renewal {'at' if gross == INTRO else 'after'} INTRO")
+        row.intro = goes_on and gross == INTRO
         row.anchor = (
             next_anchor(row.anchor, start)
             if start == row.paid_until
@@ -380,7 +434,9 @@ class Person:
         row = Subscribed(period, start.astimezone(HANOI).day)
         row.spent = any(one.read_for_nothing for one in self.renewing)
         self.renewing.append(row)
-        return row, self._bought(start, next_end(start, period, row.anchor), gross, period)
+        bought = self._bought(start, next_end(start, period, row.anchor), gross, period)
+        row.intro = bought.intro
+        return row, bought
 
     def given_back(self, reference: str, amount: int, at: datetime) -> None:
         for one in self.once:
@@ -400,11 +456,15 @@ class Person:
     def _undone(row: Subscribed, change: Bought, today: date) -> None:
         """All money of a change went back: what was paid before is there again, and earns what is left of its credit."""
         later = [one for one in row.bought if one.kept and one.start > change.start]
-        follows = min((one.start for one in later), default=None)
+        follows = min(later, key=lambda one: one.start, default=None)
         for old in change.instead_of:
-            old.cut = follows if follows is not None and follows < old.end else None
-            old.heir = change if old.cut is not None else None
-        last = max(change.instead_of, key=lambda one: one.end)
+            cut = follows is not None and follows.start < old.end
+            old.cut = follows.start if follows is not None and cut else None
+            old.heir = change if cut else None
+            if follows is not None and cut:
+                follows.instead_of.append(old)
+        kept = [one for one in change.instead_of if one.given_back < max(one.gross, 1)]
+        last = max(kept or change.instead_of, key=lambda one: one.end)
         if change.heir is not None or last.heir is not None:
             return
         left = change.ahead(today)
@@ -413,5 +473,7 @@ class Person:
         days = days_between(today + DAY, end) if end > today + DAY else [today]
         for day, amount in spread(left, days).items():
             last.by_day[day] = last.by_day.get(day, 0) + amount
-        row.period, row.next_period = last.period, None
+        if follows is not None:
+            return  # the plan is the one that was paid for since
+        row.period, row.next_period, row.intro = last.period, None, last.intro
         row.anchor = max(one.astimezone(HANOI).day for one in (last.start, last.end))

@@ -146,6 +146,14 @@ async def test_the_first_change_goes_back_while_the_second_runs(world: World) ->
     await world.deliver()
     assert await credit_gone(world) == []
     assert (await subscription(world))[2] == "week"
+    assert await world.value("SELECT next_price_id FROM subscription") is None, (
+        "nothing else is agreed to"
+    )
+    await world.assert_sound()
+    assert await Lives(world).resumes(LAN)
+    world.clock.advance(5 * DAY)
+    await world.deliver()
+    assert (await subscription(world))[:3] == ("active", False, "week")
     await world.assert_sound()
 
 
@@ -250,4 +258,41 @@ async def test_offers_are_those_of_the_plan_that_is_read_again(world: World) -> 
     await world.deliver()
     assert await lives.resumes(LAN)
     assert await renewed(world) == ("doc-bao", "month", 1, INTRO)
+    await world.assert_sound()
+
+
+@pytest.mark.parametrize(("later", "costs"), [("month", MONTH), ("week", 19_000)])
+async def test_an_old_change_that_goes_back_leaves_the_plan_that_is_paid_for_since(
+    world: World, later: str, costs: int
+) -> None:
+    """A week, a month in its place, and what is paid for after that: the month's money back, or back with us, changes nothing of what
+    comes next."""
+    await with_vat(world)
+    lives = Lives(world)
+    await lives.buys(LAN, "week", COMES_BACK)
+    await world.deliver()
+    world.clock.advance(2 * DAY)
+    assert await lives.changes(LAN, "month")
+    await world.deliver()
+    month = await reference_of(world)
+    if later == "week":
+        assert await lives.changes(LAN, "week") == 0
+    world.clock.advance(32 * DAY)
+    await world.deliver()
+    before = await subscription(world)
+    assert before[:3] == ("active", False, later)
+    refund = await dashboard_refund(world, month)
+    await world.deliver()
+    assert await subscription(world) == before
+    assert await world.value("SELECT next_price_id FROM subscription") is None
+    await world.assert_sound()
+    await at_the_bank(world, f"refunds/{refund}/settle", outcome="fail")
+    await world.deliver()
+    assert await subscription(world) == before
+    assert await world.value("SELECT next_price_id FROM subscription") is None
+    await world.assert_sound()
+    world.clock.advance(31 * DAY)
+    await world.deliver()
+    newest = "SELECT amount_vnd FROM payment ORDER BY period_start DESC LIMIT 1"
+    assert await world.value(newest) == costs
     await world.assert_sound()

@@ -14,13 +14,19 @@ import asyncpg
 
 from services.billing import seed
 from services.billing.coupons.service import NewCoupon
+from services.billing.offers.rules import Kind
+from services.billing.offers.service import NewOffer
 from shared.audit import Actor, acting
 from shared.errors import ConflictError
 from tests.fixtures.roles import as_owner
 from tests.integration.billing.lives import API, Lives
 from tests.integration.billing.own_account import (
+    BUNDLE,
     DAY,
     HANOI,
+    INTRO,
+    INTRO_PERIOD,
+    INTRO_TIMES,
     PRICES,
     Person,
     Present,
@@ -46,7 +52,7 @@ PERIODS = ("week", "week", "month", "month", "month", "year")
 #: Codes and how many per cent they take off.
 COUPONS = {"GIAM30": 30, "MIENPHI": 100}
 #: What is bought once: its price, and how long it may be read.
-ONCE = {"ngay": (5_000, DAY), "mot-bai": (3_000, 365 * DAY)}
+ONCE = {"ngay": (5_000, DAY), "mot-bai": (3_000, 365 * DAY), "muoi-bai": (20_000, 90 * DAY)}
 TRIAL_DAYS = 14
 
 
@@ -71,6 +77,9 @@ async def begun_world(empty_url: str, folder: Path) -> AsyncIterator[World]:
             for code, percent in COUPONS.items():
                 coupon = NewCoupon(code, percent, None, None, BEGINS, None, None, False)
                 await world.billing.coupons.make(AGENCY, coupon)
+            price = (await Lives(world).price(INTRO_PERIOD)).price_id
+            offer = NewOffer(price, Kind.INTRO, INTRO, INTRO_TIMES)
+            await world.billing.offers.make(AGENCY, offer)
         yield world
 
 
@@ -108,6 +117,8 @@ class Year:
         dice, row = self.dice, person.live(self.now)
         if dice.random() < 0.004:
             await self.buy_gift(person)
+        if person.bundles and dice.random() < 0.2:
+            await self.use_bundle(person)
         if row is None:
             await self.free(person)
         elif row.cancels:
@@ -135,10 +146,12 @@ class Year:
         period, trial = self.dice.choice(PERIODS), not person.subscribed_before
         how = self.dice.choice(["card", "card", "card", "bad card", "transfer"])
         coupon = self.dice.choice(["", "", "", *COUPONS])
-        price = PRICES[period] * (100 - COUPONS.get(coupon, 0)) // 100
+        price = person.price_now(period, self.now)
+        coupon = coupon if price == PRICES[period] else ""  # never both
+        price = price * (100 - COUPONS.get(coupon, 0)) // 100
         self.done[how] += 1
         if how == "transfer":
-            self.done[f"term at {coupon}"] += 1
+            self.done["term at INTRO" if price == INTRO else f"term at {coupon}"] += 1
             await self.by_transfer(person, period, price, coupon=coupon)
             person.transferred(price, period, self.now)
             return
@@ -148,7 +161,7 @@ class Year:
             await self.lives.buys(person.email, period, card)
             person.tried(period, self.now, TRIAL_DAYS)
         else:
-            self.done[f"card at {coupon}"] += 1
+            self.done["card at INTRO" if price == INTRO else f"card at {coupon}"] += 1
             person.wants = period, price
             await self.lives.buys(person.email, period, card, coupon=coupon)
             if not price:
@@ -177,7 +190,8 @@ class Year:
         kind = self.dice.choice(sorted(ONCE))
         price, lasts = ONCE[kind]
         article = f"bai-{self.articles}" if kind == "mot-bai" else None
-        person.wants_once = f"article:{article}" if article else "site", lasts
+        scope = BUNDLE if kind == "muoi-bai" else "site"
+        person.wants_once = f"article:{article}" if article else scope, lasts
         how = self.dice.choice(["card", "transfer"])
         self.done[f"{kind} by {how}"] += 1
         if how == "transfer":
@@ -188,6 +202,25 @@ class Year:
             await self.lives.buys(person.email, kind, article=article, renews=False)
             await self.settle()
         assert person.wants_once is None
+
+    async def use_bundle(self, person: Person) -> None:
+        """Opens an article, or now and then asks for a part of its money back, or for all of it."""
+        bundle, reader = person.bundle(self.now), await self.lives.reader(person.email)
+        if "site" not in person.opens(self.now) and bundle is not None:
+            self.articles += 1
+            self.done["bundle used"] += 1
+            assert await self.world.billing.bundles.use(reader, f"bai-{self.articles}")
+            lasts = max(self.now + ONCE["mot-bai"][1], bundle.bought.until)
+            bundle.left -= 1
+            bundle.opened[f"article:bai-{self.articles}"] = lasts
+        bought = person.bundles[-1].bought
+        if bought.reference and bought.kept and self.dice.random() < 0.1:
+            self.done["bundle given back"] += 1
+            left = bought.gross - bought.given_back
+            amount = self.dice.choice([left, self.dice.randrange(1, left + 1)])
+            await at_the_bank(self.world, "control", refunds="succeed")
+            await dashboard_refund(self.world, bought.reference, amount=amount)
+            await self.settle()
 
     async def resume(self, person: Person) -> None:
         row = person.live(self.now)
