@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from services.billing.composition import Billing
-from services.billing.readers.web import plain, session_cookie
+from services.billing.readers.web import session_cookie
 from shared.agencies import Agency, get_agency
+from shared.contracts.articles import article_id
 from shared.errors import BadRequestError, ForbiddenError, ProblemError, UnauthorizedError
 from shared.origins import cors_headers
 from shared.security.events import SecurityEvent
@@ -23,7 +24,6 @@ from shared.web.front import asking, read_body
 
 PATH = "/v1/bundle-uses"
 MAX_BODY_BYTES = 4 * 1024
-MAX_ARTICLE = 200
 
 
 class Asked(msgspec.Struct):
@@ -90,7 +90,7 @@ def _read(body: bytes) -> Asked:
         asked = _ASKED.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequestError("This names no agency and article", slug="malformed") from None
-    asked.article_id = plain(asked.article_id, MAX_ARTICLE)
+    asked.article_id = article_id(asked.article_id)
     if not asked.article_id or "\x00" in asked.agency:
         raise BadRequestError("This names no agency and article", slug="malformed")
     return asked

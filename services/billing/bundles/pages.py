@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.billing.readers.web import ReaderFront, plain, see_other, with_return
+from services.billing.readers.web import ReaderFront, see_other, with_return
+from shared.contracts.articles import article_id
 from shared.errors import ConflictError, NotFoundError
-
-MAX_ARTICLE = 200
 
 
 def router(front: ReaderFront) -> APIRouter:
@@ -21,7 +20,7 @@ def router(front: ReaderFront) -> APIRouter:
         acting = await front.acting(request, agency)
         if isinstance(acting, Response):
             return acting
-        place, named = await front.enter(request, agency), plain(article, MAX_ARTICLE)
+        place, named = await front.enter(request, agency), article_id(article)
         if not named:
             raise NotFoundError
         back = place.back(return_to)

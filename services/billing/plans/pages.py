@@ -30,10 +30,9 @@ from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, with_return
 from services.billing.seats.rules import parse_seats
 from services.billing.subscriptions.rules import State
+from shared.contracts.articles import article_id
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.web.i18n import request_language
-
-MAX_ARTICLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def _from_query(
 def _choice(
     price: str, way: str, article: str, gift: str, return_to: str, seats: str, shown: str
 ) -> Choice:
-    words = price[:50], plain(way, 20), plain(article, MAX_ARTICLE)
+    words = price[:50], plain(way, 20), article_id(article)
     return Choice(*words, gift == "1", return_to, plain(seats, 5), plain(shown, 20))
 
 
@@ -366,7 +365,7 @@ def router(front: ReaderFront) -> APIRouter:
         request: Request, agency: str, return_to: str = "", canceled: str = "", article: str = ""
     ) -> Response:
         place = await front.enter(request, agency)
-        named = plain(article, MAX_ARTICLE)
+        named = article_id(article)
         return await pages.plans(request, place, return_to, named, canceled=bool(canceled))
 
     @routes.post("/r/{agency}/checkout")

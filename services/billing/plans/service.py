@@ -65,8 +65,10 @@ class Plans:
         ``uses`` of a bundle, ``least_vnd``, ``most_vnd`` and ``suggested_vnd`` of a contribution (its price: the first suggestion),
         ``seats``, and ``per_seat`` where each is paid for (what it is for stays as it was first saved).
         ``trials``: days of reading before the first payment, by period; a trial that changes makes a new price.
-        Raises ``ValueError`` for a price that the kind does not have.
+        Raises ``ValueError`` for a price that the kind does not have, or a trial where each seat is paid for.
         """
+        if plan.get("per_seat") and trials:
+            raise ValueError(f"{plan['code']}: one card would try any number of seats")
         once = plan.get("kind", "period") != "period"
         if any((period == "once") is not once for period in prices):
             raise ValueError(

@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.paywall.articles.models import Access
+from shared.contracts.articles import ARTICLE_ID
 from shared.web.params import Instant
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$"
+ID_PATTERN = f"^{ARTICLE_ID}$"
 
 # PostgreSQL's text has no NUL character; the pattern refuses it with the field's name.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]

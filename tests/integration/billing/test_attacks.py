@@ -356,3 +356,10 @@ async def test_a_letters_link_is_nothing_to_a_form_of_another_site(world: World)
         assert (await world.browser().get(f"/r/{AGENCY}/s/{forged}")).status_code == 404
     row = await world.value("SELECT cancel_at_period_end FROM subscription")
     assert row is False
+
+
+async def test_no_card_tries_any_number_of_seats(world: World) -> None:
+    plan = {"code": "to-chuc", "name_vi": "Tổ chức", "name_en": "Organisation", "per_seat": True}
+    with pytest.raises(ValueError, match="to-chuc: one card would try any number of seats"):
+        await world.billing.plans.save_plan(AGENCY, plan, {"month": 49_000}, {"month": 7})
+    assert await world.value("SELECT count(*) FROM plan_price WHERE trial_days IS NOT NULL") == 0

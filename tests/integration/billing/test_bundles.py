@@ -158,6 +158,8 @@ async def test_only_the_agencys_own_pages_and_its_own_reader_use_a_bundle(world:
         b"[]",
         b'{"agency": "bao-hung-yen"}',
         b'{"agency":"a","article_id":"\\u0000"}',
+        b'{"agency":"bao-hung-yen","article_id":"a b"}',  # no article has it: one of the ten would open nothing
+        b'{"agency":"bao-hung-yen","article_id":"-a"}',
     ):
         answer = await browser.client.post(
             "/v1/bundle-uses", content=body, headers={"Origin": SITE}

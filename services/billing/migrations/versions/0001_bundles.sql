@@ -26,7 +26,7 @@ CREATE TABLE bundle_use (
     uses integer NOT NULL,
     number integer NOT NULL,
     -- The newspaper's own id of it.
-    article text NOT NULL CONSTRAINT ck_bundle_use_article CHECK (length(article) BETWEEN 1 AND 200),
+    article text NOT NULL CONSTRAINT ck_bundle_use_article CHECK (article ~ '^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$'),
     used_at timestamptz NOT NULL,
     readable_until timestamptz NOT NULL,
     CONSTRAINT ck_bundle_use_number CHECK (number BETWEEN 1 AND uses),

@@ -6,7 +6,7 @@ CREATE TABLE sales_order (
     reader_id uuid NOT NULL,
     price_id uuid NOT NULL,
     -- Of an article: the newspaper's own id of it.
-    article text CONSTRAINT ck_sales_order_article CHECK (length(article) BETWEEN 1 AND 200),
+    article text CONSTRAINT ck_sales_order_article CHECK (article ~ '^[A-Za-z0-9][A-Za-z0-9._~-]{0,119}$'),
     -- For somebody else: what is paid for begins when they redeem it.
     gift boolean NOT NULL DEFAULT false,
     -- Readers that it is for, the one who pays among them.
