@@ -175,7 +175,7 @@ async def change(billing: Billing, one: Due, kind: str) -> None:
     statements = {
         "canceled": "UPDATE subscription SET cancel_at_period_end = true",
         "paused": "UPDATE subscription SET paused_until = period_end + interval '9 days'",
-        "other price": "UPDATE subscription SET next_price_id = price_id",
+        "other price": "UPDATE subscription SET next_price_id = price_id, next_seats = seats",
     }
     async with billing.database.transaction() as session:
         row = (

@@ -371,9 +371,10 @@ async def at_the_bank_intent(world: World) -> str:
         "payment_intents",
         amount=MONTH,
         currency="vnd",
+        customer=await world.value("SELECT external_id FROM provider_customer"),
         payment_method="pm_card_visa",
         confirm="true",
-        return_url="http://billing.test/",
+        off_session="true",
     )
     return str(made["id"])
 
