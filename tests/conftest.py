@@ -13,6 +13,7 @@ from tests.fixtures.browser import browser, desktop, phone
 from tests.fixtures.distribution import make_scheduler, turn
 from tests.fixtures.forked import stop_parent
 from tests.fixtures.left_open import left_open, watch_transports
+from tests.fixtures.logs import forget_configuration, keep_loggers_changeable
 from tests.fixtures.once_a_process import (
     compile_templates_once,
     forget_applications,
@@ -58,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(TierTable(), "tier-table")
     open_session(config)
     watch_transports()
+    keep_loggers_changeable()
     work_out_routes_late()
     compile_templates_once()
 
@@ -100,5 +102,6 @@ def pytest_runtest_teardown() -> Iterator[None]:
     """By now the test's event loop has ended, with its fixtures."""
     yield
     forget_applications()
+    forget_configuration()
     left = left_open()
     assert not left, "left open at the end of the event loop:\n" + "\n".join(left)
