@@ -324,6 +324,7 @@ class Person:
         return bought
 
     term_anchor: int = 1
+    given_back_at: datetime | None = None
     #: Whether the introductory price goes on for who pays term after term; how often it was paid in all.
     term_intro: bool = False
     intro_paid: int = 0
@@ -439,6 +440,7 @@ class Person:
         return row, bought
 
     def given_back(self, reference: str, amount: int, at: datetime) -> None:
+        self.given_back_at = at
         for one in self.once:
             if one.reference == reference:
                 one.give_back(amount, day_of(at))

@@ -280,8 +280,8 @@ class Year:
         if row.bought[-1].trial or (not row.good_card):
             return
         period = self.dice.choice([one for one in PRICES if one != row.period])
-        # Money that went back in the second of a change may not have been counted with: such a change is for a person to look at.
-        self.world.clock.advance(timedelta(seconds=1))
+        if person.given_back_at == self.now:
+            return  # whether its price counted with what went back in the same second is for a person to look at
         credit = person.credit(row, self.now)
         try:
             paid = await self.lives.changes(person.email, period)
@@ -392,7 +392,9 @@ class Year:
             (email, what) for email, one in self.people.items() for what in one.opens(self.now)
         }
         found = await self.lives.scopes()
-        differ = {email: self.people[email] for email, _ in found ^ reads}
+        differ = {
+            email: (await self.told_of(email), self.people[email]) for email, _ in found ^ reads
+        }
         assert found == reads, (
             f"who reads what at {self.now}: {found - reads} {reads - found} {differ}"
         )
@@ -407,6 +409,15 @@ class Year:
             if vnd != own[email]
         }
         assert not differ, f"recurring revenue at {self.now}: {differ}"
+
+    async def told_of(self, email: str) -> list[Any]:
+        """What the product has of a reader's subscriptions and charges."""
+        return await self.world.rows(
+            """SELECT s.state, s.period_end, s.grace_spent, s.review_at, c.kind, c.state, c.ask_at, c.reference, c.created_at
+               FROM reader r JOIN subscription s ON s.reader_id = r.id LEFT JOIN charge c ON c.reader_id = r.id
+               WHERE r.email = :email ORDER BY s.created_at, c.created_at""",
+            email=email,
+        )
 
     async def compare_deferred(self, today: date) -> None:
         """Of each reader, what the days to come are to earn."""
