@@ -240,6 +240,7 @@ class Year:
             self.done["card after failure"] += 1
             await self.lives.gives_card(person.email)
             row.good_card = True
+            await self.settle()  # the card is known, and charged in the next round
         elif chance < 0.16:
             self.done["cancel in grace"] += 1
             assert await self.lives.cancels(person.email)
