@@ -18,7 +18,7 @@ def ads_url(create_database, template_database) -> str:
 
 @pytest.fixture
 async def database(ads_url) -> AsyncIterator[Database]:
-    found = Database(ads_url, application_name="test")
+    found = Database(ads_url, application_name="test", pool_size=20)  # tests book in parallel
     await stock(found)
     yield found
     await found.close()
