@@ -332,7 +332,9 @@ def next_right(
 ) -> tuple[Announcement, Right] | None:
     """What to announce of one stretch, or None when the last announcement still says it all.
 
-    A right that runs out by itself needs no word: its end was announced. One that is cut short is revoked.
+    A right that runs out by itself needs no word: its end was announced, and stays where it was. One that is cut short is revoked and
+    ends at ``now``, also where what is paid for ended before: what was read in between was read, and counts as a grace that was read
+    for nothing.
     """
     if wanted is None:
         if before is None or before.revoked:
@@ -342,10 +344,11 @@ def next_right(
     right = Right(plan_code, wanted[0], wanted[1], False)
     if before is None:
         return "granted", right
-    if before == right or (before.revoked and right.valid_until <= before.valid_until):
+    over = right.valid_until < before.valid_until <= now
+    if before == right or over or (before.revoked and right.valid_until <= before.valid_until):
         return None
-    if not before.revoked and right.valid_until <= now and right.valid_until < before.valid_until:
-        return "revoked", Right(plan_code, right.valid_from, right.valid_until, True)
+    if not before.revoked and right.valid_until <= now < before.valid_until:
+        return "revoked", Right(plan_code, right.valid_from, now, True)
     return ("granted" if before.revoked else "changed"), right
 
 

@@ -137,6 +137,43 @@ async def test_a_grace_is_given_to_who_has_paid_and_once_until_a_renewal_was_pai
     await world.assert_sound()
 
 
+async def test_who_cancels_in_the_grace_and_buys_anew_has_no_grace_again(world: World) -> None:
+    lives, read = Lives(world), []
+    for _ in range(3):
+        await lives.buys(LAN, "week", FAILS_ON_RENEWAL)
+        await world.deliver()
+        days = 0
+        for day in range(16):
+            if day == 13:
+                await lives.cancels(LAN)
+            days += LAN in await lives.rights()
+            world.clock.advance(DAY)
+            await world.deliver()
+        read.append(days)
+    assert read == [13, 7, 7]
+    await world.assert_sound()
+
+
+async def test_money_that_goes_back_after_a_grace_does_not_undo_that_it_was_read(
+    world: World,
+) -> None:
+    lives, read = Lives(world), []
+    for _ in range(2):
+        await lives.buys(LAN, "week", FAILS_ON_RENEWAL)
+        await world.deliver()
+        days = 0
+        for _ in range(16):
+            days += LAN in await lives.rights()
+            world.clock.advance(DAY)
+            await world.deliver()
+        read.append(days)
+        newest = "SELECT reference FROM payment ORDER BY paid_at DESC LIMIT 1"
+        await dashboard_refund(world, await world.value(newest))
+        await world.deliver()
+    assert read == [14, 7]
+    await world.assert_sound()
+
+
 async def test_after_a_trial_that_is_not_paid_for_nothing_is_read_and_money_begins_when_it_comes(
     world: World,
 ) -> None:
