@@ -64,7 +64,7 @@ def transfer(page: Page, note: str | None = None) -> None:
     if note is not None:
         bank.fill("#note", note)
     bank.click("#transfer-form button[type=submit]")
-    bank.wait_for_load_state("load")
+    bank.wait_for_selector(".receipt")
     bank.close()
     if note is None:
         page.wait_for_selector("#read-on", timeout=PATIENCE_MS)

@@ -83,6 +83,7 @@ async def transfer(page: Page, *, amount: str = "") -> float:
     await shot(bank, f"bank-{await page.evaluate('innerWidth')}")
     sent = time.perf_counter()
     await bank.locator("form button[type=submit]").last.click()
+    await bank.locator(".receipt").wait_for()  # a tab that is closed on its way may hang
     await bank.close()
     await page.bring_to_front()
     return sent
