@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -74,7 +73,7 @@ class StripeWebhook:
             return
         if event.type not in rules.ALLOWED_TYPES:
             metrics.WEBHOOKS.labels("other", "ignored").inc()
-            await _answer(send, {"received": True, "ignored": True})
+            await _IGNORED(send)
             return
         await self._keep(event, send)
 
@@ -89,7 +88,7 @@ class StripeWebhook:
             )
             return
         metrics.WEBHOOKS.labels(event.type, "stored" if new else "duplicate").inc()
-        await _answer(send, {"received": True, "duplicate": not new})
+        await (_STORED if new else _DUPLICATE)(send)
 
 
 def _parse(body: bytes) -> Incoming | None:
@@ -104,16 +103,21 @@ def _parse(body: bytes) -> Incoming | None:
     return Incoming(SOURCE, head.id, head.type, created_at, body, rules.agency_named(body))
 
 
-async def _answer(send: Send, body: dict[str, bool]) -> None:
-    raw = json.dumps(body).encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(raw)).encode()),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": raw})
+class _Answer:
+    """A 200 that is the same each time."""
+
+    def __init__(self, **body: bool) -> None:
+        raw = msgspec.json.encode({"received": True, **body})
+        length = str(len(raw)).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+        self._start = {"type": "http.response.start", "status": 200, "headers": headers}
+        self._body = {"type": "http.response.body", "body": raw}
+
+    async def __call__(self, send: Send) -> None:
+        await send(self._start)
+        await send(self._body)
+
+
+_IGNORED = _Answer(ignored=True)
+_STORED = _Answer(duplicate=False)
+_DUPLICATE = _Answer(duplicate=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+
+import msgspec
 
 CEILING_SECONDS = 300.0
 _AGENCY = re.compile(r"[a-z0-9-]{1,40}")
@@ -74,17 +74,32 @@ def signature_holds(
     signed = stamp.encode() + b"." + raw
     holds = False
     for secret in secrets:
-        expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest().encode()
+        expected = hmac.digest(secret.encode(), signed, "sha256").hex().encode()
         for one in given[:10]:
             holds |= hmac.compare_digest(expected, one.encode("utf-8", "replace"))
     return holds
 
 
+class _Object(msgspec.Struct):
+    metadata: dict[str, msgspec.Raw] | None = None
+
+
+class _Data(msgspec.Struct):
+    object: _Object
+
+
+class _Notification(msgspec.Struct):
+    data: _Data
+
+
+_NOTIFICATION = msgspec.json.Decoder(_Notification)
+
+
 def agency_named(payload: bytes) -> str | None:
     """The agency a notification names, or None when it names none that there could be: then it is everybody's care."""
     try:
-        doc = json.loads(payload)["data"]["object"]
-        named = (doc.get("metadata") or {}).get("agency")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        named = (_NOTIFICATION.decode(payload).data.object.metadata or {}).get("agency", b"null")
+        agency = msgspec.json.decode(named, type=str)
+    except (ValueError, RecursionError):
         return None
-    return named if isinstance(named, str) and _AGENCY.fullmatch(named) else None
+    return agency if _AGENCY.fullmatch(agency) else None
