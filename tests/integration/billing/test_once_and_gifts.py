@@ -11,6 +11,7 @@ import pytest
 
 from services.billing.readers.models import Reader
 from shared.errors import ConflictError, NotFoundError
+from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import balances, credited, ordered, person
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, Browser, World
 
@@ -143,6 +144,23 @@ async def given(world: World) -> tuple[Browser, str]:
     code = page.split('class="big">', 1)[1].split("<", 1)[0]
     assert f"/r/{AGENCY}/gifts?code={code}" in page
     return browser, code
+
+
+async def test_a_pass_that_is_paid_by_card_and_by_transfer_is_one_and_the_other_money_waits(
+    world: World,
+) -> None:
+    lives = Lives(world)
+    code = await lives.buys("lan@example.vn", "ngay", renews=False)  # nothing is told of it yet
+    await credited(world, code, PASS)
+    await world.deliver()
+    paid = "SELECT provider, amount_vnd, order_id IS NOT NULL, surplus_of IS NOT NULL FROM payment"
+    assert sorted(await world.rows(paid)) == [
+        ("stripe", PASS, False, True),
+        ("transfer", PASS, True, False),
+    ]
+    assert len(await rights(world)) == 1
+    assert (await balances(world))["unallocated_receipts"] == -PASS
+    await world.assert_sound()
 
 
 async def test_a_gift_is_owed_until_somebody_redeems_it_and_earned_from_then_on(
