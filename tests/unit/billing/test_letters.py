@@ -467,3 +467,40 @@ def test_letters_of_a_group_have_the_key_of_what_they_tell():
         f"group-ended:{ID}:{END.isoformat()}",
         {**plan, "subscription": str(other), "ended_at": END.isoformat()},
     )
+
+
+OTHER = UUID(int=8)
+
+
+@pytest.mark.parametrize(
+    ("draft", "key", "about"),
+    [
+        (lambda: rules.receipt(paid()), f"receipt:{ID}", {"invoice": str(ID)}),
+        (lambda: rules.receipt(paid(), OTHER), f"receipt:{ID}:{OTHER}", {}),
+        (failed, f"payment-failed:{ID}:1", {"order": str(ID), "subscription": str(ID)}),
+        (short, f"transfer-short:{ID}:{ID}", {"order": str(ID)}),
+        (
+            lambda: rules.bundle_ending(ID, BUNDLE, 3, 10, END, NOW),
+            f"bundle-ending:{ID}",
+            {"bundle": str(ID), "left": 3, "uses": 10},
+        ),
+        (
+            lambda: rules.new_card(ID, OTHER, MONTH, VISA, None),
+            f"new-card:{ID}",
+            {"subscription": str(OTHER)},
+        ),
+        (
+            lambda: rules.trial_started(ID, OTHER, MONTH, 59_000, END),
+            f"trial-started:{ID}",
+            {"subscription": str(OTHER)},
+        ),
+        (lambda: rules.refunded(ID, MONTH, 1, 2, NOW, whole=False), f"refunded:{ID}", {}),
+        (lambda: rules.refund_failed(ID, MONTH, 1, 2, "period"), f"refund-failed:{ID}", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_letter_has_a_key_of_its_fact_and_says_what_it_is_about(draft, key, about):
+    """The key keeps a fact from being told twice; a letter that is looked at again before it is sent finds its order by what it keeps."""
+    found = draft()
+    assert found.key == key
+    assert about.items() <= dict(found.facts).items()

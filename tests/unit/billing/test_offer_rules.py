@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -216,3 +217,26 @@ SECOND = timedelta(seconds=1)
 def test_an_offer_is_open_from_its_first_moment_to_before_its_last(until, ended, now, open_):
     offered = terms(Kind.STUDENT, valid_from=NOW, valid_until=until, ended_at=ended)
     assert offered.open_at(now) is open_
+
+
+def test_of_two_offers_at_one_price_the_one_for_more_periods_is_taken():
+    person = Person(new=True, student_until=NOW + DAY, address="lan@edu.vn")
+    short, long = terms(periods=1, id=UUID(int=1)), terms(periods=3, id=UUID(int=2))
+    for offered in ([short, long], [long, short]):
+        found = price_for(FULL, "week", offered, person, NOW)
+        assert (found.terms, found.left) == (long, 3)
+        assert (found.full_vnd, found.period) == (FULL, "week")
+    student = terms(Kind.STUDENT, id=UUID(int=3))
+    held = replace(person, held={student.id: 5})
+    assert price_for(FULL, "week", [student], held, NOW).left is None, "as long as one studies"
+
+
+def test_a_closed_order_at_an_offer_is_looked_at_now():
+    back = replace(LEFT, won_back_at=NOW - 100 * DAY)
+    assert not stands(BACK, back, used=0, still_open=False, now=NOW)
+    assert stands(BACK, back, used=0, still_open=False, now=NOW + 100 * DAY)
+
+
+def test_one_domain_is_enough_and_the_last_at_sign_counts():
+    assert as_domains("vnu.vn") == ("vnu.vn",)
+    assert is_of('"a@b"@vnu.vn', ("vnu.vn",))

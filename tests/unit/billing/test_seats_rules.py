@@ -80,6 +80,10 @@ def test_a_subscription_is_for_as_many_as_the_newest_period_that_has_begun():
     first = (NOW, NOW + 30 * DAY, 4, False)
     second = (NOW + 30 * DAY, NOW + 60 * DAY, 1, False)
     assert seats_at([], NOW) == 1
+    longer, shorter = (NOW, NOW + 2 * DAY, 1, False), (NOW, NOW + DAY, 9, False)
+    assert seats_at([longer, shorter], NOW) == 1, (
+        "of two that begin together the one that ends later"
+    )
     assert seats_at([second, first], NOW - DAY) == 4, "the first that will begin"
     assert seats_at([second, first], NOW) == 4
     assert seats_at([second, first], NOW + 30 * DAY - DAY / 86_400) == 4

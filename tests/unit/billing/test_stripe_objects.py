@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -279,6 +280,18 @@ def test_a_refund_moves_with_its_balance_transaction(status, state, moved):
     assert told.moved_at == at(CREATED + 5)
     bare = {"balance_transaction": "txn_2", "failure_balance_transaction": None}
     assert shapes.refund(document | bare).moved_at == at(CREATED)
+
+
+def test_a_refund_that_billing_asked_for_names_its_request():
+    asked = UUID(int=9)
+    assert shapes.refund(REFUND | {"metadata": {"request": str(asked)}}).request_id == asked
+    for metadata in (None, {}, {"request": "9"}, {"request": 9}):
+        assert shapes.refund(REFUND | {"metadata": metadata}).request_id is None
+
+
+def test_a_page_that_is_not_of_billing_is_no_news_of_ours():
+    assert shapes.page_of_ours(SESSION | {"metadata": {}}) == NotOurs()
+    assert shapes.page_of_ours(SESSION) == shapes.page(SESSION) != NotOurs()
 
 
 def test_a_refund_of_a_charge_without_an_intent_names_the_charge():

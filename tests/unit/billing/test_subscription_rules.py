@@ -184,6 +184,7 @@ STARTS = [
     ("ahead, of what will not renew", facts(DAY, cancels=True), timedelta(0), None, DAY),
     ("another term", facts(DAY, **TERM), timedelta(0), None, DAY),
     ("another term after a pass", facts(-DAY, **TERM), timedelta(0), 2 * DAY, 2 * DAY),
+    ("after both are over", facts(-2 * DAY, **TERM), timedelta(0), -DAY, timedelta(0)),
     ("a renewal does not wait for others", facts(-DAY), timedelta(0), 9 * DAY, -DAY),
 ]
 
@@ -194,6 +195,18 @@ STARTS = [
 def test_when_a_period_begins(case, found, at, others, start):
     until = None if others is None else NOW + others
     assert rules.next_start(found, NOW + at, until) == NOW + start
+
+
+def test_money_for_a_period_that_was_paid_meanwhile_follows_what_is_paid():
+    found, began = facts(2 * DAY), NOW - HOUR
+    assert rules.next_start(found, NOW, None, (began, began + GRACE)) == NOW + 2 * DAY
+
+
+def test_a_period_is_read_up_to_its_end_and_not_at_it():
+    found = Facts(rules.RENEWAL, (Paid(NOW - DAY, NOW), Paid(NOW, NOW + DAY)), DUNNING)
+    assert found.runs_at(NOW) == Paid(NOW, NOW + DAY)
+    assert found.runs_at(NOW - HOUR) == Paid(NOW - DAY, NOW)
+    assert found.runs_at(NOW + DAY) is None
 
 
 def month(number: int) -> Paid:
