@@ -279,6 +279,15 @@ async def test_a_webhook_that_cannot_be_stored_is_sent_again_by_the_provider(
     assert await world.rows("SELECT count(*) FROM webhook_event WHERE event_id = 'evt_1'") == [(1,)]
 
 
+async def test_an_event_that_is_nested_too_deeply_is_refused(world: World):
+    body = event("evt_deep").rstrip(b"}") + b',"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    answer = await world.browser().client.post(
+        "/v1/webhooks/stripe", content=body, headers=signed(world, body)
+    )
+    assert answer.status_code == 400, answer.text
+    assert await world.rows("SELECT count(*) FROM webhook_event") == [(0,)]
+
+
 async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: World):
     body = event("evt_broken")
     client = world.browser().client
