@@ -13,7 +13,8 @@ from services.billing.insight.rules import COHORT_MONTHS, ReaderRevenue
 from services.billing.staff import rules
 from services.billing.staff.api import READERS
 from services.billing.staff.downloads import Downloads, FileForm
-from shared.agencies import Agency, get_agency
+from services.billing.staff.entry import enter, period_named
+from shared.agencies import Agency
 from shared.clock import local_date
 from shared.errors import NotFoundError
 from shared.web import Pages
@@ -69,18 +70,11 @@ def router(billing: Billing, pages: Pages, access: StaffAccess) -> APIRouter:
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, *READERS)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, *READERS)
 
     def month_of(name: str, agency: Agency) -> rules.Period:
         """The present month without a name. Raises :class:`NotFoundError` for what is no month."""
-        today = local_date(billing.clock.now(), agency.zone)
-        try:
-            chosen = rules.parse_period(name) if name else rules.month_of(today)
-        except ValueError:
-            raise NotFoundError from None
+        chosen = period_named(name, local_date(billing.clock.now(), agency.zone))
         if chosen != rules.month_of(chosen.first):
             raise NotFoundError
         return chosen

@@ -14,8 +14,9 @@ from services.billing.ledger.repository import Wanted
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff import rules
 from services.billing.staff.downloads import Downloads, FileForm
+from services.billing.staff.entry import enter, period_named
 from services.billing.staff.query import KINDS, JournalQuery, cursor_of, parse_cursor
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.auth.roles import Role
 from shared.clock import local_date
 from shared.errors import ConflictError, NotFoundError
@@ -68,20 +69,10 @@ def router(
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, Role.FINANCE)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, Role.FINANCE)
 
     def today_of(agency: Agency) -> date:
         return local_date(billing.clock.now(), agency.zone)
-
-    def period_of(name: str, agency: Agency) -> rules.Period:
-        """The present month without a name. Raises :class:`NotFoundError` for what is no period."""
-        try:
-            return rules.parse_period(name) if name else rules.month_of(today_of(agency))
-        except ValueError:
-            raise NotFoundError from None
 
     def translated(request: Request, columns: Sequence[Column]) -> list[Column]:
         return [column._replace(title=pages.translate(request, column.title)) for column in columns]
@@ -89,7 +80,7 @@ def router(
     async def books_page(
         request: Request, found: Agency, name: str, *, status: int = 200, **more: Any
     ) -> Response:
-        period, today = period_of(name, found), today_of(found)
+        period, today = period_named(name, today_of(found)), today_of(found)
         books = await billing.ledger.books(found.id)
         return pages.render(
             request,
@@ -113,7 +104,10 @@ def router(
         request: Request, agency: str, form: FileForm, period: str = ""
     ) -> Response:
         found = await allowed(request, agency)
-        chosen, vietnamese = period_of(period, found), request_language(request) == "vi"
+        chosen, vietnamese = (
+            period_named(period, today_of(found)),
+            request_language(request) == "vi",
+        )
         columns, name = translated(request, BALANCE_COLUMNS), f"{agency}-balances-{chosen.name}"
         rows = [
             (
@@ -137,7 +131,7 @@ def router(
         found = await allowed(request, agency)
         await forms.verify(request)
         await access.require_fresh(request)
-        chosen = period_of(month or "none", found)
+        chosen = period_named(month or "none", today_of(found))
         if chosen != rules.month_of(chosen.first):
             raise NotFoundError  # a quarter or a year: no form of ours
         if not confirmed:
@@ -186,7 +180,7 @@ def router(
         period: str = "",
     ) -> Response:
         found = await allowed(request, agency)
-        return await journal_page(request, found, period_of(period, found), asked)
+        return await journal_page(request, found, period_named(period, today_of(found)), asked)
 
     @routes.get("/staff/{agency}/journal.{form}")
     async def journal_file(
@@ -197,7 +191,10 @@ def router(
         period: str = "",
     ) -> Response:
         found = await allowed(request, agency)
-        chosen, columns = period_of(period, found), translated(request, JOURNAL_COLUMNS)
+        chosen, columns = (
+            period_named(period, today_of(found)),
+            translated(request, JOURNAL_COLUMNS),
+        )
         name, wanted = f"{agency}-journal-{chosen.name}", wanted_of(chosen, asked)
         lines = _journal_lines(
             billing, agency, wanted, vietnamese=request_language(request) == "vi"

@@ -15,12 +15,13 @@ from services.billing.orders.codes import find_codes
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff.api import READERS
 from services.billing.staff.downloads import Downloads, FileForm
+from services.billing.staff.entry import enter
 from services.billing.staff.query import CreditsQuery, credit_cursor_of, parse_credit_cursor
 from services.billing.transfers.rules import Reason
 from services.billing.transfers.values import MAX_ID, kept
 from services.billing.transfers.vietqr import BANKS
 from services.billing.transfers.views import Proposal
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.auth.roles import Role
 from shared.clock import local_date
 from shared.errors import ConflictError
@@ -100,11 +101,7 @@ class CreditDesk:
         self._access = access
 
     async def enter(self, request: Request, agency: str, *roles: Role) -> Agency:
-        """Who may: 404 for another agency, 403 without one of the roles."""
-        principal = await self._access.page(request)
-        principal.require(agency, *roles)
-        async with self.billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(self._access, self.billing.database, request, agency, *roles)
 
     def render(
         self, request: Request, template: str, found: Agency, status: int = 200, **context: Any

@@ -11,8 +11,9 @@ from fastapi.responses import Response
 from services.billing.composition import Billing
 from services.billing.exceptions.service import Aside
 from services.billing.readers.web import BillingFormTokens, see_other
+from services.billing.staff.entry import enter
 from services.billing.staff.reader_pages import MOST_REASON
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.auth.roles import Role
 from shared.web import Pages
 from shared.web.known_first import signed_in_first
@@ -32,10 +33,7 @@ def router(
     )
 
     async def allowed(request: Request, agency: str) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, Role.FINANCE)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, Role.FINANCE)
 
     async def show(request: Request, found: Agency, status: int = 200, **more: Any) -> Response:
         return pages.render(

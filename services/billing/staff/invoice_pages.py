@@ -17,10 +17,10 @@ from services.billing.invoices.repository import Wanted
 from services.billing.staff import rules
 from services.billing.staff.api import READERS
 from services.billing.staff.downloads import Downloads, FileForm
+from services.billing.staff.entry import enter, period_named
 from services.billing.staff.query import plain
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.clock import local_date
-from shared.errors import NotFoundError
 from shared.web import Pages
 from shared.web.i18n import Translate, request_language, translator
 from shared.web.known_first import signed_in_first
@@ -88,18 +88,10 @@ def router(
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, *READERS)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, *READERS)
 
     def period_of(name: str, agency: Agency) -> rules.Period:
-        """The present month without a name. Raises :class:`NotFoundError` for what is no period."""
-        today = local_date(billing.clock.now(), agency.zone)
-        try:
-            return rules.parse_period(name) if name else rules.month_of(today)
-        except ValueError:
-            raise NotFoundError from None
+        return period_named(name, local_date(billing.clock.now(), agency.zone))
 
     async def list_page(
         request: Request,

@@ -23,7 +23,8 @@ from services.billing.readers.web import (
 )
 from services.billing.staff.api import READERS
 from services.billing.staff.coupon_pages import MOST_OFF, day_typed, number_typed
-from shared.agencies import Agency, get_agency
+from services.billing.staff.entry import enter
+from shared.agencies import Agency
 from shared.auth.roles import Role
 from shared.clock import local_date, start_of_day
 from shared.errors import ConflictError
@@ -107,10 +108,7 @@ def router(
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str, *roles: Role) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, *roles)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, *roles)
 
     async def sold_by(agency: str) -> dict[UUID, Offer]:
         return {

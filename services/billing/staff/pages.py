@@ -12,8 +12,9 @@ from services.billing.ledger import rules as books
 from services.billing.ledger.repository import Wanted
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.staff.api import READERS
+from services.billing.staff.entry import enter
 from services.billing.staff.query import BEGINNING, LAST_DAY
-from shared.agencies import Agency, get_agency, list_agencies
+from shared.agencies import Agency, list_agencies
 from shared.auth.roles import Role
 from shared.web import Pages
 from shared.web.known_first import signed_in_first
@@ -29,10 +30,7 @@ def router(
     routes = APIRouter(include_in_schema=False, route_class=signed_in_first(access.page))
 
     async def allowed(request: Request, agency: str) -> Agency:
-        principal = await access.page(request)
-        principal.require(agency, *READERS)
-        async with billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(access, billing.database, request, agency, *READERS)
 
     @routes.get("/staff")
     async def choose(request: Request) -> Response:

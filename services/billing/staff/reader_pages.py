@@ -15,9 +15,10 @@ from services.billing.readers.devices import device_name
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.refunds.service import By
 from services.billing.staff.api import READERS
+from services.billing.staff.entry import enter
 from services.billing.staff.query import plain
 from services.billing.staff.rules import parse_vnd
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.audit import WORDS
 from shared.auth import StaffPrincipal
 from shared.errors import ConflictError
@@ -73,10 +74,7 @@ class ReaderDesk:
         self._forms = forms
 
     async def allowed(self, request: Request, agency: str) -> Agency:
-        principal = await self._access.page(request)
-        principal.require(agency, *READERS)
-        async with self.billing.database.read() as session:
-            return await get_agency(session, agency)
+        return await enter(self._access, self.billing.database, request, agency, *READERS)
 
     async def acting(self, request: Request, agency: str) -> Agency:
         """Somebody who may act here, with a form of ours and a fresh proof."""

@@ -15,8 +15,9 @@ from services.billing.composition import Billing
 from services.billing.readers.web import BillingFormTokens, see_other
 from services.billing.refunds.service import By
 from services.billing.staff.api import READERS
+from services.billing.staff.entry import enter
 from services.billing.staff.reader_pages import MOST_REASON, parse_cursor
-from shared.agencies import Agency, get_agency
+from shared.agencies import Agency
 from shared.auth import StaffPrincipal
 from shared.auth.roles import Role
 from shared.errors import ConflictError
@@ -68,10 +69,8 @@ class RefundDesk:
     async def allowed(
         self, request: Request, agency: str, *roles: Role
     ) -> tuple[Agency, StaffPrincipal]:
-        principal = await self._access.page(request)
-        principal.require(agency, *roles)
-        async with self.billing.database.read() as session:
-            return await get_agency(session, agency), principal
+        found = await enter(self._access, self.billing.database, request, agency, *roles)
+        return found, request.state.staff
 
     async def show(
         self,

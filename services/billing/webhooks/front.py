@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.billing import metrics
 from services.billing.webhooks import rules
+from services.billing.webhooks.named import agency_named
 from services.billing.webhooks.repository import Incoming
 from services.billing.webhooks.service import Inbox
 from shared.clock import Clock
@@ -100,7 +101,7 @@ def _parse(body: bytes) -> Incoming | None:
     if not sane or "\x00" in head.id or not head.id.isprintable():
         return None
     created_at = datetime.fromtimestamp(head.created, UTC)
-    return Incoming(SOURCE, head.id, head.type, created_at, body, rules.agency_named(body))
+    return Incoming(SOURCE, head.id, head.type, created_at, body, agency_named(body))
 
 
 class _Answer:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import msgspec
-
 CEILING_SECONDS = 300.0
-_AGENCY = re.compile(r"[a-z0-9-]{1,40}")
 
 #: What is listened to; everything else is acknowledged and let go.
 ALLOWED_TYPES = frozenset(
@@ -78,28 +74,3 @@ def signature_holds(
         for one in given[:10]:
             holds |= hmac.compare_digest(expected, one.encode("utf-8", "replace"))
     return holds
-
-
-class _Object(msgspec.Struct):
-    metadata: dict[str, msgspec.Raw] | None = None
-
-
-class _Data(msgspec.Struct):
-    object: _Object
-
-
-class _Notification(msgspec.Struct):
-    data: _Data
-
-
-_NOTIFICATION = msgspec.json.Decoder(_Notification)
-
-
-def agency_named(payload: bytes) -> str | None:
-    """The agency a notification names, or None when it names none that there could be: then it is everybody's care."""
-    try:
-        named = (_NOTIFICATION.decode(payload).data.object.metadata or {}).get("agency", b"null")
-        agency = msgspec.json.decode(named, type=str)
-    except (ValueError, RecursionError):
-        return None
-    return agency if _AGENCY.fullmatch(agency) else None

@@ -22,6 +22,7 @@ from services.billing.payments.adapters.port import (
 )
 from services.billing.webhooks import repository, rules
 from services.billing.webhooks.models import WebhookEvent
+from services.billing.webhooks.named import agency_named
 from services.billing.webhooks.repository import Claimed, InboxState, Incoming
 from shared import audit
 from shared.clock import Clock
@@ -265,7 +266,7 @@ class Webhooks:
         types = sorted(rules.ALLOWED_TYPES)
         async for event in self._provider.notifications_since(since, types):
             newest = max(newest, event.created_at)
-            agency = rules.agency_named(event.payload)
+            agency = agency_named(event.payload)
             chunk.append(
                 Incoming(source, event.id, event.type, event.created_at, event.payload, agency)
             )

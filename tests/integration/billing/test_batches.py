@@ -33,6 +33,8 @@ from services.billing.webhooks.repository import Incoming
 from shared.audit import Actor, acting
 from shared.clock import MovableClock
 from tests.fixtures.servers import PostgresServer
+from tests.fixtures.waiting import eventually
+from tests.integration.billing.paying import person
 from tests.integration.billing.renewing import Due, arrive, due, subscribe, told
 from tests.integration.billing.rows import ids, rows
 from tests.integration.billing.world import AGENCY, OTHER_AGENCY, World
@@ -144,6 +146,39 @@ async def test_a_batch_writes_row_by_row_what_one_by_one_writes(
         for table in expected:
             assert found[table] == expected[table], table
         assert await broken(slow) == await broken(fast) == {}
+
+
+async def test_a_readers_own_act_waits_for_the_batch_that_is_about_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What a reader starts is decided on what a batch has left, not on what it found."""
+    billing = world.billing
+    for name in ("lan", "the"):
+        await subscribe(billing, f"{name}@example.vn", "week", AGENCY)
+    world.clock.advance(7 * DAY)
+    await billing.renewals.run_due()
+    await arrive(billing, [told(billing, one) for one in await due(billing)])
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def point(name: str) -> None:
+        if name == "payment.before_commit":
+            written.set()
+            await go_on.wait()
+
+    monkeypatch.setattr("services.billing.batches.service.fault_point", point)
+    batch = asyncio.create_task(billing.applier._batch())
+    await written.wait()
+    lan, offers = await person(world, "lan@example.vn"), await billing.plans.offers(AGENCY)
+    week = next(one.price_id for one in offers if one.period == "week")
+    act = asyncio.create_task(billing.orders.start(lan, week, "", "vi", gift=True))
+    waiting = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+    await eventually(lambda: act.done() or value(billing, waiting))
+    assert not act.done()
+    go_on.set()
+    assert (await batch) == (2, [])
+    assert (await act).state == "open"
+    await world.assert_sound()
 
 
 #: What may be told of a reader's charge, and how it differs from the plain word.

@@ -352,3 +352,29 @@ async def test_a_card_that_the_provider_does_not_name_keeps_no_other_nameless(
         await world.billing.charges.name_cards()
     labels = await world.rows("SELECT label FROM mandate ORDER BY created_at")
     assert labels == [("Visa •••• 4242",), ("•",)]
+
+
+async def test_a_charge_that_the_providers_list_does_not_show_yet_is_asked_for_under_its_own_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = Lives(world)
+    await lives.buys(LAN, "week")
+    await world.deliver()
+    world.clock.set(await world.value("SELECT period_end FROM subscription"))
+    await world.billing.renewals.run_due()
+    switches = world.sandbox.state.sandbox.switches
+    switches.no_answer, switches.no_answer_after_effect = 9, True
+    await world.billing.charges.ask_one()
+    switches.no_answer = 0
+
+    async def nothing_yet(*_: object) -> None:
+        return None
+
+    world.clock.advance(HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.billing.provider, "find_charge", nothing_yet)
+        assert await world.billing.charges.ask_one()
+    await world.deliver()
+    assert await taken(world) == await booked(world) == 38_000
+    assert await subscription(world) == ("active", False)
+    await world.assert_sound()

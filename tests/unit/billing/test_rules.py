@@ -20,6 +20,7 @@ from services.billing.plans import rules as plans
 from services.billing.readers import rules as readers
 from services.billing.renewals import rules as renewals
 from services.billing.webhooks import rules as webhooks
+from services.billing.webhooks.named import agency_named
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -286,14 +287,14 @@ def test_the_signature_is_over_the_exact_bytes():
     ],
 )
 def test_a_notification_names_its_agency_or_none(document, agency):
-    assert webhooks.agency_named(json.dumps({"data": {"object": document}}).encode()) == agency
+    assert agency_named(json.dumps({"data": {"object": document}}).encode()) == agency
 
 
 @pytest.mark.parametrize(
     "payload", [b"", b"{", b"7", b"{}", b'{"data": 7}', b'{"data": {}}', b"\xff"]
 )
 def test_what_cannot_be_read_names_no_agency(payload):
-    assert webhooks.agency_named(payload) is None
+    assert agency_named(payload) is None
 
 
 def test_a_token_is_kept_as_its_sha256():
