@@ -71,7 +71,7 @@ def addresses(stack: LocalStack) -> Table:
         "identity-web": f"/sign-in for staff: seller@, finance@, editor@ or admin@{DEMO_AGENCY}.example, province@hung-yen.example, "
         f"password {stack.surroundings.secrets.demo_password}; admin@ also needs an authenticator app with the key "
         f"{stack.surroundings.secrets.demo_totp_secret}; /dev/mail the invitations",
-        "stripe-sandbox": "/ the payment provider's stand-in: renew, fail, delay and resend by hand; "
+        "stripe-sandbox": "/ the payment provider's stand-in: fail, dispute, pay out, delay and resend by hand; "
         "/bank a demo bank: transfer, change the note, drop and resend by hand",
     }
     table = Table(title="press-revenue is running", title_justify="left", header_style="bold")

@@ -88,7 +88,7 @@ def _read(body: bytes) -> Asked:
     """Raises :class:`BadRequestError`."""
     try:
         asked = _ASKED.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequestError("This names no agency and article", slug="malformed") from None
     asked.article_id = article_id(asked.article_id)
     if not asked.article_id or "\x00" in asked.agency:

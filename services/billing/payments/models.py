@@ -31,6 +31,7 @@ class Payment(Row, table=True):
         UniqueConstraint("provider", "reference", name="uq_payment_reference"),
         UniqueConstraint("id", "agency", name="uq_payment_id_agency"),
         Index("ix_payment_subscription_id", "subscription_id"),
+        Index("ix_payment_reader_id", "reader_id", "paid_at"),
         Index(
             "ix_payment_replaced_by",
             "replaced_by",

@@ -51,11 +51,10 @@ def router(
     @routes.get("/staff/{agency}")
     async def overview(request: Request, agency: str, notice: str = "") -> Response:
         found = await allowed(request, agency)
-        by_code = {
-            balance.code: balance.balance_vnd
-            for balance in await billing.ledger.trial_balance(agency)
-            if balance.currency == "VND"
-        }
+        balances = [
+            one for one in await billing.ledger.trial_balance(agency) if one.currency == "VND"
+        ]
+        by_code = {one.code: one.balance_vnd for one in balances}
         latest = await billing.ledger.journal(
             agency, Wanted(BEGINNING, LAST_DAY), limit=ENTRIES_SHOWN
         )
@@ -63,8 +62,8 @@ def router(
             request,
             "staff.html",
             agency=found,
-            deferred=-by_code.get(books.DEFERRED, 0),
-            revenue=-by_code.get(books.REVENUE, 0) - by_code.get(books.REFUNDS, 0),
+            deferred=-by_code.get(books.DEFERRED, 0) - by_code.get(books.GIFTS, 0),
+            revenue=-sum(one.balance_vnd for one in balances if "revenue" in one.kind),
             receivable=by_code.get(books.RECEIVABLE, 0),
             entries=latest.entries,
             transfers=await billing.transfers.waiting(agency),

@@ -95,7 +95,7 @@ class StripeWebhook:
 def _parse(body: bytes) -> Incoming | None:
     try:
         head = _HEAD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     sane = head.object == "event" and 0 < len(head.id) <= 255 and 0 <= head.created <= LATEST
     if not sane or "\x00" in head.id or not head.id.isprintable():

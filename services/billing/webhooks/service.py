@@ -33,6 +33,8 @@ from shared.loops import Heartbeat
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
+#: A notification that is not kept by then is answered as not kept: the provider sends it again, and a second one is none.
+STORE_SECONDS = 8.0
 #: One is decided while the other is written; a third would only wait for the same books.
 BATCHES_AT_ONCE = 2
 #: Notifications in a batch after which it is likely that more wait.
@@ -51,16 +53,19 @@ class Inbox:
         )
 
     async def take(self, event: Incoming) -> bool:
-        """Whether it is new. Returns after the commit. Raises ``OverloadedError``."""
+        """Whether it is new. Returns after the commit. Raises ``OverloadedError``, and ``TimeoutError`` where the database does not
+        answer: it may be kept all the same."""
         await fault_point("webhook.before_store")
-        new = await self._group.submit(event)
+        async with asyncio.timeout(STORE_SECONDS):
+            new = await self._group.submit(event)
         await fault_point("webhook.after_store")
         return new
 
     async def _store(self, events: Sequence[Incoming]) -> list[bool]:
-        pool = await self._database.pool()
-        async with pool.acquire() as connection:
-            fresh = await repository.store(connection, "webhook", self._clock.now(), events)
+        async with asyncio.timeout(STORE_SECONDS):  # others wait for this writer
+            pool = await self._database.pool()
+            async with pool.acquire(timeout=STORE_SECONDS) as connection:
+                fresh = await repository.store(connection, "webhook", self._clock.now(), events)
         results = []
         for event in events:
             results.append(event.key in fresh)

@@ -160,6 +160,10 @@ async def test_only_the_agencys_own_pages_and_its_own_reader_use_a_bundle(world:
         b'{"agency":"a","article_id":"\\u0000"}',
         b'{"agency":"bao-hung-yen","article_id":"a b"}',  # no article has it: one of the ten would open nothing
         b'{"agency":"bao-hung-yen","article_id":"-a"}',
+        b'{"agency":"bao-hung-yen","article_id":"mua-nhan","more":'
+        + b"[" * 1_900
+        + b"]" * 1_900
+        + b"}",
     ):
         answer = await browser.client.post(
             "/v1/bundle-uses", content=body, headers={"Origin": SITE}

@@ -61,6 +61,8 @@ async def test_what_a_reader_gives_is_earned_at_once_thanked_and_opens_nothing(
     await credited(world, code, 100_000)
     assert "Cảm ơn bạn đã ủng hộ" in (await browser.get(location)).text
     assert await balances(world) == {"bank": 100_000, "revenue_contributions": -100_000}
+    staff = await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")
+    assert 'id="revenue">100.000 ₫<' in staff.text.replace("\xa0", " ")
     facts = (
         "SELECT count(*) FROM letter WHERE kind = 'receipt' AND facts ->> 'kind' = 'contribution'"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -15,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from services.billing.webhooks import service as inbox
 from tests.fixtures.roles import as_superuser
+from tests.fixtures.standstill import standing_still
 from tests.fixtures.waiting import eventually
 from tests.integration.billing.world import (
     AGENCY,
@@ -279,6 +282,35 @@ async def test_a_webhook_that_cannot_be_stored_is_sent_again_by_the_provider(
     assert await world.rows("SELECT count(*) FROM webhook_event WHERE event_id = 'evt_1'") == [(1,)]
 
 
+async def test_a_database_that_stands_still_keeps_no_notification_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(inbox, "STORE_SECONDS", 0.5)
+    client, body = world.browser().client, event("evt_1")
+
+    async def send() -> httpx.Response:
+        return await client.post("/v1/webhooks/stripe", content=body, headers=signed(world, body))
+
+    pool = await world.billing.database.pool()
+    async with pool.acquire() as connection:
+        writer = connection.get_server_pid()
+    with standing_still(writer):
+        answer = await asyncio.wait_for(send(), 10)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert (await asyncio.wait_for(send(), 10)).status_code == 200, "another connection writes"
+        await asyncio.wait_for(world.billing.inbox.close(), 10)  # no writer waits for ever
+    assert await world.rows("SELECT count(*) FROM webhook_event") == [(1,)]
+
+
+async def test_an_event_that_is_nested_too_deeply_is_refused(world: World):
+    body = event("evt_deep").rstrip(b"}") + b',"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    answer = await world.browser().client.post(
+        "/v1/webhooks/stripe", content=body, headers=signed(world, body)
+    )
+    assert answer.status_code == 400, answer.text
+    assert await world.rows("SELECT count(*) FROM webhook_event") == [(0,)]
+
+
 async def test_a_malformed_event_is_parked_and_can_be_given_another_try(world: World):
     body = event("evt_broken")
     client = world.browser().client
@@ -380,8 +412,6 @@ JSON = st.recursive(
 
 
 async def test_random_bytes_and_random_events_never_make_the_webhook_fail(world: World):
-    import asyncio
-
     loop = asyncio.get_running_loop()
     client = world.browser().client
 
@@ -450,8 +480,6 @@ async def test_an_agency_no_name_can_have_is_not_found(world: World, agency: str
 
 async def test_a_try_that_two_appliers_lost_at_once_is_counted_once(world: World):
     """Between what went wrong and its being written down, the notification is anybody's to take up."""
-    import asyncio
-
     await world.subscribed()
     await world.sandbox.state.deliverer.deliver_due()
     applier, both = world.billing.applier, asyncio.Barrier(2)

@@ -168,6 +168,8 @@ async def test_a_gift_is_owed_until_somebody_redeems_it_and_earned_from_then_on(
 ) -> None:
     _, code = await given(world)
     assert await balances(world) == {"bank": MONTH, "gifts_not_redeemed": -MONTH}
+    staff = await world.browser(press_staff="finance-token").get(f"/staff/{AGENCY}")
+    assert 'id="deferred">59.000 ₫<' in staff.text.replace("\xa0", " ")
     assert await rights(world) == []
     world.clock.advance(timedelta(days=40))
     await world.billing.recognition.run_due()

@@ -103,6 +103,7 @@ CREATE TABLE payment (
         REFERENCES payment (id, agency)
 );
 CREATE INDEX ix_payment_subscription_id ON payment (subscription_id);
+CREATE INDEX ix_payment_reader_id ON payment (reader_id, paid_at);
 CREATE INDEX ix_payment_replaced_by ON payment (replaced_by) WHERE replaced_by IS NOT NULL;
 CREATE INDEX ix_payment_restored_from ON payment (restored_from) WHERE restored_from IS NOT NULL;
 
