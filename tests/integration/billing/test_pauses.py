@@ -18,7 +18,7 @@ from tests.integration.billing.returning import (
     with_vat,
 )
 from tests.integration.billing.test_changes_undone import COMES_BACK, LAN
-from tests.integration.billing.world import FAILS_ON_RENEWAL, GOOD_CARD, World
+from tests.integration.billing.world import AGENCY, FAILS_ON_RENEWAL, GOOD_CARD, World
 
 MINUTE = timedelta(minutes=1)
 
@@ -58,6 +58,8 @@ async def test_who_pays_days_after_a_pause_has_every_day_that_was_paid_for(world
     world.clock.set(ends + 4 * DAY)
     await world.deliver()
     assert (await state(world), await lives.rights()) == (("paused", 0), set())
+    page = (await (await world.signed_in(LAN)).get(f"/r/{AGENCY}/account")).text
+    assert "Bạn đọc lại được ngay khi thanh toán" in page and "Tạm dừng đến" not in page
     await lives.gives_card(LAN)
     for _ in range(2):
         await world.deliver()
