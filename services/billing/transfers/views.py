@@ -34,10 +34,16 @@ class Proposal:
     code: str
     amount_vnd: int
     state: str
+    purpose: str
     reader_id: UUID
     reader_email: str
     given_vnd: int
     waiting_vnd: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was for another plan, and closed: its price counted with what was left then."""
+        return self.purpose == "change" and self.state == "closed"
 
     @property
     def missing_vnd(self) -> int:
