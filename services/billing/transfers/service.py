@@ -24,8 +24,8 @@ from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.settle import Receipt, settle
 from services.billing.plans import repository as plans_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository
+from services.billing.transfers.doubles import doubles
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
 from services.billing.transfers.repository import Waiting
@@ -46,14 +46,6 @@ CANDIDATES = 20
 
 class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
-
-
-async def _subscribed(session: Session, order: SalesOrder) -> bool:
-    """Whether the order's reader has another subscription that renews by itself: they would pay twice for the same days."""
-    if order.gift:
-        return False
-    other = await subscriptions.live(session, order.reader_id, besides=order.subscription_id)
-    return other is not None
 
 
 class Transfers:
@@ -129,7 +121,7 @@ class Transfers:
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            renews = await _subscribed(session, order)
+            renews = await doubles(session, order)
             used = not await offers.stands(session, order, now)
             facts = OrderFacts(order.state, order.expires_at, renews, used)
             reason = refuses(facts, min(notice.occurred_at, now))
@@ -229,7 +221,7 @@ class Transfers:
                 raise ConflictError("This order is paid already", slug="order-paid")
             if order.purpose == "change" and order.state != "open":
                 raise ConflictError(slug="order-over")
-            if order.purpose == "sale" and order.renews and await _subscribed(session, order):
+            if order.purpose == "sale" and order.renews and await doubles(session, order):
                 raise ConflictError(slug="order-doubles")
             before = credit.reason
             await repository.set_reason(session, credit_id, Reason.UNDER, order.id)
@@ -345,8 +337,11 @@ class Transfers:
             order = await repository.order_named(session, agency, code)
             if order is None:
                 return None
-            waiting = await repository.waits_beside(session, order.pop("id"), credit_id)
-            return Proposal(**order, given_vnd=found.left_vnd, waiting_vnd=waiting)
+            id_ = order.pop("id")
+            waiting = await repository.waits_beside(session, id_, credit_id)
+            row = await orders_repository.by_id(session, id_)
+            twice = row is not None and await doubles(session, row)
+            return Proposal(**order, given_vnd=found.left_vnd, waiting_vnd=waiting, doubles=twice)
 
     async def returned_before(self, agency: str, reference: str) -> bool:
         """Whether a return is written down under the bank's reference."""

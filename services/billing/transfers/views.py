@@ -28,7 +28,8 @@ class CreditView:
 class Proposal:
     """What would come of giving what is left of a credit to an order.
 
-    ``given_vnd`` is left of the credit, ``waiting_vnd`` waits for the order already.
+    ``given_vnd`` is left of the credit, ``waiting_vnd`` waits for the order already; ``doubles``: the reader's own plan renews by
+    itself, so that they would pay twice for the same days.
     """
 
     code: str
@@ -39,6 +40,7 @@ class Proposal:
     reader_email: str
     given_vnd: int
     waiting_vnd: int
+    doubles: bool
 
     @property
     def is_over(self) -> bool:

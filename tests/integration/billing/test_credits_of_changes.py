@@ -92,3 +92,22 @@ async def test_nobody_begins_a_second_plan_that_renews_with_a_transfer(
     answer = await staff.submit(page, f"{page}/assign", form)
     assert answer.headers["location"].endswith("notice=paid")
     await world.assert_sound()
+
+
+async def test_a_term_beside_a_plan_that_renews_is_given_after_a_warning(
+    paid_by_transfer: World,
+) -> None:
+    world = paid_by_transfer
+    lives = Lives(world)
+    left = await lives.chooses(LAN, "month", renews=False)
+    await lives.buys(LAN, "year")
+    await world.deliver()
+    await credited(world, left.code, 59_000)
+    credit = await world.value("SELECT id FROM bank_credit")
+    staff = world.browser(press_staff="finance-token")
+    page = f"/staff/{AGENCY}/transfers/{credit}"
+    answer = await staff.submit(page, f"{page}/assign", {"code": left.code})
+    assert answer.status_code == 200 and "trả tiền hai lần cho cùng những ngày" in answer.text
+    await lives.cancels(LAN)
+    answer = await staff.submit(page, f"{page}/assign", {"code": left.code})
+    assert answer.status_code == 200 and "trả tiền hai lần" not in answer.text
