@@ -494,6 +494,12 @@ OTHER = UUID(int=8)
             f"trial-started:{ID}",
             {"subscription": str(OTHER)},
         ),
+        (lambda: rules.resumed(ID, 3, MONTH), f"resumed:{ID}:3", {"subscription": str(ID)}),
+        (
+            lambda: rules.moved(ID, MONTH, 59_000, END, None, renews=True),
+            f"moved:{ID}",
+            {"subscription": str(ID)},
+        ),
         (lambda: rules.refunded(ID, MONTH, 1, 2, NOW, whole=False), f"refunded:{ID}", {}),
         (lambda: rules.refund_failed(ID, MONTH, 1, 2, "period"), f"refund-failed:{ID}", {}),
     ],

@@ -151,6 +151,8 @@ def test_a_credit_pays_an_open_order_that_was_booked_in_time(
     state: str, expires: timedelta, subscribed: bool, reason: Reason | None
 ) -> None:
     assert refuses(OrderFacts(state, NOW + expires, subscribed), NOW) == reason
+    used = OrderFacts(state, NOW + expires, subscribed, offer_used=True)
+    assert refuses(used, NOW) == (reason or Reason.OFFER_USED), "the first reason is the one told"
 
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)

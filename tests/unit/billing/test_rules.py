@@ -346,7 +346,13 @@ def test_contributions_are_taxed_by_rows_of_their_own():
 
 @pytest.mark.parametrize(
     ("left", "rate", "credit"),
-    [(30_000, None, 30_000), (50_862, 800, 54_930), (1, 800, 1), (0, 800, 0)],
+    [
+        (30_000, None, 30_000),
+        (50_862, 800, 54_930),
+        (9_000_000, 800, 9_720_000),
+        (1, 800, 1),
+        (0, 800, 0),
+    ],
 )
 def test_a_credit_is_what_is_left_with_its_tax(left, rate, credit):
     assert renewals.credit_of(left, rate) == credit

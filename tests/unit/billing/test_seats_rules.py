@@ -81,6 +81,8 @@ def test_a_subscription_is_for_as_many_as_the_newest_period_that_has_begun():
     second = (NOW + 30 * DAY, NOW + 60 * DAY, 1, False)
     assert seats_at([], NOW) == 1
     longer, shorter = (NOW, NOW + 2 * DAY, 1, False), (NOW, NOW + DAY, 9, False)
+    early = (NOW - DAY, NOW + 3 * DAY, 5, False)
+    assert seats_at([early, shorter], NOW) == 9, "the one that has begun last"
     assert seats_at([longer, shorter], NOW) == 1, (
         "of two that begin together the one that ends later"
     )

@@ -97,6 +97,7 @@ STEPS = [
     ("and is at the grace's end", facts(-GRACE, tries=2, pending=True), Step.NONE),
     ("refused once, a day later", facts(-DAY, tries=1), Step.RETRY),
     ("refused once, earlier", facts(-DAY + HOUR, tries=1), Step.NONE),
+    ("refused ahead, a day later", facts(-DAY + 2 * HOUR, tries=1, ahead=2 * HOUR), Step.RETRY),
     ("refused twice, earlier", facts(-2 * DAY, tries=2), Step.NONE),
     ("refused twice, three days later", facts(-3 * DAY, tries=2), Step.RETRY),
     ("refused after the last", facts(-4 * DAY, tries=3), Step.NONE),
@@ -209,6 +210,7 @@ def test_a_period_is_read_up_to_its_end_and_not_at_it():
     assert found.runs_at(NOW) == Paid(NOW, NOW + DAY)
     assert found.runs_at(NOW - HOUR) == Paid(NOW - DAY, NOW)
     assert found.runs_at(NOW + DAY) is None
+    assert found.pays_for(NOW - DAY) and not found.pays_for(NOW + DAY)
 
 
 def month(number: int) -> Paid:
