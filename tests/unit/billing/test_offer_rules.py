@@ -240,3 +240,11 @@ def test_a_closed_order_at_an_offer_is_looked_at_now():
 def test_one_domain_is_enough_and_the_last_at_sign_counts():
     assert as_domains("vnu.vn") == ("vnu.vn",)
     assert is_of('"a@b"@vnu.vn', ("vnu.vn",))
+
+
+def test_the_next_period_is_of_the_same_length_and_a_student_keeps_an_offer_that_is_made_no_more():
+    student = terms(Kind.STUDENT)
+    found = next_price(FULL, "month", (student, None), [], STUDENT, NOW)
+    assert (found.terms, found.period, found.full_vnd) == (student, "month", FULL)
+    found = next_price(FULL, "week", None, [], OLD, NOW)
+    assert (found.terms, found.period, found.full_vnd) == (None, "week", FULL)
