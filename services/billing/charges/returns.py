@@ -114,8 +114,10 @@ async def _end_right(session: Session, held: Held, now: datetime) -> None:
         await once.revoke_once(session, payment.order_id, now)
         return
     row = await subscriptions_repository.lock(session, payment.subscription_id)
+    assert payment.period_end is not None  # the table says so
     await undo_change(session, payment, now)
-    await subscriptions.give_back_period(session, row.id, now)
+    ended = payment.cut_at or payment.period_end
+    await subscriptions.give_back_period(session, row.id, ended, now)
     if row.collection == RENEWAL and row.cancel_at_period_end:
         await close_debt(session, row, now)
         await subscriptions.refresh(session, row, now)

@@ -221,10 +221,14 @@ async def next_period(
         row.paused_until = None
 
 
-async def give_back_period(session: Session, subscription_id: UUID, now: datetime) -> None:
-    """A period went back whole (the caller holds the reader's lock): what is paid for ends with the last one that is kept."""
+async def give_back_period(
+    session: Session, subscription_id: UUID, ended: datetime, now: datetime
+) -> None:
+    """A period that was to last until ``ended`` went back whole (the caller holds the reader's lock): what is paid for ends with the
+    last one that is kept."""
     row = await repository.lock(session, subscription_id)
-    if await _newest_returned(session, row) and row.collection == rules.RENEWAL:
+    kept = [one for one in await repository.periods(session, row.id) if not one.returned]
+    if row.collection == rules.RENEWAL and all(one.ends_at <= ended for one in kept):
         # Who took the money of the newest period back is not charged for another.
         row.canceled_by_refund = row.canceled_by_refund or not row.cancel_at_period_end
         row.cancel_at_period_end = True

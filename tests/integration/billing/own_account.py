@@ -289,11 +289,12 @@ class Person:
             for one in row.bought:
                 if one.reference == reference:
                     one.give_back(amount, day_of(at))
-                    newest = max(row.bought, key=lambda one: one.until)
-                    if one is newest and one.given_back == one.gross:
-                        row.cancels = True
-                    if one.instead_of and one.given_back == one.gross:
+                    if one.given_back < one.gross:
+                        continue
+                    if one.instead_of:
                         self._undone(row, one, day_of(at))
+                    if all(other.until <= one.until for other in row.bought if other.kept):
+                        row.cancels = True
 
     def _undone(self, row: Subscribed, change: Bought, today: date) -> None:
         """All money of a change went back: what was paid before is there again, and earns what is left of its credit."""

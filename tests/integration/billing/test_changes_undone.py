@@ -157,6 +157,23 @@ async def test_the_first_change_goes_back_while_the_second_runs(world: World) ->
     await world.assert_sound()
 
 
+async def test_who_resumed_after_a_change_went_back_is_canceled_by_the_newest_money_only(
+    world: World,
+) -> None:
+    week, month, year = await changed(world, "month", "year")
+    await dashboard_refund(world, year)
+    await world.deliver()
+    assert (await subscription(world))[:3] == ("ending", True, "month")
+    assert await Lives(world).resumes(LAN)
+    await dashboard_refund(world, week)  # what was replaced long ago, and is not read any more
+    await world.deliver()
+    assert (await subscription(world))[:3] == ("active", False, "month")
+    await dashboard_refund(world, month)
+    await world.deliver()
+    assert (await subscription(world))[1]
+    await world.assert_sound()
+
+
 async def test_a_lost_dispute_of_a_change_restores_and_one_that_is_won_after_all_cuts_again(
     world: World,
 ) -> None:
