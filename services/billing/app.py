@@ -11,6 +11,7 @@ from fastapi import Request
 
 from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
+from services.billing.addresses import pages as address_pages
 from services.billing.bundles import front as bundle_front
 from services.billing.bundles import pages as bundle_pages
 from services.billing.composition import Billing, build, signing_keys
@@ -56,6 +57,7 @@ READERS_PAGES = (
     sign_in_pages,
     plan_pages,
     account_pages,
+    address_pages,
     wishes_pages,
     change_pages,
     link_pages,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.account.service import Accounts
+from services.billing.addresses.service import Addresses
 from services.billing.batches.service import Batches
 from services.billing.bundles.service import Bundles
 from services.billing.charges.service import Charges
@@ -68,6 +69,7 @@ class Billing:
     readers: Readers
     accounts: Accounts
     sign_in: SignIn
+    addresses: Addresses
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
@@ -136,6 +138,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         readers=readers,
         accounts=Accounts(database, clock),
         sign_in=sign_in,
+        addresses=Addresses(database, clock, mail, secret=settings.code_secret),
         plans=plans,
         subscriptions=Subscriptions(database, clock),
         payments=Payments(database),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.billing.addresses import models as addresses
 from services.billing.bundles import models as bundles
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
@@ -29,6 +30,7 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "addresses",
     "bundles",
     "charges",
     "coupons",

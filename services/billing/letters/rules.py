@@ -35,6 +35,8 @@ class Kind(StrEnum):
     GROUP_ENDED = "group_ended"
     PRICE_RISES = "price_rises"
     WIN_BACK = "win_back"
+    ADDRESS_CHANGED = "address_changed"
+    ADDRESS_UNDONE = "address_undone"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
@@ -26,39 +24,27 @@ import structlog
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
 from services.billing.letters import repository, rules
-from services.billing.letters.links import BackLink, Link, Links
+from services.billing.letters.codes import CodeLetters
+from services.billing.letters.links import BackLink, Link, Links, UndoLink
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
-from services.billing.letters.seat_words import (
-    domain_code_content,
-    domain_code_footer,
-    invited_footer,
-)
+from services.billing.letters.seat_words import invited_footer
 from services.billing.letters.truth import still_true
 from services.billing.letters.voice import Voice
-from services.billing.letters.words import (
-    code_content,
-    code_footer,
-    content_of,
-    footer_of,
-    student_code_content,
-    student_code_footer,
-)
+from services.billing.letters.words import content_of, footer_of
 from services.billing.offers import repository as offers_repository
 from services.billing.offers import service as offers
 from shared import audit
-from shared.agencies import Agency, get_agency
+from shared.agencies import get_agency
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import UnavailableError
 from shared.faults import fault_point
 from shared.ids import new_id
 from shared.loops import Heartbeat
-from shared.mail import Mail, MailRefusedError, MailSender
-from shared.web.i18n import load_catalogues
-from shared.web.pages import SHARED_FOLDER
+from shared.mail import MailRefusedError, MailSender
 
 log = structlog.get_logger(__name__)
 
@@ -144,7 +130,7 @@ async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[st
     ]
 
 
-class Letters:
+class Letters(CodeLetters):
     """Sends what was written, and writes reminders."""
 
     def __init__(
@@ -160,29 +146,7 @@ class Letters:
         self._clock = clock
         self._mail = mail
         self._links = links
-        self._public_url = public_url
-
-    @cached_property
-    def _words(self) -> dict[str, str]:
-        billing = Path(__file__).parents[1]
-        return load_catalogues([SHARED_FOLDER / "locale", billing / "locale"])
-
-    def code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with a sign-in code."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
-
-    def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with the code that proves a student's address."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        content = student_code_content(voice, code)
-        return mail_of(voice, content, address, student_code_footer(voice, address))
-
-    def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with the code for a company's or a school's mail domain."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        content = domain_code_content(voice, code)
-        return mail_of(voice, content, address, domain_code_footer(voice, address))
+        super().__init__(public_url=public_url)
 
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
@@ -270,7 +234,10 @@ class Letters:
         def back(offer_id: UUID) -> str:
             return self._links.back_token(BackLink(agency.id, letter.reader_id, offer_id), now)
 
-        voice = Voice(self._words, letter.language, agency, self._public_url, token, back)
+        def undo(change_id: UUID, until: datetime) -> str:
+            return self._links.undo_token(UndoLink(agency.id, letter.reader_id, change_id), until)
+
+        voice = Voice(self._words, letter.language, agency, self._public_url, token, back, undo)
         content = content_of(voice, letter.kind, letter.facts)
         mail = mail_of(
             voice,

@@ -20,6 +20,8 @@ HAPPENED = frozenset(
         Kind.TRIAL_STARTED,
         Kind.MOVED,
         Kind.SEAT_ENDED,
+        Kind.ADDRESS_CHANGED,
+        Kind.ADDRESS_UNDONE,
     }
 )
 #: What is true while the subscription is in one of these states.

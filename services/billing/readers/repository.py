@@ -21,14 +21,16 @@ _INSERT_READER = text(
 async def reader_by_email(
     session: Session, reader_id: UUID, agency: str, email: str, language: str, now: datetime
 ) -> Reader:
-    """The reader under this address, made under ``reader_id`` when there is none yet."""
+    """The reader under this address, made under ``reader_id`` when there is none yet. Nobody gives them another one until COMMIT."""
     values = {"id": reader_id, "agency": agency, "email": email, "language": language, "now": now}
-    await session.execute(_INSERT_READER, values)
-    return (
-        await session.scalars(
-            select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
-        )
-    ).one()
+    own = select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+    while True:
+        await session.execute(_INSERT_READER, values)
+        found: Reader | None = await session.scalar(own.with_for_update(read=True, key_share=True))
+        if found is not None:
+            return (
+                found  # else the address was changed between the two statements: nobody has it now
+            )
 
 
 async def by_email(session: Session | ReadSession, agency: str, email: str) -> Reader | None:

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import offer_rules, rules
+from services.billing.letters import address_rules, address_words, offer_rules, rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, Paid, Sold
@@ -159,6 +159,10 @@ def drafts() -> dict[str, Draft]:
         "price_rises-student": offer_rules.price_rises(
             ID, MONTH, (29_000, 59_000), END, card=None, student=True
         ),
+        "address_changed": address_rules.changed(
+            ID, "lan@example.vn", "l…@moi.vn", NOW, NOW + 7 * DAY
+        ),
+        "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
         "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
     }
 
@@ -168,7 +172,13 @@ NAMES = sorted(drafts())
 
 def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
     voice = Voice(
-        WORDS, language, agency, "https://billing.example/", lambda _: "token", lambda _: "back"
+        WORDS,
+        language,
+        agency,
+        "https://billing.example/",
+        lambda _: "token",
+        lambda _: "back",
+        lambda _, until: f"undo-{until:%d}",
     )
     content = content_of(voice, draft.kind, draft.facts)
     return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn", draft.kind))
@@ -274,6 +284,26 @@ def test_a_code_is_mailed_as_text_and_html() -> None:
     )
     assert made.subject == "123456 là mã đăng nhập của bạn"
     assert "123456" in made.body and "123456" in made.html
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_mailbox_that_is_to_be_a_readers_gets_a_code_or_the_word_that_it_has_an_account(
+    language: str,
+) -> None:
+    voice = Voice(WORDS, language, AGENCY, "https://billing.example")
+    footer = address_words.asked_footer(voice, "lan@example.vn")
+    code, taken = (
+        mail_of(voice, content, "lan@example.vn", footer)
+        for content in (
+            address_words.code_content(voice, "12345678"),
+            address_words.taken_content(voice),
+        )
+    )
+    assert code.subject.startswith("12345678 ") and "12345678" in code.body
+    assert "12345678" in code.html and "/sign-in" in taken.html
+    assert not re.search(r"\d{6}", taken.subject + taken.body)
+    for made in (code, taken):
+        assert footer in made.body and "Báo Hưng Yên" in made.body
 
 
 @pytest.mark.parametrize(
@@ -398,6 +428,8 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
         Kind.REFUND_FAILED,
         Kind.NEW_CARD,
         Kind.TRIAL_STARTED,
+        Kind.ADDRESS_CHANGED,
+        Kind.ADDRESS_UNDONE,
     ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
