@@ -218,7 +218,8 @@ async def test_a_link_is_good_for_seven_days_at_its_own_agency_and_for_its_use(
     token = path.rsplit("/", 1)[1]
     lan = await person(world, NEW)
     links, now = world.billing.links, world.clock.now()
-    other_use = links.token(Link(AGENCY, lan.id, lan.id), now)
+    change_id = await world.value("SELECT id FROM address_change")
+    other_use = links.token(Link(AGENCY, lan.id, change_id), now)
     no_change = links.undo_token(UndoLink(AGENCY, lan.id, lan.id), now + DAY)
     for wrong in (
         f"/r/{OTHER_AGENCY}/address/{token}",
@@ -332,6 +333,23 @@ async def test_who_signs_in_by_the_old_address_at_the_same_moment_gets_no_sessio
     answer = await signing_in
     assert f"/r/{AGENCY}/address/" in answer.headers["location"]
     assert not await is_signed_in(late) and await world.rows(EMAILS) == [(NEW,)]
+
+
+async def test_a_session_that_is_being_opened_by_the_old_address_ends_with_the_change(
+    world: World,
+) -> None:
+    browser = await world.signed_in(LAN)
+    await asks(browser, NEW)
+    code, visitor = await world.last_code(NEW), Visitor("", "", "vi")
+    async with world.billing.database.transaction() as session:
+        late = await world.billing.readers.enter(
+            session, AGENCY, LAN, frozenset(), visitor, browser=b"late", replaces=""
+        )
+        changing = asyncio.create_task(enters(browser, code))
+        await waits_for_a_row(world)
+    assert (await changing).status_code == 303
+    assert await world.billing.readers.current(AGENCY, late.token) is None
+    assert await is_signed_in(browser)
 
 
 async def test_a_session_that_was_ended_changes_nothing(world: World) -> None:
