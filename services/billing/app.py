@@ -16,6 +16,7 @@ from services.billing.bundles import front as bundle_front
 from services.billing.bundles import pages as bundle_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.contributions import pages as contribution_pages
+from services.billing.gifts import pages as gift_pages
 from services.billing.insight import api as insight_api
 from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
@@ -62,6 +63,7 @@ READERS_PAGES = (
     change_pages,
     link_pages,
     order_pages,
+    gift_pages,
     offer_pages,
     bundle_pages,
     contribution_pages,

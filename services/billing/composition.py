@@ -16,6 +16,7 @@ from services.billing.contributions.service import Contributions
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
+from services.billing.gifts.service import Gifts
 from services.billing.given.service import Given
 from services.billing.insight.service import Insight
 from services.billing.invariants import Invariants
@@ -95,6 +96,7 @@ class Billing:
     exceptions: Exceptions
     insight: Insight
     given: Given
+    gifts: Gifts
     bundles: Bundles
     contributions: Contributions
     seats: Seats
@@ -166,6 +168,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         exceptions=Exceptions(database, clock),
         insight=Insight(database, clock),
         given=Given(database, clock, alone=settings.given_days_alone),
+        gifts=Gifts(database, clock),
         bundles=Bundles(database, clock),
         contributions=Contributions(database, clock, plans, orders),
         seats=Seats(database, clock),

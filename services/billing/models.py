@@ -6,6 +6,7 @@ from services.billing.addresses import models as addresses
 from services.billing.bundles import models as bundles
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
+from services.billing.gifts import models as gifts
 from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
@@ -34,6 +35,7 @@ __all__ = [
     "bundles",
     "charges",
     "coupons",
+    "gifts",
     "given",
     "invoices",
     "ledger",

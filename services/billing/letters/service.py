@@ -23,14 +23,14 @@ import structlog
 
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
-from services.billing.letters import repository, rules
+from services.billing.gifts import repository as gifts
+from services.billing.letters import gift_words, repository, rules, seat_words
 from services.billing.letters.codes import CodeLetters
 from services.billing.letters.links import BackLink, Link, Links, UndoLink
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
-from services.billing.letters.seat_words import invited_footer
 from services.billing.letters.truth import still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import content_of, footer_of
@@ -63,6 +63,9 @@ REMINDERS = (
     Kind.PRICE_RISES,
     Kind.WIN_BACK,
 )
+
+#: Why somebody gets a letter who may be nobody's reader.
+STRANGERS = {Kind.INVITED: seat_words.invited_footer, Kind.GIFT: gift_words.footer}
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
 Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
@@ -218,6 +221,10 @@ class Letters(CodeLetters):
             rise=await offers_repository.rise_of(session, UUID(letter.facts["subscription"]), now)
             if letter.kind is Kind.PRICE_RISES
             else None,
+            gift_stands=letter.kind is Kind.GIFT
+            and bool(
+                await gifts.code_that_stands(session, letter.agency, UUID(letter.facts["gift"]))
+            ),
             wins_back=letter.kind is Kind.WIN_BACK
             and await offers.still_wins_back(
                 session, letter.reader_id, UUID(letter.facts["offer_id"]), now
@@ -238,13 +245,17 @@ class Letters(CodeLetters):
             return self._links.undo_token(UndoLink(agency.id, letter.reader_id, change_id), until)
 
         voice = Voice(self._words, letter.language, agency, self._public_url, token, back, undo)
-        content = content_of(voice, letter.kind, letter.facts)
+        facts = letter.facts
+        if letter.kind is Kind.GIFT:  # what opens something is no fact that is kept with the letter
+            gift_id = UUID(facts["gift"])
+            facts = facts | {"code": await gifts.code_that_stands(session, agency.id, gift_id)}
+        content = content_of(voice, letter.kind, facts)
         mail = mail_of(
             voice,
             content,
             letter.email,
-            invited_footer(voice, letter.email, letter.facts)
-            if letter.kind is Kind.INVITED
+            stranger(voice, letter.email, facts)
+            if (stranger := STRANGERS.get(letter.kind))
             else footer_of(voice, letter.email, letter.kind),
             message_id=f"letter.{letter.id}",
         )

@@ -59,7 +59,7 @@ class Voice:
 
     def address(self, path: str) -> str:
         """Of a page of the agency's readers, in the letter's language."""
-        return f"{self._base}/{path}?lang={self.language}"
+        return f"{self._base}/{path}{'&' if '?' in path else '?'}lang={self.language}"
 
     def plan(self, facts: Mapping[str, Any]) -> str:
         """``Unlimited reading, 1 month``."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
-from services.billing.letters import address_words, offer_words, seat_words
+from services.billing.letters import address_words, gift_words, offer_words, seat_words
 from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
 from services.billing.plans.rules import CONTRIBUTION
+from shared.web.i18n import show_date
 
 
 def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
@@ -156,6 +158,12 @@ def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
         return _(
             "At its end the plan renews by itself. You can cancel at any time in your account."
         )
+    if to := facts.get("gift_to"):
+        return _(
+            "It is a gift: the letter with its code is sent to {email} on {date}. Its time begins when the code is redeemed.",
+            email=to["email"],
+            date=show_date(date.fromisoformat(to["on"]), voice.language),
+        )
     if facts["starts_at"] is None:
         return _("It is a gift: its time begins when somebody redeems the code.")
     if facts["kind"] == "bundle":
@@ -266,4 +274,5 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.GROUP_ENDED: seat_words.group_ended,
     Kind.ADDRESS_CHANGED: address_words.changed,
     Kind.ADDRESS_UNDONE: address_words.undone,
+    Kind.GIFT: gift_words.given,
 }

@@ -26,6 +26,8 @@ EXEMPT = {
     ("POST", "/r/{agency}/contribute"): A_READER,
     ("POST", "/v1/bundle-uses"): A_READER,
     ("POST", "/r/{agency}/orders/{code}/coupon"): A_READER,
+    ("POST", "/r/{agency}/orders/{code}/recipient"): A_READER,
+    ("POST", "/r/{agency}/orders/{code}/recipient/again"): A_READER,
     ("POST", "/r/{agency}/student"): A_READER,
     ("POST", "/r/{agency}/student/code"): A_READER,
     ("POST", "/r/{agency}/back/{token}/stop"): A_READER,

@@ -13,10 +13,11 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import address_rules, address_words, offer_rules, rules
+from services.billing.letters import address_rules, address_words, gift_rules, offer_rules, rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, Paid, Sold
+from services.billing.letters.service import STRANGERS
 from services.billing.letters.truth import OrderNow, SubscriptionNow, still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import code_content, code_footer, content_of, footer_of
@@ -85,6 +86,12 @@ GIVEN = Sold("Ủng hộ tòa soạn", "Support the newsroom", "once")
 def short(sold: Sold = MONTH, kind: str = "period") -> Draft:
     order = (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72))
     return rules.transfer_short(ID, order, sold, 5_000, 20_000, kind)
+
+
+def given(message: str) -> Draft:
+    """With its code, which is added when it is sent."""
+    made = gift_rules.given("key", ID, MONTH, "lan@example.vn", "minh@example.vn", message)
+    return Draft(made.kind, made.key, {**made.facts, "code": "ABCD-EFGH-JKLM-NPQR"})
 
 
 def drafts() -> dict[str, Draft]:
@@ -163,6 +170,11 @@ def drafts() -> dict[str, Draft]:
             ID, "lan@example.vn", "l…@moi.vn", NOW, NOW + 7 * DAY
         ),
         "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
+        "gift": given("Chúc mừng sinh nhật!\n\nLan"),
+        "gift-silent": given(""),
+        "receipt-gift-sent": rules.receipt(
+            paid(starts_at=None, ends_at=None, gift_to=("minh@example.vn", date(2026, 12, 31)))
+        ),
         "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
     }
 
@@ -180,8 +192,10 @@ def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
         lambda _: "back",
         lambda _, until: f"undo-{until:%d}",
     )
-    content = content_of(voice, draft.kind, draft.facts)
-    return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn", draft.kind))
+    content, to = content_of(voice, draft.kind, draft.facts), "lan@example.vn"
+    stranger = STRANGERS.get(draft.kind)
+    footer = stranger(voice, to, draft.facts) if stranger else footer_of(voice, to, draft.kind)
+    return mail_of(voice, content, to, footer)
 
 
 class Seen(HTMLParser):
@@ -434,6 +448,11 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
     assert still_true(kind, {}, NOW)
+
+
+def test_a_gift_is_sent_while_its_code_may_be_redeemed() -> None:
+    assert still_true(Kind.GIFT, given("").facts, NOW, gift_stands=True)
+    assert not still_true(Kind.GIFT, given("").facts, NOW)
 
 
 def test_keys_tell_facts_apart() -> None:
