@@ -89,7 +89,7 @@ class Readers:
         if replaces:
             await repository.end_by_token(session, agency, rules.hash_token(replaces), now)
         id_, language = new_id(), visitor.language
-        reader = await repository.reader_by_email(session, id_, agency, email, language, now)
+        reader = await repository.held_by_email(session, id_, agency, email, language, now)
         if reader.id == id_:
             held = await addresses.held(session, agency, email, now)
             if held is not None:

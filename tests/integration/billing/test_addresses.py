@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from services.billing.addresses import repository
 from services.billing.letters.links import Link, UndoLink
 from services.billing.readers.service import Visitor
+from services.billing.subscriptions.repository import lock_reader
 from shared.errors import ConflictError, NotFoundError
 from shared.mail.outbox import recent_mail
 from tests.fixtures.waiting import eventually
@@ -428,6 +430,25 @@ async def test_who_is_taken_over_by_an_address_of_before_is_the_same_reader(
     assert (await before.moves()).count("moved") == 1
     await world.deliver()
     assert await world.rows(EMAILS) == [(NEW,)]
+    assert await Lives(world).rights() == {NEW}
+
+
+async def test_a_take_over_and_a_change_do_not_wait_for_each_other(
+    paid_by_transfer: World,
+) -> None:
+    before = Before(paid_by_transfer, {})
+    world = before.world
+    await world.signed_in(LAN)
+    lan = await person(world, LAN)
+    await before.subscribes(LAN)
+    await before.pass_time(3 * DAY)
+    async with world.billing.database.transaction() as session:
+        await lock_reader(session, lan.id)
+        moving = asyncio.create_task(before.moves())
+        await waits_for_a_row(world)
+        await repository.set_email(session, lan.id, NEW)  # a row that is held would be a deadlock
+    assert (await moving).count("moved") == 1
+    await world.deliver()
     assert await Lives(world).rights() == {NEW}
 
 
