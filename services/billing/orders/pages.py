@@ -18,7 +18,9 @@ from services.billing.composition import Billing
 from services.billing.coupons.service import CouponRefusedError
 from services.billing.invoices.models import Invoice
 from services.billing.orders.codes import is_code
+from services.billing.orders.models import SalesOrder
 from services.billing.orders.service import OrderView
+from services.billing.plans.repository import Offer
 from services.billing.plans.rules import BUNDLE, ONCE_BY_CARD
 from services.billing.readers.models import Reader
 from services.billing.readers.web import (
@@ -193,7 +195,7 @@ class OrderPages:
         if offer is None or not await billing.transfers.accounts(agency):
             return see_other(f"/r/{agency}/plans")
         order = await billing.orders.open_of_reader(found[1])
-        if order is not None and order.price_id == offer.price_id:
+        if order is not None and _renews_term(order, offer):
             return see_other(f"/r/{agency}/orders/{order.code}")
         seats = max(row.seats, offer.seats)
         return self._front.render(
@@ -238,6 +240,11 @@ def router(front: ReaderFront) -> APIRouter:
         return await pages.renew(request, agency, subscription)
 
     return routes
+
+
+def _renews_term(order: SalesOrder, offer: Offer) -> bool:
+    """Whether an order is for the next period of its reader's own term: no gift, and nothing that a card renews from then on."""
+    return order.price_id == offer.price_id and not (order.gift or order.renews)
 
 
 def _by_transfer(view: OrderView) -> bool:

@@ -78,8 +78,9 @@ class Wishes:
                 await _close_other_wish(session, reader_id, now)
             wanted = row.cancel_at_period_end
             row.cancel_at_period_end = row.canceled_by_refund = False
-            if row.paused_until is not None:
-                # Before what is paid for is over there was no pause yet; afterwards the next period begins now.
+            if row.paused_until is not None and row.paused_until > now:
+                # Before what is paid for is over there was no pause yet; afterwards the next period begins now. A pause that is over,
+                # and whose next period is owed, ends no second time: what is owed would never lapse.
                 row.paused_until = now if now >= row.period_end else None
             others = await repository.others_until(session, reader_id, row.id)
             if others is not None and others > max(now, row.period_end):

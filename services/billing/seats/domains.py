@@ -13,6 +13,7 @@ from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
 from services.billing.seats import repository, rights, rules
 from services.billing.seats.models import SeatDomain
+from services.billing.seats.rights import offer_at
 from services.billing.seats.service import held_group
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
@@ -107,8 +108,7 @@ class SeatDomains:
         self, session: Session, owner: Reader, subscription_id: UUID
     ) -> Subscription:
         row = await held_group(session, owner, subscription_id)
-        offer = await plans_repository.offer(session, row.agency, row.price_id)
-        if offer is None or not offer.per_seat:
+        if not (await offer_at(session, row, self._clock.now())).per_seat:
             raise NotFoundError
         return row
 

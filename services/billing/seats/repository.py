@@ -15,6 +15,13 @@ from services.billing.seats.models import Seat, SeatDomain, SeatInvitation
 from services.billing.subscriptions.models import EntitlementRow
 from shared.database import ReadSession, Session
 
+#: The price of the period that runs, of those that are for so many readers: the one that began last, or else the first that will; what
+#: was given back counts only where nothing else does. (A subscription's own price is that of the period that was paid for last.)
+_PRICE = """(SELECT o.price_id FROM payment p JOIN sales_order o ON o.id = p.order_id
+    WHERE p.subscription_id = {of} AND p.seats >= {seats} AND coalesce(p.cut_at, p.period_end) > p.period_start
+    ORDER BY p.refunded_vnd >= greatest(p.amount_vnd, 1), p.period_start > CAST(:now AS timestamptz),
+             abs(extract(epoch FROM p.period_start - CAST(:now AS timestamptz))), p.id DESC LIMIT 1)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -66,6 +73,17 @@ async def active(session: Session, subscription_id: UUID) -> Sequence[Seat]:
             .execution_options(populate_existing=True)
         )
     ).all()
+
+
+async def price_at(
+    session: Session | ReadSession, subscription_id: UUID, seats: int, now: datetime
+) -> UUID | None:
+    """The price of the period that runs, of those that are for so many readers."""
+    found: UUID | None = await session.scalar(
+        text(f"SELECT {_PRICE.format(of=':id', seats=':seats')}"),
+        {"id": subscription_id, "seats": seats, "now": now},
+    )
+    return found
 
 
 async def taken(session: Session | ReadSession, subscription_id: UUID) -> int:
@@ -134,12 +152,13 @@ async def places(session: ReadSession, reader_id: UUID, now: datetime) -> list[P
     """The seats that a reader has."""
     rows = await session.execute(
         text(
-            """SELECT s.id, o.email, p.name_vi, p.name_en,
+            f"""SELECT s.id, o.email, p.name_vi, p.name_en,
                       (SELECT max(e.valid_until) FROM entitlement e WHERE e.seat_id = s.id AND NOT e.revoked
                        AND e.valid_from <= :now AND e.valid_until > :now)
                FROM seat s JOIN subscription b ON b.id = s.subscription_id JOIN reader o ON o.id = b.reader_id
-               JOIN plan_price pp ON pp.id = b.price_id JOIN plan p ON p.id = pp.plan_id
-               WHERE s.reader_id = :reader AND s.ended_at IS NULL ORDER BY s.joined_at, s.id"""
+               JOIN plan_price pp ON pp.id = coalesce({_PRICE.format(of="b.id", seats="s.number")}, b.price_id)
+               JOIN plan p ON p.id = pp.plan_id
+               WHERE s.reader_id = :reader AND s.ended_at IS NULL ORDER BY s.joined_at, s.id"""  # noqa: S608
         ),
         {"reader": reader_id, "now": now},
     )
@@ -147,23 +166,29 @@ async def places(session: ReadSession, reader_id: UUID, now: datetime) -> list[P
 
 
 async def open_groups(
-    session: ReadSession, agency: str, reader_id: UUID, domain: str, live: Sequence[str]
+    session: ReadSession,
+    agency: str,
+    reader_id: UUID,
+    domain: str,
+    live: Sequence[str],
+    now: datetime,
 ) -> list[OpenGroup]:
     """Groups with a free seat that verified this domain, which the reader is not in and was not put out of."""
     rows = await session.execute(
         text(
-            """SELECT b.id, d.domain, p.name_vi, p.name_en, b.seats - 1 - taken.n
+            f"""SELECT b.id, d.domain, p.name_vi, p.name_en, b.seats - 1 - taken.n
                FROM seat_domain d JOIN subscription b ON b.id = d.subscription_id
-               JOIN plan_price pp ON pp.id = b.price_id JOIN plan p ON p.id = pp.plan_id
+               JOIN plan_price pp ON pp.id = coalesce({_PRICE.format(of="b.id", seats="1")}, b.price_id)
+               JOIN plan p ON p.id = pp.plan_id
                CROSS JOIN LATERAL (SELECT count(*)::integer AS n FROM seat s
                                    WHERE s.subscription_id = b.id AND s.ended_at IS NULL) AS taken
                WHERE d.agency = :agency AND d.domain = :domain AND d.verified_at IS NOT NULL AND d.ended_at IS NULL
                  AND p.per_seat AND b.state = ANY (CAST(:live AS text[])) AND b.reader_id <> :reader AND taken.n < b.seats - 1
                  AND NOT EXISTS (SELECT FROM seat s WHERE s.subscription_id = b.id AND s.reader_id = :reader
                                  AND (s.ended_at IS NULL OR s.ended_by = 'owner'))
-               ORDER BY b.created_at, b.id"""
+               ORDER BY b.created_at, b.id"""  # noqa: S608
         ),
-        {"agency": agency, "domain": domain, "reader": reader_id, "live": list(live)},
+        {"agency": agency, "domain": domain, "reader": reader_id, "live": list(live), "now": now},
     )
     return [OpenGroup(*row) for row in rows]
 

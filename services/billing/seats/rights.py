@@ -12,6 +12,7 @@ from datetime import datetime
 
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.seats import repository
 from services.billing.seats.models import Seat
@@ -19,7 +20,7 @@ from services.billing.seats.rules import held
 from services.billing.subscriptions import announce
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.rules import Facts, stretches
-from shared.database import Session
+from shared.database import ReadSession, Session
 
 OWNER, MEMBER, PLAN = "owner", "member", "plan"
 
@@ -45,7 +46,8 @@ async def follow(
             continue
         await tell(session, row, facts, offer, seat, now)
         if over:
-            ended = letter_rules.group_ended(seat.id, row.id, _sold(offer), facts.paid_until or now)
+            sold = await _sold(session, row, seat, now)
+            ended = letter_rules.group_ended(seat.id, row.id, sold, facts.paid_until or now)
             await letters.write(session, row.agency, seat.reader_id, ended, now)
     await session.flush()
     row.seats = paid_for
@@ -65,7 +67,8 @@ async def end(
     await session.flush()
     await tell(session, row, facts, offer, seat, now)
     if by != MEMBER:
-        told = letter_rules.seat_ended(seat.id, _sold(offer), by_plan=by == PLAN)
+        sold = await _sold(session, row, seat, now)
+        told = letter_rules.seat_ended(seat.id, sold, by_plan=by == PLAN)
         await letters.write(session, row.agency, seat.reader_id, told, now)
 
 
@@ -95,5 +98,18 @@ async def tell(
     )
 
 
-def _sold(offer: Offer) -> letter_rules.Sold:
+async def offer_at(
+    session: Session | ReadSession, row: Subscription, now: datetime, seats: int = 1
+) -> Offer:
+    """What a group reads by now, or (``seats``) read by when it was for so many: another plan may be paid for, to follow."""
+    price = await repository.price_at(session, row.id, seats, now)
+    offer = await plans_repository.offer(session, row.agency, price or row.price_id)
+    assert offer is not None  # a foreign key holds it
+    return offer
+
+
+async def _sold(
+    session: Session, row: Subscription, seat: Seat, now: datetime
+) -> letter_rules.Sold:
+    offer = await offer_at(session, row, now, seat.number)
     return letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)

@@ -87,7 +87,7 @@ class Seats:
     async def _group(self, session: ReadSession, row: Subscription, now: datetime) -> Group:
         return Group(
             row,
-            await _offer(session, row),
+            await rights.offer_at(session, row, now),
             await repository.members(session, row.id),
             await repository.open_invitations(session, row.id),
             await repository.domains(session, row.id),
@@ -104,7 +104,7 @@ class Seats:
         domain = rules.domain_of(reader.email)
         async with self._database.read() as session:
             return await repository.open_groups(
-                session, reader.agency, reader.id, domain, sorted(LIVE)
+                session, reader.agency, reader.id, domain, sorted(LIVE), self._clock.now()
             )
 
     async def invite(self, owner: Reader, subscription_id: UUID, email: str) -> SeatInvitation:
@@ -208,7 +208,7 @@ class Seats:
             owner = await readers_repository.by_id(session, reader.agency, row.reader_id)
             assert owner is not None
             full = row.seats <= 1 + await repository.taken(session, row.id)
-            offer = await _offer(session, row)
+            offer = await rights.offer_at(session, row, now)
         state = _state(found, reader, now)
         if state == "open":
             state = "over" if State(row.state) not in LIVE else "full" if full else state
@@ -249,13 +249,14 @@ class Seats:
             if row is None:
                 raise NotFoundError
             own = rules.domain_of((await _as_now(session, reader)).email)
+            now = self._clock.now()
             known = {one.domain for one in await repository.domains(session, row.id)}
-            if own not in known or not (await _offer(session, row)).per_seat:
+            if own not in known or not (await rights.offer_at(session, row, now)).per_seat:
                 raise NotFoundError
             before = await repository.newest(session, row.id, reader.id)
             if before is not None and before.ended_by == rights.OWNER:
                 raise ConflictError(slug="seat-ended")
-            return await self._take(session, row, reader, None, self._clock.now())
+            return await self._take(session, row, reader, None, now)
 
     async def _take(
         self,
@@ -381,7 +382,7 @@ async def _spare_mailboxes(session: Session, row: Subscription, now: datetime) -
 async def _tell_invited(
     session: Session, owner: Reader, row: Subscription, found: SeatInvitation, now: datetime
 ) -> None:
-    offer = await _offer(session, row)
+    offer = await rights.offer_at(session, row, now)
     sold = letter_rules.Sold(offer.name_vi, offer.name_en, offer.period)
     sent = (found.id, found.times_sent, found.expires_at)
     told = letter_rules.invited(sent, sold, owner.email, found.email)

@@ -50,6 +50,8 @@ REASONS: Mapping[str, str] = {
 }
 SETTLED = "A colleague has settled this transfer meanwhile. Nothing is left of it, and nothing was done now."
 ORDER_PAID = "This order is paid already. Choose another one, or return the money."
+ORDER_OVER = "This order was for another plan, at a price that counted with what was left of the one before. That has changed: return the money, or ask the reader to choose again."
+ORDER_DOUBLES = "The reader has a subscription that renews by itself, and this order would begin a second one beside it: return the money, or ask the reader to cancel that one first."
 NO_CODE = "Write the order's code: PR and nine characters."
 WRONG_CODE = "This is no order's code. The last character checks the others, so one of them is mistyped: compare it with the note."
 UNKNOWN_CODE = "No order of yours has this code. Compare it with the note, or ask the reader."
@@ -60,7 +62,9 @@ LONG_REFERENCE = "At most 100 characters, as the bank's statement shows it."
 USED_REFERENCE = "This transfer is written down for another return already. Each return has a reference of its own."
 NUL = "It holds a character that cannot be stored. Type it again, please."
 #: All that is said about what was typed.
-SAID = (SETTLED, ORDER_PAID, NO_CODE, WRONG_CODE, UNKNOWN_CODE, NO_WHY, LONG_WHY, NO_REFERENCE, LONG_REFERENCE, USED_REFERENCE, NUL)  # fmt: skip
+SAID = (SETTLED, ORDER_PAID, ORDER_OVER, ORDER_DOUBLES, NO_CODE, WRONG_CODE, UNKNOWN_CODE, NO_WHY, LONG_WHY, NO_REFERENCE, LONG_REFERENCE, USED_REFERENCE, NUL)  # fmt: skip
+#: What is said of an order's code where money cannot be given to that order.
+OF_CODE = {"order-paid": ORDER_PAID, "order-over": ORDER_OVER, "order-doubles": ORDER_DOUBLES}
 #: Titles are translated into the reader's language.
 COLUMNS = (
     Column("Day at the bank", "day"),
@@ -194,6 +198,8 @@ class CreditDesk:
             return 422, replace(typed, problems={"code": UNKNOWN_CODE})
         if proposal.state == "paid":
             return 409, replace(typed, problems={"code": ORDER_PAID})
+        if proposal.is_over:
+            return 409, replace(typed, problems={"code": ORDER_OVER})
         wrong = _why_problem(why) if confirmed or why else ""
         problems = {"why": wrong} if wrong else {}
         return 422 if wrong else 200, replace(
@@ -273,7 +279,8 @@ def router(
         try:
             paid = await billing.transfers.assign(agency, credit_id, typed.code, kept(why, MAX_WHY))
         except ConflictError as error:
-            problems = {"code": ORDER_PAID} if error.slug == "order-paid" else {"credit": SETTLED}
+            of_code = OF_CODE.get(error.slug)
+            problems = {"code": of_code} if of_code else {"credit": SETTLED}
             sent = replace(typed, asked="", problems=problems)
             return await desk.credit(request, found, credit_id, 409, typed=sent)
         notice = "paid" if paid else "waits"

@@ -47,7 +47,7 @@ LIVE = frozenset({_S.TRIALING, _S.ACTIVE, _S.PAST_DUE, _S.GRACE, _S.PAUSED, _S.E
 
 #: How it is collected: again and again; or the reader pays for one period at a time.
 RENEWAL, TERM = "renewal", "term"
-#: How long the first payment after a trial, or after a grace that was never paid for, may be on its way while its reader reads on.
+#: How long the first payment after a trial, a pause, or a grace that was never paid for may be on its way.
 ON_ITS_WAY = timedelta(days=1)
 #: How far ahead of ours a provider's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -226,15 +226,16 @@ def next_start(
     """When the period that money which came at ``at`` pays for begins. ``others_until``: the end of what else the reader has paid;
     ``planned``: of a renewal, when its period begins and when it lapses.
 
-    It follows what is paid for already. What is paid within the grace follows too, as it was read meanwhile, whatever was wished
-    since it was charged; later money begins a period of its own, also where it is still collected, as does money for a period that
-    was paid meanwhile. After a pause it begins with the pause's end.
-    """
+    It follows what is paid for already, also within the grace, as it was read meanwhile, whatever was wished since it was charged; later
+    money begins a period of its own, as does that for a period that was paid meanwhile. After a pause, in which nobody reads, it begins
+    with the pause's end if it was on its way then."""
     if planned is None and facts.due_at is not None and facts.lapses_at is not None:
         planned = facts.due_at, facts.lapses_at
-    read = planned is not None and at < min(planned[1], planned[0] + facts.grace)
-    if planned is not None and read and not facts.pays_for(planned[0]):
-        return planned[0]
+    if planned is not None and not facts.pays_for(planned[0]):
+        follows = facts.paid_until is not None and planned[0] <= facts.paid_until
+        grace = facts.grace if follows else min(facts.grace, ON_ITS_WAY)
+        if at < min(planned[1], planned[0] + grace):
+            return planned[0]
     return max(at, facts.paid_until or at, others_until or at)
 
 
@@ -284,8 +285,7 @@ def review_at(facts: Facts, now: datetime) -> datetime | None:
     moments += [one.ends_at for one in facts.paid]
     if due_at is not None:
         moments.append(due_at - facts.dunning.ahead)
-    if facts.owed is not None:
-        moments.append(_retry_at(facts, facts.owed))
+    moments += [_retry_at(facts, facts.owed)] if facts.owed is not None else []
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 

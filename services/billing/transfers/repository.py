@@ -145,7 +145,7 @@ async def order_named(session: ReadSession, agency: str, code: str) -> dict[str,
     """An order with its reader."""
     rows = await session.execute(
         text(
-            """SELECT o.id, o.code, o.amount_vnd, o.state, o.reader_id, r.email AS reader_email
+            """SELECT o.id, o.code, o.amount_vnd, o.state, o.purpose, o.reader_id, r.email AS reader_email
                FROM sales_order o JOIN reader r ON r.id = o.reader_id
                WHERE o.agency = :agency AND o.code = :code"""
         ),

@@ -24,8 +24,8 @@ from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.settle import Receipt, settle
 from services.billing.plans import repository as plans_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.transfers import repository
+from services.billing.transfers.doubles import doubles
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
 from services.billing.transfers.repository import Waiting
@@ -46,14 +46,6 @@ CANDIDATES = 20
 
 class ForeignAccountError(Exception):
     """A notice about an account that is not the agency's: parked, until somebody enters the account."""
-
-
-async def _subscribed(session: Session, order: SalesOrder) -> bool:
-    """Whether the order's reader has another subscription that renews by itself: they would pay twice for the same days."""
-    if order.gift:
-        return False
-    other = await subscriptions.live(session, order.reader_id, besides=order.subscription_id)
-    return other is not None
 
 
 class Transfers:
@@ -129,18 +121,14 @@ class Transfers:
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            renews, used = (
-                await _subscribed(session, order),
-                not await offers.stands(session, order, now),
-            )
+            renews = await doubles(session, order)
+            used = not await offers.stands(session, order, now)
             facts = OrderFacts(order.state, order.expires_at, renews, used)
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED
-            if reason is None and not order.amount_vnd:
-                reason = (
-                    Reason.OVER
-                )  # a trial, or a coupon for all of it: a card begins it, no money does
+            if reason is None and not order.amount_vnd:  # by a trial or a coupon: a card begins it
+                reason = Reason.OVER
         await repository.set_reason(
             session, credit_id, reason or Reason.UNDER, order.id if order else None
         )
@@ -220,7 +208,8 @@ class Transfers:
     async def assign(self, agency: str, credit_id: UUID, code: str, why: str) -> bool:
         """Give what is left of a credit to an order, whatever kept it from it. Whether the order is paid by it.
 
-        Raises :class:`NotFoundError`, and :class:`ConflictError` for a credit or an order that is settled already.
+        Raises :class:`NotFoundError`, and :class:`ConflictError` for a credit or an order that is settled already, for a closed order for
+        another plan (``order-over``: its price counted with what was left then), and for one that renews beside another (``order-doubles``).
         """
         async with self._database.transaction() as session:
             credit = await self._waiting(session, agency, credit_id)
@@ -230,6 +219,10 @@ class Transfers:
             order = orders[0]
             if order.state == "paid" or not order.amount_vnd:
                 raise ConflictError("This order is paid already", slug="order-paid")
+            if order.purpose == "change" and order.state != "open":
+                raise ConflictError(slug="order-over")
+            if order.purpose == "sale" and order.renews and await doubles(session, order):
+                raise ConflictError(slug="order-doubles")
             before = credit.reason
             await repository.set_reason(session, credit_id, Reason.UNDER, order.id)
             paid = await self._pay(session, order, credit_id)
@@ -344,8 +337,11 @@ class Transfers:
             order = await repository.order_named(session, agency, code)
             if order is None:
                 return None
-            waiting = await repository.waits_beside(session, order.pop("id"), credit_id)
-            return Proposal(**order, given_vnd=found.left_vnd, waiting_vnd=waiting)
+            id_ = order.pop("id")
+            waiting = await repository.waits_beside(session, id_, credit_id)
+            row = await orders_repository.by_id(session, id_)
+            twice = row is not None and await doubles(session, row)
+            return Proposal(**order, given_vnd=found.left_vnd, waiting_vnd=waiting, doubles=twice)
 
     async def returned_before(self, agency: str, reference: str) -> bool:
         """Whether a return is written down under the bank's reference."""
@@ -371,11 +367,8 @@ class Transfers:
             before = await repository.accounts(session, agency)
             values = {"agency": agency, "number": number, "bank_bin": bank_bin, "holder": holder}
             shown = before[0] if before else None
-            if shown is not None and (shown.number, shown.bank_bin, shown.holder) == (
-                number,
-                bank_bin,
-                holder,
-            ):
+            wanted = (number, bank_bin, holder)
+            if shown is not None and (shown.number, shown.bank_bin, shown.holder) == wanted:
                 return
             await repository.save_account(session, values)
             await audit.record(

@@ -28,16 +28,24 @@ class CreditView:
 class Proposal:
     """What would come of giving what is left of a credit to an order.
 
-    ``given_vnd`` is left of the credit, ``waiting_vnd`` waits for the order already.
+    ``given_vnd`` is left of the credit, ``waiting_vnd`` waits for the order already; ``doubles``: the reader's own plan renews by
+    itself, so that they would pay twice for the same days.
     """
 
     code: str
     amount_vnd: int
     state: str
+    purpose: str
     reader_id: UUID
     reader_email: str
     given_vnd: int
     waiting_vnd: int
+    doubles: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was for another plan, and closed: its price counted with what was left then."""
+        return self.purpose == "change" and self.state == "closed"
 
     @property
     def missing_vnd(self) -> int:

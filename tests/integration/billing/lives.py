@@ -30,8 +30,10 @@ class Lives:
             )
 
     async def price(self, period: str) -> Any:
+        """``period``: of the plan for one reader; or ``plan/period``, or the plan's code where it is for once."""
         offers = await self.world.billing.plans.offers(AGENCY)
-        wanted = ("doc-bao", period)
+        plan, _, name = period.rpartition("/")
+        wanted = (plan or "doc-bao", name)
         return next(
             one
             for one in offers
@@ -41,7 +43,7 @@ class Lives:
     async def chooses(
         self, email: str, period: str, *, renews: bool = True, coupon: str = "", **more: Any
     ) -> Any:
-        """An order, not paid yet (paid already, where a coupon leaves nothing to pay). ``period``: or a plan's code."""
+        """An order, not paid yet (paid already, where a coupon leaves nothing to pay). ``period``: as of :meth:`price`."""
         reader, offer = await self.reader(email), await self.price(period)
         orders = self.world.billing.orders
         order = await orders.start(reader, offer.price_id, "", "vi", renews=renews, **more)
@@ -120,8 +122,8 @@ class Lives:
         assert answer.status_code == 303, answer.text
         return True
 
-    async def changes(self, email: str, period: str) -> int | None:
-        """Another period, as previewed; what is to be paid for it now."""
+    async def changes(self, email: str, period: str, seats: int | None = None) -> int | None:
+        """Another period, plan or number of seats, as previewed; what is to be paid for it now."""
         row, reader, offer = (
             await self.live(email),
             await self.reader(email),
@@ -130,8 +132,8 @@ class Lives:
         if row is None:
             return None
         changes = self.world.billing.changes
-        found = await changes.preview(reader, row.id, offer.price_id)
-        await changes.confirm(reader, row.id, offer.price_id, found.pay_vnd, "vi")
+        found = await changes.preview(reader, row.id, offer.price_id, seats)
+        await changes.confirm(reader, row.id, offer.price_id, found.pay_vnd, "vi", seats)
         return found.pay_vnd
 
     async def rights(self) -> set[str]:

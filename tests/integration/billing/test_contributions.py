@@ -192,3 +192,17 @@ async def test_a_part_of_what_was_to_be_given_promises_nothing_to_read(world: Wo
     assert (await balances(world))["revenue_contributions"] < 0
     assert await world.value("SELECT count(*) FROM entitlement") == 0
     await world.assert_sound()
+
+
+async def test_who_reads_by_a_plan_that_renews_gives_by_transfer_as_everybody(world: World) -> None:
+    lives = Lives(world)
+    await lives.buys("lan@example.vn")
+    await world.deliver()
+    browser = await world.signed_in()
+    code = (await given(browser, "50.000")).rsplit("/", 1)[1]
+    await credited(world, code, 50_000)
+    assert await world.rows("SELECT left_vnd, reason FROM bank_credit") == [(0, "")]
+    assert (
+        await world.value("SELECT state FROM sales_order WHERE code = :code", code=code) == "paid"
+    )
+    await world.assert_sound()

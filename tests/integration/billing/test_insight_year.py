@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from services.billing.insight.rules import ReaderRevenue
-from tests.integration.billing.own_account import HANOI, Bought, Person
-from tests.integration.billing.the_year import TICKS, Year, begun_world
+from tests.integration.billing.own_account import Person
+from tests.integration.billing.own_periods import Bought
+from tests.integration.billing.own_plans import HANOI
+from tests.integration.billing.the_year import TICKS, Year
 from tests.integration.billing.world import AGENCY
+from tests.integration.billing.year_begun import begun_world
 
 DAYS, READERS = 130, 8
 WEEK = timedelta(days=7)

@@ -151,6 +151,38 @@ async def test_a_term_of_fewer_readers_ends_the_newest_seats_when_it_begins(grou
     assert await world.billing.seats.groups(await groups.reader(OWNER)) == []
 
 
+async def test_another_plan_that_is_to_follow_changes_nothing_of_the_one_that_runs(
+    groups: Groups,
+) -> None:
+    """A school's term, and one for a single reader paid for to follow it: until then it is the school's, by its name and its domain."""
+    world, seats, school = groups.world, groups.world.billing.seats, "Gói cơ quan, trường học"
+    await groups.pays(OWNER, "to-chuc", card=False)
+    order = await groups.chooses(OWNER, "month", renews=False)
+    await credited(world, order.code, order.amount_vnd, id_=77)
+    row, owner = (await groups.group(OWNER)).row, await world.signed_in(OWNER)
+    one = "an@truong.example.vn"
+    await submit(owner, "domain", subscription=row.id, address=one)
+    code = await world.last_code(one)
+    answer = await submit(owner, "domain/verify", subscription=row.id, code=code)
+    assert answer.headers["location"].endswith("notice=seat-domain-verified#seats")
+    reader = await groups.reader(one)
+    assert [found.name_vi for found in await seats.open_groups(reader)] == [school]
+    await seats.join(reader, row.id)
+    invitation = await groups.invites(OWNER, CHILD)
+    child = await groups.reader(CHILD)
+    assert (await seats.invited(child, invitation)).offer.name_vi == school
+    await seats.accept(child, invitation)
+    assert (await groups.group(OWNER)).offer.name_vi == school
+    assert [place.name_vi for place in await seats.places(child)] == [school]
+    await passes(groups, 31 * DAY, {OWNER})
+    told = await letters(world, "invited") + await letters(world, "seat_ended")
+    assert [(to, facts["plan"]["vi"]) for to, facts in told] == [
+        (CHILD, school),
+        (one, school),
+        (CHILD, school),
+    ]
+
+
 async def test_a_company_orders_seats_changes_their_number_and_is_invoiced_for_them(groups: Groups):
     world, changes = groups.world, groups.world.billing.changes
     offer, reader = await groups.offer("to-chuc"), await groups.reader(OWNER)

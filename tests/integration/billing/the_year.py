@@ -2,113 +2,62 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
+import pytest
 
-from services.billing import seed
-from services.billing.coupons.service import NewCoupon
-from services.billing.offers.rules import Kind
-from services.billing.offers.service import NewOffer
-from shared.audit import Actor, acting
 from shared.errors import ConflictError
-from tests.fixtures.roles import as_owner
-from tests.integration.billing.lives import API, Lives
-from tests.integration.billing.own_account import (
+from tests.integration.billing.lives import API
+from tests.integration.billing.own_account import Person
+from tests.integration.billing.own_periods import Present, Subscribed
+from tests.integration.billing.own_plans import (
     BUNDLE,
     DAY,
+    FAMILY,
     HANOI,
     INTRO,
-    INTRO_PERIOD,
-    INTRO_TIMES,
     PRICES,
-    Person,
-    Present,
+    SCHOOL,
+    SEATS,
+    Chosen,
     day_of,
-    tax_in,
 )
-from tests.integration.billing.paying import ACCOUNT, SECRETS
 from tests.integration.billing.returning import at_the_bank, dashboard_refund, dispute
 from tests.integration.billing.world import (
-    AGENCY,
     FAILS_ON_RENEWAL,
     GOOD_CARD,
     World,
-    make_world,
 )
+from tests.integration.billing.year_begun import COUPONS, TRIAL_DAYS
+from tests.integration.billing.year_compared import Played
+from tests.integration.billing.year_seats import Groups
 
-#: Two days before the end of January: 31 January and 29 February are days on which periods begin.
-BEGINS = datetime(2028, 1, 29, 2, 17, tzinfo=UTC)
-#: What the provider takes for a dispute.
-FEE = 350_000
 TICKS = (timedelta(hours=9), timedelta(hours=15))
 PERIODS = ("week", "week", "month", "month", "month", "year")
-#: Codes and how many per cent they take off.
-COUPONS = {"GIAM30": 30, "MIENPHI": 100}
+#: Plans for several readers, as they are chosen; of a school's the number of seats is thrown.
+SHARED = (
+    (FAMILY, "month"),
+    (FAMILY, "month"),
+    (FAMILY, "year"),
+    (SCHOOL, "month"),
+    (SCHOOL, "year"),
+)
 #: What is bought once: its price, and how long it may be read.
 ONCE = {"ngay": (5_000, DAY), "mot-bai": (3_000, 365 * DAY), "muoi-bai": (20_000, 90 * DAY)}
-TRIAL_DAYS = 14
 
 
-@asynccontextmanager
-async def begun_world(empty_url: str, folder: Path) -> AsyncIterator[World]:
-    """A billing in a time of 8 % tax, with a trial, coupons and a bank account, two days before the end of January 2028."""
-    owner = await asyncpg.connect(as_owner(empty_url))
-    try:
-        await owner.execute(
-            "UPDATE vat_rate SET treatment = 'rate', rate_basis_points = 800 "
-            "WHERE kind = 'press_subscription'"
-        )
-    finally:
-        await owner.close()
-    async with make_world(
-        empty_url, folder, at=BEGINS, on_create=seed.load, bank_webhook_secrets=SECRETS
-    ) as world:
-        plan, _ = seed.PLANS[AGENCY][0]
-        with acting(Actor.system("test")):
-            await world.billing.transfers.save_account(AGENCY, ACCOUNT, "970436", "BAO HUNG YEN")
-            await world.billing.plans.save_plan(AGENCY, plan, PRICES, {"month": TRIAL_DAYS})
-            for code, percent in COUPONS.items():
-                coupon = NewCoupon(code, percent, None, None, BEGINS, None, None, False)
-                await world.billing.coupons.make(AGENCY, coupon)
-            price = (await Lives(world).price(INTRO_PERIOD)).price_id
-            offer = NewOffer(price, Kind.INTRO, INTRO, INTRO_TIMES)
-            await world.billing.offers.make(AGENCY, offer)
-        yield world
-
-
-class Year:
+class Year(Played):
     """The readers' year at the product, and beside it the account of our own."""
 
     def __init__(self, world: World, seed: int, readers: int) -> None:
-        self.world, self.lives = world, Lives(world)
-        self.dice = random.Random(seed)
-        self.people = {
-            email: Person(email) for email in (f"reader-{n:03}@example.vn" for n in range(readers))
-        }
-        self.ids: dict[str, str] = {}
-        self.seen: dict[str, str] = {}
-        self.refunds: set[str] = set()
-        self.done: Counter[str] = Counter()
+        super().__init__(world, seed, readers)
         self.bank_id = 0
-        self.transferred = 0
-        self.disputes: dict[str, tuple[str, Person, datetime]] = {}
-        self.disputed = 0
         self.once_disputed: set[str] = set()
         self.waiting: dict[str, tuple[str, datetime]] = {}
-        self.gifts: list[Present] = []
         self.articles = 0
         self.buyer = ""
-
-    @property
-    def now(self) -> datetime:
-        return self.world.clock.now()
+        self.groups = Groups(self)
 
     # What readers do
 
@@ -119,6 +68,7 @@ class Year:
             await self.buy_gift(person)
         if person.bundles and dice.random() < 0.2:
             await self.use_bundle(person)
+        await self.groups.act(person)
         if row is None:
             await self.free(person)
         elif row.cancels:
@@ -134,41 +84,63 @@ class Year:
         chance = self.dice.random()
         if chance < (0.2 if person.paid_until() is None else 0.03):
             await self.begin(person)
-        elif chance > 0.99:
+        elif chance > 0.98:
             await self.buy_once(person)
-        elif chance > 0.985 and self.gifts:
+        elif chance > 0.975 and self.gifts:
             self.done["gift redeemed"] += 1
             present = self.gifts.pop(0)
             await self.lives.redeems(person.email, present.code)
             person.redeems(present, self.now)
 
+    def choose(self) -> Chosen:
+        """A plan for one reader, or for several."""
+        if self.dice.random() < 0.75:
+            return Chosen(self.dice.choice(PERIODS))
+        plan, period = self.dice.choice(SHARED)
+        more = self.dice.randrange(5) if plan == SCHOOL else 0
+        return Chosen(period, plan, SEATS[plan] + more)
+
+    def did(self, what: str, row: Subscribed | None) -> None:
+        """Counted; apart where it reaches members."""
+        self.done[what] += 1
+        if row is not None and row.group.places:
+            self.done[f"{what} of a group"] += 1
+
     async def begin(self, person: Person) -> None:
-        period, trial = self.dice.choice(PERIODS), not person.subscribed_before
+        chosen, trial = self.choose(), not person.subscribed_before
         how = self.dice.choice(["card", "card", "card", "bad card", "transfer"])
         coupon = self.dice.choice(["", "", "", *COUPONS])
-        price = person.price_now(period, self.now)
-        coupon = coupon if price == PRICES[period] else ""  # never both
+        price = person.price_now(chosen, self.now)
+        coupon = coupon if price == chosen.price else ""  # never both
         price = price * (100 - COUPONS.get(coupon, 0)) // 100
         self.done[how] += 1
+        if chosen.shared:
+            self.done[f"{chosen.plan} by {'transfer' if how == 'transfer' else 'card'}"] += 1
+        sold = self.sold(chosen)
         if how == "transfer":
             self.done["term at INTRO" if price == INTRO else f"term at {coupon}"] += 1
-            await self.by_transfer(person, period, price, coupon=coupon)
-            person.transferred(price, period, self.now)
+            await self.by_transfer(person, chosen.name, price, coupon=coupon, **sold)
+            person.transferred(price, chosen, self.now)
             return
         card = FAILS_ON_RENEWAL if how == "bad card" else GOOD_CARD
-        if trial and period == "month":
+        if trial and chosen == Chosen("month"):
             self.done["trial"] += 1
-            await self.lives.buys(person.email, period, card)
-            person.tried(period, self.now, TRIAL_DAYS)
+            await self.lives.buys(person.email, chosen.name, card)
+            person.tried(chosen, self.now, TRIAL_DAYS)
         else:
             self.done["card at INTRO" if price == INTRO else f"card at {coupon}"] += 1
-            person.wants = period, price
-            await self.lives.buys(person.email, period, card, coupon=coupon)
+            person.wants = chosen, price
+            await self.lives.buys(person.email, chosen.name, card, coupon=coupon, **sold)
             if not price:
                 row, bought = person.begun(price, self.now)
                 row.bought.append(bought)
         await self.settle()
         person.renewing[-1].good_card = how == "card"
+
+    @staticmethod
+    def sold(chosen: Chosen) -> dict[str, int]:
+        """How many seats, where that is to be said."""
+        return {"seats": chosen.seats} if chosen.plan == SCHOOL else {}
 
     async def by_transfer(self, person: Person, what: str, price: int, **more: Any) -> str:
         self.bank_id += 1
@@ -176,11 +148,13 @@ class Year:
         return await self.lives.transfers(person.email, what, id_=self.bank_id, **more)
 
     async def buy_gift(self, person: Person) -> None:
-        period = self.dice.choice(PERIODS)
-        self.done["gift"] += 1
-        order = await self.by_transfer(person, period, PRICES[period], gift=True)
+        chosen = self.choose()
+        if chosen.plan == SCHOOL:
+            return  # nobody is given one
+        self.done["gift of a family plan" if chosen.shared else "gift"] += 1
+        order = await self.by_transfer(person, chosen.name, chosen.price, gift=True)
         code = await self.lives.gift_code(order)
-        self.gifts.append(Present(code, PRICES[period], period))
+        self.gifts.append(Present(code, chosen.price, chosen))
 
     async def buy_once(self, person: Person) -> None:
         """A day, or an article; one that may be read already is not sold."""
@@ -225,7 +199,7 @@ class Year:
     async def resume(self, person: Person) -> None:
         row = person.live(self.now)
         assert row is not None
-        self.done["resume"] += 1
+        self.did("resume", row)
         assert await self.lives.resumes(person.email)
         row.cancels = False
         if row.paused is not None:
@@ -236,16 +210,16 @@ class Year:
         row = person.live(self.now)
         assert row is not None
         chance = self.dice.random()
-        if chance < 0.10:
-            self.done["card after failure"] += 1
+        if chance < 0.20:
+            self.did("card after failure", row)
             await self.lives.gives_card(person.email)
             row.good_card = True
             await self.settle()  # the card is known, and charged in the next round
-        elif chance < 0.16:
-            self.done["cancel in grace"] += 1
+        elif chance < 0.27:
+            self.did("cancel in grace", row)
             assert await self.lives.cancels(person.email)
             row.given_up = self.now if row.reads(self.now) else None
-            row.cancels, row.paused, row.next_period = True, None, None
+            row.cancels, row.paused, row.following = True, None, None
 
     async def live(self, person: Person) -> None:
         row = person.live(self.now)
@@ -254,11 +228,11 @@ class Year:
         assert until is not None
         begun = any(one.kept and one.start <= self.now < one.until for one in row.bought)
         if chance < 0.008:
-            self.done["cancel"] += 1
+            self.did("cancel", row)
             assert await self.lives.cancels(person.email)
-            row.cancels, row.paused, row.next_period = True, None, None
+            row.cancels, row.paused, row.following = True, None, None
         elif chance < 0.014 and begun and row.paused is None and not row.bought[-1].trial:
-            self.done["pause"] += 1
+            self.did("pause", row)
             back = day_of(until) + self.dice.randrange(2, 40) * DAY
             await self.lives.pauses(person.email, back)
             row.paused = datetime(back.year, back.month, back.day, tzinfo=HANOI).astimezone(UTC)
@@ -280,25 +254,46 @@ class Year:
         assert row is not None
         if row.bought[-1].trial or (not row.good_card):
             return
-        period = self.dice.choice([one for one in PRICES if one != row.period])
         if person.given_back_at == self.now:
             return  # whether its price counted with what went back in the same second is for a person to look at
+        before, chosen = row.chosen, self.another(row.chosen)
+        if chosen.seats < 1 + len(row.group.places):
+            with pytest.raises(ConflictError) as refused:
+                await self.lives.changes(person.email, chosen.name, chosen.seats)
+            assert refused.value.slug == "seats-taken"
+            self.done["change refused: seats are taken"] += 1
+            if self.dice.random() < 0.4:
+                return
+            await self.groups.make_room(row.group, chosen.seats)
         credit = person.credit(row, self.now)
         try:
-            paid = await self.lives.changes(person.email, period)
+            paid = await self.lives.changes(person.email, chosen.name, chosen.seats)
         except ConflictError:
             assert row.owes(self.now)
             return
-        if PRICES[period] > credit:
-            self.done["change now"] += 1
-            assert paid == PRICES[period] - credit, f"{self.now} {period}: {paid} {credit} {row}"
-            person.change_to = period
+        at = "now" if chosen.price > credit else "later"
+        self.did(f"change {at}", row)
+        if before.plan != chosen.plan:
+            self.done[f"{before.plan} to {chosen.plan}"] += 1
+        elif before.seats != chosen.seats:
+            self.done[f"{'more' if chosen.seats > before.seats else 'fewer'} seats {at}"] += 1
+        if at == "now":
+            assert paid == chosen.price - credit, f"{self.now} {chosen}: {paid} {credit} {row}"
+            person.change_to = chosen
             await self.settle()
             assert person.change_to is None
         else:
-            self.done["change later"] += 1
             assert paid == 0
-            row.next_period = period
+            row.following = chosen
+
+    def another(self, before: Chosen) -> Chosen:
+        """A school's number of seats is changed more often than anything else."""
+        if before.plan == SCHOOL and self.dice.random() < 0.7:
+            others = [n for n in range(SEATS[SCHOOL], SEATS[SCHOOL] + 6) if n != before.seats]
+            return before._replace(seats=self.dice.choice(others))
+        plans = [(p, one) for p in PRICES for one in PRICES[p]]
+        plan, period = self.dice.choice([o for o in plans if o != (before.plan, before.period)])
+        return Chosen(period, plan, SEATS[plan])
 
     async def give_back(self, person: Person) -> None:
         """From the provider's dashboard: a part, or all that is left, of the newest payment."""
@@ -312,7 +307,7 @@ class Year:
             return
         left = newest.gross - newest.given_back
         amount = left if self.dice.random() < 0.4 else self.dice.randrange(1, left + 1)
-        self.done["refund"] += 1
+        self.did("refund in part" if amount < left else "refund", row)
         waits = self.dice.random() < 0.4
         await at_the_bank(self.world, "control", refunds="wait" if waits else "succeed")
         refund = await dashboard_refund(self.world, newest.reference, amount=amount)
@@ -338,9 +333,9 @@ class Year:
             return
         if newest.reference in self.once_disputed or newest.reference in self.waiting:
             return
-        if row.paused is not None or row.next_period is not None:
+        if row.paused is not None or row.following is not None:
             return
-        self.done["dispute"] += 1
+        self.did("dispute", row)
         self.disputed += 1
         self.once_disputed.add(newest.reference)
         id_ = await dispute(self.world, newest.reference)
@@ -353,7 +348,10 @@ class Year:
         for id_, (reference, person, ends) in list(self.disputes.items()):
             if ends <= self.now:
                 outcome = self.dice.choice(["won", "lost"])
-                self.done[f"dispute {outcome}"] += 1
+                paid_for = (
+                    o for o in person.renewing if any(b.reference == reference for b in o.bought)
+                )
+                self.did(f"dispute {outcome}", next(paid_for))
                 await at_the_bank(self.world, f"disputes/{id_}/close", outcome=outcome)
                 del self.disputes[id_]
                 if outcome == "lost":
@@ -366,6 +364,7 @@ class Year:
     async def settle(self) -> None:
         await self.world.deliver()
         await self.take_facts()
+        self.groups.trim()
 
     async def take_facts(self) -> None:
         """The provider's own lists, into our own account."""
@@ -385,110 +384,3 @@ class Year:
                 self.refunds.add(one["id"])
                 email = self.seen[one["payment_intent"]]
                 self.people[email].given_back(one["payment_intent"], one["amount"], self.now)
-
-    # Whether both say the same
-
-    async def compare_now(self) -> None:
-        reads = {
-            (email, what) for email, one in self.people.items() for what in one.opens(self.now)
-        }
-        found = await self.lives.scopes()
-        differ = {
-            email: (await self.told_of(email), self.people[email]) for email, _ in found ^ reads
-        }
-        assert found == reads, (
-            f"who reads what at {self.now}: {found - reads} {reads - found} {differ}"
-        )
-        recurring = await self.world.rows(
-            """SELECT r.email, sum(s.mrr_vnd)::bigint FROM subscription s JOIN reader r ON r.id = s.reader_id
-               GROUP BY 1 HAVING sum(s.mrr_vnd) <> 0"""
-        )
-        own = {email: one.mrr(self.now) for email, one in self.people.items()}
-        differ = {
-            email: (vnd, own[email], self.people[email])
-            for email, vnd in (dict.fromkeys(own, 0) | dict(recurring)).items()
-            if vnd != own[email]
-        }
-        assert not differ, f"recurring revenue at {self.now}: {differ}"
-
-    async def told_of(self, email: str) -> list[Any]:
-        """What the product has of a reader's subscriptions and charges."""
-        return await self.world.rows(
-            """SELECT s.state, s.period_end, s.grace_spent, s.review_at, c.kind, c.state, c.ask_at, c.reference, c.created_at
-               FROM reader r JOIN subscription s ON s.reader_id = r.id LEFT JOIN charge c ON c.reader_id = r.id
-               WHERE r.email = :email ORDER BY s.created_at, c.created_at""",
-            email=email,
-        )
-
-    async def compare_deferred(self, today: date) -> None:
-        """Of each reader, what the days to come are to earn."""
-        found: Counter[str] = Counter()
-        for email, starts, ends, total, closed in await self.world.rows(
-            """SELECT r.email, c.starts_on, c.ends_on, c.total_vnd, c.closed_on FROM recognition_schedule c
-               JOIN payment p ON p.id = c.payment_id LEFT JOIN subscription s ON s.id = p.subscription_id
-               JOIN reader r ON r.id = coalesce(s.reader_id, p.reader_id)"""
-        ):
-            days = (ends - starts).days
-            done = [min(max((one - starts).days, 0), days) for one in (closed or ends, today + DAY)]
-            found[email] += max(total * done[0] // days - total * done[1] // days, 0)
-        own = Counter(
-            {email: sum(b.ahead(today) for b in p.everything()) for email, p in self.people.items()}
-        )
-        differ = {
-            email: (found[email], own[email], self.people[email])
-            for email in self.people
-            if found[email] != own[email]
-        }
-        assert not differ, f"deferred after {today}: {differ}"
-
-    async def compare_books(self) -> None:
-        await self.world.billing.recognition.run_due()
-        await self.world.assert_sound()
-        today, everything = (
-            day_of(self.now),
-            [b for p in self.people.values() for b in p.everything()],
-        )
-        booked = dict(
-            await self.world.rows(
-                "SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1"
-            )
-        )
-        by_card = [one for one in everything if one.reference]
-        in_dispute = sum(
-            one.gross
-            for reference, person, _ in self.disputes.values()
-            for one in person.everything()
-            if one.reference == reference
-        )
-        assert booked.get("disputed_card_money", 0) == in_dispute
-        assert booked.get("payment_fees", 0) == FEE * self.disputed
-        assert (
-            booked["stripe_receivable"]
-            == sum(one.gross - one.given_back for one in by_card) - in_dispute - FEE * self.disputed
-        )
-        assert booked.get("bank", 0) == self.transferred
-        unopened = sum(one.gross - tax_in(one.gross) for one in self.gifts)
-        assert -booked.get("gifts_not_redeemed", 0) == unopened
-        assert -booked["vat_payable"] == sum(
-            tax_in(one.gross) - one.tax_back for one in everything
-        ) + sum(tax_in(one.gross) for one in self.gifts)
-        await self.compare_deferred(today)
-        assert -booked["deferred_subscription"] == sum(one.ahead(today) for one in everything)
-        assert booked.get("refunds_subscription", 0) == sum(
-            one.refunds_of_revenue for one in everything
-        )
-        months: Counter[str] = Counter()
-        for one in everything:
-            for day, amount in one.by_day.items():
-                if day <= today and amount:
-                    months[f"{day:%Y-%m}"] += amount
-        found = await self.world.rows(
-            """SELECT to_char(e.occurred_on, 'YYYY-MM'), -sum(l.amount_vnd)::bigint FROM journal_entry e
-               JOIN journal_line l ON l.entry_id = e.id
-               WHERE l.account = 'revenue_subscription' GROUP BY 1 HAVING sum(l.amount_vnd) <> 0"""
-        )
-        assert dict(found) == dict(months)
-        moved = await self.world.value(
-            "SELECT coalesce(sum(amount_vnd), 0)::bigint FROM mrr_movement"
-        )
-        assert moved == sum(one.mrr(self.now) for one in self.people.values())
