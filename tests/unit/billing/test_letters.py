@@ -455,6 +455,13 @@ def test_a_gift_is_sent_while_its_code_may_be_redeemed() -> None:
     assert not still_true(Kind.GIFT, given("").facts, NOW)
 
 
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_givers_words_are_text_and_in_quotation_marks(language: str) -> None:
+    made = mail(given('<script>alert(1)</script>\n<a href="x">y</a>'), language)
+    assert "<script" not in made.html and "“&lt;script&gt;alert(1)&lt;/script&gt;”" in made.html
+    assert '“<a href="x">y</a>”' in made.body and '<a href="x"' not in made.html
+
+
 def test_keys_tell_facts_apart() -> None:
     made = [
         *(draft.key for name, draft in drafts().items() if draft.key != "key" and "-" not in name),
