@@ -11,10 +11,12 @@ from fastapi import Request
 
 from services.billing.account import change_pages, link_pages, wishes_pages
 from services.billing.account import pages as account_pages
+from services.billing.addresses import pages as address_pages
 from services.billing.bundles import front as bundle_front
 from services.billing.bundles import pages as bundle_pages
 from services.billing.composition import Billing, build, signing_keys
 from services.billing.contributions import pages as contribution_pages
+from services.billing.gifts import pages as gift_pages
 from services.billing.insight import api as insight_api
 from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
@@ -56,10 +58,12 @@ READERS_PAGES = (
     sign_in_pages,
     plan_pages,
     account_pages,
+    address_pages,
     wishes_pages,
     change_pages,
     link_pages,
     order_pages,
+    gift_pages,
     offer_pages,
     bundle_pages,
     contribution_pages,

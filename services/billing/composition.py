@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.billing import models as _models  # noqa: F401 - foreign keys need every table
 from services.billing.account.service import Accounts
+from services.billing.addresses.service import Addresses
 from services.billing.batches.service import Batches
 from services.billing.bundles.service import Bundles
 from services.billing.charges.service import Charges
@@ -15,6 +16,7 @@ from services.billing.contributions.service import Contributions
 from services.billing.coupons.service import Coupons
 from services.billing.desk.service import Desk
 from services.billing.exceptions.service import Exceptions
+from services.billing.gifts.service import Gifts
 from services.billing.given.service import Given
 from services.billing.insight.service import Insight
 from services.billing.invariants import Invariants
@@ -68,6 +70,7 @@ class Billing:
     readers: Readers
     accounts: Accounts
     sign_in: SignIn
+    addresses: Addresses
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
@@ -93,6 +96,7 @@ class Billing:
     exceptions: Exceptions
     insight: Insight
     given: Given
+    gifts: Gifts
     bundles: Bundles
     contributions: Contributions
     seats: Seats
@@ -136,6 +140,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         readers=readers,
         accounts=Accounts(database, clock),
         sign_in=sign_in,
+        addresses=Addresses(database, clock, mail, secret=settings.code_secret),
         plans=plans,
         subscriptions=Subscriptions(database, clock),
         payments=Payments(database),
@@ -163,6 +168,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         exceptions=Exceptions(database, clock),
         insight=Insight(database, clock),
         given=Given(database, clock, alone=settings.given_days_alone),
+        gifts=Gifts(database, clock),
         bundles=Bundles(database, clock),
         contributions=Contributions(database, clock, plans, orders),
         seats=Seats(database, clock),

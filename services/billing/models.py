@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from services.billing.addresses import models as addresses
 from services.billing.bundles import models as bundles
 from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
+from services.billing.gifts import models as gifts
 from services.billing.given import models as given
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
@@ -29,9 +31,11 @@ from services.billing.webhooks import models as webhooks
 
 __all__ = [
     "METADATA",
+    "addresses",
     "bundles",
     "charges",
     "coupons",
+    "gifts",
     "given",
     "invoices",
     "ledger",

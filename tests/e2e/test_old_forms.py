@@ -32,7 +32,11 @@ PATHS = {
     **{"subject": AN_ID, "invitation": AN_ID},
 }
 #: A link of a letter is its own proof, for a month: its forms have no other, and do not grow old before it.
-OWN_PROOF = ("/r/{agency}/s/{token}/", "/r/{agency}/back/{token}/")
+OWN_PROOF = (
+    "/r/{agency}/s/{token}/",
+    "/r/{agency}/back/{token}/",
+    "/r/{agency}/address/{token}/",
+)
 SAYS = {"vi": "Trang đã cũ, hãy thử lại", "en": "This page has grown old: try again"}
 PICTURE = ("picture.png", b"x", "image/png")
 

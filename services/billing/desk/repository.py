@@ -64,7 +64,10 @@ async def find(
 async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str, Any] | None:
     rows = await session.execute(
         text(
-            "SELECT id, email, name, created_at FROM reader WHERE agency = :agency AND id = :reader"
+            """SELECT r.id, r.email, r.name, r.created_at, c.old_email AS former_email, c.changed_at
+               FROM reader r LEFT JOIN LATERAL (SELECT old_email, changed_at FROM address_change
+                   WHERE reader_id = r.id AND undone_at IS NULL ORDER BY changed_at DESC LIMIT 1) c ON true
+               WHERE r.agency = :agency AND r.id = :reader"""
         ),
         {"agency": agency, "reader": reader_id},
     )

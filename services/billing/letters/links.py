@@ -1,4 +1,4 @@
-"""Links of letters that open one subscription without signing in.
+"""Links of letters that open one subscription, show an offer, or take a change of address back, without signing in.
 
 Meaning: whoever holds the letter may see the plan and its dates, cancel or keep it, pay what is owed and give another card;
 nothing else. What makes it true: a token is signed with a secret of its own use, names the agency, the reader and one subscription,
@@ -47,6 +47,15 @@ class BackLink:
     offer_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class UndoLink:
+    """Which change of a reader's address a link takes back."""
+
+    agency: str
+    reader_id: UUID
+    change_id: UUID
+
+
 class Links:
     """Makes and reads the tokens in links."""
 
@@ -54,10 +63,14 @@ class Links:
         self._secret = secret
 
     def token(self, link: Link, now: datetime) -> str:
-        return self._made(_audience(link.agency), link.reader_id, link.subscription_id, now)
+        ids = link.reader_id, link.subscription_id
+        return self._made(_audience(link.agency), ids, now + GOOD_FOR)
 
     def back_token(self, link: BackLink, now: datetime) -> str:
-        return self._made(_back(link.agency), link.reader_id, link.offer_id, now)
+        return self._made(_back(link.agency), (link.reader_id, link.offer_id), now + GOOD_FOR)
+
+    def undo_token(self, link: UndoLink, ends_at: datetime) -> str:
+        return self._made(_undo(link.agency), (link.reader_id, link.change_id), ends_at)
 
     def read(self, agency: str, token: str, now: datetime) -> Link:
         """What a token of this agency opens. Raises :class:`BadLinkError`."""
@@ -67,13 +80,16 @@ class Links:
         """Whose offer a token of this agency shows. Raises :class:`BadLinkError`."""
         return BackLink(agency, *self._read(_back(agency), token, now))
 
+    def read_undo(self, agency: str, token: str, now: datetime) -> UndoLink:
+        """Which change a token of this agency takes back. Raises :class:`BadLinkError`."""
+        return UndoLink(agency, *self._read(_undo(agency), token, now))
+
     def read_stop(self, agency: str, token: str) -> BackLink:
         """Who wants no more of such letters: that has no end. Raises :class:`BadLinkError`."""
         return self.read_back(agency, token, datetime(2000, 1, 1, tzinfo=UTC))
 
-    def _made(self, audience: str, reader_id: UUID, other: UUID, now: datetime) -> str:
-        sub = f"{reader_id.hex}{other.hex}"
-        claims = {"aud": audience, "exp": now + GOOD_FOR, "sub": sub}
+    def _made(self, audience: str, ids: tuple[UUID, UUID], ends_at: datetime) -> str:
+        claims = {"aud": audience, "exp": ends_at, "sub": "".join(one.hex for one in ids)}
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
 
     def _read(self, audience: str, token: str, now: datetime) -> tuple[UUID, UUID]:
@@ -105,3 +121,7 @@ def _audience(agency: str) -> str:
 
 def _back(agency: str) -> str:
     return f"offer-link:{agency}"
+
+
+def _undo(agency: str) -> str:
+    return f"address-link:{agency}"

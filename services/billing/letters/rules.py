@@ -35,6 +35,9 @@ class Kind(StrEnum):
     GROUP_ENDED = "group_ended"
     PRICE_RISES = "price_rises"
     WIN_BACK = "win_back"
+    ADDRESS_CHANGED = "address_changed"
+    ADDRESS_UNDONE = "address_undone"
+    GIFT = "gift"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
@@ -110,7 +113,7 @@ class Paid:
     """A payment. ``vat_basis_points`` None: not subject to VAT. Without ``starts_at`` it is a contribution, or a gift that is not
     redeemed; ``renews``: by itself. ``invoice``: id and number; None where nothing was to be paid. ``kind``: of the plan; ``uses``:
     articles of a bundle. ``offer``: the offer that was paid: ``kind``, ``amount_vnd``, ``left`` (periods in all; None: while a
-    student), ``full_vnd``."""
+    student), ``full_vnd``. ``gift_to``: the mailbox that a gift's code is sent to, and the day."""
 
     payment_id: UUID
     sold: Sold
@@ -126,6 +129,7 @@ class Paid:
     kind: str
     uses: int | None
     offer: Mapping[str, Any] | None = None
+    gift_to: tuple[str, date] | None = None
 
 
 def welcome(reader_id: UUID) -> Draft:
@@ -151,6 +155,8 @@ def receipt(paid: Paid, again: UUID | None = None) -> Draft:
         "uses": paid.uses,
         **({"offer": dict(paid.offer)} if paid.offer else {}),
     }
+    if paid.gift_to is not None:
+        facts["gift_to"] = {"email": paid.gift_to[0], "on": paid.gift_to[1].isoformat()}
     key = f"receipt:{paid.payment_id}"
     return Draft(Kind.RECEIPT, f"{key}:{again}" if again else key, facts)
 

@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
@@ -25,40 +23,28 @@ import structlog
 
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
-from services.billing.letters import repository, rules
-from services.billing.letters.links import BackLink, Link, Links
+from services.billing.gifts import repository as gifts
+from services.billing.letters import gift_words, repository, rules, seat_words
+from services.billing.letters.codes import CodeLetters
+from services.billing.letters.links import BackLink, Link, Links, UndoLink
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
 from services.billing.letters.repository import Claimed
 from services.billing.letters.rules import Draft, Kind
-from services.billing.letters.seat_words import (
-    domain_code_content,
-    domain_code_footer,
-    invited_footer,
-)
 from services.billing.letters.truth import still_true
 from services.billing.letters.voice import Voice
-from services.billing.letters.words import (
-    code_content,
-    code_footer,
-    content_of,
-    footer_of,
-    student_code_content,
-    student_code_footer,
-)
+from services.billing.letters.words import content_of, footer_of
 from services.billing.offers import repository as offers_repository
 from services.billing.offers import service as offers
 from shared import audit
-from shared.agencies import Agency, get_agency
+from shared.agencies import get_agency
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import UnavailableError
 from shared.faults import fault_point
 from shared.ids import new_id
 from shared.loops import Heartbeat
-from shared.mail import Mail, MailRefusedError, MailSender
-from shared.web.i18n import load_catalogues
-from shared.web.pages import SHARED_FOLDER
+from shared.mail import MailRefusedError, MailSender
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +63,9 @@ REMINDERS = (
     Kind.PRICE_RISES,
     Kind.WIN_BACK,
 )
+
+#: Why somebody gets a letter who may be nobody's reader.
+STRANGERS = {Kind.INVITED: seat_words.invited_footer, Kind.GIFT: gift_words.footer}
 
 #: What became of a letter that was taken up; ``away``: it waits, as would any other now.
 Outcome = Literal["sent", "dropped", "retried", "given_up", "away"]
@@ -144,7 +133,7 @@ async def _due(session: Session, kind: Kind, now: datetime) -> Sequence[tuple[st
     ]
 
 
-class Letters:
+class Letters(CodeLetters):
     """Sends what was written, and writes reminders."""
 
     def __init__(
@@ -160,29 +149,7 @@ class Letters:
         self._clock = clock
         self._mail = mail
         self._links = links
-        self._public_url = public_url
-
-    @cached_property
-    def _words(self) -> dict[str, str]:
-        billing = Path(__file__).parents[1]
-        return load_catalogues([SHARED_FOLDER / "locale", billing / "locale"])
-
-    def code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with a sign-in code."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        return mail_of(voice, code_content(voice, code), address, code_footer(voice, address))
-
-    def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with the code that proves a student's address."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        content = student_code_content(voice, code)
-        return mail_of(voice, content, address, student_code_footer(voice, address))
-
-    def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
-        """The mail with the code for a company's or a school's mail domain."""
-        voice = Voice(self._words, language, agency, self._public_url)
-        content = domain_code_content(voice, code)
-        return mail_of(voice, content, address, domain_code_footer(voice, address))
+        super().__init__(public_url=public_url)
 
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
@@ -254,6 +221,10 @@ class Letters:
             rise=await offers_repository.rise_of(session, UUID(letter.facts["subscription"]), now)
             if letter.kind is Kind.PRICE_RISES
             else None,
+            gift_stands=letter.kind is Kind.GIFT
+            and bool(
+                await gifts.code_that_stands(session, letter.agency, UUID(letter.facts["gift"]))
+            ),
             wins_back=letter.kind is Kind.WIN_BACK
             and await offers.still_wins_back(
                 session, letter.reader_id, UUID(letter.facts["offer_id"]), now
@@ -270,14 +241,21 @@ class Letters:
         def back(offer_id: UUID) -> str:
             return self._links.back_token(BackLink(agency.id, letter.reader_id, offer_id), now)
 
-        voice = Voice(self._words, letter.language, agency, self._public_url, token, back)
-        content = content_of(voice, letter.kind, letter.facts)
+        def undo(change_id: UUID, until: datetime) -> str:
+            return self._links.undo_token(UndoLink(agency.id, letter.reader_id, change_id), until)
+
+        voice = Voice(self._words, letter.language, agency, self._public_url, token, back, undo)
+        facts = letter.facts
+        if letter.kind is Kind.GIFT:  # what opens something is no fact that is kept with the letter
+            gift_id = UUID(facts["gift"])
+            facts = facts | {"code": await gifts.code_that_stands(session, agency.id, gift_id)}
+        content = content_of(voice, letter.kind, facts)
         mail = mail_of(
             voice,
             content,
             letter.email,
-            invited_footer(voice, letter.email, letter.facts)
-            if letter.kind is Kind.INVITED
+            stranger(voice, letter.email, facts)
+            if (stranger := STRANGERS.get(letter.kind))
             else footer_of(voice, letter.email, letter.kind),
             message_id=f"letter.{letter.id}",
         )

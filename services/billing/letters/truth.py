@@ -20,6 +20,8 @@ HAPPENED = frozenset(
         Kind.TRIAL_STARTED,
         Kind.MOVED,
         Kind.SEAT_ENDED,
+        Kind.ADDRESS_CHANGED,
+        Kind.ADDRESS_UNDONE,
     }
 )
 #: What is true while the subscription is in one of these states.
@@ -61,14 +63,15 @@ def still_true(
     invited: bool = False,
     rise: Draft | None = None,
     wins_back: bool = False,
+    gift_stands: bool = False,
 ) -> bool:
     """Whether a letter that was written some time ago may still be sent. ``bundle_left``: articles that its bundle still opens;
     ``invited``: the invitation is still to be accepted; ``rise``: what would be written of the subscription's price now;
-    ``wins_back``: whether the offer is for its reader, who wants to hear of it."""
+    ``wins_back``: whether the offer is for its reader, who wants to hear of it; ``gift_stands``: its code may still be redeemed."""
     if kind in HAPPENED:
         return True
-    if kind in (Kind.INVITED, Kind.WIN_BACK):
-        return invited or wins_back
+    if kind in (Kind.INVITED, Kind.WIN_BACK, Kind.GIFT):
+        return invited or wins_back or gift_stands
     if kind in (Kind.TRANSFER_SHORT, Kind.PRICE_RISES):
         short = order is not None and _still_short(facts, now, order)
         return short or _still_rises(facts, rise)

@@ -29,7 +29,7 @@ class Content:
 
 class Voice:
     """One language, one agency: its words, zone and addresses. ``token``: what opens one of the reader's subscriptions; ``back``: what
-    shows one of the offers."""
+    shows one of the offers; ``undo``: what takes a change of address back, until a moment."""
 
     def __init__(
         self,
@@ -39,10 +39,11 @@ class Voice:
         public_url: str,
         token: Callable[[UUID], str] | None = None,
         back: Callable[[UUID], str] | None = None,
+        undo: Callable[[UUID, datetime], str] | None = None,
     ) -> None:
         self.language, self.agency = language, agency
         self.translate = translator(words, language)
-        self._token, self._back = token, back
+        self._token, self._back, self._undo = token, back, undo
         self._base = f"{public_url.rstrip('/')}/r/{agency.id}"
 
     def vnd(self, amount: int) -> str:
@@ -58,7 +59,7 @@ class Voice:
 
     def address(self, path: str) -> str:
         """Of a page of the agency's readers, in the letter's language."""
-        return f"{self._base}/{path}?lang={self.language}"
+        return f"{self._base}/{path}{'&' if '?' in path else '?'}lang={self.language}"
 
     def plan(self, facts: Mapping[str, Any]) -> str:
         """``Unlimited reading, 1 month``."""
@@ -100,6 +101,12 @@ class Voice:
         """Of the page that shows the letter's offer without signing in."""
         assert self._back is not None  # letters about offers are written for a reader
         return self.address(f"back/{self._back(UUID(facts['offer_id']))}{act}")
+
+    def undo(self, facts: Mapping[str, Any]) -> str:
+        """Of the page that takes the letter's change of address back without signing in."""
+        assert self._undo is not None  # letters about addresses are written for a reader
+        until = datetime.fromisoformat(facts["undo_until"])
+        return self.address(f"address/{self._undo(UUID(facts['change']), until)}")
 
     def offer(self, facts: Mapping[str, Any]) -> str:
         """``19.000 ₫ a month for the first 3 months, then 59.000 ₫ a month``; empty where the letter has no offer."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
-from services.billing.letters import offer_words, seat_words
+from services.billing.letters import address_words, gift_words, offer_words, seat_words
 from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
 from services.billing.letters.voice import Content, Voice
 from services.billing.plans.rules import CONTRIBUTION
+from shared.web.i18n import show_date
 
 
 def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
@@ -21,6 +23,8 @@ def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
 def footer_of(voice: Voice, recipient: str, kind: Kind = Kind.WELCOME) -> str:
     """Why the reader gets it."""
     _ = voice.translate
+    if kind in (Kind.ADDRESS_CHANGED, Kind.ADDRESS_UNDONE):
+        return address_words.footer(voice, recipient)
     if kind is Kind.WIN_BACK:
         return _(
             "You get this message because {email} has a reader's account at {agency} that asked to hear of offers. "
@@ -154,6 +158,12 @@ def _what_follows(voice: Voice, facts: Mapping[str, Any]) -> str:
         return _(
             "At its end the plan renews by itself. You can cancel at any time in your account."
         )
+    if to := facts.get("gift_to"):
+        return _(
+            "It is a gift: the letter with its code is sent to {email} on {date}. Its time begins when the code is redeemed.",
+            email=to["email"],
+            date=show_date(date.fromisoformat(to["on"]), voice.language),
+        )
     if facts["starts_at"] is None:
         return _("It is a gift: its time begins when somebody redeems the code.")
     if facts["kind"] == "bundle":
@@ -262,4 +272,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.INVITED: seat_words.invited,
     Kind.SEAT_ENDED: seat_words.seat_ended,
     Kind.GROUP_ENDED: seat_words.group_ended,
+    Kind.ADDRESS_CHANGED: address_words.changed,
+    Kind.ADDRESS_UNDONE: address_words.undone,
+    Kind.GIFT: gift_words.given,
 }

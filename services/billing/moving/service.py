@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from services.billing.addresses import repository as addresses
 from services.billing.moving import repository, rules
 from services.billing.moving.models import MovedSubscription
 from services.billing.moving.rules import Later, Reason, Sold
@@ -225,6 +226,7 @@ class Moving:
         if run.customers[found.customer] > 1 or run.addresses[found.email.strip().lower()] > 1:
             return Reason.SEVERAL
         async with self._database.read() as session:
+            email = await addresses.moved_to(session, run.agency, email)
             reader_id = await repository.reader_of(session, run.agency, email)
             if reader_id is not None and await subscriptions.live(session, reader_id) is not None:
                 return Reason.SUBSCRIBED
@@ -235,6 +237,7 @@ class Moving:
         now, email = self._clock.now(), normalise_email(found.email)
         assert email is not None  # it was asked before
         async with self._database.transaction() as session:
+            email = await addresses.moved_to(session, run.agency, email)
             reader = await readers_repository.reader_by_email(
                 session, new_id(), run.agency, email, found.language, now
             )

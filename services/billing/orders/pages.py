@@ -101,8 +101,9 @@ class OrderPages:
             "order.html",
             place,
             status,
-            **{"refused": "", "coupon": "", "confirming": "", "away": "", **more},
+            **{"refused": "", "coupon": "", "confirming": "", "away": "", "notice": "", **more},
             view=view,
+            going=await billing.gifts.going(view.order),
             own=await _own(billing, reader, view),
             invoice=await _invoice(billing, view),
             plan_name=view.offer.name(request_language(request)),
@@ -126,7 +127,9 @@ class OrderPages:
         page.headers["Cache-Control"] = "no-store"
         return page
 
-    async def show(self, request: Request, agency: str, code: str, paid: str) -> Response:
+    async def show(
+        self, request: Request, agency: str, code: str, paid: str, notice: str
+    ) -> Response:
         answer = await self.known(request, agency, code)
         if isinstance(answer, Response):
             return answer
@@ -135,7 +138,8 @@ class OrderPages:
             reader_id = answer[1].id
             await self._billing.charges.look(came_back, reader_id)
             waits = await self._billing.accounts.page_state(came_back, reader_id) in UNDECIDED
-        return await self.page_of(request, *answer, code, confirming="1" if waits else "")
+        confirming = "1" if waits else ""
+        return await self.page_of(request, *answer, code, confirming=confirming, notice=notice)
 
     async def by_card(self, request: Request, agency: str, code: str) -> Response:
         """To the provider's page, where this order is paid by card."""
@@ -212,8 +216,10 @@ def router(front: ReaderFront) -> APIRouter:
     pages = OrderPages(front)
 
     @routes.get("/r/{agency}/orders/{code}")
-    async def show(request: Request, agency: str, code: str, paid: str = "") -> Response:
-        return await pages.show(request, agency, code, paid)
+    async def show(
+        request: Request, agency: str, code: str, paid: str = "", notice: str = ""
+    ) -> Response:
+        return await pages.show(request, agency, code, paid, notice)
 
     @routes.post("/r/{agency}/orders/{code}/card")
     async def by_card(request: Request, agency: str, code: str) -> Response:

@@ -232,7 +232,7 @@ async def lock_gift(session: Session, agency: str, code: str) -> tuple[Gift, Sal
     return (row[0], row[1]) if row else None
 
 
-async def gift_of(session: ReadSession, order_id: UUID) -> Gift | None:
+async def gift_of(session: Session | ReadSession, order_id: UUID) -> Gift | None:
     found: Gift | None = await session.scalar(
         select(Gift).where(Gift.order_id == order_id)  # type: ignore[arg-type]
     )

@@ -11,6 +11,7 @@ from services.billing import metrics
 from services.billing.bundles import service as bundles
 from services.billing.charges import repository as charges_repository
 from services.billing.charges.debts import close_paid
+from services.billing.gifts import service as gifts
 from services.billing.ledger import rules as accounts
 from services.billing.offers import service as offers
 from services.billing.orders import repository
@@ -106,15 +107,15 @@ async def _book(
     session: Session, order: SalesOrder, fact: PaymentFact, replaced: list[UUID], now: datetime
 ) -> None:
     if order.gift:
-        session.add(
-            Gift(
-                id=new_id(),
-                agency=order.agency,
-                order_id=order.id,
-                code=new_gift_code(secrets.randbelow),
-                created_at=now,
-            )
+        gift = Gift(
+            id=new_id(),
+            agency=order.agency,
+            order_id=order.id,
+            code=new_gift_code(secrets.randbelow),
+            created_at=now,
         )
+        session.add(gift)
+        await gifts.tell(session, order, gift, now)
         await recognition.post_gift(session, fact, now)
     elif fact.stream == accounts.CONTRIBUTION:
         await recognition.post_contribution(session, fact, now)

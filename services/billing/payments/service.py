@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.gifts import repository as gifts
 from services.billing.invoices import service as invoices
 from services.billing.invoices.models import Invoice
 from services.billing.ledger import rules as accounts
@@ -85,6 +86,7 @@ async def tell_receipt(
         kind=sale.kind,
         uses=sale.uses,
         offer=sale.offer.facts if sale.offer else None,
+        gift_to=await gifts.told_of(session, payment.order_id) if payment.order_id else None,
     )
     await letters.write(
         session, agency.id, payment.reader_id, letter_rules.receipt(paid, again), now

@@ -22,13 +22,38 @@ async def reader_by_email(
     session: Session, reader_id: UUID, agency: str, email: str, language: str, now: datetime
 ) -> Reader:
     """The reader under this address, made under ``reader_id`` when there is none yet."""
+    return await _known_or_new(session, reader_id, agency, email, language, now, held=False)
+
+
+async def held_by_email(
+    session: Session, reader_id: UUID, agency: str, email: str, language: str, now: datetime
+) -> Reader:
+    """:func:`reader_by_email`, and nobody gives them another address until COMMIT. The caller takes no reader's lock after it: who
+    changes an address has that lock, and waits for this one."""
+    return await _known_or_new(session, reader_id, agency, email, language, now, held=True)
+
+
+async def _known_or_new(
+    session: Session,
+    reader_id: UUID,
+    agency: str,
+    email: str,
+    language: str,
+    now: datetime,
+    *,
+    held: bool,
+) -> Reader:
     values = {"id": reader_id, "agency": agency, "email": email, "language": language, "now": now}
-    await session.execute(_INSERT_READER, values)
-    return (
-        await session.scalars(
-            select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
-        )
-    ).one()
+    own = select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+    if held:
+        own = own.with_for_update(read=True, key_share=True)
+    while True:
+        await session.execute(_INSERT_READER, values)
+        found: Reader | None = await session.scalar(own)
+        if found is not None:
+            return (
+                found  # else the address was changed between the two statements: nobody has it now
+            )
 
 
 async def by_email(session: Session | ReadSession, agency: str, email: str) -> Reader | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.billing.addresses import repository as addresses
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.readers import repository, rules
@@ -46,6 +47,14 @@ class SignedIn:
     token: str
 
 
+class HeldAddressError(Exception):
+    """Somebody has proved an address that was changed a short while ago: they may take the change back, and nobody signs up by it."""
+
+    def __init__(self, change_id: UUID, reader_id: UUID, undo_until: datetime) -> None:
+        super().__init__("this address may still be had back")
+        self.change_id, self.reader_id, self.undo_until = change_id, reader_id, undo_until
+
+
 class Readers:
     """Use cases about readers."""
 
@@ -74,13 +83,17 @@ class Readers:
         """Somebody has proved the address: the reader with a new session, in the caller's transaction.
 
         Who is new is made, and welcomed by a letter. The session that ``replaces`` names, this browser's until now, ends.
+        Raises :class:`HeldAddressError`.
         """
         now = self._clock.now()
         if replaces:
             await repository.end_by_token(session, agency, rules.hash_token(replaces), now)
         id_, language = new_id(), visitor.language
-        reader = await repository.reader_by_email(session, id_, agency, email, language, now)
+        reader = await repository.held_by_email(session, id_, agency, email, language, now)
         if reader.id == id_:
+            held = await addresses.held(session, agency, email, now)
+            if held is not None:
+                raise HeldAddressError(held.id, held.reader_id, held.undo_until)
             await letters.write(session, agency, id_, letter_rules.welcome(id_), now)
         else:
             await repository.set_language(session, reader.id, language)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from services.billing.mailboxes import service as mailboxes
 from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS
 from services.billing.mailboxes.service import Codes
+from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
-from services.billing.seats import repository, rules
+from services.billing.seats import repository, rights, rules
 from services.billing.seats.models import SeatDomain
 from services.billing.seats.rights import offer_at
 from services.billing.seats.service import held_group
+from services.billing.subscriptions import repository as subscriptions_repository
+from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
 from shared.clock import Clock
 from shared.database import Database, Session
@@ -95,6 +99,11 @@ class SeatDomains:
             await held_group(session, owner, known.subscription_id, live=False)
             known.ended_at = known.ended_at or self._clock.now()
 
+    async def has_seat(self, reader: Reader) -> bool:
+        """Whether a reader has a seat by a mail domain."""
+        async with self._database.read() as session:
+            return bool(await repository.seats_by_domain(session, reader.id))
+
     async def _company(
         self, session: Session, owner: Reader, subscription_id: UUID
     ) -> Subscription:
@@ -102,3 +111,33 @@ class SeatDomains:
         if not (await offer_at(session, row, self._clock.now())).per_seat:
             raise NotFoundError
         return row
+
+
+async def owners(session: Session, reader_id: UUID) -> list[UUID]:
+    """Who pays for the seats that a reader took by a mail domain."""
+    return [owner for _, owner in await repository.seats_by_domain(session, reader_id)]
+
+
+async def leave(
+    session: Session, reader: Reader, old_email: str, new_email: str, now: datetime
+) -> None:
+    """Seats that a reader took by a mail domain end when their address leaves it, as if they had left themselves: who comes back to
+    the domain may take one again. An invited seat is the reader's, whatever their address is.
+
+    The caller holds the owners' locks (:func:`owners`) and the reader's.
+    """
+    domain = rules.domain_of(new_email)
+    if domain == rules.domain_of(old_email):
+        return
+    for seat_id, _ in await repository.seats_by_domain(session, reader.id):
+        seat = await repository.by_id(session, reader.agency, seat_id)
+        assert seat is not None  # none is ever removed
+        row = await subscriptions_repository.lock(session, seat.subscription_id)
+        if domain in {one.domain for one in await repository.domains(session, row.id)}:
+            continue
+        offer = await plans_repository.offer(session, row.agency, row.price_id)
+        assert offer is not None  # a foreign key holds it
+        facts = await subscriptions.facts_of(session, row)
+        await rights.end(session, row, facts, offer, seat, rights.MEMBER, now)
+        await rights.move_up(session, row)
+        await subscriptions.refresh(session, row, now)

@@ -302,3 +302,17 @@ async def forget_domain(session: Session, id_: UUID) -> None:
     await session.execute(
         text("DELETE FROM seat_domain WHERE id = :id AND verified_at IS NULL"), values
     )
+
+
+async def seats_by_domain(
+    session: Session | ReadSession, reader_id: UUID
+) -> list[tuple[UUID, UUID]]:
+    """(seat, owner) of the seats that a reader took by a mail domain."""
+    rows = await session.execute(
+        text(
+            """SELECT s.id, b.reader_id FROM seat s JOIN subscription b ON b.id = s.subscription_id
+               WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.invitation_id IS NULL ORDER BY s.id"""
+        ),
+        {"reader": reader_id},
+    )
+    return [(row[0], row[1]) for row in rows]

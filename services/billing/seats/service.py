@@ -227,7 +227,7 @@ class Seats:
             row = await _lock_group(session, reader.agency, known.subscription_id, reader.id)
             found = await repository.invitation(session, reader.agency, invitation_id)
             assert row is not None and found is not None  # it was there
-            now = self._clock.now()
+            now, reader = self._clock.now(), await _as_now(session, reader)
             state = _state(found, reader, now)
             if state == "accepted":
                 seat = await repository.newest(session, row.id, reader.id)
@@ -248,7 +248,8 @@ class Seats:
             row = await _lock_group(session, reader.agency, subscription_id, reader.id)
             if row is None:
                 raise NotFoundError
-            own, now = rules.domain_of(reader.email), self._clock.now()
+            own = rules.domain_of((await _as_now(session, reader)).email)
+            now = self._clock.now()
             known = {one.domain for one in await repository.domains(session, row.id)}
             if own not in known or not (await rights.offer_at(session, row, now)).per_seat:
                 raise NotFoundError
@@ -356,6 +357,14 @@ async def _lock_group(
     for one in sorted({known.reader_id, reader_id}):
         await subscriptions_repository.lock_reader(session, one)
     return await subscriptions_repository.lock(session, subscription_id)
+
+
+async def _as_now(session: Session, reader: Reader) -> Reader:
+    """A reader (locked by the caller) with the address they have now, which may have changed since they asked."""
+    found = await readers_repository.by_id(session, reader.agency, reader.id)
+    if found is None:
+        raise NotFoundError
+    return found
 
 
 async def _offer(session: Session | ReadSession, row: Subscription) -> Offer:

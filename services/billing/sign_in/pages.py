@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from services.billing.letters.links import UndoLink
 from services.billing.mailboxes.service import MailboxBusyError
 from services.billing.metrics import SIGN_INS
-from services.billing.readers.service import CONSENTS
+from services.billing.readers.service import CONSENTS, HeldAddressError
 from services.billing.readers.web import (
     DAY_SECONDS,
     KNOWN_BROWSER_SECONDS,
@@ -212,6 +213,12 @@ class SignInPages:
             return see_other(self.target(place, return_to))
         return await self._code_page(request, place, return_to)
 
+    def _to_undo(self, agency: str, held: HeldAddressError) -> Response:
+        """The code proves as much as the letter to the old address does: to the page of its link."""
+        link = UndoLink(agency, held.reader_id, held.change_id)
+        token = self._front.billing.links.undo_token(link, held.undo_until)
+        return see_other(f"/r/{agency}/address/{token}")
+
     async def enter(
         self, request: Request, agency_id: str, code: str, consents: list[str], return_to: str
     ) -> Response:
@@ -228,14 +235,17 @@ class SignInPages:
                 request, place, return_to, 403, problem=STALE, ticked=consents, typed=code
             )
         browser = self._front.forms.browser(request, agency_id)
-        done = await self._sign_in.enter_code(
-            agency_id,
-            browser,
-            code,
-            frozenset(consents),
-            self._front.visitor(request),
-            replaces=held,
-        )
+        try:
+            done = await self._sign_in.enter_code(
+                agency_id,
+                browser,
+                code,
+                frozenset(consents),
+                self._front.visitor(request),
+                replaces=held,
+            )
+        except HeldAddressError as error:
+            return self._to_undo(agency_id, error)
         if isinstance(done, Refusal):
             if signed_in_already:  # the button was pressed twice: the first press has done it
                 return see_other(self.target(place, return_to))

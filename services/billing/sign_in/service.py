@@ -177,7 +177,7 @@ class SignIn:
     ) -> SignedIn | Refusal:
         """Sign in with any code in time. ``replaces`` is the session this browser had until now, which ends.
 
-        Limits are by code: a network's or another browser's wrong codes never refuse a right one.
+        Limits are by code: a network's or another browser's wrong codes never refuse a right one. Raises :class:`HeldAddressError`.
         """
         now, held = self._clock.now(), hash_token(browser)
         async with self._database.transaction() as session:

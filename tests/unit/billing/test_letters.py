@@ -13,10 +13,11 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import offer_rules, rules
+from services.billing.letters import address_rules, address_words, gift_rules, offer_rules, rules
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, Paid, Sold
+from services.billing.letters.service import STRANGERS
 from services.billing.letters.truth import OrderNow, SubscriptionNow, still_true
 from services.billing.letters.voice import Voice
 from services.billing.letters.words import code_content, code_footer, content_of, footer_of
@@ -85,6 +86,12 @@ GIVEN = Sold("Ủng hộ tòa soạn", "Support the newsroom", "once")
 def short(sold: Sold = MONTH, kind: str = "period") -> Draft:
     order = (ID, "PR34679CFGH", 59_000, NOW + timedelta(hours=72))
     return rules.transfer_short(ID, order, sold, 5_000, 20_000, kind)
+
+
+def given(message: str) -> Draft:
+    """With its code, which is added when it is sent."""
+    made = gift_rules.given("key", ID, MONTH, "lan@example.vn", "minh@example.vn", message)
+    return Draft(made.kind, made.key, {**made.facts, "code": "ABCD-EFGH-JKLM-NPQR"})
 
 
 def drafts() -> dict[str, Draft]:
@@ -159,6 +166,15 @@ def drafts() -> dict[str, Draft]:
         "price_rises-student": offer_rules.price_rises(
             ID, MONTH, (29_000, 59_000), END, card=None, student=True
         ),
+        "address_changed": address_rules.changed(
+            ID, "lan@example.vn", "l…@moi.vn", NOW, NOW + 7 * DAY
+        ),
+        "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
+        "gift": given("Chúc mừng sinh nhật!\n\nLan"),
+        "gift-silent": given(""),
+        "receipt-gift-sent": rules.receipt(
+            paid(starts_at=None, ends_at=None, gift_to=("minh@example.vn", date(2026, 12, 31)))
+        ),
         "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
     }
 
@@ -168,10 +184,18 @@ NAMES = sorted(drafts())
 
 def mail(draft: Draft, language: str = "vi", agency: Agency = AGENCY) -> Mail:
     voice = Voice(
-        WORDS, language, agency, "https://billing.example/", lambda _: "token", lambda _: "back"
+        WORDS,
+        language,
+        agency,
+        "https://billing.example/",
+        lambda _: "token",
+        lambda _: "back",
+        lambda _, until: f"undo-{until:%d}",
     )
-    content = content_of(voice, draft.kind, draft.facts)
-    return mail_of(voice, content, "lan@example.vn", footer_of(voice, "lan@example.vn", draft.kind))
+    content, to = content_of(voice, draft.kind, draft.facts), "lan@example.vn"
+    stranger = STRANGERS.get(draft.kind)
+    footer = stranger(voice, to, draft.facts) if stranger else footer_of(voice, to, draft.kind)
+    return mail_of(voice, content, to, footer)
 
 
 class Seen(HTMLParser):
@@ -274,6 +298,26 @@ def test_a_code_is_mailed_as_text_and_html() -> None:
     )
     assert made.subject == "123456 là mã đăng nhập của bạn"
     assert "123456" in made.body and "123456" in made.html
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_mailbox_that_is_to_be_a_readers_gets_a_code_or_the_word_that_it_has_an_account(
+    language: str,
+) -> None:
+    voice = Voice(WORDS, language, AGENCY, "https://billing.example")
+    footer = address_words.asked_footer(voice, "lan@example.vn")
+    code, taken = (
+        mail_of(voice, content, "lan@example.vn", footer)
+        for content in (
+            address_words.code_content(voice, "12345678"),
+            address_words.taken_content(voice),
+        )
+    )
+    assert code.subject.startswith("12345678 ") and "12345678" in code.body
+    assert "12345678" in code.html and "/sign-in" in taken.html
+    assert not re.search(r"\d{6}", taken.subject + taken.body)
+    for made in (code, taken):
+        assert footer in made.body and "Báo Hưng Yên" in made.body
 
 
 @pytest.mark.parametrize(
@@ -398,10 +442,24 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
         Kind.REFUND_FAILED,
         Kind.NEW_CARD,
         Kind.TRIAL_STARTED,
+        Kind.ADDRESS_CHANGED,
+        Kind.ADDRESS_UNDONE,
     ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
     assert still_true(kind, {}, NOW)
+
+
+def test_a_gift_is_sent_while_its_code_may_be_redeemed() -> None:
+    assert still_true(Kind.GIFT, given("").facts, NOW, gift_stands=True)
+    assert not still_true(Kind.GIFT, given("").facts, NOW)
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_givers_words_are_text_and_in_quotation_marks(language: str) -> None:
+    made = mail(given('<script>alert(1)</script>\n<a href="x">y</a>'), language)
+    assert "<script" not in made.html and "“&lt;script&gt;alert(1)&lt;/script&gt;”" in made.html
+    assert '“<a href="x">y</a>”' in made.body and '<a href="x"' not in made.html
 
 
 def test_keys_tell_facts_apart() -> None:

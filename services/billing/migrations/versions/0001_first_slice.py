@@ -17,6 +17,7 @@ depends_on = None
 
 PARTS = (
     "readers",
+    "addresses",
     "plans",
     "coupons",
     "offers",

@@ -24,3 +24,18 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER gift_redeemed_once BEFORE UPDATE ON gift FOR EACH ROW EXECUTE FUNCTION gift_redeemed_once();
+
+-- Whom a gift goes to, and on which day of the agency's. Without a row, or an address, its giver passes the code on.
+CREATE TABLE gift_recipient (
+    order_id uuid NOT NULL CONSTRAINT pk_gift_recipient PRIMARY KEY,
+    agency text NOT NULL,
+    email text CONSTRAINT ck_gift_recipient_email
+        CHECK (email = lower(email) AND length(email) <= 254 AND position('@' IN email) > 1),
+    message text NOT NULL DEFAULT '' CONSTRAINT ck_gift_recipient_message CHECK (length(message) <= 500),
+    send_on date NOT NULL,
+    named_at timestamptz NOT NULL,
+    -- Letters that were written; it never falls, so that nobody begins to count anew.
+    times integer NOT NULL DEFAULT 0 CONSTRAINT ck_gift_recipient_times CHECK (times BETWEEN 0 AND 30),
+    CONSTRAINT fk_gift_recipient_order_id_sales_order FOREIGN KEY (order_id, agency)
+        REFERENCES sales_order (id, agency)
+);

@@ -1,0 +1,56 @@
+"""Mails that are sent at once and never kept: codes, and what a mailbox is told in the place of one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from services.billing.letters import address_words, seat_words, words
+from services.billing.letters.render import mail_of
+from services.billing.letters.voice import Voice
+from shared.agencies import Agency
+from shared.mail import Mail
+from shared.web.i18n import load_catalogues
+from shared.web.pages import SHARED_FOLDER
+
+
+class CodeLetters:
+    """Writes them; whoever asks for one sends it."""
+
+    def __init__(self, *, public_url: str) -> None:
+        self._public_url = public_url
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        billing = Path(__file__).parents[1]
+        return load_catalogues([SHARED_FOLDER / "locale", billing / "locale"])
+
+    def code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with a sign-in code."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = words.code_content(voice, code)
+        return mail_of(voice, content, address, words.code_footer(voice, address))
+
+    def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code that proves a student's address."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = words.student_code_content(voice, code)
+        return mail_of(voice, content, address, words.student_code_footer(voice, address))
+
+    def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code for a company's or a school's mail domain."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = seat_words.domain_code_content(voice, code)
+        return mail_of(voice, content, address, seat_words.domain_code_footer(voice, address))
+
+    def address_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code for a reader's new address."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = address_words.code_content(voice, code)
+        return mail_of(voice, content, address, address_words.asked_footer(voice, address))
+
+    def address_taken(self, agency: Agency, language: str, address: str) -> Mail:
+        """The mail to a mailbox that has an account, in the place of such a code."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = address_words.taken_content(voice)
+        return mail_of(voice, content, address, address_words.asked_footer(voice, address))
