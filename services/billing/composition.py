@@ -23,6 +23,7 @@ from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
 from services.billing.moving.service import Moving
+from services.billing.mydata.service import MyData
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
@@ -97,6 +98,7 @@ class Billing:
     contributions: Contributions
     seats: Seats
     seat_domains: SeatDomains
+    my_data: MyData
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -130,6 +132,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     readers, sign_in = people(settings, database, clock, mail)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
     transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
+    letters = Letters(database, clock, mail, links, public_url=settings.billing_url)
     return Billing(
         process=process,
         provider=provider,
@@ -147,7 +150,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         changes=Changes(database, clock),
         moving=Moving(database, clock, provider),
         links=links,
-        letters=Letters(database, clock, mail, links, public_url=settings.billing_url),
+        letters=letters,
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
@@ -167,6 +170,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         contributions=Contributions(database, clock, plans, orders),
         seats=Seats(database, clock),
         seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
+        my_data=MyData(database, clock, letters.subject),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,

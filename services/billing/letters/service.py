@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
@@ -183,6 +183,12 @@ class Letters:
         voice = Voice(self._words, language, agency, self._public_url)
         content = domain_code_content(voice, code)
         return mail_of(voice, content, address, domain_code_footer(voice, address))
+
+    def subject(self, agency: Agency, letter: Mapping[str, Any]) -> str:
+        """What a letter (``kind``, ``language``, ``facts``) has in its subject line."""
+        words, language = self._words, letter["language"]
+        voice = Voice(words, language, agency, self._public_url, lambda _: "", lambda _: "")
+        return content_of(voice, Kind(letter["kind"]), letter["facts"]).subject
 
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""
