@@ -23,6 +23,7 @@ from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
 from services.billing.moving.service import Moving
+from services.billing.mydata.erasing import Erasing
 from services.billing.mydata.service import MyData
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
@@ -99,6 +100,7 @@ class Billing:
     seats: Seats
     seat_domains: SeatDomains
     my_data: MyData
+    erasing: Erasing
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -171,6 +173,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         seats=Seats(database, clock),
         seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
         my_data=MyData(database, clock, letters.subject),
+        erasing=Erasing(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,
@@ -203,6 +206,7 @@ def people(
         clock,
         session_days=settings.session_days,
         session_max_days=settings.session_max_days,
+        secret=settings.code_secret,
     )
     return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
 

@@ -44,6 +44,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def forget() -> None:
         await billing.sign_in.forget_old()
         await billing.students.forget_old()
+        await billing.erasing.forget_old()
         await billing.statements.forget_old()
 
     async def review() -> None:

@@ -17,7 +17,7 @@ from shared.database import ReadSession
 SHOWN = 100
 
 _FIND = text(
-    """SELECT r.id, r.email, r.name, r.created_at,
+    """SELECT r.id, r.email, r.name, r.created_at, r.erased_at,
               (SELECT max(e.valid_until) FROM entitlement e
                WHERE e.reader_id = r.id AND NOT e.revoked AND e.scope NOT LIKE 'article:%') AS reads_until
        FROM reader r
@@ -64,7 +64,7 @@ async def find(
 async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str, Any] | None:
     rows = await session.execute(
         text(
-            "SELECT id, email, name, created_at FROM reader WHERE agency = :agency AND id = :reader"
+            "SELECT id, email, name, created_at, erased_at FROM reader WHERE agency = :agency AND id = :reader"
         ),
         {"agency": agency, "reader": reader_id},
     )

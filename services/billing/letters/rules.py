@@ -35,6 +35,7 @@ class Kind(StrEnum):
     GROUP_ENDED = "group_ended"
     PRICE_RISES = "price_rises"
     WIN_BACK = "win_back"
+    ERASED = "erased"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
@@ -131,6 +132,11 @@ class Paid:
 def welcome(reader_id: UUID) -> Draft:
     """A new account."""
     return Draft(Kind.WELCOME, f"welcome:{reader_id}", {})
+
+
+def erased(reader_id: UUID, email: str) -> Draft:
+    """The last letter: a reader's data was deleted. It goes to the mailbox that was theirs."""
+    return Draft(Kind.ERASED, f"erased:{reader_id}", {}, email)
 
 
 def receipt(paid: Paid, again: UUID | None = None) -> Draft:

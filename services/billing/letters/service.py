@@ -26,6 +26,7 @@ import structlog
 from services.billing import metrics
 from services.billing.bundles import repository as bundles
 from services.billing.letters import repository, rules
+from services.billing.letters.erasure_words import erasure_code_content, erasure_code_footer
 from services.billing.letters.links import BackLink, Link, Links
 from services.billing.letters.models import Letter
 from services.billing.letters.render import mail_of
@@ -183,6 +184,12 @@ class Letters:
         voice = Voice(self._words, language, agency, self._public_url)
         content = domain_code_content(voice, code)
         return mail_of(voice, content, address, domain_code_footer(voice, address))
+
+    def erasure_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code that confirms the deletion of a reader's data."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = erasure_code_content(voice, code)
+        return mail_of(voice, content, address, erasure_code_footer(voice, address))
 
     def subject(self, agency: Agency, letter: Mapping[str, Any]) -> str:
         """What a letter (``kind``, ``language``, ``facts``) has in its subject line."""

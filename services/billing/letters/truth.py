@@ -20,6 +20,7 @@ HAPPENED = frozenset(
         Kind.TRIAL_STARTED,
         Kind.MOVED,
         Kind.SEAT_ENDED,
+        Kind.ERASED,
     }
 )
 #: What is true while the subscription is in one of these states.

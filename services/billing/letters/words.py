@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.billing.letters import offer_words, seat_words
+from services.billing.letters import erasure_words, offer_words, seat_words
 from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
@@ -21,6 +21,8 @@ def content_of(voice: Voice, kind: Kind, facts: Mapping[str, Any]) -> Content:
 def footer_of(voice: Voice, recipient: str, kind: Kind = Kind.WELCOME) -> str:
     """Why the reader gets it."""
     _ = voice.translate
+    if kind is Kind.ERASED:
+        return erasure_words.erased_footer(voice, recipient)
     if kind is Kind.WIN_BACK:
         return _(
             "You get this message because {email} has a reader's account at {agency} that asked to hear of offers. "
@@ -262,4 +264,5 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.INVITED: seat_words.invited,
     Kind.SEAT_ENDED: seat_words.seat_ended,
     Kind.GROUP_ENDED: seat_words.group_ended,
+    Kind.ERASED: erasure_words.erased,
 }

@@ -1,14 +1,20 @@
-"""What the copy of a reader's data is read from: one statement for each of its sections."""
+"""What the copy of a reader's data is read from, one statement for each of its sections; and what a deletion asks and writes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlmodel import col
 
+from services.billing.mydata.models import ErasureCode
 from services.billing.readers.models import Reader
-from shared.database import ReadSession
+from services.billing.readers.rules import erased_address
+from services.billing.subscriptions.repository import ON_ITS_WAY
+from shared.database import ReadSession, Session
 
 #: Rows that are in memory at a time.
 ROWS_AT_ONCE = 200
@@ -105,6 +111,11 @@ SECTIONS: Mapping[str, str] = {
         FROM provider_refund v {_OF_PAYMENT.format(of="v")} ORDER BY v.told_at, v.id""",  # noqa: S608
     "disputes": f"""SELECT d.payment_id, d.provider, d.provider_dispute, d.amount_vnd, d.state, d.opened_at, d.decided_at
         FROM dispute d {_OF_PAYMENT.format(of="d")} ORDER BY d.opened_at, d.id""",  # noqa: S608
+    "acts_of_staff": """SELECT a.at, a.action, a.subject, a.before, a.after FROM audit_entry a
+        WHERE a.agency = :agency AND a.subject IN (SELECT 'reader/' || CAST(:reader AS uuid)
+            UNION ALL SELECT 'refund/' || q.id FROM refund_request q JOIN payment p ON p.id = q.payment_id WHERE p.reader_id = :reader
+            UNION ALL SELECT 'bank-credit/' || c.id FROM bank_credit c JOIN sales_order o ON o.id = c.order_id
+                      WHERE o.reader_id = :reader) ORDER BY a.at, a.id""",
     "student_address": """SELECT a.address, a.verified_at, a.valid_until FROM student_address a WHERE a.reader_id = :reader""",
 }
 
@@ -119,3 +130,159 @@ async def rows(session: ReadSession, section: str, reader: Reader) -> AsyncItera
     )
     async for row in found.mappings():
         yield dict(row)
+
+
+#: (members, money, refund, dispute) that stand in the way of a deletion.
+_OBSTACLES = text(
+    f"""SELECT EXISTS (SELECT FROM seat t JOIN subscription s ON s.id = t.subscription_id
+                       WHERE s.reader_id = :reader AND t.ended_at IS NULL),
+               EXISTS (SELECT FROM charge c WHERE c.reader_id = :reader AND {ON_ITS_WAY})
+               OR EXISTS (SELECT FROM bank_credit c JOIN sales_order o ON o.id = c.order_id
+                          WHERE o.reader_id = :reader AND c.left_vnd > 0),
+               EXISTS (SELECT FROM refund_request q JOIN payment p ON p.id = q.payment_id
+                       WHERE p.reader_id = :reader AND q.state IN ('asked', 'approved', 'sent'))
+               OR EXISTS (SELECT FROM provider_refund v JOIN payment p ON p.id = v.payment_id
+                          WHERE p.reader_id = :reader AND v.succeeded_at IS NULL AND v.failed_at IS NULL),
+               EXISTS (SELECT FROM dispute d JOIN payment p ON p.id = d.payment_id
+                       WHERE p.reader_id = :reader AND d.state = 'open')"""  # noqa: S608 - a constant of ours
+)
+#: What goes of them elsewhere. Letters are those to them, and invitations of others to their mailbox.
+_TRACES = (
+    "DELETE FROM letter WHERE reader_id = :reader OR (agency = :agency AND recipient = :email AND kind = 'invited')",
+    "DELETE FROM reader_session WHERE reader_id = :reader",
+    "DELETE FROM erasure_code WHERE reader_id = :reader",
+    "DELETE FROM student_code WHERE reader_id = :reader",
+    "DELETE FROM student_address WHERE reader_id = :reader",
+    "DELETE FROM provider_customer WHERE reader_id = :reader",
+    "DELETE FROM seat_domain WHERE subscription_id IN (SELECT id FROM subscription WHERE reader_id = :reader)",
+    """UPDATE seat_invitation SET email = 'invitation-' || id || '@erased.invalid',
+         withdrawn_at = CASE WHEN accepted_at IS NULL THEN coalesce(withdrawn_at, :now) END
+       WHERE (agency = :agency AND email = :email) OR subscription_id IN (SELECT id FROM subscription WHERE reader_id = :reader)""",
+    "UPDATE mandate SET label = '', expires_on = NULL WHERE reader_id = :reader",
+    """UPDATE charge SET ask_at = :now WHERE reader_id = :reader AND kind = 'page' AND state IN ('created', 'open')""",
+    """UPDATE sales_order SET return_to = '', state = CASE state WHEN 'open' THEN 'closed' ELSE state END
+       WHERE reader_id = :reader AND (state = 'open' OR return_to <> '')""",
+)
+#: What goes of themselves; of their consents what only then may go.
+_PERSON = (
+    "UPDATE reader SET email = :erased, name = '', language = 'vi', erased_at = :now WHERE id = :reader",
+    "UPDATE consent SET network = '', user_agent = '' WHERE reader_id = :reader",
+)
+
+
+async def obstacles(
+    session: Session | ReadSession, reader_id: UUID
+) -> tuple[bool, bool, bool, bool]:
+    """Whether others have seats of theirs, money is on its way to us, money is on its way back, a bank has not decided."""
+    row = (await session.execute(_OBSTACLES, {"reader": reader_id})).one()
+    return row[0], row[1], row[2], row[3]
+
+
+async def group_owners(session: Session, reader_id: UUID) -> list[UUID]:
+    """Who pays for the seats that a reader has."""
+    rows = await session.execute(
+        text(
+            """SELECT DISTINCT s.reader_id FROM seat t JOIN subscription s ON s.id = t.subscription_id
+               WHERE t.reader_id = :reader AND t.ended_at IS NULL"""
+        ),
+        {"reader": reader_id},
+    )
+    return [row[0] for row in rows]
+
+
+async def seats(session: Session, reader_id: UUID) -> list[UUID]:
+    """The seats that a reader has in groups of others."""
+    rows = await session.execute(
+        text("SELECT id FROM seat WHERE reader_id = :reader AND ended_at IS NULL ORDER BY id"),
+        {"reader": reader_id},
+    )
+    return [row[0] for row in rows]
+
+
+async def end_ways_in(session: Session, reader: Reader) -> None:
+    """Codes that wait, and sessions."""
+    await session.execute(
+        text("DELETE FROM sign_in_code WHERE agency = :agency AND email = :email"),
+        {"agency": reader.agency, "email": reader.email},
+    )
+    await session.execute(
+        text("DELETE FROM reader_session WHERE reader_id = :reader"), {"reader": reader.id}
+    )
+
+
+async def hold(session: Session, reader: Reader) -> None:
+    """The reader's row: until COMMIT nobody signs in by it."""
+    await session.refresh(reader, with_for_update=True)
+
+
+async def codes(session: Session, reader_id: UUID, now: datetime) -> Sequence[ErasureCode]:
+    """A reader's codes in time, the newest first (the caller holds the reader's lock)."""
+    return (
+        await session.scalars(
+            select(ErasureCode)
+            .where(col(ErasureCode.reader_id) == reader_id, col(ErasureCode.expires_at) > now)
+            .order_by(col(ErasureCode.created_at).desc(), col(ErasureCode.id))
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    ).all()
+
+
+async def code_sent(session: ReadSession, reader_id: UUID, now: datetime) -> bool:
+    """Whether a code of this reader's is in time."""
+    found = await session.scalar(
+        text(
+            "SELECT EXISTS (SELECT FROM erasure_code WHERE reader_id = :reader AND expires_at > :now)"
+        ),
+        {"reader": reader_id, "now": now},
+    )
+    return bool(found)
+
+
+async def forget_old(session: Session, now: datetime) -> None:
+    """Codes that are over."""
+    await session.execute(text("DELETE FROM erasure_code WHERE expires_at <= :now"), {"now": now})
+
+
+async def cards(session: Session, reader_id: UUID) -> list[UUID]:
+    """What may still be charged of a reader's."""
+    rows = await session.execute(
+        text("SELECT id FROM mandate WHERE reader_id = :reader AND revoked_at IS NULL ORDER BY id"),
+        {"reader": reader_id},
+    )
+    return [row[0] for row in rows]
+
+
+async def remember(session: Session, agency: str, mailbox: bytes) -> None:
+    """The hash of the mailbox of who is not new if they come back."""
+    await session.execute(
+        text(
+            """INSERT INTO former_reader (agency, mailbox_hash) VALUES (:agency, :mailbox)
+               ON CONFLICT DO NOTHING"""
+        ),
+        {"agency": agency, "mailbox": mailbox},
+    )
+
+
+async def erase_traces(session: Session, reader: Reader, now: datetime) -> None:
+    """What is personal beside the reader's row goes (the caller holds the reader's lock and row); see :data:`_TRACES`."""
+    await _run(session, _TRACES, reader, now)
+
+
+async def erase_person(session: Session, reader: Reader, now: datetime) -> None:
+    """The reader's row is nobody's from now on."""
+    await _run(session, _PERSON, reader, now)
+
+
+async def _run(session: Session, statements: Sequence[str], reader: Reader, now: datetime) -> None:
+    values = {
+        "reader": reader.id,
+        "agency": reader.agency,
+        "email": reader.email,
+        "erased": erased_address(reader.id),
+        "now": now,
+    }
+    for sql in statements:
+        await session.execute(
+            text(sql), {name: value for name, value in values.items() if f":{name}" in sql}
+        )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,25 @@ from services.billing.mailboxes.rules import Pace
 FORMAT = "press-reader-data/1"
 #: Copies that one reader takes: each reads every table.
 COPIES = Pace("my-data", 5, 3_600)
+
+
+class Why(StrEnum):
+    """Why a reader's data cannot be deleted yet."""
+
+    RENEWS = "renews"  # a subscription that goes on by itself
+    RUNS = "runs"  # one that is paid for, or still collected
+    MEMBERS = "members"  # others have seats in a group of theirs
+    MONEY = "money"  # a payment is on its way, or a transfer waits
+    REFUND = "refund"  # money is on its way back
+    DISPUTE = "dispute"  # a bank has not decided
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something that is to be over first; of a subscription also when it is."""
+
+    why: Why
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +87,13 @@ TABLES: Mapping[str, Table] = {
     "provider_refund": _in("refunds_at_provider"),
     "dispute": _in("disputes"),
     "student_address": _in("student_address"),
+    "audit_entry": _in("acts_of_staff"),
+    "webhook_event": _not(
+        "the provider's and the bank's notices as they were signed; what they told is in the copy, row by row"
+    ),
     "sign_in_code": _not(_HASHES),
     "student_code": _not(_HASHES),
+    "erasure_code": _not(_HASHES),
     "bank_notice": _not("which source told of a credit; the credit is in the copy"),
     "mrr_movement": _not(_BOOKS),
     "recognition_schedule": _not(_BOOKS),

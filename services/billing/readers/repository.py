@@ -21,14 +21,36 @@ _INSERT_READER = text(
 async def reader_by_email(
     session: Session, reader_id: UUID, agency: str, email: str, language: str, now: datetime
 ) -> Reader:
-    """The reader under this address, made under ``reader_id`` when there is none yet."""
+    """The reader under this address, made under ``reader_id`` when there is none yet. Until COMMIT they are not erased."""
     values = {"id": reader_id, "agency": agency, "email": email, "language": language, "now": now}
-    await session.execute(_INSERT_READER, values)
-    return (
-        await session.scalars(
-            select(Reader).where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+    while True:
+        await session.execute(_INSERT_READER, values)
+        found: Reader | None = await session.scalar(
+            select(Reader)
+            .where(Reader.agency == agency, Reader.email == email)  # type: ignore[arg-type]
+            .with_for_update(read=True, key_share=True)
         )
-    ).one()
+        if found is not None:  # else they were erased between the two statements
+            return found
+
+
+async def mark_returned(session: Session, reader_id: UUID, agency: str, mailbox: bytes) -> None:
+    """A reader who was just made is not new where their mailbox was a former reader's."""
+    await session.execute(
+        text(
+            """UPDATE reader SET returned = true WHERE id = :id AND EXISTS
+                 (SELECT FROM former_reader WHERE agency = :agency AND mailbox_hash = :mailbox)"""
+        ),
+        {"id": reader_id, "agency": agency, "mailbox": mailbox},
+    )
+
+
+async def is_erased(session: Session, reader_id: UUID) -> bool:
+    """Whether a reader's data was deleted."""
+    found = await session.scalar(
+        text("SELECT erased_at IS NOT NULL FROM reader WHERE id = :id"), {"id": reader_id}
+    )
+    return bool(found)
 
 
 async def by_email(session: Session | ReadSession, agency: str, email: str) -> Reader | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.mailboxes.rules import mailbox_of
 from services.billing.readers import repository, rules
 from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared import audit
@@ -50,12 +51,19 @@ class Readers:
     """Use cases about readers."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, session_days: int, session_max_days: int
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        session_days: int,
+        session_max_days: int,
+        secret: str,
     ) -> None:
         self._database = database
         self._clock = clock
         self._session_days = session_days
         self.session_max_days = session_max_days
+        self._secret = secret
 
     def _expiry(self, now: datetime, created_at: datetime) -> datetime:
         return rules.session_expiry(now, created_at, self._session_days, self.session_max_days)
@@ -81,6 +89,8 @@ class Readers:
         id_, language = new_id(), visitor.language
         reader = await repository.reader_by_email(session, id_, agency, email, language, now)
         if reader.id == id_:
+            mailbox = rules.former_hash(self._secret, agency, mailbox_of(email))
+            await repository.mark_returned(session, id_, agency, mailbox)
             await letters.write(session, agency, id_, letter_rules.welcome(id_), now)
         else:
             await repository.set_language(session, reader.id, language)

@@ -37,6 +37,7 @@ PARTS = (
     "settlements",
     "webhooks",
     "letters",
+    "erasure",
 )
 #: What has happened stays as it was.
 APPEND_ONLY = (
@@ -46,7 +47,6 @@ APPEND_ONLY = (
     "invoice_line",
     "subscription_transition",
     "mrr_movement",
-    "consent",
     "bank_notice",
     "credit_use",
     "bank_payout",
@@ -60,6 +60,7 @@ APPEND_ONLY = (
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
+    "consent",
     "plan_price",
     "coupon",
     "price_offer",
