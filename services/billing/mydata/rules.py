@@ -99,6 +99,21 @@ TABLES: Mapping[str, Table] = {
     "recognition_schedule": _not(_BOOKS),
 }
 
+_SOLD = "what was sold, paid for and read; with the reader's row it names nobody"
+_LAWFUL = "a document as it was issued, or a notice as it came: it proves what was paid"
+_DONE = "what staff did, in a chain that nobody may rewrite"
+#: Of these tables a deletion changes nothing, and why.
+STAYS: Mapping[str, str] = {
+    **dict.fromkeys(("invoice", "invoice_line", "webhook_event", "bank_notice"), _LAWFUL),
+    **dict.fromkeys(("bank_credit", "credit_use"), _LAWFUL),
+    **dict.fromkeys(("payment", "foreign_money", "refund", "provider_refund", "dispute"), _SOLD),
+    **dict.fromkeys(("subscription", "subscription_transition", "moved_subscription"), _SOLD),
+    **dict.fromkeys(("entitlement", "gift", "bundle", "bundle_use"), _SOLD),
+    **dict.fromkeys(("mrr_movement", "recognition_schedule"), _BOOKS),
+    **dict.fromkeys(("given_days", "given_days_ended", "refund_request", "audit_entry"), _DONE),
+    "seat": "ended, as by who leaves: when a group had how many readers is part of what was sold",
+}
+
 
 def plain(value: Any) -> Any:
     """A value of the database as JSON has it: moments in ISO 8601 and UTC, money as the integer it is."""

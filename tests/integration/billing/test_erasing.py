@@ -17,13 +17,16 @@ from services.billing.mydata.erasing import Answer, HinderedError
 from services.billing.mydata.rules import Why
 from services.billing.offers import repository as offers
 from services.billing.offers.rules import Kind
+from services.billing.readers import repository as readers
 from services.billing.readers.models import Reader
 from services.billing.readers.rules import erased_address
 from services.billing.refunds.service import By
 from shared.audit import Actor, acting
 from shared.errors import NotFoundError
+from shared.ids import new_id
 from shared.mail.outbox import recent_mail
 from tests.fixtures.roles import as_owner
+from tests.fixtures.waiting import eventually
 from tests.integration.billing.lives import Lives
 from tests.integration.billing.paying import credited
 from tests.integration.billing.returning import at_the_bank, dispute
@@ -466,6 +469,70 @@ async def test_signing_in_and_a_deletion_meet(world: World) -> None:
         assert await world.value(sessions, id=reader.id) == 0
         now = await world.rows("SELECT id FROM reader WHERE email = :email", email=email)
         assert (reader.id,) not in now
+
+
+async def somebody_waits(world: World) -> None:
+    waits = """SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    await eventually(lambda: world.value(waits), "somebody waits for a lock")
+
+
+async def signing_in(world: World, session: Any) -> Reader:
+    """The reader's row, as who signs in takes it."""
+    now = world.clock.now()
+    return await readers.reader_by_email(session, new_id(), AGENCY, LAN, "vi", now)
+
+
+async def test_a_deletion_waits_for_who_signs_in_and_ends_that_session(world: World) -> None:
+    """A sign-in holds its code, then the reader: a deletion that held the reader and waited for the code would stop both."""
+    browser = await world.signed_in(LAN)
+    code, id_ = await asks(world, browser), await reader_id(world)
+    sign_in = f"/r/{AGENCY}/sign-in"
+    await world.browser().submit(sign_in, sign_in, {"email": LAN})
+    reader = await Lives(world).reader(LAN)
+    async with world.billing.database.transaction() as session:
+        await session.execute(text("SELECT FROM sign_in_code FOR UPDATE"))
+        deleting = asyncio.create_task(world.billing.erasing.enter_code(reader, code))
+        await somebody_waits(world)
+        assert (await signing_in(world, session)).id == id_
+    assert await deleting is Answer.ERASED
+
+
+async def test_who_is_let_in_is_not_erased_before_their_session_is_there(world: World) -> None:
+    browser = await world.signed_in(LAN)
+    code, id_ = await asks(world, browser), await reader_id(world)
+    reader = await Lives(world).reader(LAN)
+    async with world.billing.database.transaction() as session:
+        assert (await signing_in(world, session)).id == id_
+        deleting = asyncio.create_task(world.billing.erasing.enter_code(reader, code))
+        await somebody_waits(world)
+        await session.execute(
+            text(
+                """INSERT INTO reader_session (id, agency, reader_id, token_hash, browser_hash, last_seen_at, expires_at)
+                   VALUES (gen_random_uuid(), :agency, :reader, 'a', 'b', now(), now())"""
+            ),
+            {"agency": AGENCY, "reader": id_},
+        )
+    assert await deleting is Answer.ERASED
+    assert await world.value("SELECT count(*) FROM reader_session") == 0
+
+
+async def test_who_signs_in_while_they_are_erased_is_a_new_reader(world: World) -> None:
+    await world.signed_in(LAN)
+    id_ = await reader_id(world)
+
+    async def enters() -> UUID:
+        async with world.billing.database.transaction() as session:
+            return (await signing_in(world, session)).id
+
+    async with world.billing.database.transaction() as session:
+        await session.execute(
+            text("UPDATE reader SET email = :erased, name = '', erased_at = now() WHERE id = :id"),
+            {"id": id_, "erased": erased_address(id_)},
+        )
+        entering = asyncio.create_task(enters())
+        await somebody_waits(world)
+    assert await entering != id_
 
 
 async def test_the_database_holds_it(world: World) -> None:

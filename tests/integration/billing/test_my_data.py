@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from datetime import timedelta
@@ -10,8 +11,9 @@ from typing import Any
 import asyncpg
 from sqlalchemy import text
 
+from services.billing.mydata import repository
 from services.billing.mydata.repository import SECTIONS
-from services.billing.mydata.rules import COPIES, TABLES
+from services.billing.mydata.rules import COPIES, STAYS, TABLES
 from shared.audit import Actor, acting
 from tests.fixtures.roles import as_owner
 from tests.integration.billing.lives import Lives
@@ -57,6 +59,13 @@ async def test_no_table_about_readers_is_forgotten(world: World) -> None:
         for section in table.sections:
             assert re.search(rf"\b(FROM|JOIN) {name}\b", SECTIONS[section]), (name, section)
     assert {one for table in TABLES.values() for one in table.sections} == set(SECTIONS)
+
+
+def test_a_deletion_says_what_becomes_of_every_table() -> None:
+    """Each is written by it, or named with the reason why it stays."""
+    written = set(re.findall(r"\b(?:DELETE FROM|UPDATE) (\w+)", inspect.getsource(repository)))
+    assert written.isdisjoint(STAYS), written & STAYS.keys()
+    assert written | STAYS.keys() == set(TABLES)
 
 
 async def test_a_new_table_about_readers_is_noticed(world: World) -> None:
