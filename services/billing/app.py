@@ -21,6 +21,7 @@ from services.billing.insight import api as insight_api
 from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
+from services.billing.mydata import pages as data_pages
 from services.billing.offers import pages as offer_pages
 from services.billing.orders import pages as order_pages
 from services.billing.plans import pages as plan_pages
@@ -68,6 +69,7 @@ READERS_PAGES = (
     bundle_pages,
     contribution_pages,
     seat_pages,
+    data_pages,
 )
 
 

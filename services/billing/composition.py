@@ -25,6 +25,8 @@ from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
 from services.billing.letters.service import Letters
 from services.billing.moving.service import Moving
+from services.billing.mydata.erasing import Erasing
+from services.billing.mydata.service import MyData
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
@@ -101,6 +103,8 @@ class Billing:
     contributions: Contributions
     seats: Seats
     seat_domains: SeatDomains
+    my_data: MyData
+    erasing: Erasing
     ledger: Ledger
     recognition: Recognition
     inbox: Inbox
@@ -134,6 +138,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     readers, sign_in = people(settings, database, clock, mail)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
     transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
+    letters = Letters(database, clock, mail, links, public_url=settings.billing_url)
     return Billing(
         process=process,
         provider=provider,
@@ -152,7 +157,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         changes=Changes(database, clock),
         moving=Moving(database, clock, provider),
         links=links,
-        letters=Letters(database, clock, mail, links, public_url=settings.billing_url),
+        letters=letters,
         ledger=Ledger(database),
         recognition=Recognition(database, clock),
         coupons=Coupons(database, clock),
@@ -173,6 +178,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         contributions=Contributions(database, clock, plans, orders),
         seats=Seats(database, clock),
         seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
+        my_data=MyData(database, clock, letters.subject),
+        erasing=Erasing(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
         applier=Applier(
             database,
@@ -205,6 +212,7 @@ def people(
         clock,
         session_days=settings.session_days,
         session_max_days=settings.session_max_days,
+        secret=settings.code_secret,
     )
     return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
 

@@ -13,6 +13,7 @@ from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
 from services.billing.mailboxes import models as mailboxes
 from services.billing.moving import models as moving
+from services.billing.mydata import models as mydata
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
@@ -42,6 +43,7 @@ __all__ = [
     "letters",
     "mailboxes",
     "moving",
+    "mydata",
     "offers",
     "orders",
     "payments",

@@ -70,6 +70,7 @@ class Action(StrEnum):
     DAYS_GIVEN = "days-given"
     DAYS_ENDED = "days-ended"
     RECEIPT_RESENT = "receipt-resent"
+    READER_ERASED = "reader-erased"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -156,6 +157,7 @@ WORDS: dict[Action, str] = {
     Action.DAYS_GIVEN: "Days of reading given",
     Action.DAYS_ENDED: "Given days taken back",
     Action.RECEIPT_RESENT: "Receipt sent again",
+    Action.READER_ERASED: "Data of a reader deleted",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.LETTERS_RETRIED: "Letters to readers tried again",
     Action.LETTERS_DROPPED: "Letters to readers let go",
@@ -256,6 +258,7 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.DAYS_GIVEN,
         Action.DAYS_ENDED,
         Action.RECEIPT_RESENT,
+        Action.READER_ERASED,
         Action.SUBSCRIPTIONS_MOVED,
         *_EVERYWHERE,
     ),

@@ -114,7 +114,7 @@ async def test_a_run_time_role_reads_and_adds_changes_what_may_change_and_owns_n
     [
         (
             "billing",
-            "audit_entry audit_seal journal_entry journal_line invoice invoice_line consent given_days "
+            "audit_entry audit_seal journal_entry journal_line invoice invoice_line given_days "
             "subscription_transition mrr_movement given_days_ended",
         ),
         ("paywall", "audit_entry audit_seal policy_version"),

@@ -63,6 +63,7 @@ class LinkPages:
         if given is not None:
             notice = await links.card_notice(self._billing, given, link.reader_id) or notice
         try:
+            await self._billing.accounts.reader(agency_id, link.reader_id)
             own = await self._billing.accounts.one(agency_id, link.reader_id, link.subscription_id)
         except NotFoundError:
             return self._over(request, place)

@@ -133,10 +133,10 @@ class Accounts:
             return await self._own(session, row)
 
     async def reader(self, agency: str, reader_id: UUID) -> Reader:
-        """Who a link of ours names. Raises :class:`NotFoundError` for who is no reader any more."""
+        """Who a link of ours names. Raises :class:`NotFoundError` for who is no reader any more, or was erased."""
         async with self._database.read() as session:
             found = await readers_repository.by_id(session, agency, reader_id)
-        if found is None:
+        if found is None or found.erased_at is not None:
             raise NotFoundError
         return found
 

@@ -30,6 +30,7 @@ _OF_ORDER = text(f"{_OWN} WHERE b.order_id = :order")
 _ENDING = text(
     f"""SELECT * FROM ({_OWN} WHERE b.valid_until > :now AND b.valid_until <= :now + CAST(:before AS interval)
           AND b.valid_until - least(CAST(:before AS interval), (b.valid_until - b.valid_from) / 4) <= :now
+          AND NOT EXISTS (SELECT FROM reader r WHERE r.id = b.reader_id AND r.erased_at IS NOT NULL)
           AND NOT EXISTS (SELECT FROM letter t WHERE t.agency = b.agency AND t.business_key = 'bundle-ending:' || b.id)
           AND NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = b.reader_id AND e.scope = 'site'
                           AND NOT e.revoked AND e.valid_until >= b.valid_until)) AS own

@@ -38,6 +38,7 @@ from services.billing.payments.adapters.port import (
 from services.billing.payments.method import Method
 from services.billing.payments.models import Payment
 from services.billing.plans import repository as plans_repository
+from services.billing.readers import repository as readers_repository
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Mandate, Subscription
@@ -144,11 +145,12 @@ async def _captured(
 
 
 async def _takes(session: Session, order: SalesOrder, now: datetime) -> bool:
-    """Whether money may still pay an order: one that was closed meanwhile may, unless it would be a second subscription, a second
+    """Whether money may still pay an order: one that was closed meanwhile may, unless its reader was erased, it would be a second subscription, a second
     trial, an offer more often than it is good for, or its price counted with what is not left any more."""
     if order.state == "paid" or (order.purpose == "change" and order.state != "open"):
         return False
-    if not await orders_repository.price_stands(session, order):
+    erased = await readers_repository.is_erased(session, order.reader_id)
+    if erased or not await orders_repository.price_stands(session, order):
         return False
     if not await offers.stands(session, order, now):
         return False
@@ -196,9 +198,11 @@ async def _unclaimed(
 async def _keep(
     session: Session, provider: str, charge: Charge, method: Method, now: datetime
 ) -> UUID:
-    """The means of payment that may be charged from now on."""
-    await repository.save_customer(session, provider, charge.reader_id, method.customer)
-    return await repository.keep_mandate(
+    """The means of payment that may be charged from now on; of who was erased it is let go at once."""
+    erased = await readers_repository.is_erased(session, charge.reader_id)
+    if not erased:
+        await repository.save_customer(session, provider, charge.reader_id, method.customer)
+    id_ = await repository.keep_mandate(
         session,
         Mandate(
             id=new_id(),
@@ -207,11 +211,14 @@ async def _keep(
             provider=provider,
             customer=method.customer,
             method=method.id,
-            label=method.label,
-            expires_on=method.expires_on,
+            label="" if erased else method.label,
+            expires_on=None if erased else method.expires_on,
             created_at=now,
         ),
     )
+    if erased:
+        await repository.revoke_mandate(session, id_, now)
+    return id_
 
 
 async def _saved(
@@ -230,6 +237,8 @@ async def _saved(
         return
     assert charge.subscription_id is not None  # the table says so
     row = await subscriptions_repository.lock(session, charge.subscription_id)
+    if await readers_repository.is_erased(session, row.reader_id):
+        return
     row.mandate_id = mandate_id
     await _tell_new_card(session, charge, row, now)
     await collect_again(session, row, now)

@@ -17,7 +17,7 @@ from shared.database import ReadSession
 SHOWN = 100
 
 _FIND = text(
-    """SELECT r.id, r.email, r.name, r.created_at,
+    """SELECT r.id, r.email, r.name, r.created_at, r.erased_at,
               (SELECT max(e.valid_until) FROM entitlement e
                WHERE e.reader_id = r.id AND NOT e.revoked AND e.scope NOT LIKE 'article:%') AS reads_until
        FROM reader r
@@ -64,7 +64,7 @@ async def find(
 async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str, Any] | None:
     rows = await session.execute(
         text(
-            """SELECT r.id, r.email, r.name, r.created_at, c.old_email AS former_email, c.changed_at
+            """SELECT r.id, r.email, r.name, r.created_at, r.erased_at, c.old_email AS former_email, c.changed_at
                FROM reader r LEFT JOIN LATERAL (SELECT old_email, changed_at FROM address_change
                    WHERE reader_id = r.id AND undone_at IS NULL ORDER BY changed_at DESC LIMIT 1) c ON true
                WHERE r.agency = :agency AND r.id = :reader"""

@@ -50,10 +50,11 @@ class Given:
             if reader is None:
                 raise NotFoundError
             await lock_reader(session, reader_id)
+            erased = await readers.is_erased(session, reader_id)
             lately = await repository.given_since(session, reader_id, now - rules.COUNTED_WITHIN)
             refused = rules.refusal(days, lately, alone=self.alone, finance=finance)
-            if refused is not None or days is None:
-                raise ConflictError(slug=refused or "days-number")
+            if erased or refused is not None or days is None:
+                raise ConflictError(slug="reader-erased" if erased else refused or "days-number")
             until = await repository.runs_until(session, reader_id, now)
             starts_at, ends_at = rules.stretch(days, now, until, found.zone, after=after)
             row = GivenDays(

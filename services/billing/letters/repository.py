@@ -25,14 +25,14 @@ _WRITE = text(
     """INSERT INTO letter (id, agency, reader_id, kind, recipient, business_key, language, facts, created_at, due_at,
                            next_attempt_at)
        SELECT :id, r.agency, r.id, :kind, :recipient, :key, r.language, CAST(:facts AS jsonb), :now, :due, :due
-       FROM reader r WHERE r.id = :reader AND r.agency = :agency
+       FROM reader r WHERE r.id = :reader AND r.agency = :agency AND r.erased_at IS NULL
        ON CONFLICT (agency, business_key) DO NOTHING RETURNING id"""
 )
 _WRITE_MANY = """INSERT INTO letter (id, agency, reader_id, kind, business_key, language, facts, created_at, due_at, next_attempt_at)
     SELECT l.id, r.agency, r.id, l.kind, l.key, r.language, l.facts, $7, $7, $7
     FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[])
          WITH ORDINALITY AS l(id, agency, reader, kind, key, facts, n)
-    JOIN reader r ON r.id = l.reader AND r.agency = l.agency ORDER BY l.n
+    JOIN reader r ON r.id = l.reader AND r.agency = l.agency AND r.erased_at IS NULL ORDER BY l.n
     ON CONFLICT (agency, business_key) DO NOTHING"""
 
 #: Letters of a subscription that say whether it renews.
@@ -59,7 +59,7 @@ _REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_e
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                   AND y.refunded_vnd < greatest(y.amount_vnd, 1))
-      AND s.paused_until IS NULL AND {condition}
+      AND s.paused_until IS NULL AND {condition} AND NOT EXISTS (SELECT FROM reader r WHERE r.id = s.reader_id AND r.erased_at IS NOT NULL)
     ORDER BY s.period_end, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
     AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL)
@@ -129,7 +129,7 @@ async def write(
     now: datetime,
     due_at: datetime,
 ) -> bool:
-    """Whether it is new."""
+    """Whether it is new. Who was erased is written to no more."""
     values = {
         "id": id_,
         "agency": agency,
@@ -250,7 +250,11 @@ async def order_now(session: Session, agency: str, id_: UUID) -> OrderNow | None
 async def mark(
     session: Session, letter: Claimed, state: str, *, now: datetime, next_at: datetime, error: str
 ) -> None:
-    """What became of a try. Nothing happens to a letter that somebody else has finished meanwhile."""
+    """What became of a try. Nothing happens to a letter that somebody else has finished meanwhile. The last letter to who was erased
+    goes with its address, once it is not tried again."""
+    if letter.kind is Kind.ERASED and state != "waiting":
+        await session.execute(text("DELETE FROM letter WHERE id = :id"), {"id": letter.id})
+        return
     await session.execute(
         text(
             """UPDATE letter SET state = :state, attempts = attempts + 1, error = :error,

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     ADDRESS_CHANGED = "address_changed"
     ADDRESS_UNDONE = "address_undone"
     GIFT = "gift"
+    ERASED = "erased"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.
@@ -135,6 +136,11 @@ class Paid:
 def welcome(reader_id: UUID) -> Draft:
     """A new account."""
     return Draft(Kind.WELCOME, f"welcome:{reader_id}", {})
+
+
+def erased(reader_id: UUID, email: str) -> Draft:
+    """The last letter: a reader's data was deleted. It goes to the mailbox that was theirs."""
+    return Draft(Kind.ERASED, f"erased:{reader_id}", {}, email)
 
 
 def receipt(paid: Paid, again: UUID | None = None) -> Draft:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
@@ -37,7 +37,7 @@ from services.billing.letters.words import content_of, footer_of
 from services.billing.offers import repository as offers_repository
 from services.billing.offers import service as offers
 from shared import audit
-from shared.agencies import get_agency
+from shared.agencies import Agency, get_agency
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import UnavailableError
@@ -150,6 +150,12 @@ class Letters(CodeLetters):
         self._mail = mail
         self._links = links
         super().__init__(public_url=public_url)
+
+    def subject(self, agency: Agency, letter: Mapping[str, Any]) -> str:
+        """What a letter (``kind``, ``language``, ``facts``) has in its subject line."""
+        words, language = self._words, letter["language"]
+        voice = Voice(words, language, agency, self._public_url, lambda _: "", lambda _: "")
+        return content_of(voice, Kind(letter["kind"]), letter["facts"]).subject
 
     async def sweep(self) -> int:
         """Write the reminders whose time has come. Returns how many."""

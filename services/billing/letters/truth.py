@@ -22,6 +22,7 @@ HAPPENED = frozenset(
         Kind.SEAT_ENDED,
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
+        Kind.ERASED,
     }
 )
 #: What is true while the subscription is in one of these states.

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from services.billing.letters import address_words, gift_words, offer_words, seat_words
+from services.billing.letters import (
+    address_words,
+    erasure_words,
+    gift_words,
+    offer_words,
+    seat_words,
+)
 from services.billing.letters import once_words as once
 from services.billing.letters import subscription_words as subscription
 from services.billing.letters.rules import Kind
@@ -25,6 +31,8 @@ def footer_of(voice: Voice, recipient: str, kind: Kind = Kind.WELCOME) -> str:
     _ = voice.translate
     if kind in (Kind.ADDRESS_CHANGED, Kind.ADDRESS_UNDONE):
         return address_words.footer(voice, recipient)
+    if kind is Kind.ERASED:
+        return erasure_words.erased_footer(voice, recipient)
     if kind is Kind.WIN_BACK:
         return _(
             "You get this message because {email} has a reader's account at {agency} that asked to hear of offers. "
@@ -275,4 +283,5 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.ADDRESS_CHANGED: address_words.changed,
     Kind.ADDRESS_UNDONE: address_words.undone,
     Kind.GIFT: gift_words.given,
+    Kind.ERASED: erasure_words.erased,
 }

@@ -52,7 +52,8 @@ _WON_BACK = """(SELECT max(b.paid_at) FROM sales_order b JOIN price_offer w ON w
 _CONSENTS = """coalesce((SELECT c.granted FROM consent c WHERE c.reader_id = {reader} AND c.purpose = 'offers'
     ORDER BY c.given_at DESC, c.id DESC LIMIT 1), false)"""
 _PERSON = text(
-    f"""SELECT NOT EXISTS (SELECT FROM subscription WHERE reader_id = :reader),
+    f"""SELECT NOT EXISTS (SELECT FROM subscription WHERE reader_id = :reader)
+                   AND NOT EXISTS (SELECT FROM reader WHERE id = :reader AND returned),
                EXISTS (SELECT FROM subscription WHERE reader_id = :reader AND state IN ({_LIVE})),
                {_LAPSED.format(reader=":reader")}, {_WON_BACK.format(reader=":reader")},
                (SELECT address FROM student_address WHERE reader_id = :reader),
@@ -74,6 +75,7 @@ _WIN_BACKS = text(
         CROSS JOIN LATERAL (SELECT {_LAPSED.format(reader="s.reader_id")} AS at, {_WON_BACK.format(reader="s.reader_id")} AS won_at) lapse
         WHERE o.kind = 'winback' AND {_OPEN} AND lapse.at = s.period_end
           AND (lapse.won_at IS NULL OR lapse.won_at <= CAST(:now AS timestamptz) - make_interval(days => o.again_days))
+          AND NOT EXISTS (SELECT FROM reader r WHERE r.id = s.reader_id AND r.erased_at IS NOT NULL)
           AND NOT EXISTS (SELECT FROM subscription l WHERE l.reader_id = s.reader_id AND l.state IN ({_LIVE}))
           AND {_CONSENTS.format(reader="s.reader_id")}
           AND NOT EXISTS (SELECT FROM letter t WHERE t.agency = s.agency AND t.business_key = 'win-back:' || s.reader_id || ':'

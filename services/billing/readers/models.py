@@ -36,11 +36,23 @@ class Reader(Row, table=True):
     name: str = Field(sa_type=Text, default="")
     language: str = Field(sa_type=Text, default="vi")
     created_at: datetime = Field(sa_type=UTCDateTime)
+    #: The mailbox was a reader's before, who had a subscription and was erased.
+    returned: bool = False
+    #: When their data was deleted: what is left of them is this row, which the books refer to.
+    erased_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     #: Name and address without marks and case; the database writes it.
     search: str | None = Field(
         default=None,
         sa_column=Column(Text, Computed("folded(((name || ' '::text) || email))", persisted=True)),
     )
+
+
+class FormerReader(Row, table=True):
+    """A mailbox whose reader had a subscription and was erased, as a keyed hash; see ``rules.former_hash``."""
+
+    __tablename__ = "former_reader"
+    agency: str = Field(sa_type=Text, primary_key=True, foreign_key="agency.id")
+    mailbox_hash: bytes = Field(sa_type=LargeBinary, primary_key=True)
 
 
 class ReaderSession(Row, table=True):

@@ -56,6 +56,25 @@ async def _known_or_new(
             )
 
 
+async def mark_returned(session: Session, reader_id: UUID, agency: str, mailbox: bytes) -> None:
+    """A reader who was just made is not new where their mailbox was a former reader's."""
+    await session.execute(
+        text(
+            """UPDATE reader SET returned = true WHERE id = :id AND EXISTS
+                 (SELECT FROM former_reader WHERE agency = :agency AND mailbox_hash = :mailbox)"""
+        ),
+        {"id": reader_id, "agency": agency, "mailbox": mailbox},
+    )
+
+
+async def is_erased(session: Session, reader_id: UUID) -> bool:
+    """Whether a reader's data was deleted."""
+    found = await session.scalar(
+        text("SELECT erased_at IS NOT NULL FROM reader WHERE id = :id"), {"id": reader_id}
+    )
+    return bool(found)
+
+
 async def by_email(session: Session | ReadSession, agency: str, email: str) -> Reader | None:
     """The reader under this address, where there is one."""
     found: Reader | None = await session.scalar(

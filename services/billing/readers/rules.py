@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
 import re
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from shared.origins import website_origin
 
@@ -30,6 +32,16 @@ def network_of(address: str) -> str:
 def hash_token(token: str) -> bytes:
     """How a random token is kept."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def former_hash(secret: str, agency: str, mailbox: str) -> bytes:
+    """How the mailbox of who was erased is known again, if it registers again: useless without the service's secret."""
+    return hmac.new(secret.encode(), f"former|{agency}|{mailbox}".encode(), hashlib.sha256).digest()
+
+
+def erased_address(reader_id: UUID) -> str:
+    """What stands in the place of the address of who was erased; no mail is delivered there (RFC 2606)."""
+    return f"reader-{reader_id}@erased.invalid"
 
 
 LONGEST_RETURN = 2_000  # of an address on a website

@@ -11,6 +11,7 @@ from uuid import UUID
 from services.billing.addresses import repository as addresses
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.mailboxes.rules import mailbox_of
 from services.billing.readers import repository, rules
 from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared import audit
@@ -59,12 +60,19 @@ class Readers:
     """Use cases about readers."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, session_days: int, session_max_days: int
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        session_days: int,
+        session_max_days: int,
+        secret: str,
     ) -> None:
         self._database = database
         self._clock = clock
         self._session_days = session_days
         self.session_max_days = session_max_days
+        self._secret = secret
 
     def _expiry(self, now: datetime, created_at: datetime) -> datetime:
         return rules.session_expiry(now, created_at, self._session_days, self.session_max_days)
@@ -94,6 +102,8 @@ class Readers:
             held = await addresses.held(session, agency, email, now)
             if held is not None:
                 raise HeldAddressError(held.id, held.reader_id, held.undo_until)
+            mailbox = rules.former_hash(self._secret, agency, mailbox_of(email))
+            await repository.mark_returned(session, id_, agency, mailbox)
             await letters.write(session, agency, id_, letter_rules.welcome(id_), now)
         else:
             await repository.set_language(session, reader.id, language)

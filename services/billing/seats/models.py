@@ -29,6 +29,7 @@ class SeatInvitation(Row, table=True):
             unique=True,
             postgresql_where=text("accepted_at IS NULL AND withdrawn_at IS NULL"),
         ),
+        Index("ix_seat_invitation_email", "agency", "email"),
         Index("ix_seat_invitation_subscription_id", "subscription_id", "created_at"),
     )
     id: UUID = Field(primary_key=True)

@@ -303,21 +303,29 @@ class Seats:
 
     async def _end(self, actor: Reader, seat_id: UUID, by: str) -> None:
         async with self._database.transaction() as session:
-            known = await repository.by_id(session, actor.agency, seat_id)
-            if known is None:
-                raise NotFoundError
-            row = await _lock_group(session, actor.agency, known.subscription_id, known.reader_id)
-            seat = await repository.by_id(session, actor.agency, seat_id)
-            assert row is not None and seat is not None  # they were there
-            if actor.id != (row.reader_id if by == rights.OWNER else seat.reader_id):
-                raise NotFoundError
-            if seat.ended_at is not None:
-                return
-            now = self._clock.now()
-            facts, offer = await subscriptions.facts_of(session, row), await _offer(session, row)
-            await rights.end(session, row, facts, offer, seat, by, now)
-            await rights.move_up(session, row)
-            await subscriptions.refresh(session, row, now)
+            await _end_in(session, actor, seat_id, by, self._clock.now())
+
+
+async def leave_in(session: Session, member: Reader, seat_id: UUID, now: datetime) -> None:
+    """:meth:`Seats.leave` in the caller's transaction, who holds the owner's lock and the member's."""
+    await _end_in(session, member, seat_id, rights.MEMBER, now)
+
+
+async def _end_in(session: Session, actor: Reader, seat_id: UUID, by: str, now: datetime) -> None:
+    known = await repository.by_id(session, actor.agency, seat_id)
+    if known is None:
+        raise NotFoundError
+    row = await _lock_group(session, actor.agency, known.subscription_id, known.reader_id)
+    seat = await repository.by_id(session, actor.agency, seat_id)
+    assert row is not None and seat is not None  # they were there
+    if actor.id != (row.reader_id if by == rights.OWNER else seat.reader_id):
+        raise NotFoundError
+    if seat.ended_at is not None:
+        return
+    facts, offer = await subscriptions.facts_of(session, row), await _offer(session, row)
+    await rights.end(session, row, facts, offer, seat, by, now)
+    await rights.move_up(session, row)
+    await subscriptions.refresh(session, row, now)
 
 
 def _state(found: SeatInvitation, reader: Reader, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What the desk gives a reader: days of reading, taken back again, and a receipt once more."""
+"""What the desk gives a reader: days of reading, taken back again, a receipt once more; and the deletion of their data."""
 
 from __future__ import annotations
 
@@ -73,6 +73,24 @@ def router(desk: ReaderDesk, access: StaffAccess) -> APIRouter:
         except ConflictError as error:
             return await desk.refused(request, found, reader_id, error, typed)
         return see_other(f"/staff/{agency}/readers/{reader_id}?notice=days-ended")
+
+    @routes.post("/erase")
+    async def erase(
+        request: Request,
+        agency: str,
+        reader_id: UUID,
+        reason: Typed = "",
+        confirmed: Confirmed = False,
+    ) -> Response:
+        found, typed = await desk.acting(request, agency), {"reason": reason}
+        unready = await desk.unready(request, found, reader_id, confirmed, typed)
+        if unready is not None:
+            return unready
+        try:
+            await desk.billing.erasing.on_request(agency, reader_id, reason.strip())
+        except ConflictError as error:
+            return await desk.refused(request, found, reader_id, error, typed)
+        return see_other(f"/staff/{agency}/readers/{reader_id}?notice=erased")
 
     @routes.post("/payments/{payment_id}/receipt")
     async def receipt(

@@ -344,9 +344,12 @@ async def paid_before(session: Session, reader_id: UUID) -> bool:
 
 
 async def subscribed_before(session: Session | ReadSession, reader_id: UUID) -> bool:
-    """Whether this reader has ever had a subscription: a trial is for who has not."""
+    """Whether this reader, or who had their mailbox before, has ever had a subscription: a trial is for who has not."""
     found = await session.scalar(
-        text("SELECT EXISTS (SELECT FROM subscription WHERE reader_id = :reader)"),
+        text(
+            """SELECT EXISTS (SELECT FROM subscription WHERE reader_id = :reader)
+                 OR EXISTS (SELECT FROM reader WHERE id = :reader AND returned)"""
+        ),
         {"reader": reader_id},
     )
     return bool(found)

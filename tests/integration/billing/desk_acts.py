@@ -48,6 +48,20 @@ async def refund_acts(world: World) -> list[Act]:
     ]
 
 
+async def erase_act(world: World) -> Act:
+    """The deletion of somebody's data who never bought anything."""
+    await world.signed_in("huy@example.vn")
+    page = f"/staff/{AGENCY}/readers/{(await person(world, 'huy@example.vn')).id}"
+
+    async def call() -> httpx.Response:
+        staff = world.browser(press_staff="support-token")
+        return await staff.submit(
+            page, f"{page}/erase", {"reason": "letter 12", "confirmed": "true"}
+        )
+
+    return Act("POST", f"{READERS}/erase", Action.READER_ERASED, call)
+
+
 async def desk_acts(world: World) -> list[Act]:
     """On behalf of a reader with a card subscription."""
     await world.subscribed("lan@example.vn")
@@ -91,4 +105,5 @@ async def desk_acts(world: World) -> list[Act]:
         act("/days", Action.DAYS_GIVEN, days="7"),
         act("/days/{given_id}/end", Action.DAYS_ENDED),
         act("/payments/{payment_id}/receipt", Action.RECEIPT_RESENT),
+        await erase_act(world),
     ]

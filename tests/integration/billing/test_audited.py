@@ -58,6 +58,12 @@ EXEMPT = {
     ("POST", "/r/{agency}/account/address/code"): A_READER,
     ("POST", "/r/{agency}/address/{token}/back"): A_READER,
     ("POST", "/r/{agency}/account/consents"): A_READER,
+    ("POST", "/r/{agency}/account/data/copy"): A_READER,
+    ("POST", "/r/{agency}/account/data/delete/code"): A_READER,
+    (
+        "POST",
+        "/r/{agency}/account/data/delete",
+    ): "a reader's own doing; its entry is held by test_erasing.py",
     ("POST", "/staff/{agency}/transfers/statement"): "nothing is taken in yet: it is only read",
     ("POST", "/v1/webhooks/stripe"): "the provider's notices are kept whole in their own inbox",
     ("POST", "/v1/webhooks/bank/{agency}/{kind}"): "a bank's notices are kept whole in the inbox",

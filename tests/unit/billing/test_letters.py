@@ -98,6 +98,7 @@ def drafts() -> dict[str, Draft]:
     """Made in the test that asks: what is made while tests are collected is not the mutant's."""
     return {
         "welcome": rules.welcome(ID),
+        "erased": rules.erased(ID, "lan@example.vn"),
         "receipt": rules.receipt(paid()),
         "receipt-card": rules.receipt(
             paid(

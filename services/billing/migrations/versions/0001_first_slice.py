@@ -38,6 +38,7 @@ PARTS = (
     "settlements",
     "webhooks",
     "letters",
+    "erasure",
 )
 #: What has happened stays as it was.
 APPEND_ONLY = (
@@ -47,7 +48,6 @@ APPEND_ONLY = (
     "invoice_line",
     "subscription_transition",
     "mrr_movement",
-    "consent",
     "bank_notice",
     "credit_use",
     "bank_payout",
@@ -61,6 +61,7 @@ APPEND_ONLY = (
 )
 #: What money stands on may change its state, and never goes.
 KEPT = (
+    "consent",
     "plan_price",
     "coupon",
     "price_offer",

@@ -67,7 +67,7 @@ CREATE INDEX ix_sales_order_coupon_id ON sales_order (coupon_id) WHERE coupon_id
 CREATE INDEX ix_sales_order_offer_id ON sales_order (offer_id) WHERE offer_id IS NOT NULL;
 CREATE INDEX ix_sales_order_expires_at ON sales_order (expires_at) WHERE state = 'open';
 
--- What was ordered stays as it was; a paid order stays paid.
+-- What was ordered stays as it was; a paid order stays paid (where its reader came from is forgotten with them).
 CREATE FUNCTION sales_order_goes_forward() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.agency, NEW.code, NEW.reader_id, NEW.price_id, NEW.article, NEW.gift, NEW.seats, NEW.list_vnd, NEW.amount_vnd,
@@ -77,7 +77,8 @@ BEGIN
        (OLD.id, OLD.agency, OLD.code, OLD.reader_id, OLD.price_id, OLD.article, OLD.gift, OLD.seats, OLD.list_vnd, OLD.amount_vnd,
         OLD.coupon_id, OLD.offer_id, OLD.offer_turn, OLD.credit_vnd, OLD.trial_days, OLD.purpose, OLD.renews, OLD.subscription_id, OLD.starts_at, OLD.created_at,
         OLD.expires_at)
-       OR OLD.state = 'paid' OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
+       OR (OLD.state = 'paid' AND (to_jsonb(NEW) - 'return_to' <> to_jsonb(OLD) - 'return_to' OR NEW.return_to <> ''))
+       OR (OLD.state = 'closed' AND NEW.state = 'open') THEN
         RAISE EXCEPTION 'order % is refused: what was ordered stays, and what is paid or closed is not opened again', OLD.code
             USING ERRCODE = 'restrict_violation';
     END IF;

@@ -12,7 +12,13 @@ CREATE TABLE reader (
     -- Of the pages on which they last signed in or bought: the language of letters to them.
     language text NOT NULL DEFAULT 'vi' CONSTRAINT ck_reader_language CHECK (language IN ('vi', 'en')),
     created_at timestamptz NOT NULL DEFAULT now(),
+    -- Their mailbox was a reader's before, who had a subscription and had their data deleted: no price for who is new is theirs.
+    returned boolean NOT NULL DEFAULT false,
+    -- When their data was deleted. The row stays, without anything personal: the books refer to it.
+    erased_at timestamptz,
     search text GENERATED ALWAYS AS (folded(name || ' ' || email)) STORED,
+    CONSTRAINT ck_reader_erased CHECK (CASE WHEN erased_at IS NULL THEN email NOT LIKE '%@erased.invalid'
+        ELSE (email, name) = ('reader-' || id || '@erased.invalid', '') END),
     CONSTRAINT uq_reader_agency_email UNIQUE (agency, email),
     CONSTRAINT uq_reader_id_agency UNIQUE (id, agency)
 );

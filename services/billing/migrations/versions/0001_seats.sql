@@ -21,6 +21,7 @@ CREATE TABLE seat_invitation (
 );
 CREATE UNIQUE INDEX uq_seat_invitation_open ON seat_invitation (subscription_id, email)
     WHERE accepted_at IS NULL AND withdrawn_at IS NULL;
+CREATE INDEX ix_seat_invitation_email ON seat_invitation (agency, email);
 CREATE INDEX ix_seat_invitation_subscription_id ON seat_invitation (subscription_id, created_at);
 
 CREATE TABLE seat (
