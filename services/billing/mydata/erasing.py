@@ -75,12 +75,15 @@ class Erasing:
     async def ask_code(self, reader: Reader, letter: Callable[[str, str], Mail]) -> None:
         """Send a code to the reader's own mailbox; ``letter`` writes the mail for (address, code).
 
-        Raises :class:`HinderedError`, :class:`MailboxBusyError`, and ``UnavailableError`` when the mail cannot be sent.
+        Raises :class:`HinderedError`, :class:`MailboxBusyError`, :class:`NotFoundError` for who was erased, and ``UnavailableError`` when
+        the mail cannot be sent.
         """
         now, id_ = self._clock.now(), new_id()
         code, code_hash = self._codes.new(id_)
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
+            if await readers_repository.is_erased(session, reader.id):
+                raise NotFoundError  # in another tab, a moment ago
             found = await _obstacles(session, reader.id)
             if found:
                 raise HinderedError(found)

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from services.billing.orders.models import Gift, SalesOrder
 from services.billing.payments.models import Payment
+from services.billing.readers import repository as readers
 from services.billing.subscriptions.repository import ON_ITS_WAY, lock_reader
 from shared.database import ReadSession, Session
 
@@ -105,10 +106,11 @@ async def lock_by_codes(
 async def lock_with_readers(
     session: Session, agency: str, codes: Sequence[str]
 ) -> Sequence[SalesOrder]:
-    """The agency's orders with these codes, locked after their readers."""
+    """The agency's orders with these codes, locked after their readers. Nobody pays one of who was erased."""
     for reader_id in await readers_of(session, agency, codes):
         await lock_reader(session, reader_id)
-    return await lock_by_codes(session, agency, codes)
+    found = await lock_by_codes(session, agency, codes)
+    return [one for one in found if not await readers.is_erased(session, one.reader_id)]
 
 
 #: Nobody paid it in time, and no bank decides about it; what is owed of a subscription ends with its grace.

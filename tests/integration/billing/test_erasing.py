@@ -396,7 +396,7 @@ async def test_money_for_an_order_that_was_closed_is_booked_as_nobodys(world: Wo
 
 async def test_two_tabs_delete_once(world: World) -> None:
     browser = await world.signed_in(LAN)
-    code = await asks(world, browser)
+    code, reader = await asks(world, browser), await Lives(world).reader(LAN)
     token = form_token((await browser.get(PAGE)).text)
 
     async def press() -> Any:
@@ -407,6 +407,23 @@ async def test_two_tabs_delete_once(world: World) -> None:
     assert {one.status_code for one in answers} == {303}
     assert await world.value("SELECT count(*) FROM audit_entry WHERE action = 'reader-erased'") == 1
     assert await world.value("SELECT count(*) FROM letter") == 1
+    with pytest.raises(NotFoundError):  # a tab that was a moment slower
+        await world.billing.erasing.ask_code(reader, lambda to, code: pytest.fail(to))
+
+
+async def test_a_transfer_for_an_order_that_was_closed_waits_for_a_person(
+    paid_by_transfer: World,
+) -> None:
+    world = paid_by_transfer
+    order = await Lives(world).chooses(LAN, "month", renews=False)
+    await erases(world, await world.signed_in(LAN))
+    await credited(world, order.code, 59_000, id_=3)
+    [(id_, left, named)] = await world.rows("SELECT id, left_vnd, order_id FROM bank_credit")
+    assert (left, named) == (59_000, None), "it is booked, and nobody's"
+    with acting(Actor.system("test")), pytest.raises(NotFoundError):
+        await world.billing.transfers.assign(AGENCY, id_, order.code, "by its note")
+    assert await world.rows("SELECT 1 FROM payment UNION ALL SELECT 1 FROM subscription") == []
+    await world.assert_sound()
 
 
 async def deletes(world: World, reader: Reader, code: str, after: float) -> str:
