@@ -181,15 +181,22 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         my_data=MyData(database, clock, letters.subject),
         erasing=Erasing(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),
-        applier=Applier(
-            database,
-            clock,
-            {provider.name: told_by(provider, clock), **handlers(transfers)},
-            max_attempts=settings.webhook_max_attempts,
-            batch=Batches(database, clock, provider.name, provider).apply,
-        ),
+        applier=_applier(process, provider, transfers),
         webhooks=Webhooks(database, clock, provider),
         invariants=Invariants(database, clock),
+    )
+
+
+def _applier(
+    process: Process[BillingSettings], provider: PaymentProvider, transfers: Transfers
+) -> Applier:
+    database, clock = process.database, process.clock
+    return Applier(
+        database,
+        clock,
+        {provider.name: told_by(provider, clock), **handlers(transfers)},
+        max_attempts=process.settings.webhook_max_attempts,
+        batch=Batches(database, clock, provider.name, provider).apply,
     )
 
 

@@ -18,14 +18,14 @@ from services.billing.letters import address_rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.letters.links import UndoLink
 from services.billing.mailboxes import service as mailboxes
-from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS
+from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS, mailbox_of
 from services.billing.mailboxes.service import Codes
 from services.billing.readers import repository as readers_repository
 from services.billing.readers.models import Reader
-from services.billing.readers.rules import hash_token
+from services.billing.readers.rules import former_hash, hash_token
 from services.billing.readers.service import Visitor
 from services.billing.seats import domains as seat_domains
-from services.billing.subscriptions.repository import lock_reader
+from services.billing.subscriptions.repository import lock_reader, subscribed_before
 from shared.clock import Clock
 from shared.database import Database, Session
 from shared.errors import ConflictError, FieldError, InvalidInputError, NotFoundError
@@ -41,6 +41,7 @@ class Addresses:
         self._database = database
         self._clock = clock
         self._mail = mail
+        self._secret = secret
         self._codes = Codes(secret, "address")
 
     async def ask(
@@ -117,6 +118,10 @@ class Addresses:
                 network=visitor.network,
                 user_agent=visitor.user_agent[:300],
             )
+            if await subscribed_before(session, own.id):
+                # Who comes back by the old mailbox is not new: what is for new readers is not had again by a change of address.
+                mailbox = former_hash(self._secret, own.agency, mailbox_of(own.email))
+                await readers_repository.remember(session, own.agency, mailbox)
             await _set_email(session, own, right.address)
             hash_ = hash_token(token)
             if not await repository.keep_session(session, session_id, own.id, hash_, now):

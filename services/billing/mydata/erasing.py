@@ -144,7 +144,7 @@ class Erasing:
             await charges_repository.revoke_mandate(session, id_, now)
         if await subscriptions_repository.subscribed_before(session, reader.id):
             mailbox = former_hash(self._secret, agency, mailbox_of(reader.email))
-            await repository.remember(session, agency, mailbox)
+            await readers_repository.remember(session, agency, mailbox)
         told = letter_rules.erased(reader.id, reader.email)
         await repository.erase_traces(session, reader, now)
         await letters.write(session, agency, reader.id, told, now)

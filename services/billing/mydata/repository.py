@@ -29,6 +29,8 @@ SECTIONS: Mapping[str, str] = {
         FROM reader_session s WHERE s.reader_id = :reader ORDER BY s.created_at, s.id""",
     "consents": """SELECT c.purpose, c.version, c.granted, c.language, c.wording, c.network, c.user_agent, c.given_at
         FROM consent c WHERE c.reader_id = :reader ORDER BY c.given_at, c.id""",
+    "address_changes": """SELECT c.old_email, c.new_email, c.changed_at, c.undone_at, c.network, c.user_agent FROM address_change c
+        WHERE c.reader_id = :reader ORDER BY c.changed_at, c.id""",
     "letters": """SELECT t.kind, t.language, t.facts, coalesce(t.recipient, :email) AS sent_to, t.state, t.created_at, t.sent_at
         FROM letter t WHERE t.reader_id = :reader ORDER BY t.created_at, t.id""",
     "orders": f"""SELECT o.id, o.code, o.state, o.purpose, l.code AS plan, l.name_vi AS plan_name_vi, l.name_en AS plan_name_en,
@@ -79,6 +81,8 @@ SECTIONS: Mapping[str, str] = {
         FROM entitlement e WHERE e.reader_id = :reader ORDER BY e.valid_from, e.id""",
     "gifts_bought": """SELECT o.code AS order_code, g.code AS gift_code, g.created_at, g.redeemed_at
         FROM gift g JOIN sales_order o ON o.id = g.order_id WHERE o.reader_id = :reader ORDER BY g.created_at, g.id""",
+    "gift_recipients": """SELECT o.code AS order_code, g.email, g.message, g.send_on, g.named_at, g.times AS letters
+        FROM gift_recipient g JOIN sales_order o ON o.id = g.order_id WHERE o.reader_id = :reader ORDER BY g.named_at, o.id""",
     "gifts_redeemed": """SELECT g.code AS gift_code, g.redeemed_at FROM gift g
         WHERE g.redeemed_by = :reader ORDER BY g.redeemed_at, g.id""",
     "memberships": """SELECT t.subscription_id, t.number, t.joined_at, t.ended_at, t.ended_by
@@ -146,10 +150,16 @@ _OBSTACLES = text(
                EXISTS (SELECT FROM dispute d JOIN payment p ON p.id = d.payment_id
                        WHERE p.reader_id = :reader AND d.state = 'open')"""  # noqa: S608 - a constant of ours
 )
-#: What goes of them elsewhere. Letters are those to them, and invitations of others to their mailbox.
+#: What goes of them elsewhere. Letters are those to them, invitations of others to their mailbox, and what was sent there; a gift that
+#: is still to go there is its giver's.
 _TRACES = (
-    "DELETE FROM letter WHERE reader_id = :reader OR (agency = :agency AND recipient = :email AND kind = 'invited')",
+    """DELETE FROM letter WHERE reader_id = :reader
+       OR (agency = :agency AND recipient = :email AND (kind = 'invited' OR state <> 'waiting'))""",
     "DELETE FROM reader_session WHERE reader_id = :reader",
+    "DELETE FROM address_code WHERE reader_id = :reader",
+    "DELETE FROM address_change WHERE reader_id = :reader",
+    """UPDATE gift_recipient SET email = NULL, message = ''
+       WHERE order_id IN (SELECT id FROM sales_order WHERE reader_id = :reader) OR (agency = :agency AND email = :email AND times > 0)""",
     "DELETE FROM erasure_code WHERE reader_id = :reader",
     "DELETE FROM student_code WHERE reader_id = :reader",
     "DELETE FROM student_address WHERE reader_id = :reader",
@@ -251,17 +261,6 @@ async def cards(session: Session, reader_id: UUID) -> list[UUID]:
         {"reader": reader_id},
     )
     return [row[0] for row in rows]
-
-
-async def remember(session: Session, agency: str, mailbox: bytes) -> None:
-    """The hash of the mailbox of who is not new if they come back."""
-    await session.execute(
-        text(
-            """INSERT INTO former_reader (agency, mailbox_hash) VALUES (:agency, :mailbox)
-               ON CONFLICT DO NOTHING"""
-        ),
-        {"agency": agency, "mailbox": mailbox},
-    )
 
 
 async def erase_traces(session: Session, reader: Reader, now: datetime) -> None:

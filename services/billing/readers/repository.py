@@ -56,6 +56,17 @@ async def _known_or_new(
             )
 
 
+async def remember(session: Session, agency: str, mailbox: bytes) -> None:
+    """The hash of the mailbox of who is not new if they come back."""
+    await session.execute(
+        text(
+            """INSERT INTO former_reader (agency, mailbox_hash) VALUES (:agency, :mailbox)
+               ON CONFLICT DO NOTHING"""
+        ),
+        {"agency": agency, "mailbox": mailbox},
+    )
+
+
 async def mark_returned(session: Session, reader_id: UUID, agency: str, mailbox: bytes) -> None:
     """A reader who was just made is not new where their mailbox was a former reader's."""
     await session.execute(

@@ -270,6 +270,20 @@ async def test_for_seven_days_nobody_else_has_the_old_address(world: World) -> N
     assert await world.rows(EMAILS) == [(NEW,), (LAN,), (MINH,)]
 
 
+async def test_a_price_for_who_is_new_is_not_had_again_by_a_change_of_address(world: World) -> None:
+    """Neither by the old mailbox later, nor after a deletion."""
+    browser = await world.subscribed(LAN)
+    await world.deliver()
+    minh = await world.signed_in(MINH)
+    await changes(world, browser, NEW)
+    await changes(world, minh, "minh.moi@example.vn")
+    await world.advance(8 * DAY)
+    await world.signed_in(LAN)
+    await world.signed_in(MINH)
+    assert not await world.billing.accounts.is_new((await person(world, LAN)).id)
+    assert await world.billing.accounts.is_new((await person(world, MINH)).id), "never subscribed"
+
+
 async def test_two_readers_who_change_to_one_address_at_once(world: World) -> None:
     browsers = [await world.signed_in(LAN), await world.signed_in(MINH)]
     codes = []

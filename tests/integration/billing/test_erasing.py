@@ -497,7 +497,7 @@ async def somebody_waits(world: World) -> None:
 async def signing_in(world: World, session: Any) -> Reader:
     """The reader's row, as who signs in takes it."""
     now = world.clock.now()
-    return await readers.reader_by_email(session, new_id(), AGENCY, LAN, "vi", now)
+    return await readers.held_by_email(session, new_id(), AGENCY, LAN, "vi", now)
 
 
 async def test_a_deletion_waits_for_who_signs_in_and_ends_that_session(world: World) -> None:
