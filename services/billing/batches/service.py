@@ -7,8 +7,9 @@ that fails is split until the culprit stands alone, and that one is left too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -17,7 +18,7 @@ from services.billing import metrics
 from services.billing.batches import repository, write
 from services.billing.batches.decide import decide
 from services.billing.batches.facts import Decided, Known, Told
-from services.billing.payments.adapters.port import Notifications
+from services.billing.payments.adapters.port import Captured, Notifications
 from services.billing.plans.service import PRESS_SUBSCRIPTION
 from services.billing.subscriptions.repository import lock_readers
 from services.billing.webhooks import repository as inbox
@@ -35,10 +36,12 @@ MOST = 200
 
 @dataclass(slots=True)
 class Outcome:
-    """How many were applied, and which are to be applied one by one."""
+    """How many were applied, and which are to be applied one by one; ``behind``: charges of which one is left, so that what comes
+    after it waits behind it."""
 
     applied: int = 0
     left: list[Claimed] = field(default_factory=list)
+    behind: set[UUID] = field(default_factory=set)
 
 
 class _FailedError(Exception):
@@ -76,7 +79,7 @@ class Batches:
         """A batch failed: its halves by themselves."""
         middle = len(events) // 2
         if not middle:
-            outcome.left += events
+            self._leave(events, outcome)
             return
         for half in (events[:middle], events[middle:]):
             try:
@@ -97,7 +100,7 @@ class Batches:
                     events = await inbox.claim_many(connection, self._clock.now(), most)
                 else:
                     events = await inbox.claim_these(connection, wanted)
-                told, left = self._read(events)
+                told, left = self._read(events, outcome.behind)
                 if len(events) > 1 and told:
                     await fault_point("inbox.claimed")
                     decided = await self._settle(connection, told)
@@ -110,21 +113,32 @@ class Batches:
             log.warning("batch_failed", events=len(events), error=repr(error))
             raise _FailedError(events) from error
         if decided is None:
-            outcome.left += events
+            self._leave(events, outcome)
             return
         await fault_point("payment.after_commit")
-        outcome.left += [*left, *decided.left]
+        self._leave([*left, *decided.left], outcome)
         outcome.applied += len(decided.settled) + len(decided.booked)
         _count(decided)
 
-    def _read(self, events: Sequence[Claimed]) -> tuple[list[Told], list[Claimed]]:
-        """Those that may be plain, and those that are not. What failed before is none of a batch's."""
+    def _leave(self, events: Sequence[Claimed], outcome: Outcome) -> None:
+        outcome.left += events
+        facts = (self._fact(one) for one in events)
+        outcome.behind |= {one.charge_id for one in facts if one is not None and one.charge_id}
+
+    def _fact(self, event: Claimed) -> Captured | None:
+        """What an event tells where it may be plain. What failed before is none of a batch's."""
+        if event.source != self._source or event.attempts:
+            return None
+        return self._provider.renewal_told(event.payload)
+
+    def _read(
+        self, events: Sequence[Claimed], behind: Collection[UUID]
+    ) -> tuple[list[Told], list[Claimed]]:
+        """Those that may be plain, and those that are not."""
         told, left = [], []
         for event in events:
-            fact = None
-            if event.source == self._source and not event.attempts:
-                fact = self._provider.renewal_told(event.payload)
-            if fact is None:
+            fact = self._fact(event)
+            if fact is None or fact.charge_id in behind:
                 left.append(event)
             else:
                 told.append(Told(event, fact))

@@ -377,3 +377,31 @@ async def test_a_batch_of_anything_ends_as_one_by_one(
             asyncio.run_coroutine_threadsafe(play(story), loop).result(120)
 
         await asyncio.to_thread(check)
+
+
+async def test_of_two_payments_of_a_charge_the_first_one_counts_also_where_a_batch_is_split(
+    world: World,
+):
+    """The first one stands beside what makes the batch fail, and is left; the second one is not taken before it."""
+    billing = world.billing
+    for name in ("a", "b", "c"):
+        await subscribe(billing, f"{name}@example.vn", "week", AGENCY)
+    world.clock.advance(7 * DAY)
+    await billing.renewals.run_due()
+    one, broken_one, other = await due(billing)
+    await change(billing, broken_one, "posted before")
+    words_ = [
+        told(billing, one, "first"),
+        told(billing, broken_one, "broken"),
+        told(billing, one, "second"),
+        told(billing, other, "other"),
+    ]
+    at = billing.clock.now()
+    await arrive(
+        billing, [replace(w, created_at=at + timedelta(seconds=n)) for n, w in enumerate(words_)]
+    )
+    await billing.applier.apply_due()
+    own = "SELECT reference FROM charge WHERE id = :charge"
+    assert "first" in await world.value(own, charge=one.charge)
+    surplus = "SELECT reference FROM payment WHERE surplus_of IS NOT NULL"
+    assert "second" in await world.value(surplus)
