@@ -33,8 +33,9 @@ from shared.loops import Heartbeat
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
-#: A notification that is not kept by then is answered as not kept: the provider sends it again, and a second one is none.
-STORE_SECONDS = 8.0
+#: How long a group of notifications is being kept at most; one that came meanwhile may wait for as long before. Then they are answered
+#: as not kept: the provider sends them again, and a second one is none.
+STORE_SECONDS = 4.0
 #: One is decided while the other is written; a third would only wait for the same books.
 BATCHES_AT_ONCE = 2
 #: Notifications in a batch after which it is likely that more wait.
@@ -56,8 +57,7 @@ class Inbox:
         """Whether it is new. Returns after the commit. Raises ``OverloadedError``, and ``TimeoutError`` where the database does not
         answer: it may be kept all the same."""
         await fault_point("webhook.before_store")
-        async with asyncio.timeout(STORE_SECONDS):
-            new = await self._group.submit(event)
+        new = await self._group.submit(event)
         await fault_point("webhook.after_store")
         return new
 
