@@ -18,6 +18,7 @@ from services.billing.readers.models import Reader
 from services.billing.readers.web import (
     Place,
     ReaderFront,
+    guarded,
     see_other,
     uuid_or_none,
     with_return,
@@ -38,12 +39,6 @@ class LinkPages:
             return self._billing.links.read(agency, token, self._billing.clock.now())
         except BadLinkError:
             return None
-
-    def _guarded(self, answer: Response) -> Response:
-        answer.headers["Cache-Control"] = "no-store"
-        answer.headers["Referrer-Policy"] = "same-origin"
-        answer.headers["X-Robots-Tag"] = "noindex, nofollow"
-        return answer
 
     async def show(
         self, request: Request, agency_id: str, token: str, notice: str, paid: str, card: str
@@ -86,12 +81,12 @@ class LinkPages:
             zone=agency.zone,
         )
         links.let_go(self._front, request, answer, agency_id)
-        return self._guarded(answer)
+        return guarded(answer)
 
     def _over(self, request: Request, place: Place) -> Response:
         account = with_return(f"{self._front.base}/r/{place.agency.id}/account")
         page = self._front.render(request, "link.html", place, 404, own=None, account=account)
-        return self._guarded(page)
+        return guarded(page)
 
     async def _opened(
         self, request: Request, agency: str, token: str
@@ -154,12 +149,12 @@ class LinkPages:
         return self._leaves(agency, token, page)
 
     def _to(self, agency: str, token: str, notice: str) -> Response:
-        return self._guarded(see_other(links.address(agency, token, notice=notice)))
+        return guarded(see_other(links.address(agency, token, notice=notice)))
 
     def _leaves(self, agency: str, token: str, page: str) -> Response:
         answer = see_other(page)
         links.hold(self._front, answer, agency, token)
-        return self._guarded(answer)
+        return guarded(answer)
 
 
 def router(front: ReaderFront) -> APIRouter:

@@ -19,6 +19,7 @@ from services.billing.readers.web import (
     DAY_SECONDS,
     Place,
     ReaderFront,
+    guarded,
     plain,
     see_other,
     session_cookie,
@@ -146,7 +147,7 @@ class AddressPages:
             problem=problem,
             zone=place.agency.zone,
         )
-        return _guarded(answer)
+        return guarded(answer)
 
     async def undo(self, request: Request, agency: str, token: str) -> Response:
         await self._front.enter(request, agency)
@@ -158,14 +159,7 @@ class AddressPages:
         except ConflictError as error:
             problem = TAKEN if error.slug == "address-taken" else AGAIN
             return await self.link(request, agency, token, 409, problem)
-        return _guarded(see_other(f"/r/{agency}/address/{token}"))
-
-
-def _guarded(answer: Response) -> Response:
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Referrer-Policy"] = "same-origin"
-    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
-    return answer
+        return guarded(see_other(f"/r/{agency}/address/{token}"))
 
 
 def router(front: ReaderFront) -> APIRouter:

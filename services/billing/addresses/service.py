@@ -81,12 +81,8 @@ class Addresses:
                     expires_at=now + CODE_LIFETIME,
                 )
             )
-        try:
+        async with mailboxes.forgotten_unless_sent(self._database, repository.forget_code, id_):
             await self._mail.send(taken(address) if known else letter(address, code))
-        except BaseException:
-            async with self._database.transaction() as session:
-                await repository.forget_code(session, id_)
-            raise
 
     async def enter(
         self, reader: Reader, session_id: UUID, typed: str, visitor: Visitor

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from services.billing.mailboxes import repository, rules
-from shared.database import Session
+from shared.database import Database, Session
 from shared.errors import TooManyRequestsError
 
 
@@ -103,3 +104,16 @@ async def _take(session: Session, buckets: list[tuple[rules.Pace, str]], now: da
     longest = max((wait for wait in waits if wait is not None), default=None)
     if longest is not None:
         raise MailboxBusyError(rules.whole_seconds(longest))
+
+
+@asynccontextmanager
+async def forgotten_unless_sent(
+    database: Database, forget: Callable[[Session, UUID], Awaitable[None]], id_: UUID
+) -> AsyncIterator[None]:
+    """Around the sending of a code that is kept already: one that could not be sent is forgotten, and what went wrong goes on."""
+    try:
+        yield
+    except BaseException:  # also a request that is given up: nobody has the code
+        async with database.transaction() as session:
+            await forget(session, id_)
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -63,7 +64,8 @@ class MyData:
             )
         head = {"format": rules.FORMAT, "agency": agency.name, "made_at": rules.plain(now)}
         file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - its reader closes it
-        try:
+        with ExitStack() as undone:
+            undone.callback(file.close)
             file.write(json.dumps(head, ensure_ascii=False, indent=2)[:-2].encode())
             async with self._database.read() as session:
                 for section in repository.SECTIONS:
@@ -75,9 +77,7 @@ class MyData:
                         first = False
                     file.write(b"]" if first else b"\n  ]")
             file.write(b"\n}\n")
-        except BaseException:
-            file.close()
-            raise
+            undone.pop_all()
         length = file.tell()
         file.seek(0)
         return Copy(rules.file_name(agency.id, now), length, file)

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from services.billing.letters.links import BackLink, BadLinkError
 from services.billing.readers.models import Reader
-from services.billing.readers.web import Place, ReaderFront, plain, see_other
+from services.billing.readers.web import Place, ReaderFront, guarded, plain, see_other
 from shared.errors import (
     ConflictError,
     InvalidInputError,
@@ -125,7 +125,7 @@ class OfferPages:
             stopped=stopped,
             zone=place.agency.zone,
         )
-        return _guarded(page)
+        return guarded(page)
 
     async def stop(self, request: Request, agency: str, token: str) -> Response:
         """No more of such letters: a consent that is taken back."""
@@ -140,20 +140,13 @@ class OfferPages:
         await self._billing.readers.change_consents(
             reader, frozenset(kept), self._front.visitor(request)
         )
-        return _guarded(see_other(f"/r/{agency}/back/{token}?stopped=1"))
+        return guarded(see_other(f"/r/{agency}/back/{token}?stopped=1"))
 
     async def _ways(self, agency: str) -> list[str]:
         by_transfer = bool(await self._billing.transfers.accounts(agency))
         return ["transfer"] * by_transfer + ["card"] * bool(
             self._billing.settings.stripe_secret_key
         )
-
-
-def _guarded(answer: Response) -> Response:
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Referrer-Policy"] = "same-origin"
-    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
-    return answer
 
 
 def router(front: ReaderFront) -> APIRouter:

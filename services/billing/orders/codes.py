@@ -41,7 +41,7 @@ def new_code(draw: Callable[[int], int]) -> str:
 
 
 def new_gift_code(draw: Callable[[int], int]) -> str:
-    """The code of a gift, ``XXXX-XXXX-XXXX-XXXX``: it is worth money to whoever knows it, so nobody can guess one (17^16)."""
+    """The code of a gift, four groups of four characters: it is worth money to whoever knows it, so nobody can guess one (17^16)."""
     groups = ("".join(ALPHABET[draw(len(ALPHABET))] for _ in range(4)) for _ in range(4))
     return "-".join(groups)
 

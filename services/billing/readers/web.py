@@ -170,6 +170,14 @@ def see_other(url: str) -> Response:
     return RedirectResponse(url, status_code=303, headers={"Cache-Control": "no-store"})
 
 
+def guarded(answer: Response) -> Response:
+    """A page whose address is a secret of its reader's: kept nowhere, told to no other site, found by no search."""
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return answer
+
+
 def plain(text: str, limit: int) -> str:
     """What a form or an address says, without what no id, code or name has, and no longer than ``limit``."""
     return "".join(character for character in text if character.isprintable())[:limit]

@@ -72,12 +72,8 @@ class SeatDomains:
                     expires_at=now + CODE_LIFETIME,
                 )
             )
-        try:
+        async with mailboxes.forgotten_unless_sent(self._database, repository.forget_domain, id_):
             await self._mail.send(letter(plain, code))
-        except BaseException:
-            async with self._database.transaction() as session:
-                await repository.forget_domain(session, id_)
-            raise
 
     async def verify(self, owner: Reader, subscription_id: UUID, typed: str) -> bool:
         """Whether the code is one in time; then its domain is verified. After five wrong ones only a new code helps."""

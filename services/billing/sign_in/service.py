@@ -99,12 +99,8 @@ class SignIn:
                 row, code = await self._new_code(session, agency, address, held, busy, now)
         if row is None:
             return
-        try:
+        async with mailboxes.forgotten_unless_sent(self._database, repository.forget_code, row.id):
             await self._mail.send(letter(address, code))
-        except BaseException:
-            async with self._database.transaction() as session:
-                await repository.forget_code(session, row.id)
-            raise
 
     async def _new_code(
         self, session: Session, agency: str, email: str, browser: bytes, busy: bool, now: datetime
