@@ -234,7 +234,7 @@ def desk(camera: Camera) -> None:
     """Staff: a transfer with a wrong note, a disputed payment, a refund on a reader's page, offers, and the month's reader revenue."""
     context = camera.phone()
     page = new_reader(camera, context, "hoa")
-    email = page.locator("main p.address").inner_text()
+    email = page.locator("main .address").first.inner_text()
     page.goto(own(camera, "plans"))
     choose(page, "59.000", "Chuyển khoản (VietQR)")
     page.wait_for_selector("#demo-bank")
