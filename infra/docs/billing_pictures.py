@@ -166,20 +166,38 @@ def contribution(camera: Camera) -> None:
 
 
 def gifts(camera: Camera) -> None:
-    """Bought by transfer; its code, and who gets it."""
+    """Bought by transfer; its code, to whom it is sent, and who gets it."""
     context = camera.phone()
     page = new_reader(camera, context, "nga")
     page.goto(own(camera, "gifts"))
     choose(page, "59.000", "Mua làm quà tặng")
     transfer(page)
     camera.take(page, "reader-gift-code")
-    link = page.locator(".gift a").get_attribute("href") or ""
+    link = page.locator(".gift a.address").get_attribute("href") or ""
+    page.locator("a[href$='/recipient']").click()
+    page.fill("input[name=email]", address("minh"))
+    page.fill("textarea[name=message]", "Chúc mừng sinh nhật!")
+    camera.take(page, "reader-gift-sent")
     context.close()
     other = camera.phone()
     given = new_reader(camera, other, "minh")
     given.goto(link)
     camera.take(given, "reader-gift-redeem")
     other.close()
+
+
+def own_data(camera: Camera) -> None:
+    """A reader's change of e-mail address, and what is kept about them."""
+    context = camera.phone()
+    page = new_reader(camera, context, "thu")
+    page.goto(own(camera, "account/address"))
+    page.fill("input[name=email]", address("thu.moi"))
+    page.click("main form button[type=submit]")
+    page.wait_for_selector("input[name=code]")
+    camera.take(page, "reader-address")
+    page.goto(own(camera, "account/data"))
+    camera.take(page, "reader-data")
+    context.close()
 
 
 def offers(camera: Camera) -> None:
@@ -274,6 +292,7 @@ SCENES = {
     "bundle": bundle,
     "contribution": contribution,
     "gifts": gifts,
+    "own-data": own_data,
     "offers": offers,
     "groups": groups,
     "desk": desk,
