@@ -225,6 +225,7 @@ def groups(camera: Camera) -> None:
     context, member = camera.phone(), address("con")
     page = new_reader(camera, context, "me")
     page.goto(own(camera, "plans"))
+    page.locator("summary", has_text="Gói gia đình").click()
     choose(page, "1.190.000", "Chuyển khoản (VietQR)")
     transfer(page)
     page.goto(own(camera, "account"))
