@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from services.billing.networks.checks import NetworksAreToldAndEnd
 from services.billing.networks.rules import (
     ASKED_A_DAY,
     RANGES_AT_MOST,
@@ -21,6 +22,7 @@ from shared.audit import Action, Actor, acting
 from shared.errors import ConflictError, NotFoundError
 from shared.web.i18n import LANGUAGE_COOKIE
 from tests.fixtures.audited import entries
+from tests.fixtures.roles import as_superuser
 from tests.fixtures.waiting import eventually
 from tests.integration.billing.returning import dashboard_refund, reference_of
 from tests.integration.billing.test_seats import CHILD, DAY, OTHER, OWNER, Groups, letters, submit
@@ -265,7 +267,8 @@ async def test_a_seat_by_a_network_is_kept_for_thirty_days_after_the_last_visit(
     world, networks = offices.world, offices.networks
     await offices.pays(OWNER, f"{SCHOOL}", "year", seats=5, card=False)
     id_ = await offices.approved()
-    await offices.takes(CHILD)
+    await offices.approved(typed="2400:db00::1-2400:db00:0:1::")
+    seat = await offices.takes(CHILD)
     await offices.takes(OTHER)
     await world.advance(10 * DAY)
     await offices.comes(CHILD)
@@ -282,6 +285,23 @@ async def test_a_seat_by_a_network_is_kept_for_thirty_days_after_the_last_visit(
     assert await world.value("SELECT number FROM seat WHERE ended_at IS NULL") == 2
     await offices.takes(OTHER)
     assert await offices.reads() == {OWNER, CHILD, OTHER}, "back in the office"
+    long_ago = "UPDATE seat SET seen_at = seen_at - interval '31 days', joined_at = joined_at - interval '99 days'"
+    intruder = await asyncpg.connect(as_superuser(world.billing.settings.database_url))
+    try:
+        await intruder.execute("SET session_replication_role = replica")
+        for harm, found in (
+            ("UPDATE seat_network SET last_ip = '113.160.1.254' WHERE family(first_ip) = 4", 1),
+            ("UPDATE subscription SET state = 'expired'", 2),
+            (f"{long_ago} WHERE id = '{seat.id}'", 1),
+        ):
+            change = intruder.transaction()
+            await change.start()
+            await intruder.execute(harm)
+            assert await intruder.fetchval(_counted(world)) == found, harm
+            await change.rollback()
+        assert await intruder.fetchval(_counted(world)) == 0
+    finally:
+        await intruder.close()
     # A range that has ended is no place to be seen; what was had by it runs out.
     await offices.stops(id_)
     await world.advance(9 * DAY)
@@ -336,6 +356,7 @@ async def test_who_is_invited_keeps_the_seat_wherever_they_are(offices: Offices)
         await offices.invites(OWNER, CHILD)
     invitation = await offices.invites(OWNER, OTHER)
     taken = await offices.takes(OTHER)
+    assert not await world.billing.seat_domains.has_seat(await offices.reader(OTHER))
     accepted = await world.billing.seats.accept(await offices.reader(OTHER), invitation)
     assert accepted.id == taken.id, "the same seat"
     await world.advance(SEEN_FOR)
@@ -434,6 +455,7 @@ async def test_networks_end_with_the_plan_and_are_told_as_it_runs(offices: Offic
     assert over.value.slug == "seat-over"
     with pytest.raises(NotFoundError):
         await offices.takes(OTHER)
+    assert await offices.networks.run_due() == 1, "also of a plan that is over"
     await world.assert_sound()
 
 
@@ -479,6 +501,15 @@ async def test_a_period_for_fewer_readers_ends_the_newest_seats_by_network_too(o
     await world.deliver()
     assert await offices.reads() == {OWNER, *names[1:]}
     await world.assert_sound()
+
+
+def _counted(world: World) -> str:
+    """The invariant's query, of all agencies and now."""
+    return (
+        NetworksAreToldAndEnd.sql.replace("CAST(:agency AS text)", "CAST(NULL AS text)")
+        .replace(":agency", "NULL")
+        .replace(":now", f"'{world.clock.now().isoformat()}'")
+    )
 
 
 async def waiters(world: World, count: int) -> None:
