@@ -22,6 +22,7 @@ from services.billing.insight import pages as insight_pages
 from services.billing.invoices import pages as invoice_pages
 from services.billing.invoices.pdf import InvoicePrinter
 from services.billing.mydata import pages as data_pages
+from services.billing.networks import pages as network_pages
 from services.billing.offers import pages as offer_pages
 from services.billing.orders import pages as order_pages
 from services.billing.plans import pages as plan_pages
@@ -40,6 +41,7 @@ from services.billing.staff import (
     statement_pages,
 )
 from services.billing.staff import invoice_pages as staff_invoice_pages
+from services.billing.staff import network_pages as staff_network_pages
 from services.billing.staff import offer_pages as staff_offer_pages
 from services.billing.staff import pages as staff_pages
 from services.billing.staff import reader_pages as staff_reader_pages
@@ -69,6 +71,7 @@ READERS_PAGES = (
     bundle_pages,
     contribution_pages,
     seat_pages,
+    network_pages,
     data_pages,
 )
 
@@ -115,6 +118,7 @@ def routed(billing: Billing) -> WebParts:
             *(of.router(reader_desk, access) for of in (staff_reader_pages, reader_acts)),
             staff_refund_pages.router(billing, pages, access, forms),
             exception_pages.router(billing, pages, access, forms),
+            staff_network_pages.router(billing, pages, access, forms),
             audit_router(
                 AuditDesk(
                     "billing",

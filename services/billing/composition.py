@@ -27,6 +27,7 @@ from services.billing.letters.service import Letters
 from services.billing.moving.service import Moving
 from services.billing.mydata.erasing import Erasing
 from services.billing.mydata.service import MyData
+from services.billing.networks.service import Networks
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
@@ -103,6 +104,7 @@ class Billing:
     contributions: Contributions
     seats: Seats
     seat_domains: SeatDomains
+    networks: Networks
     my_data: MyData
     erasing: Erasing
     ledger: Ledger
@@ -178,6 +180,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         contributions=Contributions(database, clock, plans, orders),
         seats=Seats(database, clock),
         seat_domains=SeatDomains(database, clock, mail, secret=settings.code_secret),
+        networks=Networks(database, clock),
         my_data=MyData(database, clock, letters.subject),
         erasing=Erasing(database, clock, mail, secret=settings.code_secret),
         inbox=Inbox(database, clock),

@@ -12,6 +12,7 @@ from services.billing.invariant import Invariant
 from services.billing.invariant import of_agency as _of
 from services.billing.invariants_once import BundlesOpenWhatWasPaidFor, ContributionsAreEarned
 from services.billing.ledger import rules as books
+from services.billing.networks import checks as networks
 from services.billing.offers import checks as offers
 from services.billing.seats import checks as seats
 from shared.clock import Clock
@@ -308,6 +309,7 @@ ALL: tuple[Invariant, ...] = (
     PaymentsHaveInvoices(),
     seats.SeatsArePaidFor(),
     seats.MembersReadAsTheirOwners(),
+    networks.NetworksAreToldAndEnd(),
     offers.OffersAreCounted(),
 )
 

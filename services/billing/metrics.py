@@ -54,6 +54,11 @@ EXCEPTIONS = Measured(
     "What waits for finance, by kind: refund (failed), credit (given back although a plan was changed for it), dispute (open), unclaimed, foreign (in another currency), payout (does not match), payout_line, moved (from another system)",
     ["agency", "kind"],
 )
+NETWORKS_WAITING = Measured(
+    "press_billing_networks_waiting",
+    "Ranges of addresses of companies and schools that wait for staff to approve or refuse them",
+    ["agency"],
+)
 CREDITS_WAITING = Measured(
     "press_billing_bank_credits_waiting_vnd",
     "Bank transfers that are no order's yet: their sum in đồng",

@@ -14,6 +14,7 @@ from services.billing.letters import models as letters
 from services.billing.mailboxes import models as mailboxes
 from services.billing.moving import models as moving
 from services.billing.mydata import models as mydata
+from services.billing.networks import models as networks
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
@@ -44,6 +45,7 @@ __all__ = [
     "mailboxes",
     "moving",
     "mydata",
+    "networks",
     "offers",
     "orders",
     "payments",

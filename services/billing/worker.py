@@ -54,6 +54,9 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
     async def review() -> None:
         await billing.renewals.run_due()
 
+    async def end_unseen() -> None:
+        await billing.networks.run_due()
+
     slots = [
         Loop(f"applier-{number}", billing.applier.run_slot, 120.0)
         for number in range(1, settings.appliers + 1)
@@ -76,6 +79,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
                 every(settings.review_seconds, close_orders),
                 settings.review_seconds + 60,
             ),
+            Loop("network-seats", every(REMIND_SECONDS, end_unseen), REMIND_SECONDS + 300),
             *letter_loops(billing),
             audit_loop(process.database, process.clock, "billing"),
             Loop("forget", every(FORGET_SECONDS, forget), FORGET_SECONDS + 60),
@@ -148,6 +152,12 @@ def gauge_loops(billing: Billing) -> list[Loop]:
             every(REMIND_SECONDS, billing.exceptions.measure),
             REMIND_SECONDS + 300,
             gauges=(metrics.EXCEPTIONS,),
+        ),
+        Loop(
+            "network-gauges",
+            every(REMIND_SECONDS, billing.networks.measure),
+            REMIND_SECONDS + 300,
+            gauges=(metrics.NETWORKS_WAITING,),
         ),
         Loop(
             "insight-gauges",

@@ -71,6 +71,9 @@ class Action(StrEnum):
     DAYS_ENDED = "days-ended"
     RECEIPT_RESENT = "receipt-resent"
     READER_ERASED = "reader-erased"
+    NETWORK_APPROVED = "network-approved"
+    NETWORK_REFUSED = "network-refused"
+    NETWORK_ENDED = "network-ended"
     # Advertising
     ADVERTISER_CREATED = "advertiser-created"
     PLACEMENT_SAVED = "placement-saved"
@@ -158,6 +161,9 @@ WORDS: dict[Action, str] = {
     Action.DAYS_ENDED: "Given days taken back",
     Action.RECEIPT_RESENT: "Receipt sent again",
     Action.READER_ERASED: "Data of a reader deleted",
+    Action.NETWORK_APPROVED: "Network of a group approved",
+    Action.NETWORK_REFUSED: "Network of a group refused",
+    Action.NETWORK_ENDED: "Network of a group ended",
     Action.WEBHOOKS_REPLAYED: "Payment notices tried again",
     Action.LETTERS_RETRIED: "Letters to readers tried again",
     Action.LETTERS_DROPPED: "Letters to readers let go",
@@ -259,6 +265,9 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.DAYS_ENDED,
         Action.RECEIPT_RESENT,
         Action.READER_ERASED,
+        Action.NETWORK_APPROVED,
+        Action.NETWORK_REFUSED,
+        Action.NETWORK_ENDED,
         Action.SUBSCRIPTIONS_MOVED,
         *_EVERYWHERE,
     ),

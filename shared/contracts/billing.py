@@ -38,3 +38,19 @@ class EntitlementRevoked(Entitlement, frozen=True, kw_only=True):
     """The right has ended (refund, lost dispute, cancellation at once); ``valid_until`` is when."""
 
     reason: str = ""
+
+
+@event_type("billing.networks.changed.v1")
+class NetworksChanged(Payload, frozen=True, kw_only=True):
+    """The full state of the networks whose visitors read what a group pays for, without signing in, as of the event's version.
+
+    ``ranges`` are the first and the last address of each, both included; a range is of one group of the agency only. ``readable`` are
+    the times (from, until; the latter exclusive) in which they open ``scope``, and no others. Nothing is open where either is empty.
+    The event's ``subject`` is the group's subscription and its ``version`` grows with every change.
+    """
+
+    subscription_id: UUID
+    plan_code: str
+    scope: str
+    ranges: tuple[tuple[str, str], ...]
+    readable: tuple[tuple[Instant, Instant], ...]

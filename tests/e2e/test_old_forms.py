@@ -29,7 +29,7 @@ WHOSE = {
 }
 PATHS = {
     **{"agency": AGENCY, "version": "1", "action": "pause", "kind": "refund"},
-    **{"subject": AN_ID, "invitation": AN_ID},
+    **{"subject": AN_ID, "invitation": AN_ID, "subscription": AN_ID},
 }
 #: A link of a letter is its own proof, for a month: its forms have no other, and do not grow old before it.
 OWN_PROOF = (

@@ -55,6 +55,7 @@ class ReaderPages:
     ) -> Response:
         session_row, reader = found
         agency, back = place.agency, place.back(return_to)
+        await self._front.seen(request, reader)
         payments = await self._billing.payments.of_reader(reader.id)
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)

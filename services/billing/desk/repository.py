@@ -129,10 +129,10 @@ _OF_READER = {
         FROM bundle b JOIN sales_order o ON o.id = b.order_id JOIN plan_price pp ON pp.id = o.price_id
         JOIN plan l ON l.id = pp.plan_id JOIN payment p ON p.order_id = b.order_id
         WHERE b.reader_id = :reader ORDER BY b.valid_until DESC, b.id LIMIT :limit""",
-    "members": """SELECT t.subscription_id, t.number, t.joined_at, t.ended_at, t.ended_by, r.id AS other_id, r.email AS other_email
+    "members": """SELECT t.subscription_id, t.number, t.joined_at, t.seen_at, t.ended_at, t.ended_by, r.id AS other_id, r.email AS other_email
         FROM seat t JOIN subscription s ON s.id = t.subscription_id JOIN reader r ON r.id = t.reader_id
         WHERE s.reader_id = :reader ORDER BY t.ended_at IS NOT NULL, t.number, t.ended_at DESC, t.id LIMIT :limit""",
-    "seats": """SELECT t.number, t.joined_at, t.ended_at, t.ended_by, o.id AS other_id, o.email AS other_email, p.name_vi, p.name_en
+    "seats": """SELECT t.number, t.joined_at, t.seen_at, t.ended_at, t.ended_by, o.id AS other_id, o.email AS other_email, p.name_vi, p.name_en
         FROM seat t JOIN subscription s ON s.id = t.subscription_id JOIN reader o ON o.id = s.reader_id
         JOIN plan_price pp ON pp.id = s.price_id JOIN plan p ON p.id = pp.plan_id
         WHERE t.reader_id = :reader ORDER BY t.joined_at DESC, t.id LIMIT :limit""",

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     INVITED = "invited"
     SEAT_ENDED = "seat_ended"
     GROUP_ENDED = "group_ended"
+    NETWORK = "network"
     PRICE_RISES = "price_rises"
     WIN_BACK = "win_back"
     ADDRESS_CHANGED = "address_changed"
@@ -349,9 +350,23 @@ def invited(
     return Draft(Kind.INVITED, f"invited:{id_}:{times}", facts, recipient)
 
 
-def seat_ended(seat_id: UUID, sold: Sold, *, by_plan: bool) -> Draft:
-    """A seat that its owner ended, or (``by_plan``) that the plan has no more."""
-    return Draft(Kind.SEAT_ENDED, f"seat-ended:{seat_id}", {**sold.facts, "by_plan": by_plan})
+def seat_ended(seat_id: UUID, sold: Sold, by: str) -> Draft:
+    """A seat that its owner ended, that the plan has no more (``by`` plan), or whose reader was not seen on the network for long."""
+    return Draft(Kind.SEAT_ENDED, f"seat-ended:{seat_id}", {**sold.facts, "by": by})
+
+
+def network_decided(
+    network_id: UUID, subscription_id: UUID, sold: Sold, range_: str, state: str, why: str
+) -> Draft:
+    """A range of addresses that staff have approved, refused or (``state``) ended, with the reason of the latter two."""
+    facts = {
+        **sold.facts,
+        "subscription": str(subscription_id),
+        "range": range_,
+        "state": state,
+        "why": why,
+    }
+    return Draft(Kind.NETWORK, f"network:{network_id}:{state}", facts)
 
 
 def group_ended(seat_id: UUID, subscription_id: UUID, sold: Sold, ended_at: datetime) -> Draft:

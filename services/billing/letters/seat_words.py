@@ -1,4 +1,4 @@
-"""What letters about groups say: an invitation, a seat that ended, a plan that ended; and the code for a mail domain."""
+"""What letters about groups say: an invitation, a seat or a plan that ended, a network that staff decided on; the code for a mail domain."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.billing.letters.voice import Content, Voice
+from services.billing.networks.rules import SEEN_FOR
 
 
 def invited(voice: Voice, facts: Mapping[str, Any]) -> Content:
@@ -45,14 +46,17 @@ def invited_footer(voice: Voice, recipient: str, facts: Mapping[str, Any]) -> st
 
 
 def seat_ended(voice: Voice, facts: Mapping[str, Any]) -> Content:
-    """A seat that its owner ended, or that the plan has no more."""
+    """A seat that its owner ended, that the plan has no more, or whose reader was not seen on the network for long."""
     _ = voice.translate
     subject = _("Your seat in a group has ended")
-    why = (
-        _("The plan now has fewer seats, and yours is none of them.")
-        if facts["by_plan"]
-        else _("Who pays for the plan has ended your seat.")
-    )
+    why = {
+        "plan": _("The plan now has fewer seats, and yours is none of them."),
+        "network": _(
+            "You had it by the network of your company or school, and were not seen there for {days} days. "
+            "When you are there again, you may take a seat on the page of the plans.",
+            days=SEEN_FOR.days,
+        ),
+    }.get(facts["by"], _("Who pays for the plan has ended your seat."))
     return Content(
         subject,
         subject,
@@ -80,6 +84,43 @@ def group_ended(voice: Voice, facts: Mapping[str, Any]) -> Content:
         ),
         ((_("Plan"), str(facts["plan"][voice.language])),),
         (_("See the plans"), voice.address("plans")),
+    )
+
+
+def network(voice: Voice, facts: Mapping[str, Any]) -> Content:
+    """A range of addresses that staff have approved, refused or ended."""
+    _ = voice.translate
+    state, why = facts["state"], facts["why"]
+    subject, body = {
+        "approved": (
+            _("The network {range} is approved", range=facts["range"]),
+            _(
+                "Whoever comes from it and signs in may take a free seat of your group on the page of the plans."
+            ),
+        ),
+        "refused": (
+            _("The network {range} is not approved", range=facts["range"]),
+            _("You may ask for it again, with what was missing."),
+        ),
+    }.get(
+        state,
+        (
+            _("The network {range} is used no more", range=facts["range"]),
+            _(
+                "Nobody takes a seat by it any more. Who has a seat by it keeps it for {days} days after they were last there.",
+                days=SEEN_FOR.days,
+            ),
+        ),
+    )
+    return Content(
+        subject,
+        subject,
+        (*((_("Reason: {why}", why=why),) if why else ()), body),
+        ((_("Plan"), str(facts["plan"][voice.language])), (_("Network"), facts["range"])),
+        (
+            _("See your networks"),
+            voice.address(f"account/seats/{facts['subscription']}/networks"),
+        ),
     )
 
 

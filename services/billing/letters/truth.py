@@ -20,6 +20,7 @@ HAPPENED = frozenset(
         Kind.TRIAL_STARTED,
         Kind.MOVED,
         Kind.SEAT_ENDED,
+        Kind.NETWORK,
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
         Kind.ERASED,

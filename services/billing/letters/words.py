@@ -280,6 +280,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.INVITED: seat_words.invited,
     Kind.SEAT_ENDED: seat_words.seat_ended,
     Kind.GROUP_ENDED: seat_words.group_ended,
+    Kind.NETWORK: seat_words.network,
     Kind.ADDRESS_CHANGED: address_words.changed,
     Kind.ADDRESS_UNDONE: address_words.undone,
     Kind.GIFT: gift_words.given,

@@ -85,7 +85,7 @@ SECTIONS: Mapping[str, str] = {
         FROM gift_recipient g JOIN sales_order o ON o.id = g.order_id WHERE o.reader_id = :reader ORDER BY g.named_at, o.id""",
     "gifts_redeemed": """SELECT g.code AS gift_code, g.redeemed_at FROM gift g
         WHERE g.redeemed_by = :reader ORDER BY g.redeemed_at, g.id""",
-    "memberships": """SELECT t.subscription_id, t.number, t.joined_at, t.ended_at, t.ended_by
+    "memberships": """SELECT t.subscription_id, t.number, t.joined_at, t.seen_at AS last_on_its_network_at, t.ended_at, t.ended_by
         FROM seat t WHERE t.reader_id = :reader ORDER BY t.joined_at, t.id""",
     "group_members": """SELECT t.subscription_id, t.number, r.email, t.joined_at, t.ended_at, t.ended_by
         FROM seat t JOIN subscription s ON s.id = t.subscription_id JOIN reader r ON r.id = t.reader_id
@@ -99,6 +99,10 @@ SECTIONS: Mapping[str, str] = {
     "group_domains": """SELECT d.subscription_id, d.domain, d.created_at, d.verified_at, d.ended_at
         FROM seat_domain d JOIN subscription s ON s.id = d.subscription_id
         WHERE s.reader_id = :reader ORDER BY d.created_at, d.id""",
+    "group_networks": """SELECT n.subscription_id, host(n.first_ip) AS first_address, host(n.last_ip) AS last_address, n.asked_at, n.asked_from,
+            n.asked_within, n.approved_at, n.ended_at, n.ended_by, n.ended_why
+        FROM seat_network n JOIN subscription s ON s.id = n.subscription_id
+        WHERE s.reader_id = :reader ORDER BY n.asked_at, n.id""",
     "bundles": """SELECT b.id, b.order_id, b.uses, b.valid_from, b.valid_until FROM bundle b
         WHERE b.reader_id = :reader ORDER BY b.valid_from, b.id""",
     "bundle_articles": """SELECT u.bundle_id, u.number, u.article, u.used_at, u.readable_until FROM bundle_use u
@@ -165,6 +169,7 @@ _TRACES = (
     "DELETE FROM student_address WHERE reader_id = :reader",
     "DELETE FROM provider_customer WHERE reader_id = :reader",
     "DELETE FROM seat_domain WHERE subscription_id IN (SELECT id FROM subscription WHERE reader_id = :reader)",
+    "UPDATE seat_network SET first_ip = NULL, last_ip = NULL WHERE subscription_id IN (SELECT id FROM subscription WHERE reader_id = :reader)",
     """UPDATE seat_invitation SET email = 'invitation-' || id || '@erased.invalid',
          withdrawn_at = CASE WHEN accepted_at IS NULL THEN coalesce(withdrawn_at, :now) END
        WHERE (agency = :agency AND email = :email) OR subscription_id IN (SELECT id FROM subscription WHERE reader_id = :reader)""",

@@ -80,6 +80,10 @@ TABLES: Mapping[str, Table] = {
     "seat": _in("memberships", "group_members"),
     "seat_invitation": _in("invitations_sent", "invitations_received"),
     "seat_domain": _in("group_domains"),
+    "seat_network": _in("group_networks"),
+    "seat_network_told": _not(
+        "what the paywall was last told of a group's networks, which are in the copy"
+    ),
     "bundle": _in("bundles"),
     "bundle_use": _in("bundle_articles"),
     "given_days": _in("days_given"),
@@ -114,6 +118,7 @@ STAYS: Mapping[str, str] = {
     **dict.fromkeys(("entitlement", "gift", "bundle", "bundle_use"), _SOLD),
     **dict.fromkeys(("mrr_movement", "recognition_schedule"), _BOOKS),
     **dict.fromkeys(("given_days", "given_days_ended", "refund_request", "audit_entry"), _DONE),
+    "seat_network_told": "the paywall was told that nothing is open; its version stays, so that an older one never wins",
     "seat": "ended, as by who leaves: when a group had how many readers is part of what was sold",
 }
 

@@ -133,7 +133,7 @@ class PlanPages:
             place,
             status,
             reader=reader,
-            open_groups=await self._billing.seats.open_groups(reader) if reader else [],
+            open_groups=await self._front.open_groups(request, reader),
             places=await self._billing.seats.places(reader) if reader else [],
             current=current,
             ending=ending,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from services.billing.bundles.front import PATH as USE_PATH
 from services.billing.bundles.repository import Held
 from services.billing.composition import Billing
+from services.billing.readers.rules import SESSION_TOUCH
 from services.billing.readers.schemas import BundleOut, ReaderOut, SessionOut
 from services.billing.readers.web import session_cookie
 from shared.agencies import get_agency
@@ -17,6 +18,7 @@ from shared.auth import SigningKeySet
 from shared.errors import ForbiddenError
 from shared.origins import cors_headers
 from shared.security.events import SecurityEvent
+from shared.web.visitor import caller_address
 
 TOKEN_SECONDS = 300
 AUDIENCE = "press-paywall"
@@ -63,8 +65,12 @@ def router(billing: Billing, keys: SigningKeySet) -> APIRouter:
         found = await billing.readers.current(agency, cookie)
         if found is None:
             return answer
-        _, reader = found
+        row, reader = found
         now = billing.clock.now()
+        # Every article that is read asks here: once an hour is enough, and at once after signing in.
+        if row.last_seen_at == row.created_at or now - row.last_seen_at > SESSION_TOUCH:
+            address = caller_address(request, billing.settings.hops)
+            await billing.networks.seen(reader, address)
         rights = await billing.subscriptions.rights(reader.id)
         claims = {
             "sub": str(reader.id),

@@ -15,6 +15,7 @@ from services.billing.composition import Billing
 from services.billing.readers import rules
 from services.billing.readers.models import Reader, ReaderSession
 from services.billing.readers.service import Visitor
+from services.billing.seats.repository import OpenGroup
 from services.billing.settings import BillingSettings
 from shared.agencies import Agency, get_agency
 from shared.errors import NotFoundError
@@ -138,6 +139,17 @@ class ReaderFront:
         await self.forms.verify(request)
         found = await self.reader(request, agency)
         return found or self.to_sign_in(agency, f"/r/{agency}/account")
+
+    async def seen(self, request: Request, reader: Reader) -> None:
+        """A reader is here: seats of theirs that hang on the network which they come from are kept."""
+        await self.billing.networks.seen(reader, self.visitor(request).address)
+
+    async def open_groups(self, request: Request, reader: Reader | None) -> list[OpenGroup]:
+        """Groups that a reader may join: by their mail address, or from where they are."""
+        if reader is None:
+            return []
+        await self.seen(request, reader)
+        return await self.billing.seats.open_groups(reader, self.visitor(request).address)
 
     def visitor(self, request: Request) -> Visitor:
         return visitor(self.billing.settings, request)

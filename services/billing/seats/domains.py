@@ -9,14 +9,12 @@ from uuid import UUID
 from services.billing.mailboxes import service as mailboxes
 from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS
 from services.billing.mailboxes.service import Codes
-from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
-from services.billing.seats import repository, rights, rules
+from services.billing.seats import repository, rights, rules, taking
 from services.billing.seats.models import SeatDomain
 from services.billing.seats.rights import offer_at
 from services.billing.seats.service import held_group
 from services.billing.subscriptions import repository as subscriptions_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
 from shared.clock import Clock
 from shared.database import Database, Session
@@ -131,9 +129,4 @@ async def leave(
         row = await subscriptions_repository.lock(session, seat.subscription_id)
         if domain in {one.domain for one in await repository.domains(session, row.id)}:
             continue
-        offer = await plans_repository.offer(session, row.agency, row.price_id)
-        assert offer is not None  # a foreign key holds it
-        facts = await subscriptions.facts_of(session, row)
-        await rights.end(session, row, facts, offer, seat, rights.MEMBER, now)
-        await rights.move_up(session, row)
-        await subscriptions.refresh(session, row, now)
+        await taking.free(session, row, seat, rights.MEMBER, now)

@@ -45,7 +45,8 @@ class SeatInvitation(Row, table=True):
 
 
 class Seat(Row, table=True):
-    """A reader's place in a group. ``number``: the owner's is the first one. ``ended_by``: owner, member, or plan (it has fewer)."""
+    """A reader's place in a group. ``number``: the owner's is the first one. ``network_id``: the network it was taken from, and
+    ``seen_at`` when its reader was last there. ``ended_by``: owner, member, plan (it has fewer), or network (not seen for long)."""
 
     __table_args__: Any = (
         ForeignKeyConstraint(*_OF_SUBSCRIPTION),
@@ -53,6 +54,7 @@ class Seat(Row, table=True):
         ForeignKeyConstraint(
             ["invitation_id", "agency"], ["seat_invitation.id", "seat_invitation.agency"]
         ),
+        ForeignKeyConstraint(["network_id", "agency"], ["seat_network.id", "seat_network.agency"]),
         UniqueConstraint("id", "agency", "reader_id", name="uq_seat_id_agency_reader_id"),
         Index(
             "uq_seat_reader",
@@ -70,6 +72,11 @@ class Seat(Row, table=True):
         ),
         Index("ix_seat_reader_id", "reader_id", "joined_at"),
         Index("ix_seat_subscription_id", "subscription_id", "joined_at"),
+        Index(
+            "ix_seat_seen_at",
+            "seen_at",
+            postgresql_where=text("network_id IS NOT NULL AND ended_at IS NULL"),
+        ),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)
@@ -78,6 +85,8 @@ class Seat(Row, table=True):
     number: int
     joined_at: datetime = Field(sa_type=UTCDateTime)
     invitation_id: UUID | None = Field(default=None, unique=True)
+    network_id: UUID | None = None
+    seen_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     ended_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
     ended_by: str | None = Field(sa_type=Text, default=None)
 

@@ -153,7 +153,8 @@ def router(front: ReaderFront) -> APIRouter:
         reader = await pages.acting(request, agency)
         if isinstance(reader, Response):
             return reader
-        act = front.billing.seats.join(reader, uuid_of(subscription))
+        address = front.visitor(request).address
+        act = front.billing.seats.join(reader, uuid_of(subscription), address)
         return await pages.done(agency, act, "seat-taken-up")
 
     @routes.post(account + "/domain")

@@ -11,7 +11,10 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlmodel import col
 
+from services.billing.networks.rules import SEEN_FOR, Address, gone_at
+from services.billing.readers.models import Reader
 from services.billing.seats.models import Seat, SeatDomain, SeatInvitation
+from services.billing.seats.rules import domain_of
 from services.billing.subscriptions.models import EntitlementRow
 from shared.database import ReadSession, Session
 
@@ -25,13 +28,19 @@ _PRICE = """(SELECT o.price_id FROM payment p JOIN sales_order o ON o.id = p.ord
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A seat with the address of who has it."""
+    """A seat with the address of who has it. ``seen_at``: when they were last seen on a network of the group, where it was had so."""
 
     seat_id: UUID
     reader_id: UUID
     email: str
     number: int
     joined_at: datetime
+    seen_at: datetime | None = None
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When the seat ends unless they are seen there again."""
+        return gone_at(self.seen_at) if self.seen_at else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,12 @@ class Place:
     name_vi: str
     name_en: str
     reads_until: datetime | None
+    seen_at: datetime | None = None
+
+    @property
+    def gone_at(self) -> datetime | None:
+        """When the seat ends unless they are seen on a network of the group again."""
+        return gone_at(self.seen_at) if self.seen_at else None
 
     def name(self, language: str) -> str:
         return self.name_vi if language == "vi" else self.name_en
@@ -50,13 +65,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class OpenGroup:
-    """A group that a reader may join by the domain of their address."""
+    """A group that a reader may join: by the ``domain`` of their mail address, or (empty) by the network that they come from."""
 
     subscription_id: UUID
     domain: str
     name_vi: str
     name_en: str
     free: int
+
+    @property
+    def days(self) -> int:
+        """How long a seat by a network is kept without being seen there."""
+        return SEEN_FOR.days
 
     def name(self, language: str) -> str:
         return self.name_vi if language == "vi" else self.name_en
@@ -140,7 +160,7 @@ async def entitlements(session: Session, seat_id: UUID) -> Sequence[EntitlementR
 async def members(session: ReadSession, subscription_id: UUID) -> list[Member]:
     rows = await session.execute(
         text(
-            """SELECT s.id, s.reader_id, r.email, s.number, s.joined_at FROM seat s JOIN reader r ON r.id = s.reader_id
+            """SELECT s.id, s.reader_id, r.email, s.number, s.joined_at, s.seen_at FROM seat s JOIN reader r ON r.id = s.reader_id
                WHERE s.subscription_id = :id AND s.ended_at IS NULL ORDER BY s.number"""
         ),
         {"id": subscription_id},
@@ -154,7 +174,7 @@ async def places(session: ReadSession, reader_id: UUID, now: datetime) -> list[P
         text(
             f"""SELECT s.id, o.email, p.name_vi, p.name_en,
                       (SELECT max(e.valid_until) FROM entitlement e WHERE e.seat_id = s.id AND NOT e.revoked
-                       AND e.valid_from <= :now AND e.valid_until > :now)
+                       AND e.valid_from <= :now AND e.valid_until > :now), s.seen_at
                FROM seat s JOIN subscription b ON b.id = s.subscription_id JOIN reader o ON o.id = b.reader_id
                JOIN plan_price pp ON pp.id = coalesce({_PRICE.format(of="b.id", seats="s.number")}, b.price_id)
                JOIN plan p ON p.id = pp.plan_id
@@ -167,28 +187,42 @@ async def places(session: ReadSession, reader_id: UUID, now: datetime) -> list[P
 
 async def open_groups(
     session: ReadSession,
-    agency: str,
-    reader_id: UUID,
-    domain: str,
+    reader: Reader,
+    address: Address | None,
     live: Sequence[str],
     now: datetime,
 ) -> list[OpenGroup]:
-    """Groups with a free seat that verified this domain, which the reader is not in and was not put out of."""
+    """Groups with a free seat that verified the domain of this reader's mail address, or have a network with the address that they come
+    from, which the reader is not in and was not put out of."""
     rows = await session.execute(
         text(
-            f"""SELECT b.id, d.domain, p.name_vi, p.name_en, b.seats - 1 - taken.n
-               FROM seat_domain d JOIN subscription b ON b.id = d.subscription_id
+            f"""SELECT b.id, way.domain, p.name_vi, p.name_en, b.seats - 1 - taken.n
+               FROM (SELECT subscription_id, max(domain) AS domain FROM (
+                        SELECT d.subscription_id, d.domain FROM seat_domain d
+                        WHERE d.agency = :agency AND d.domain = :domain AND d.verified_at IS NOT NULL AND d.ended_at IS NULL
+                        UNION ALL
+                        SELECT n.subscription_id, '' FROM seat_network n
+                        WHERE n.agency = :agency AND n.approved_at IS NOT NULL AND n.ended_at IS NULL
+                          AND inet_range(n.first_ip, n.last_ip, '[]') @> CAST(CAST(:address AS text) AS inet)) AS ways
+                     GROUP BY subscription_id) AS way
+               JOIN subscription b ON b.id = way.subscription_id
                JOIN plan_price pp ON pp.id = coalesce({_PRICE.format(of="b.id", seats="1")}, b.price_id)
                JOIN plan p ON p.id = pp.plan_id
                CROSS JOIN LATERAL (SELECT count(*)::integer AS n FROM seat s
                                    WHERE s.subscription_id = b.id AND s.ended_at IS NULL) AS taken
-               WHERE d.agency = :agency AND d.domain = :domain AND d.verified_at IS NOT NULL AND d.ended_at IS NULL
-                 AND p.per_seat AND b.state = ANY (CAST(:live AS text[])) AND b.reader_id <> :reader AND taken.n < b.seats - 1
+               WHERE p.per_seat AND b.state = ANY (CAST(:live AS text[])) AND b.reader_id <> :reader AND taken.n < b.seats - 1
                  AND NOT EXISTS (SELECT FROM seat s WHERE s.subscription_id = b.id AND s.reader_id = :reader
                                  AND (s.ended_at IS NULL OR s.ended_by = 'owner'))
                ORDER BY b.created_at, b.id"""  # noqa: S608
         ),
-        {"agency": agency, "domain": domain, "reader": reader_id, "live": list(live), "now": now},
+        {
+            "agency": reader.agency,
+            "domain": domain_of(reader.email),
+            "address": None if address is None else str(address),
+            "reader": reader.id,
+            "live": list(live),
+            "now": now,
+        },
     )
     return [OpenGroup(*row) for row in rows]
 
@@ -311,7 +345,8 @@ async def seats_by_domain(
     rows = await session.execute(
         text(
             """SELECT s.id, b.reader_id FROM seat s JOIN subscription b ON b.id = s.subscription_id
-               WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.invitation_id IS NULL ORDER BY s.id"""
+               WHERE s.reader_id = :reader AND s.ended_at IS NULL AND s.invitation_id IS NULL AND s.network_id IS NULL
+               ORDER BY s.id"""
         ),
         {"reader": reader_id},
     )

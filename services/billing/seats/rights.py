@@ -12,6 +12,7 @@ from datetime import datetime
 
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
+from services.billing.networks import told as networks
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.seats import repository
@@ -22,7 +23,7 @@ from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.rules import Facts, stretches
 from shared.database import ReadSession, Session
 
-OWNER, MEMBER, PLAN = "owner", "member", "plan"
+OWNER, MEMBER, PLAN, NETWORK = "owner", "member", "plan", "network"
 
 
 async def follow(
@@ -51,6 +52,7 @@ async def follow(
             await letters.write(session, row.agency, seat.reader_id, ended, now)
     await session.flush()
     row.seats = paid_for
+    await networks.follow(session, row, facts, offer, now)
 
 
 async def end(
@@ -68,7 +70,7 @@ async def end(
     await tell(session, row, facts, offer, seat, now)
     if by != MEMBER:
         sold = await _sold(session, row, seat, now)
-        told = letter_rules.seat_ended(seat.id, sold, by_plan=by == PLAN)
+        told = letter_rules.seat_ended(seat.id, sold, by)
         await letters.write(session, row.agency, seat.reader_id, told, now)
 
 

@@ -13,15 +13,14 @@ from uuid import UUID
 
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
-from services.billing.plans import repository as plans_repository
+from services.billing.networks import rules as network_rules
 from services.billing.plans.repository import Offer
 from services.billing.readers import repository as readers_repository
 from services.billing.readers.models import Reader
-from services.billing.seats import repository, rights, rules
+from services.billing.seats import repository, rights, rules, taking
 from services.billing.seats.models import Seat, SeatDomain, SeatInvitation
 from services.billing.seats.repository import Member, OpenGroup, Place
 from services.billing.subscriptions import repository as subscriptions_repository
-from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
 from services.billing.subscriptions.rules import LIVE, State
 from shared.clock import Clock
@@ -99,12 +98,12 @@ class Seats:
         async with self._database.read() as session:
             return await repository.places(session, reader.id, self._clock.now())
 
-    async def open_groups(self, reader: Reader) -> list[OpenGroup]:
-        """Groups that a reader may join by the domain of their address."""
-        domain = rules.domain_of(reader.email)
+    async def open_groups(self, reader: Reader, address: str = "") -> list[OpenGroup]:
+        """Groups that a reader may join by the domain of their mail address, or by the ``address`` that they come from."""
+        came_from = network_rules.address_of(address)
         async with self._database.read() as session:
             return await repository.open_groups(
-                session, reader.agency, reader.id, domain, sorted(LIVE), self._clock.now()
+                session, reader, came_from, sorted(LIVE), self._clock.now()
             )
 
     async def invite(self, owner: Reader, subscription_id: UUID, email: str) -> SeatInvitation:
@@ -224,10 +223,10 @@ class Seats:
             known = await repository.invitation(session, reader.agency, invitation_id)
             if known is None:
                 raise NotFoundError
-            row = await _lock_group(session, reader.agency, known.subscription_id, reader.id)
+            row = await taking.lock_group(session, reader.agency, known.subscription_id, reader.id)
             found = await repository.invitation(session, reader.agency, invitation_id)
             assert row is not None and found is not None  # it was there
-            now, reader = self._clock.now(), await _as_now(session, reader)
+            now, reader = self._clock.now(), await taking.as_now(session, reader)
             state = _state(found, reader, now)
             if state == "accepted":
                 seat = await repository.newest(session, row.id, reader.id)
@@ -235,63 +234,31 @@ class Seats:
                     return seat
             if state != "open":
                 raise ConflictError(slug=f"seat-{state}")
-            seat = await self._take(session, row, reader, found.id, now)
+            seat = await taking.take(session, row, reader, now, invitation_id=found.id)
             found.accepted_at = now
             return seat
 
-    async def join(self, reader: Reader, subscription_id: UUID) -> Seat:
-        """Take a free seat of a group that verified the domain of the reader's address.
+    async def join(self, reader: Reader, subscription_id: UUID, address: str = "") -> Seat:
+        """Take a free seat of a group that verified the domain of the reader's mail address, or else of one that has a network with the
+        ``address`` that they come from.
 
         Raises :class:`ConflictError`: ``seat-full``, ``seat-over``, ``seat-ended`` for who was put out of the group.
         """
         async with self._database.transaction() as session:
-            row = await _lock_group(session, reader.agency, subscription_id, reader.id)
+            row = await taking.lock_group(session, reader.agency, subscription_id, reader.id)
             if row is None:
                 raise NotFoundError
-            own = rules.domain_of((await _as_now(session, reader)).email)
-            now = self._clock.now()
+            reader, now = await taking.as_now(session, reader), self._clock.now()
             known = {one.domain for one in await repository.domains(session, row.id)}
-            if own not in known or not (await rights.offer_at(session, row, now)).per_seat:
+            by_domain = rules.domain_of(reader.email) in known
+            network = None if by_domain else await taking.network_of(session, row, address)
+            may = by_domain or network is not None
+            if not may or not (await rights.offer_at(session, row, now)).per_seat:
                 raise NotFoundError
             before = await repository.newest(session, row.id, reader.id)
             if before is not None and before.ended_by == rights.OWNER:
                 raise ConflictError(slug="seat-ended")
-            return await self._take(session, row, reader, None, now)
-
-    async def _take(
-        self,
-        session: Session,
-        row: Subscription,
-        reader: Reader,
-        invitation_id: UUID | None,
-        now: datetime,
-    ) -> Seat:
-        """A seat (the caller holds the owner's and the reader's lock)."""
-        if State(row.state) not in LIVE:
-            raise ConflictError(slug="seat-over")
-        if reader.id == row.reader_id:
-            raise ConflictError(slug="seat-own")
-        members = await repository.active(session, row.id)
-        known = next((one for one in members if one.reader_id == reader.id), None)
-        if known is not None:
-            return known
-        agreed = (row.seats, row.next_seats, await repository.ordered_seats(session, row.id))
-        number = len(members) + 2
-        if number > min(one for one in agreed if one is not None):
-            raise ConflictError(slug="seat-full")
-        seat = Seat(
-            id=new_id(),
-            agency=row.agency,
-            subscription_id=row.id,
-            reader_id=reader.id,
-            number=number,
-            joined_at=now,
-            invitation_id=invitation_id,
-        )
-        session.add(seat)
-        await session.flush()
-        await subscriptions.refresh(session, row, now)
-        return seat
+            return await taking.take(session, row, reader, now, network_id=network)
 
     async def end(self, owner: Reader, seat_id: UUID) -> None:
         """The owner ends a member's seat. Nothing changes of one that has ended."""
@@ -315,17 +282,14 @@ async def _end_in(session: Session, actor: Reader, seat_id: UUID, by: str, now: 
     known = await repository.by_id(session, actor.agency, seat_id)
     if known is None:
         raise NotFoundError
-    row = await _lock_group(session, actor.agency, known.subscription_id, known.reader_id)
+    row = await taking.lock_group(session, actor.agency, known.subscription_id, known.reader_id)
     seat = await repository.by_id(session, actor.agency, seat_id)
     assert row is not None and seat is not None  # they were there
     if actor.id != (row.reader_id if by == rights.OWNER else seat.reader_id):
         raise NotFoundError
     if seat.ended_at is not None:
         return
-    facts, offer = await subscriptions.facts_of(session, row), await _offer(session, row)
-    await rights.end(session, row, facts, offer, seat, by, now)
-    await rights.move_up(session, row)
-    await subscriptions.refresh(session, row, now)
+    await taking.free(session, row, seat, by, now)
 
 
 def _state(found: SeatInvitation, reader: Reader, now: datetime) -> str:
@@ -353,32 +317,6 @@ async def held_group(
     if live and State(row.state) not in LIVE:
         raise ConflictError(slug="seat-over")
     return row
-
-
-async def _lock_group(
-    session: Session, agency: str, subscription_id: UUID, reader_id: UUID
-) -> Subscription | None:
-    """A group's owner and a reader, locked in the order of their ids, and its subscription."""
-    known = await subscriptions_repository.by_id(session, agency, subscription_id)
-    if known is None:
-        return None
-    for one in sorted({known.reader_id, reader_id}):
-        await subscriptions_repository.lock_reader(session, one)
-    return await subscriptions_repository.lock(session, subscription_id)
-
-
-async def _as_now(session: Session, reader: Reader) -> Reader:
-    """A reader (locked by the caller) with the address they have now, which may have changed since they asked."""
-    found = await readers_repository.by_id(session, reader.agency, reader.id)
-    if found is None:
-        raise NotFoundError
-    return found
-
-
-async def _offer(session: Session | ReadSession, row: Subscription) -> Offer:
-    offer = await plans_repository.offer(session, row.agency, row.price_id)
-    assert offer is not None  # a foreign key holds it
-    return offer
 
 
 async def _spare_mailboxes(session: Session, row: Subscription, now: datetime) -> None:

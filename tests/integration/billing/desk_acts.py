@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import httpx
 
 from shared.audit import Action
 from tests.fixtures.audited import Act
 from tests.integration.billing.paying import credited, ordered, person
+from tests.integration.billing.test_seats import OWNER, Groups
 from tests.integration.billing.test_settlements import line, moved, said
 from tests.integration.billing.world import AGENCY, World
 
@@ -62,6 +65,29 @@ async def erase_act(world: World) -> Act:
     return Act("POST", f"{READERS}/erase", Action.READER_ERASED, call)
 
 
+async def network_acts(world: World) -> list[Act]:
+    """Of a school that asks for two ranges: one is approved and ended, the other refused."""
+    groups = Groups(world)
+    await groups.pays(OWNER, "to-chuc", seats=5)
+    owner, group = await groups.reader(OWNER), (await groups.group(OWNER)).row.id
+    page, ask = f"/staff/{AGENCY}/networks", world.billing.networks.ask
+    one, two = [await ask(owner, group, f"113.160.{n}.0/24", "") for n in range(2)]
+
+    def act(network: UUID, path: str, action: Action) -> Act:
+        async def call() -> httpx.Response:
+            staff = world.browser(press_staff="support-token")
+            sent = {"reason": "whois", "confirmed": "true"}
+            return await staff.submit(page, f"{page}/{network}/{path}", sent)
+
+        return Act("POST", f"/staff/{{agency}}/networks/{{network_id}}/{path}", action, call)
+
+    return [
+        act(one.id, "approve", Action.NETWORK_APPROVED),
+        act(two.id, "refuse", Action.NETWORK_REFUSED),
+        act(one.id, "end", Action.NETWORK_ENDED),
+    ]
+
+
 async def desk_acts(world: World) -> list[Act]:
     """On behalf of a reader with a card subscription."""
     await world.subscribed("lan@example.vn")
@@ -106,4 +132,5 @@ async def desk_acts(world: World) -> list[Act]:
         act("/days/{given_id}/end", Action.DAYS_ENDED),
         act("/payments/{payment_id}/receipt", Action.RECEIPT_RESENT),
         await erase_act(world),
+        *await network_acts(world),
     ]

@@ -52,6 +52,8 @@ EXEMPT = {
     ("POST", "/r/{agency}/account/seats/domain"): A_READER,
     ("POST", "/r/{agency}/account/seats/domain/verify"): A_READER,
     ("POST", "/r/{agency}/account/seats/domain/end"): A_READER,
+    ("POST", "/r/{agency}/account/seats/{subscription}/networks"): A_READER,
+    ("POST", "/r/{agency}/account/seats/{subscription}/networks/end"): A_READER,
     ("POST", "/r/{agency}/invitations/{invitation}/accept"): A_READER,
     ("POST", "/r/{agency}/account/sessions/end"): A_READER,
     ("POST", "/r/{agency}/account/address"): A_READER,

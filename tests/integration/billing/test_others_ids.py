@@ -36,6 +36,7 @@ FORM = {
     "email": THEIRS,
     "address": "ai@xa.example.vn",
     "seats": "9",
+    "range": "113.160.9.0/24",
     "way": "card",
 }
 
@@ -62,6 +63,7 @@ async def owned(world: World) -> dict[str, str]:
     upload = await send(staff(world), statement(("FT-1", "a", 1)))
     await world.signed_in(OWNER)
     subscription = await value("SELECT id FROM subscription")
+    network = await world.billing.networks.ask(owner, subscription, "113.160.1.0/24", "113.160.1.9")
     ids = {
         "subscription": subscription,
         "subscription_id": subscription,
@@ -80,6 +82,8 @@ async def owned(world: World) -> dict[str, str]:
         "invitation": invitation,
         "seat": await value("SELECT id FROM seat"),
         "domain": subscription,
+        "network": network.id,
+        "network_id": network.id,
         "offer": offer,
         "price": gift.price_id,
         "session": await value("SELECT id FROM reader_session WHERE reader_id = :r", r=owner.id),

@@ -146,7 +146,7 @@ async def test_a_term_of_fewer_readers_ends_the_newest_seats_when_it_begins(grou
     await passes(groups, 29 * DAY, {OWNER, CHILD, OTHER})
     await passes(groups, 2 * DAY, {OWNER})
     told = await letters(world, "seat_ended")
-    assert [(one[0], one[1]["by_plan"]) for one in told] == [(CHILD, True), (OTHER, True)]
+    assert [(one[0], one[1]["by"]) for one in told] == [(CHILD, "plan"), (OTHER, "plan")]
     assert await world.value("SELECT ended_by FROM seat WHERE id = :id", id=last) == "plan"
     assert await world.billing.seats.groups(await groups.reader(OWNER)) == []
 

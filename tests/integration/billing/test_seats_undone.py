@@ -84,10 +84,9 @@ async def test_a_family_plan_taken_back_is_a_plan_for_one_again(groups: Groups) 
     assert await groups.reads() == {OWNER}
     assert await stands(world) == ("doc-bao", 1, "ending", month_of(MONTH))
     told = [
-        (to, facts["by_plan"], facts["plan"]["vi"])
-        for to, facts in await letters(world, "seat_ended")
+        (to, facts["by"], facts["plan"]["vi"]) for to, facts in await letters(world, "seat_ended")
     ]
-    assert told == [(CHILD, True, "Gói gia đình")], "of the plan that they had a seat in"
+    assert told == [(CHILD, "plan", "Gói gia đình")], "of the plan that they had a seat in"
     await world.assert_sound()
     assert await groups.resumes(OWNER)
     await world.advance(29 * DAY)

@@ -176,6 +176,14 @@ def drafts() -> dict[str, Draft]:
         "receipt-gift-sent": rules.receipt(
             paid(starts_at=None, ends_at=None, gift_to=("minh@example.vn", date(2026, 12, 31)))
         ),
+        "seat_ended-network": rules.seat_ended(ID, MONTH, "network"),
+        "network": rules.network_decided(ID, ID, MONTH, "113.160.1.0/24", "approved", ""),
+        "network-refused": rules.network_decided(
+            ID, ID, MONTH, "113.160.1.0/24", "refused", "Thiếu công văn"
+        ),
+        "network-ended": rules.network_decided(
+            ID, ID, MONTH, "113.160.1.0/24", "ended", "Mạng đã đổi chủ"
+        ),
         "win_back": offer_rules.win_back(ID, ID, MONTH, (19_000, 2, 59_000), NOW, END),
     }
 
@@ -517,14 +525,27 @@ def test_letters_of_a_group_have_the_key_of_what_they_tell():
         {**plan, "invitation": str(ID), "owner": "lan@example.vn", "expires_at": END.isoformat()},
         "minh@example.vn",
     )
-    for by_plan in (True, False):
-        ended = rules.seat_ended(ID, MONTH, by_plan=by_plan)
-        assert ended == Draft(Kind.SEAT_ENDED, f"seat-ended:{ID}", {**plan, "by_plan": by_plan})
+    for by in ("owner", "plan", "network"):
+        ended = rules.seat_ended(ID, MONTH, by)
+        assert ended == Draft(Kind.SEAT_ENDED, f"seat-ended:{ID}", {**plan, "by": by})
     other = UUID(int=8)
     assert rules.group_ended(ID, other, MONTH, END) == Draft(
         Kind.GROUP_ENDED,
         f"group-ended:{ID}:{END.isoformat()}",
         {**plan, "subscription": str(other), "ended_at": END.isoformat()},
+    )
+    assert rules.network_decided(
+        ID, other, MONTH, "113.160.1.7", "refused", "whose is it?"
+    ) == Draft(
+        Kind.NETWORK,
+        f"network:{ID}:refused",
+        {
+            **plan,
+            "subscription": str(other),
+            "range": "113.160.1.7",
+            "state": "refused",
+            "why": "whose is it?",
+        },
     )
 
 

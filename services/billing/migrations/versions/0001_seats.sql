@@ -32,11 +32,17 @@ CREATE TABLE seat (
     -- Which seat of the group, by the order of joining: those behind one that is ended move up.
     number integer NOT NULL CONSTRAINT ck_seat_number CHECK (number BETWEEN 2 AND 1000),
     joined_at timestamptz NOT NULL,
-    -- None: taken with an address of the group's mail domain.
+    -- How it was had: by an invitation, from a network of the group, or (neither) by an address of its mail domain.
     invitation_id uuid CONSTRAINT uq_seat_invitation_id UNIQUE,
+    network_id uuid,
+    -- When its reader was last seen on a network of the group, where that is what it hangs on.
+    seen_at timestamptz,
     ended_at timestamptz,
-    -- By its owner or its reader; plan: the plan has fewer seats.
-    ended_by text CONSTRAINT ck_seat_ended_by CHECK (ended_by IN ('owner', 'member', 'plan')),
+    -- By its owner or its reader; plan: the plan has fewer seats; network: its reader was not seen there for long.
+    ended_by text CONSTRAINT ck_seat_ended_by CHECK (ended_by IN ('owner', 'member', 'plan', 'network')),
+    CONSTRAINT ck_seat_had_by CHECK (num_nonnulls(invitation_id, network_id) <= 1),
+    CONSTRAINT ck_seat_seen_at CHECK ((network_id IS NULL) = (seen_at IS NULL) AND seen_at >= joined_at),
+    CONSTRAINT ck_seat_ended_by_network CHECK (ended_by IS DISTINCT FROM 'network' OR network_id IS NOT NULL),
     CONSTRAINT ck_seat_ended CHECK ((ended_at IS NULL) = (ended_by IS NULL)),
     CONSTRAINT ck_seat_ended_at CHECK (ended_at >= joined_at),
     CONSTRAINT uq_seat_id_agency_reader_id UNIQUE (id, agency, reader_id),
@@ -48,6 +54,7 @@ CREATE UNIQUE INDEX uq_seat_reader ON seat (subscription_id, reader_id) WHERE en
 CREATE UNIQUE INDEX uq_seat_number ON seat (subscription_id, number) WHERE ended_at IS NULL;
 CREATE INDEX ix_seat_reader_id ON seat (reader_id, joined_at);
 CREATE INDEX ix_seat_subscription_id ON seat (subscription_id, joined_at);
+CREATE INDEX ix_seat_seen_at ON seat (seen_at) WHERE network_id IS NOT NULL AND ended_at IS NULL;
 
 -- Never more seats than paid for, whoever takes one while the plan changes: the subscription's row is held till COMMIT.
 CREATE FUNCTION seat_is_paid_for() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -55,10 +62,14 @@ DECLARE
     owner uuid;
     paid integer;
 BEGIN
-    IF TG_OP = 'UPDATE' AND ((NEW.id, NEW.agency, NEW.subscription_id, NEW.reader_id, NEW.joined_at, NEW.invitation_id)
-           IS DISTINCT FROM (OLD.id, OLD.agency, OLD.subscription_id, OLD.reader_id, OLD.joined_at, OLD.invitation_id)
-           OR OLD.ended_at IS NOT NULL OR NEW.number > OLD.number) THEN
-        RAISE EXCEPTION 'seat % is refused: it moves up or ends, and nothing else', OLD.id USING ERRCODE = 'restrict_violation';
+    -- Who is invited to a seat that they have keeps it by the invitation; nobody's becomes one by a network, or is seen earlier.
+    IF TG_OP = 'UPDATE' AND ((NEW.id, NEW.agency, NEW.subscription_id, NEW.reader_id, NEW.joined_at)
+           IS DISTINCT FROM (OLD.id, OLD.agency, OLD.subscription_id, OLD.reader_id, OLD.joined_at)
+           OR NEW.invitation_id IS DISTINCT FROM OLD.invitation_id AND OLD.invitation_id IS NOT NULL
+           OR NEW.network_id IS DISTINCT FROM OLD.network_id AND NEW.network_id IS NOT NULL
+           OR NEW.seen_at < OLD.seen_at OR OLD.ended_at IS NOT NULL OR NEW.number > OLD.number) THEN
+        RAISE EXCEPTION 'seat % is refused: it moves up, is seen, invited or ends, and nothing else', OLD.id
+            USING ERRCODE = 'restrict_violation';
     END IF;
     SELECT reader_id, seats INTO owner, paid FROM subscription WHERE id = NEW.subscription_id FOR SHARE;
     IF NEW.ended_at IS NULL AND (NEW.number > paid OR NEW.reader_id = owner) THEN
