@@ -16,6 +16,7 @@ from services.billing.moving import models as moving
 from services.billing.mydata import models as mydata
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
+from services.billing.passwords import models as passwords
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
@@ -46,6 +47,7 @@ __all__ = [
     "mydata",
     "offers",
     "orders",
+    "passwords",
     "payments",
     "plans",
     "readers",

@@ -16,9 +16,13 @@ def folded(text: str) -> str:
 
 
 def variants(password: str) -> tuple[str, ...]:
-    """The texts of which each must be hard to guess: as typed, without accents, and without the gaps as well."""
+    """The texts of which each must be hard to guess: as typed, without accents, and without the gaps as well, where what is between
+    the letters is a gap and not most of the password."""
     plain = folded(password)
-    return tuple(dict.fromkeys((password, plain, "".join(_WORD.findall(plain)))))
+    joined = "".join(_WORD.findall(plain))
+    return tuple(
+        dict.fromkeys((password, plain, *([joined] if 2 * len(joined) >= len(plain) else [])))
+    )
 
 
 def guessable_words(texts: Iterable[str], product_words: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from services.identity.sessions import rules as sessions
 from services.identity.settings import IdentitySettings
 from shared.auth.roles import Role, Scope
 from shared.passwords.strength import Zxcvbn
-from shared.passwords.words import folded, guessable_words
+from shared.passwords.words import folded, guessable_words, variants
 from shared.web.i18n import load_catalogues
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -507,6 +507,12 @@ def test_a_name_is_one_line_of_readable_characters(typed, name):
 
 def test_a_text_is_folded_to_plain_lower_case():
     assert folded("ĐƯỜNG đi Hưng YÊN") == "duong di hung yen"
+
+
+def test_a_password_of_signs_is_judged_by_its_signs():
+    assert variants("Mật khẩu-12") == ("Mật khẩu-12", "mat khau-12", "matkhau12")
+    assert variants("a-b-c-") == ("a-b-c-", "abc")
+    assert variants("🌾🌊a🐟") == ("🌾🌊a🐟",)
 
 
 def test_words_of_a_name_are_guessable_alone_and_joined_to_up_to_three_neighbours():

@@ -22,6 +22,7 @@ HAPPENED = frozenset(
         Kind.SEAT_ENDED,
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
+        Kind.PASSWORD,
         Kind.ERASED,
     }
 )

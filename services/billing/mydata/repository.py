@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, str] = {
         FROM consent c WHERE c.reader_id = :reader ORDER BY c.given_at, c.id""",
     "address_changes": """SELECT c.old_email, c.new_email, c.changed_at, c.undone_at, c.network, c.user_agent FROM address_change c
         WHERE c.reader_id = :reader ORDER BY c.changed_at, c.id""",
+    "password": """SELECT p.set_at, p.changed_at FROM reader_password p WHERE p.reader_id = :reader""",
     "letters": """SELECT t.kind, t.language, t.facts, coalesce(t.recipient, :email) AS sent_to, t.state, t.created_at, t.sent_at
         FROM letter t WHERE t.reader_id = :reader ORDER BY t.created_at, t.id""",
     "orders": f"""SELECT o.id, o.code, o.state, o.purpose, l.code AS plan, l.name_vi AS plan_name_vi, l.name_en AS plan_name_en,
@@ -157,6 +158,8 @@ _TRACES = (
        OR (agency = :agency AND recipient = :email AND (kind = 'invited' OR state <> 'waiting'))""",
     "DELETE FROM reader_session WHERE reader_id = :reader",
     "DELETE FROM address_code WHERE reader_id = :reader",
+    "DELETE FROM password_code WHERE reader_id = :reader",
+    "DELETE FROM reader_password WHERE reader_id = :reader",
     "DELETE FROM address_change WHERE reader_id = :reader",
     """UPDATE gift_recipient SET email = NULL, message = ''
        WHERE order_id IN (SELECT id FROM sales_order WHERE reader_id = :reader) OR (agency = :agency AND email = :email AND times > 0)""",
