@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import event, text
 
 from services.billing.passwords import tries
+from services.billing.passwords.service import throw_out
 from services.billing.passwords.tries import PasswordBusyError
 from services.billing.readers.service import Visitor
 from services.billing.subscriptions.repository import lock_reader
@@ -179,6 +180,7 @@ async def test_a_password_is_set_by_a_code_is_told_of_and_signs_in(
     refused = await tried(world.browser(), OTHER)
     assert OTHER not in refused.text
     out = capsys.readouterr()
+    assert "sign_in_failed" in out.out + out.err, "there are logs"
     tables = await world.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     for secret in (GOOD, OTHER, "argon2"):
         assert secret not in out.out + out.err
@@ -479,6 +481,19 @@ async def test_two_changes_at_once_are_one(world: World) -> None:
     assert sorted(one.status_code for one in answers)[0] == 303
     assert [await opens(world, one) for one in (GOOD, OTHER, third)].count(True) == 1
     assert len(await letters(world)) == 2, "set, and changed once"
+
+
+async def test_a_change_waits_for_who_throws_it_out_and_changes_nothing_then(world: World) -> None:
+    """As who takes a change of address back does, in the same moment."""
+    browser, lan = await has_one(world), await person(world)
+    async with world.billing.database.transaction() as session:
+        await lock_reader(session, lan.id)
+        changing = asyncio.create_task(changes(browser, GOOD, OTHER))
+        await somebody_waits(world)
+        await throw_out(session, lan, LAN, world.clock.now())
+    answer = await changing
+    assert answer.status_code == 409 and "Vui lòng thử lại" in words_of(answer.text)
+    assert await world.value(HELD) == 0
 
 
 async def test_it_is_removed_by_a_code_only(world: World) -> None:
