@@ -315,10 +315,19 @@ async def test_neither_the_answer_nor_the_work_tells_who_has_an_account_or_a_pas
 
 async def test_a_password_is_of_one_agency(world: World) -> None:
     await has_one(world)
-    await world.signed_in(LAN, OTHER_AGENCY)
+    elsewhere, page = (
+        await world.signed_in(LAN, OTHER_AGENCY),
+        f"/r/{OTHER_AGENCY}/account/password",
+    )
+    await elsewhere.submit(page, f"{page}/code", {})
+    sent = {"code": await world.last_code(LAN), "new": OTHER}
+    assert (await elsewhere.submit(page, page, sent)).status_code == 303
     door = f"/r/{OTHER_AGENCY}/sign-in/password"
-    answer = await world.browser().submit(door, door, {"email": LAN, "password": GOOD})
-    assert answer.status_code == 422
+    for password, status in ((GOOD, 422), (OTHER, 303)):
+        sent = {"email": LAN, "password": password}
+        answer = await world.browser("198.51.100.8").submit(door, door, sent)
+        assert answer.status_code == status
+    assert await opens(world, GOOD) and not await opens(world, OTHER)
 
 
 async def test_strangers_wrong_passwords_are_limited_and_lock_no_reader_out(world: World) -> None:
