@@ -27,11 +27,11 @@ SECTIONS: Mapping[str, str] = {
     "account": """SELECT r.id, r.agency, r.email, r.name, r.language, r.created_at FROM reader r WHERE r.id = :reader""",
     "sessions": """SELECT s.id, s.user_agent, s.network, s.created_at, s.last_seen_at, s.expires_at, s.ended_at
         FROM reader_session s WHERE s.reader_id = :reader ORDER BY s.created_at, s.id""",
+    "password": """SELECT p.set_at, p.changed_at FROM reader_password p WHERE p.reader_id = :reader""",
     "consents": """SELECT c.purpose, c.version, c.granted, c.language, c.wording, c.network, c.user_agent, c.given_at
         FROM consent c WHERE c.reader_id = :reader ORDER BY c.given_at, c.id""",
     "address_changes": """SELECT c.old_email, c.new_email, c.changed_at, c.undone_at, c.network, c.user_agent FROM address_change c
         WHERE c.reader_id = :reader ORDER BY c.changed_at, c.id""",
-    "password": """SELECT p.set_at, p.changed_at FROM reader_password p WHERE p.reader_id = :reader""",
     "letters": """SELECT t.kind, t.language, t.facts, coalesce(t.recipient, :email) AS sent_to, t.state, t.created_at, t.sent_at
         FROM letter t WHERE t.reader_id = :reader ORDER BY t.created_at, t.id""",
     "orders": f"""SELECT o.id, o.code, o.state, o.purpose, l.code AS plan, l.name_vi AS plan_name_vi, l.name_en AS plan_name_en,

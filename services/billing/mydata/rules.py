@@ -58,9 +58,9 @@ _BOOKS = "figures of the agency's books, computed from the payments, which are i
 TABLES: Mapping[str, Table] = {
     "reader": _in("account"),
     "reader_session": _in("sessions"),
+    "reader_password": _in("password"),
     "consent": _in("consents"),
     "address_change": _in("address_changes"),
-    "reader_password": _in("password"),
     "letter": _in("letters"),
     "sales_order": _in("orders", "coupons_used"),
     "payment": _in("payments", "contributions"),
@@ -95,10 +95,10 @@ TABLES: Mapping[str, Table] = {
         "the provider's and the bank's notices as they were signed; what they told is in the copy, row by row"
     ),
     "sign_in_code": _not(_HASHES),
+    "password_code": _not(_HASHES),
     "student_code": _not(_HASHES),
     "erasure_code": _not(_HASHES),
     "address_code": _not(_HASHES),
-    "password_code": _not(_HASHES),
     "bank_notice": _not("which source told of a credit; the credit is in the copy"),
     "mrr_movement": _not(_BOOKS),
     "recognition_schedule": _not(_BOOKS),

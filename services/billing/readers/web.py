@@ -139,6 +139,13 @@ class ReaderFront:
         found = await self.reader(request, agency)
         return found or self.to_sign_in(agency, f"/r/{agency}/account")
 
+    def visitor(self, request: Request) -> Visitor:
+        return visitor(self.billing.settings, request)
+
+    def to_sign_in(self, agency: str, path: str) -> Response:
+        """To signing in, and from there to ``path`` of these pages."""
+        return see_other(f"/r/{agency}/sign-in?{with_return(self.base + path)}")
+
     def signed_in(self, answer: Response, agency: str, browser: str, token: str) -> Response:
         """Have the browser keep who reads, and its own name for as long as it can: it is known from now on."""
         seconds = self.billing.readers.session_max_days * DAY_SECONDS  # the server ends it sooner
@@ -146,13 +153,6 @@ class ReaderFront:
         set_cookie(answer, session_cookie(agency, secure=secure), token, seconds)
         set_cookie(answer, browser_cookie(agency, secure=secure), browser, KNOWN_BROWSER_SECONDS)
         return answer
-
-    def visitor(self, request: Request) -> Visitor:
-        return visitor(self.billing.settings, request)
-
-    def to_sign_in(self, agency: str, path: str) -> Response:
-        """To signing in, and from there to ``path`` of these pages."""
-        return see_other(f"/r/{agency}/sign-in?{with_return(self.base + path)}")
 
     def render(
         self, request: Request, template: str, place: Place, status: int = 200, **context: Any

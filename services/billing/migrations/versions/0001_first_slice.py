@@ -18,9 +18,9 @@ depends_on = None
 PARTS = (
     "readers",
     "addresses",
-    "passwords",
     "plans",
     "coupons",
+    "passwords",
     "offers",
     "orders",
     "given",
