@@ -25,6 +25,8 @@ from services.billing.mydata import pages as data_pages
 from services.billing.networks import pages as network_pages
 from services.billing.offers import pages as offer_pages
 from services.billing.orders import pages as order_pages
+from services.billing.passwords import pages as password_pages
+from services.billing.passwords import sign_in_pages as password_sign_in_pages
 from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
@@ -59,9 +61,11 @@ HERE = Path(__file__).parent
 #: What readers see and do.
 READERS_PAGES = (
     sign_in_pages,
+    password_sign_in_pages,
     plan_pages,
     account_pages,
     address_pages,
+    password_pages,
     wishes_pages,
     change_pages,
     link_pages,

@@ -31,6 +31,8 @@ from services.billing.networks.service import Networks
 from services.billing.offers.service import Offers
 from services.billing.offers.students import Students
 from services.billing.orders.service import Orders
+from services.billing.passwords.entering import PasswordSignIn
+from services.billing.passwords.service import Passwords
 from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.receipts import Receipts
@@ -58,6 +60,8 @@ from shared.auth.key_files import make_key_file
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail import MailSender, mail_sender
+from shared.passwords.hasher import Argon2Hasher
+from shared.passwords.strength import Zxcvbn
 from shared.process import Process
 
 ISSUER = "press-billing"
@@ -74,6 +78,8 @@ class Billing:
     accounts: Accounts
     sign_in: SignIn
     addresses: Addresses
+    passwords: Passwords
+    password_sign_in: PasswordSignIn
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
@@ -138,6 +144,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     provider = provider or provider_of(settings)
     mail = mail_sender(settings, database, clock)
     readers, sign_in = people(settings, database, clock, mail)
+    hasher = hasher_of(settings)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
     transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
     letters = Letters(database, clock, mail, links, public_url=settings.billing_url)
@@ -148,6 +155,8 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         accounts=Accounts(database, clock),
         sign_in=sign_in,
         addresses=Addresses(database, clock, mail, secret=settings.code_secret),
+        passwords=Passwords(database, clock, mail, hasher, Zxcvbn(), secret=settings.code_secret),
+        password_sign_in=PasswordSignIn(database, clock, readers, sign_in, hasher),
         plans=plans,
         subscriptions=Subscriptions(database, clock),
         payments=Payments(database),
@@ -210,6 +219,16 @@ def provider_of(settings: BillingSettings) -> PaymentProvider:
         api_base=settings.stripe_api_base,
         timeout_seconds=settings.stripe_timeout_seconds,
         max_retries=settings.stripe_max_retries,
+    )
+
+
+def hasher_of(settings: BillingSettings) -> Argon2Hasher:
+    """For readers' passwords."""
+    return Argon2Hasher(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        concurrency=settings.password_concurrency,
     )
 
 

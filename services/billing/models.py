@@ -17,6 +17,7 @@ from services.billing.mydata import models as mydata
 from services.billing.networks import models as networks
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
+from services.billing.passwords import models as passwords
 from services.billing.payments import models as payments
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
@@ -48,6 +49,7 @@ __all__ = [
     "networks",
     "offers",
     "orders",
+    "passwords",
     "payments",
     "plans",
     "readers",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from shared.mail import MailSettings
+from shared.passwords import MIN_MEMORY_KIB, MIN_TIME_COST
 from shared.settings import ASKS_IDENTITY, STRONG
 from shared.startup.rules import (
     DEPLOYED,
@@ -130,6 +131,18 @@ class BillingSettings(MailSettings):
             duties=WEB,
         ),
         Check("SIGN_IN_SECRET", lambda s: weak(s.sign_in_secret), STRONG, duties=WEB),
+        Check(
+            "ARGON2_MEMORY_KIB",
+            lambda s: s.argon2_memory_kib < MIN_MEMORY_KIB,
+            f"{MIN_MEMORY_KIB} or more (OWASP)",
+            duties=WEB,
+        ),
+        Check(
+            "ARGON2_TIME_COST",
+            lambda s: s.argon2_time_cost < MIN_TIME_COST,
+            f"{MIN_TIME_COST} or more (OWASP)",
+            duties=WEB,
+        ),
         Check("LINK_SECRET", lambda s: weak(s.link_secret), STRONG, duties=WEB | {Duty.WORKER}),
     )
 
@@ -185,6 +198,19 @@ class BillingSettings(MailSettings):
     link_secret: str = Field(
         default="",
         description="Secret that signs the links of letters; the web process and the worker have the same one.",
+    )
+    argon2_time_cost: int = Field(
+        default=MIN_TIME_COST,
+        ge=1,
+        le=20,
+        description="Passes of argon2id over a reader's password.",
+    )
+    argon2_memory_kib: int = Field(
+        default=MIN_MEMORY_KIB, ge=8, le=1_048_576, description="Memory of argon2id, in KiB."
+    )
+    argon2_parallelism: int = Field(default=1, ge=1, le=16, description="Lanes of argon2id.")
+    password_concurrency: int = Field(
+        default=2, ge=1, le=32, description="Readers' passwords a process checks at the same time."
     )
     refund_approval_vnd: int = Field(
         default=500_000,

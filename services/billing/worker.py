@@ -46,6 +46,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         await billing.students.forget_old()
         await billing.addresses.forget_old()
         await billing.erasing.forget_old()
+        await billing.passwords.forget_old()
         await billing.statements.forget_old()
         gone = await billing.webhooks.forget_old(settings.webhook_days)
         if gone:

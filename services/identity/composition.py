@@ -13,8 +13,6 @@ from services.identity.factors.service import FactorService
 from services.identity.invitations.letters import Letters
 from services.identity.invitations.service import InvitationService
 from services.identity.keys.service import KeyService
-from services.identity.passwords.adapters.hasher import Argon2Hasher
-from services.identity.passwords.adapters.strength import Zxcvbn
 from services.identity.passwords.service import PasswordService
 from services.identity.provider.rules import CALLBACK, words
 from services.identity.provider.service import Provider, ProviderService
@@ -24,6 +22,8 @@ from services.identity.step_up import StepUp
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail import mail_sender
+from shared.passwords.hasher import Argon2Hasher
+from shared.passwords.strength import Zxcvbn
 from shared.web.i18n import load_catalogues
 
 

@@ -18,7 +18,6 @@ from services.identity.factors.models import TotpFactor
 from services.identity.keys import repository as keys
 from services.identity.keys.rules import key_id_of
 from services.identity.keys.service import Issuer, store_key
-from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.rules import normalise_password, password_problem
 from services.identity.passwords.service import set_password
 from services.identity.settings import IdentitySettings
@@ -29,6 +28,7 @@ from shared.auth.roles import Role, Scope
 from shared.clock import SystemClock
 from shared.database import Database, Session
 from shared.ids import new_id
+from shared.passwords.hasher import PasswordHasher
 from shared.process import Process
 
 log = structlog.get_logger(__name__)

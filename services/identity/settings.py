@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from services.identity.provider.rules import ONE_FACTOR, words
 from shared.mail import MailSettings
+from shared.passwords import MIN_MEMORY_KIB, MIN_TIME_COST
 from shared.sites import is_public_suffix
 from shared.startup.rules import (
     DEPLOYED,
@@ -23,9 +24,6 @@ from shared.startup.rules import (
     weak,
 )
 
-# OWASP's smallest argon2id parameters: production refuses to run below them.
-MIN_MEMORY_KIB = 19_456
-MIN_TIME_COST = 2
 MAX_NETWORK_FAILURES = 500
 WEB = frozenset({Duty.WEB})
 

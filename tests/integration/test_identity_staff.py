@@ -16,10 +16,10 @@ from argon2.exceptions import VerifyMismatchError
 from sqlalchemy import text
 
 from services.identity.app import web
-from services.identity.passwords.adapters.hasher import Argon2Hasher
 from services.identity.process import IDENTITY
 from services.identity.tables import METADATA
 from shared.database.migrations import migrate, schema_differences
+from shared.passwords.hasher import Argon2Hasher
 from shared.process import application
 from tests.fixtures.identity import (
     ADMIN,

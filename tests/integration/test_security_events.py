@@ -204,6 +204,12 @@ async def wrong_reader_code(world) -> Cause:
     return lambda: browser.submit(f"{asked}/code", f"{asked}/code", {"code": "000000"})
 
 
+async def wrong_reader_password(world) -> Cause:
+    browser, door = world.browser("198.51.100.7"), f"/r/{AGENCY}/sign-in/password"
+    sent = {"email": "lan@example.vn", "password": "sen nở muộn bên đê"}
+    return lambda: browser.submit(door, door, sent)
+
+
 async def old_reader_form(world) -> Cause:
     browser = world.browser("198.51.100.7")
     fields = {"csrf_token": "x", "email": "lan@example.vn"}
@@ -268,6 +274,7 @@ CASES = [
     Case(S.STEP_UP_FAILED, "identity", wrong_old_password, "/account/password", actor=STAFF),
     Case(S.WEBHOOK_REFUSED, "billing", unsigned_notice, "/v1/webhooks/stripe"),
     Case(S.SIGN_IN_FAILED, "billing", wrong_reader_code, "/r/{agency}/sign-in/code", AGENCY),
+    Case(S.SIGN_IN_FAILED, "billing", wrong_reader_password, "/r/{agency}/sign-in/password", AGENCY),
     Case(S.FORM_TOKEN_REFUSED, "billing", old_reader_form, "/r/{agency}/sign-in", AGENCY),
     Case(S.READER_TOKEN_REFUSED, "paywall", decision(stranger=True), HOT, AGENCY),
     Case(S.CROSS_SITE_REQUEST, "paywall", decision(origin="https://evil.example"), HOT, AGENCY),

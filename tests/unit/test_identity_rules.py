@@ -18,10 +18,11 @@ from services.identity.invitations import rules as invitations
 from services.identity.keys import rules as keys
 from services.identity.keys.pages import SCOPE_WORDS
 from services.identity.passwords import rules as passwords
-from services.identity.passwords.adapters.strength import Zxcvbn
 from services.identity.sessions import rules as sessions
 from services.identity.settings import IdentitySettings
 from shared.auth.roles import Role, Scope
+from shared.passwords.strength import Zxcvbn
+from shared.passwords.words import folded, guessable_words, variants
 from shared.web.i18n import load_catalogues
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -257,9 +258,8 @@ def test_the_name_in_front_of_the_address_is_no_password_either():
     ],
 )
 async def test_common_passwords_and_those_made_of_names_are_refused(password, will_do):
-    words = passwords.guessable_words(
-        ("an.nguyen@bao-hung-yen.vn", "Nguyễn Văn An", "bao-hung-yen", "Báo Hưng Yên")
-    )
+    known = ("an.nguyen@bao-hung-yen.vn", "Nguyễn Văn An", "bao-hung-yen", "Báo Hưng Yên")
+    words = guessable_words(known, passwords.PRODUCT_WORDS)
     guesses = Zxcvbn._weakest(passwords.normalise_password(password), words)
     assert (guesses >= passwords.GUESSES_LOG10_MIN) is will_do, guesses
 
@@ -506,11 +506,17 @@ def test_a_name_is_one_line_of_readable_characters(typed, name):
 
 
 def test_a_text_is_folded_to_plain_lower_case():
-    assert passwords.folded("ĐƯỜNG đi Hưng YÊN") == "duong di hung yen"
+    assert folded("ĐƯỜNG đi Hưng YÊN") == "duong di hung yen"
+
+
+def test_a_password_of_signs_is_judged_by_its_signs():
+    assert variants("Mật khẩu-12") == ("Mật khẩu-12", "mat khau-12", "matkhau12")
+    assert variants("a-b-c-") == ("a-b-c-", "abc")
+    assert variants("🌾🌊a🐟") == ("🌾🌊a🐟",)
 
 
 def test_words_of_a_name_are_guessable_alone_and_joined_to_up_to_three_neighbours():
-    found = set(passwords.guessable_words(["Đài A Bê C.d E"])) - set(passwords.PRODUCT_WORDS)
+    found = set(guessable_words(["Đài A Bê C.d E"], ("toasoan",))) - {"toasoan"}
     alone = {"đài", "dai", "bê", "be"}  # one letter is no word
     joined = {
         *("đàia", "đàiabê", "đàiabêc", "abê", "abêc", "abêcd", "bêc", "bêcd", "bêcde"),

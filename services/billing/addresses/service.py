@@ -20,6 +20,7 @@ from services.billing.letters.links import UndoLink
 from services.billing.mailboxes import service as mailboxes
 from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS, mailbox_of
 from services.billing.mailboxes.service import Codes
+from services.billing.passwords import service as passwords
 from services.billing.readers import repository as readers_repository
 from services.billing.readers.models import Reader
 from services.billing.readers.rules import former_hash, hash_token
@@ -159,6 +160,7 @@ class Addresses:
                 return
             lost = own.email
             await repository.undo_from(session, found, now)
+            await passwords.throw_out(session, own, found.old_email, now)
             await _set_email(session, own, found.old_email)
             await readers_repository.end_all(session, own.agency, own.id, now)
             await repository.forget_codes(session, own.id)

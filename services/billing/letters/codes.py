@@ -5,7 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from services.billing.letters import address_words, erasure_words, seat_words, words
+from services.billing.letters import (
+    address_words,
+    erasure_words,
+    password_words,
+    seat_words,
+    words,
+)
 from services.billing.letters.render import mail_of
 from services.billing.letters.voice import Voice
 from shared.agencies import Agency
@@ -54,6 +60,12 @@ class CodeLetters:
         voice = Voice(self._words, language, agency, self._public_url)
         content = address_words.taken_content(voice)
         return mail_of(voice, content, address, address_words.asked_footer(voice, address))
+
+    def password_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code for setting or removing a reader's password."""
+        voice = Voice(self._words, language, agency, self._public_url)
+        content = password_words.code_content(voice, code)
+        return mail_of(voice, content, address, password_words.code_footer(voice, address))
 
     def erasure_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code that confirms the deletion of a reader's data."""

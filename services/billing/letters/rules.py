@@ -38,6 +38,7 @@ class Kind(StrEnum):
     WIN_BACK = "win_back"
     ADDRESS_CHANGED = "address_changed"
     ADDRESS_UNDONE = "address_undone"
+    PASSWORD = "password"  # noqa: S105 (a name)
     GIFT = "gift"
     ERASED = "erased"
 

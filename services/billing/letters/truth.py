@@ -23,6 +23,7 @@ HAPPENED = frozenset(
         Kind.NETWORK,
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
+        Kind.PASSWORD,
         Kind.ERASED,
     }
 )

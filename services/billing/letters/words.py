@@ -11,6 +11,7 @@ from services.billing.letters import (
     erasure_words,
     gift_words,
     offer_words,
+    password_words,
     seat_words,
 )
 from services.billing.letters import once_words as once
@@ -283,6 +284,7 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.NETWORK: seat_words.network,
     Kind.ADDRESS_CHANGED: address_words.changed,
     Kind.ADDRESS_UNDONE: address_words.undone,
+    Kind.PASSWORD: password_words.told,
     Kind.GIFT: gift_words.given,
     Kind.ERASED: erasure_words.erased,
 }

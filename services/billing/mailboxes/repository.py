@@ -46,6 +46,14 @@ async def take(session: Session, pace: Pace, key: str, now: datetime) -> timedel
     return (due or now) + pace.every - pace.allowance - now
 
 
+async def give_back(session: Session, pace: Pace, key: str) -> None:
+    """One that was taken a moment ago counts no more."""
+    query = text(
+        "UPDATE rate_bucket SET due_at = due_at - CAST(:every AS interval) WHERE bucket = :bucket"
+    )
+    await session.execute(query, {"bucket": f"{pace.name}:{key}", "every": pace.every})
+
+
 async def add(session: Session, pace: Pace, key: str, now: datetime, most: timedelta) -> timedelta:
     """Count one; how far the bucket is ahead of the clock now, ``most`` at the most."""
     values = {

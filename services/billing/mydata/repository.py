@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, str] = {
     "account": """SELECT r.id, r.agency, r.email, r.name, r.language, r.created_at FROM reader r WHERE r.id = :reader""",
     "sessions": """SELECT s.id, s.user_agent, s.network, s.created_at, s.last_seen_at, s.expires_at, s.ended_at
         FROM reader_session s WHERE s.reader_id = :reader ORDER BY s.created_at, s.id""",
+    "password": """SELECT p.set_at, p.changed_at FROM reader_password p WHERE p.reader_id = :reader""",
     "consents": """SELECT c.purpose, c.version, c.granted, c.language, c.wording, c.network, c.user_agent, c.given_at
         FROM consent c WHERE c.reader_id = :reader ORDER BY c.given_at, c.id""",
     "address_changes": """SELECT c.old_email, c.new_email, c.changed_at, c.undone_at, c.network, c.user_agent FROM address_change c
@@ -161,6 +162,8 @@ _TRACES = (
        OR (agency = :agency AND recipient = :email AND (kind = 'invited' OR state <> 'waiting'))""",
     "DELETE FROM reader_session WHERE reader_id = :reader",
     "DELETE FROM address_code WHERE reader_id = :reader",
+    "DELETE FROM password_code WHERE reader_id = :reader",
+    "DELETE FROM reader_password WHERE reader_id = :reader",
     "DELETE FROM address_change WHERE reader_id = :reader",
     """UPDATE gift_recipient SET email = NULL, message = ''
        WHERE order_id IN (SELECT id FROM sales_order WHERE reader_id = :reader) OR (agency = :agency AND email = :email AND times > 0)""",

@@ -58,6 +58,7 @@ _BOOKS = "figures of the agency's books, computed from the payments, which are i
 TABLES: Mapping[str, Table] = {
     "reader": _in("account"),
     "reader_session": _in("sessions"),
+    "reader_password": _in("password"),
     "consent": _in("consents"),
     "address_change": _in("address_changes"),
     "letter": _in("letters"),
@@ -98,6 +99,7 @@ TABLES: Mapping[str, Table] = {
         "the provider's and the bank's notices as they were signed; what they told is in the copy, row by row"
     ),
     "sign_in_code": _not(_HASHES),
+    "password_code": _not(_HASHES),
     "student_code": _not(_HASHES),
     "erasure_code": _not(_HASHES),
     "address_code": _not(_HASHES),

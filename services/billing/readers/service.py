@@ -123,6 +123,18 @@ class Readers:
                 await repository.touch(writing, found[0].id, now, expiry)
         return found
 
+    async def let_in(
+        self, session: Session, reader: Reader, visitor: Visitor, *, browser: bytes, replaces: str
+    ) -> SignedIn:
+        """A known reader with a new session, in the caller's transaction, who has proved who they are by something of theirs. The caller
+        holds the reader's lock. The session that ``replaces`` names ends."""
+        now = self._clock.now()
+        if replaces:
+            hash_ = rules.hash_token(replaces)
+            await repository.end_by_token(session, reader.agency, hash_, now)
+        await repository.set_language(session, reader.id, visitor.language)
+        return SignedIn(reader, self._open_session(session, reader, visitor, browser, now))
+
     async def sessions(self, reader: Reader) -> Sequence[ReaderSession]:
         async with self._database.read() as session:
             return await repository.sessions_of(session, reader.id, self._clock.now())

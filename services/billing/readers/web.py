@@ -158,6 +158,14 @@ class ReaderFront:
         """To signing in, and from there to ``path`` of these pages."""
         return see_other(f"/r/{agency}/sign-in?{with_return(self.base + path)}")
 
+    def signed_in(self, answer: Response, agency: str, browser: str, token: str) -> Response:
+        """Have the browser keep who reads, and its own name for as long as it can: it is known from now on."""
+        seconds = self.billing.readers.session_max_days * DAY_SECONDS  # the server ends it sooner
+        secure, set_cookie = self.forms.secure, self.forms.set_cookie
+        set_cookie(answer, session_cookie(agency, secure=secure), token, seconds)
+        set_cookie(answer, browser_cookie(agency, secure=secure), browser, KNOWN_BROWSER_SECONDS)
+        return answer
+
     def render(
         self, request: Request, template: str, place: Place, status: int = 200, **context: Any
     ) -> Response:

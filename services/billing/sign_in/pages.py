@@ -11,7 +11,6 @@ from services.billing.metrics import SIGN_INS
 from services.billing.readers.service import CONSENTS, HeldAddressError
 from services.billing.readers.web import (
     DAY_SECONDS,
-    KNOWN_BROWSER_SECONDS,
     Place,
     ReaderFront,
     browser_cookie,
@@ -38,7 +37,6 @@ class SignInPages:
 
     def __init__(self, front: ReaderFront) -> None:
         self._front = front
-        self._readers = front.billing.readers
         self._sign_in = front.billing.sign_in
 
     def target(self, place: Place, return_to: str) -> str:
@@ -257,13 +255,7 @@ class SignInPages:
             )
         SIGN_INS.labels("signed_in").inc()
         answer = see_other(self.target(place, return_to))
-        seconds = self._readers.session_max_days * DAY_SECONDS  # the server ends it sooner
-        forms = self._front.forms
-        session_name = session_cookie(agency_id, secure=forms.secure)
-        forms.set_cookie(answer, session_name, done.token, seconds)
-        browser_name = browser_cookie(agency_id, secure=forms.secure)
-        forms.set_cookie(answer, browser_name, browser, KNOWN_BROWSER_SECONDS)
-        return answer
+        return self._front.signed_in(answer, agency_id, browser, done.token)
 
 
 def router(front: ReaderFront) -> APIRouter:

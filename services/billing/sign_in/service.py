@@ -89,7 +89,7 @@ class SignIn:
                 errors=(FieldError("email", "not an e-mail address", "name@example.vn"),)
             )
         now, held = self._clock.now(), hash_token(browser)
-        busy = await self._wait_turn(agency, address, held, visitor.network, now)
+        busy = await self.wait_turn(agency, address, held, visitor.network, now)
         row, code = None, ""
         async with self._database.transaction() as session:
             await repository.lock_mailbox(session, agency, address)
@@ -120,10 +120,12 @@ class SignIn:
         session.add(row)
         return row, code
 
-    async def _wait_turn(
+    async def wait_turn(
         self, agency: str, email: str, browser: bytes, network: str, now: datetime
     ) -> bool:
-        """Count the network; whether it is busy. Who is new there waits once, and is let in when they come back."""
+        """Count the network; whether it is busy. Who is new there waits once, and is let in when they come back.
+
+        Raises :class:`NetworkBusyError`."""
         turn, wait = f"turn:{agency}:{browser.hex()}", 0
         async with self._database.transaction() as session:
             if await repository.is_known(session, agency, email, browser):

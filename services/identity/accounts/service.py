@@ -18,7 +18,6 @@ from services.identity.accounts import repository, rules
 from services.identity.accounts.models import Account, DisabledReason
 from services.identity.authenticators import repository as attempts
 from services.identity.factors import repository as factors
-from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.rules import ONE_TIME_LIFETIME
 from services.identity.passwords.service import one_time_password, set_password
 from services.identity.provider import repository as subjects
@@ -35,6 +34,7 @@ from shared.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from shared.passwords.hasher import PasswordHasher
 
 
 @dataclass(frozen=True, slots=True)

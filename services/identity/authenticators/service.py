@@ -13,12 +13,12 @@ from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
 from services.identity.accounts.rules import is_dormant
 from services.identity.authenticators.limits import Limits, TooMany
-from services.identity.passwords.adapters.hasher import PasswordHasher
 from services.identity.passwords.rules import may_use_password, normalise_password
 from services.identity.visitor import Visitor
 from shared.clock import Clock
 from shared.database import Database
 from shared.mail.address import normalise_email
+from shared.passwords.hasher import PasswordHasher
 
 __all__ = [
     "Authenticator",

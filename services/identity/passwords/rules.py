@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 PASSWORD_MIN = 12
@@ -16,8 +14,6 @@ GUESSES_LOG10_MIN = 10.0
 #: Words of the product and of the trade, which an attacker tries first.
 PRODUCT_WORDS = ("press", "revenue", "pressrevenue", "matkhau", "toasoan", "baochi", "doanhthu")
 
-_WORD = re.compile(r"[^\W_]+")
-
 
 def normalise_password(typed: str) -> str:
     """One form for each text: Vietnamese keyboards compose letters differently (NIST SP 800-63B, 3.1.1.2)."""
@@ -27,35 +23,6 @@ def normalise_password(typed: str) -> str:
 def may_use_password(one_time_until: datetime | None, now: datetime) -> bool:
     """A one-time password lasts a week."""
     return one_time_until is None or now < one_time_until
-
-
-def folded(text: str) -> str:
-    """In lower case without accents: ``Hưng Yên`` → ``hung yen``."""
-    plain = unicodedata.normalize("NFD", text.lower().replace("đ", "d"))
-    return "".join(letter for letter in plain if not unicodedata.combining(letter))
-
-
-def variants(password: str) -> tuple[str, ...]:
-    """The texts of which each must be hard to guess: as typed, without accents, and without the gaps as well."""
-    plain = folded(password)
-    return tuple(dict.fromkeys((password, plain, "".join(_WORD.findall(plain)))))
-
-
-def guessable_words(texts: Iterable[str]) -> list[str]:
-    """Words of names and addresses, with and without accents, each alone and joined to its neighbours."""
-    found: dict[str, None] = dict.fromkeys(PRODUCT_WORDS)
-    for text in texts:
-        for form in (text.lower(), folded(text)):
-            words = _WORD.findall(form)
-            found.update(dict.fromkeys(word for word in words if len(word) > 1))
-            found.update(
-                dict.fromkeys(
-                    "".join(words[start:end])
-                    for start in range(len(words))
-                    for end in range(start + 2, min(start + 5, len(words) + 1))
-                )
-            )
-    return list(found)
 
 
 def password_problem(password: str, email: str) -> str | None:

@@ -11,8 +11,6 @@ from services.identity.accounts import repository as accounts
 from services.identity.accounts.models import Account
 from services.identity.authenticators.service import Authenticator, TooMany, is_of
 from services.identity.passwords import rules
-from services.identity.passwords.adapters.hasher import PasswordHasher
-from services.identity.passwords.adapters.strength import StrengthMeter
 from services.identity.sessions import repository as sessions
 from services.identity.sessions.rules import Factor, Step
 from services.identity.sessions.service import Begun, Current, SessionService
@@ -28,6 +26,9 @@ from shared.errors import (
     NotFoundError,
     TooManyRequestsError,
 )
+from shared.passwords.hasher import PasswordHasher
+from shared.passwords.strength import StrengthMeter
+from shared.passwords.words import guessable_words
 from shared.security.events import SecurityEvent
 from shared.security.report import tell
 
@@ -95,8 +96,9 @@ class PasswordService:
             raise _invalid("new", "This password will not do", "12–128 characters", problem)
         async with self._database.read() as session:
             agencies = await list_agencies(session)
-        words = rules.guessable_words(
-            (email, name, *(text for agency in agencies for text in (agency.id, agency.name)))
+        words = guessable_words(
+            (email, name, *(text for agency in agencies for text in (agency.id, agency.name))),
+            rules.PRODUCT_WORDS,
         )
         if await self._meter.guesses_log10(password, words) < rules.GUESSES_LOG10_MIN:
             raise _invalid("new", "This password is easily guessed", "several words", "too-common")

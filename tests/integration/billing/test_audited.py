@@ -60,6 +60,11 @@ EXEMPT = {
     ("POST", "/r/{agency}/account/address/code"): A_READER,
     ("POST", "/r/{agency}/address/{token}/back"): A_READER,
     ("POST", "/r/{agency}/account/consents"): A_READER,
+    ("POST", "/r/{agency}/sign-in/password"): A_READER,
+    ("POST", "/r/{agency}/account/password"): A_READER,
+    ("POST", "/r/{agency}/account/password/code"): A_READER,
+    ("POST", "/r/{agency}/account/password/new"): A_READER,
+    ("POST", "/r/{agency}/account/password/remove"): A_READER,
     ("POST", "/r/{agency}/account/data/copy"): A_READER,
     ("POST", "/r/{agency}/account/data/delete/code"): A_READER,
     (

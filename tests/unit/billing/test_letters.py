@@ -13,7 +13,15 @@ import jwt
 import pytest
 
 from services.billing import letters
-from services.billing.letters import address_rules, address_words, gift_rules, offer_rules, rules
+from services.billing.letters import (
+    address_rules,
+    address_words,
+    gift_rules,
+    offer_rules,
+    password_rules,
+    password_words,
+    rules,
+)
 from services.billing.letters.links import BadLinkError, Link, Links
 from services.billing.letters.render import mail_of
 from services.billing.letters.rules import Draft, Kind, Paid, Sold
@@ -170,6 +178,12 @@ def drafts() -> dict[str, Draft]:
         "address_changed": address_rules.changed(
             ID, "lan@example.vn", "l…@moi.vn", NOW, NOW + 7 * DAY
         ),
+        **{
+            f"password-{act}": password_rules.told(
+                ID, act, "lan@example.vn", NOW, "" if act == "undone" else "Chrome · Android"
+            )
+            for act in ("set", "changed", "removed", "undone")
+        },
         "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
         "gift": given("Chúc mừng sinh nhật!\n\nLan"),
         "gift-silent": given(""),
@@ -329,6 +343,15 @@ def test_a_mailbox_that_is_to_be_a_readers_gets_a_code_or_the_word_that_it_has_a
         assert footer in made.body and "Báo Hưng Yên" in made.body
 
 
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_code_for_a_password_says_what_it_is_for(language: str) -> None:
+    voice = Voice(WORDS, language, AGENCY, "https://billing.example")
+    footer = password_words.code_footer(voice, "lan@example.vn")
+    made = mail_of(voice, password_words.code_content(voice, "12345678"), "lan@example.vn", footer)
+    assert made.subject.startswith("12345678 ") and "12345678" in made.body
+    assert "12345678" in made.html and footer in made.body and "Báo Hưng Yên" in made.body
+
+
 @pytest.mark.parametrize(
     ("attempts", "seconds"),
     [(0, 30), (1, 30), (2, 60), (3, 120), (7, 1_920), (8, 3_600), (9, 3_600), (500, 3_600)],
@@ -453,6 +476,7 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
         Kind.TRIAL_STARTED,
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
+        Kind.PASSWORD,
     ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:

@@ -24,6 +24,7 @@ from services.billing.insight.rules import (
     Recurring,
 )
 from services.billing.invoices import pdf
+from services.billing.passwords import pages as password_pages
 from services.billing.readers.service import CONSENTS
 from services.billing.staff import books_pages, credits_pages, invoice_pages
 from services.billing.statements import service as statements
@@ -57,7 +58,7 @@ def said(source: str) -> set[str]:
 
 IN_CODE = {
     (path.name, text)
-    for path in BILLING.rglob("pages.py")
+    for path in BILLING.rglob("*pages.py")
     for text in said(path.read_text(encoding="utf-8"))
 }
 BY_MAIL = {
@@ -112,6 +113,7 @@ FIGURES = {
 SPOKEN = {
     *(("figures of reader revenue", words) for words in FIGURES),
     *(("consents", words) for _, words in CONSENTS.values()),
+    *(("a password's problems", words) for _, words in password_pages.PROBLEMS.values()),
     *(("invariants", one.statement) for one in invariants.ALL),
     *(("reasons of a credit", words) for words in credits_pages.REASONS.values()),
     *(("forms of a credit", words) for words in credits_pages.SAID),

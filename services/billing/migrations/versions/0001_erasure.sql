@@ -46,6 +46,8 @@ CREATE TRIGGER given_days_reader_is_there BEFORE INSERT ON given_days FOR EACH R
 CREATE TRIGGER student_address_reader_is_there BEFORE INSERT ON student_address FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER student_code_reader_is_there BEFORE INSERT ON student_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER erasure_code_reader_is_there BEFORE INSERT ON erasure_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
+CREATE TRIGGER reader_password_reader_is_there BEFORE INSERT ON reader_password FOR EACH ROW EXECUTE FUNCTION reader_is_there();
+CREATE TRIGGER password_code_reader_is_there BEFORE INSERT ON password_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER letter_reader_is_there BEFORE INSERT ON letter FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 
 -- What a reader said stays as it was; of who was erased, without the network and the browser.

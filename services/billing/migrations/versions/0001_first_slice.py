@@ -20,6 +20,7 @@ PARTS = (
     "addresses",
     "plans",
     "coupons",
+    "passwords",
     "offers",
     "orders",
     "given",

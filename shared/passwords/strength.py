@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from zxcvbn import zxcvbn
-
-from services.identity.passwords.rules import variants
+from shared.passwords.words import variants
 
 JUDGED_LETTERS = 72  # zxcvbn's own bound; what comes after can only make a password better
 
@@ -29,6 +27,8 @@ class Zxcvbn:
 
     @staticmethod
     def _weakest(password: str, words: list[str]) -> float:
+        from zxcvbn import zxcvbn  # its lists are 15 MiB, needed where a password is chosen only
+
         return min(
             float(zxcvbn(text[:JUDGED_LETTERS] or "a", user_inputs=words)["guesses_log10"])
             for text in variants(password)

@@ -1,1 +1,0 @@
-"""argon2id, and how guessable a password is."""
