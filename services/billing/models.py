@@ -17,6 +17,7 @@ from services.billing.mydata import models as mydata
 from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.payments import models as payments
+from services.billing.phones import models as phones
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
@@ -47,6 +48,7 @@ __all__ = [
     "offers",
     "orders",
     "payments",
+    "phones",
     "plans",
     "readers",
     "recognition",

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     ADDRESS_UNDONE = "address_undone"
     GIFT = "gift"
     ERASED = "erased"
+    NUMBER_ADDED = "number_added"
+    NUMBER_REMOVED = "number_removed"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.

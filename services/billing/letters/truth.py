@@ -23,6 +23,8 @@ HAPPENED = frozenset(
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
         Kind.ERASED,
+        Kind.NUMBER_ADDED,
+        Kind.NUMBER_REMOVED,
     }
 )
 #: What is true while the subscription is in one of these states.

@@ -10,6 +10,7 @@ from services.billing.letters import (
     address_words,
     erasure_words,
     gift_words,
+    number_words,
     offer_words,
     seat_words,
 )
@@ -284,4 +285,6 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.ADDRESS_UNDONE: address_words.undone,
     Kind.GIFT: gift_words.given,
     Kind.ERASED: erasure_words.erased,
+    Kind.NUMBER_ADDED: number_words.added,
+    Kind.NUMBER_REMOVED: number_words.removed,
 }

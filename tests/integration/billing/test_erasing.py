@@ -569,7 +569,9 @@ async def test_the_database_holds_it(world: World) -> None:
         "UPDATE consent SET wording = ''",
         f"UPDATE reader SET erased_at = NULL WHERE id = '{id_}'",
         f"UPDATE reader SET email = 'x@y.vn' WHERE id = '{id_}'",
-        f"INSERT INTO reader_session SELECT gen_random_uuid(), '{AGENCY}', '{id_}', '', '', '', '', now(), now(), now()",
+        f"INSERT INTO reader_session SELECT gen_random_uuid(), '{AGENCY}', '{id_}', '', '', '', '', false, now(), now(), now()",
+        f"INSERT INTO reader_phone VALUES ('{id_}', '{AGENCY}', '+84912345678', now())",
+        f"INSERT INTO proof_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', 'x', '', 0, now(), now())",
         f"INSERT INTO erasure_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', '', 0, now(), now())",
     ):
         with pytest.raises(asyncpg.RestrictViolationError):

@@ -24,7 +24,20 @@ from tests.integration.billing.world import AGENCY, OTHER_AGENCY, OWN, Browser, 
 HA = By("018f0000-0000-7000-8000-000000000001", "Hà")
 STRANGER, THEIRS = "nguoi-khac@example.vn", "ai@example.vn"
 #: Forms in which no id of an object stands; those of signing in are the visitor's own.
-NO_ID = {"consents", "sign-in", "code", "student", "contribute", "use", "address", "copy", "delete"}
+NO_ID = {
+    "consents",
+    "sign-in",
+    "code",
+    "student",
+    "contribute",
+    "use",
+    "address",
+    "copy",
+    "delete",
+    "phone",
+    "remove",
+    "confirm",
+}
 FORM = {
     "amount": "1.000",
     "reason": "x",
