@@ -1,6 +1,7 @@
 """What a signed-in reader does about their mobile number, and how a session that the number opened is confirmed by the mailbox.
 
-Locks: the reader's, before any row. Who signs in by a number has no such lock, and holds the reader's row and the number's.
+Locks: the reader's, before any row. Who signs in by a number has no such lock, and holds their old session, the reader's row and the
+number's, in this order: so sessions are ended before the number's row is taken, and once more those that were opened until then.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class Phones:
             if right is None:
                 return False
             former = await repository.number_of(session, reader.id)
+            await repository.end_sessions_by_number(session, reader.id, session_id, now)
             if not await repository.put(session, reader.agency, reader.id, right.sent_to, now):
                 raise ConflictError(slug="number-taken")
             await repository.end_sessions_by_number(session, reader.id, session_id, now)
@@ -101,10 +103,11 @@ class Phones:
         now = self._clock.now()
         async with self._database.transaction() as session:
             await _lock(session, reader)
+            kept = None if by_number else session_id
+            await repository.end_sessions_by_number(session, reader.id, kept, now)
             number = await repository.remove(session, reader.id)
             if not number:
                 return
-            kept = None if by_number else session_id
             await repository.end_sessions_by_number(session, reader.id, kept, now)
             await repository.forget_codes(session, reader.id)
             told = letter_rules.removed(new_id(), masked(number), now, by_number=by_number)

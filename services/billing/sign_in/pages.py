@@ -62,9 +62,9 @@ class SignInPages:
         place = await self._front.enter(request, agency_id)
         if await self._front.reader(request, agency_id):
             return see_other(self.target(place, return_to))
-        return self._email_page(request, place, return_to, notice=notice)
+        return self.email_page(request, place, return_to, notice=notice)
 
-    def _email_page(
+    def email_page(
         self,
         request: Request,
         place: Place,
@@ -147,7 +147,7 @@ class SignInPages:
                 return await self._code_page(
                     request, place, return_to, 403, problem=STALE, ticked=consents, email=email
                 )
-            return self._email_page(request, place, return_to, 403, email=email, problem=STALE)
+            return self.email_page(request, place, return_to, 403, email=email, problem=STALE)
         browser = self._front.forms.browser(request, agency_id)
         if not again:  # begun anew: what was proved before it was for another account
             await self._phones.name_address(agency_id, hash_token(browser), "")
@@ -157,7 +157,7 @@ class SignInPages:
                 request, place, return_to, status, problem=problem, wait=wait, ticked=consents
             )
         if problem:
-            return self._email_page(
+            return self.email_page(
                 request, place, return_to, status, email=email, problem=problem, wait=wait
             )
         return self.to_code(request, agency_id, return_to)
@@ -222,7 +222,7 @@ class SignInPages:
             if proof and not proof[1]:  # the button was pressed twice: the number is proved
                 return see_other(f"/r/{place.agency.id}/sign-in/address?{with_return(return_to)}")
             if problem:
-                return self._email_page(
+                return self.email_page(
                     request, place, return_to, status, email=email, problem=problem, wait=wait
                 )
             return see_other(f"/r/{place.agency.id}/sign-in?{with_return(return_to)}")

@@ -67,6 +67,10 @@ class RegisterPages:
             await self._front.forms.verify(request)
         except StaleFormError as error:
             refused(error)
+            if not await self._number(request, agency_id):
+                return self.sign_in.email_page(
+                    request, place, return_to, 403, email=email, problem=STALE
+                )
             return await self.show(request, place, return_to, 403, typed=email, problem=STALE)
         if not await self._number(request, agency_id):  # its half hour is over
             return see_other(f"/r/{agency_id}/sign-in?{with_return(return_to)}")
