@@ -250,6 +250,15 @@ async def test_a_proved_number_is_not_given_to_who_comes_to_the_browser_next(wor
     await ask(shared, LAN)
     await enter(shared, await world.last_code(LAN))
     assert await is_in(shared) == LAN and await world.rows(NUMBERS) == []
+    # Also where the address of who comes next was given for the number: whoever begins anew gives it to nobody.
+    lent = world.browser()
+    world.clock.advance(timedelta(hours=1))
+    await proves(world, lent)
+    await gives(lent, LAN)
+    world.clock.advance(timedelta(minutes=1))
+    await ask(lent, LAN)
+    await enter(lent, await world.last_code(LAN))
+    assert await is_in(lent) == LAN and await world.rows(NUMBERS) == []
     # Nor to another address than the one that was given for it.
     other = world.browser()
     world.clock.advance(timedelta(hours=1))
@@ -523,6 +532,8 @@ async def test_without_a_channel_no_page_speaks_of_numbers(silent: World) -> Non
         assert await repository.add(session, AGENCY, reader, NUMBER, world.clock.now())
     shown = (await browser.get(PHONE)).text
     assert SHOWN in shown and 'name="number"' not in shown
+    assert (await browser.submit(PHONE, PHONE, {"number": "0382345678"})).status_code == 404
+    assert await world.value("SELECT count(*) FROM rate_bucket WHERE bucket LIKE 'number%'") == 0
     assert (await browser.submit(PHONE, f"{PHONE}/remove", {})).status_code == 303
     assert await world.rows(NUMBERS) == []
 
