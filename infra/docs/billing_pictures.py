@@ -166,20 +166,38 @@ def contribution(camera: Camera) -> None:
 
 
 def gifts(camera: Camera) -> None:
-    """Bought by transfer; its code, and who gets it."""
+    """Bought by transfer; its code, to whom it is sent, and who gets it."""
     context = camera.phone()
     page = new_reader(camera, context, "nga")
     page.goto(own(camera, "gifts"))
     choose(page, "59.000", "Mua làm quà tặng")
     transfer(page)
     camera.take(page, "reader-gift-code")
-    link = page.locator(".gift a").get_attribute("href") or ""
+    link = page.locator(".gift a.address").get_attribute("href") or ""
+    page.locator("a[href$='/recipient']").click()
+    page.fill("input[name=email]", address("minh"))
+    page.fill("textarea[name=message]", "Chúc mừng sinh nhật!")
+    camera.take(page, "reader-gift-sent")
     context.close()
     other = camera.phone()
     given = new_reader(camera, other, "minh")
     given.goto(link)
     camera.take(given, "reader-gift-redeem")
     other.close()
+
+
+def own_data(camera: Camera) -> None:
+    """A reader's change of e-mail address, and what is kept about them."""
+    context = camera.phone()
+    page = new_reader(camera, context, "thu")
+    page.goto(own(camera, "account/address"))
+    page.fill("input[name=email]", address("thu.moi"))
+    page.click("main form button[type=submit]")
+    page.wait_for_selector("input[name=code]")
+    camera.take(page, "reader-address")
+    page.goto(own(camera, "account/data"))
+    camera.take(page, "reader-data")
+    context.close()
 
 
 def offers(camera: Camera) -> None:
@@ -207,6 +225,7 @@ def groups(camera: Camera) -> None:
     context, member = camera.phone(), address("con")
     page = new_reader(camera, context, "me")
     page.goto(own(camera, "plans"))
+    page.locator("summary", has_text="Gói gia đình").click()
     choose(page, "1.190.000", "Chuyển khoản (VietQR)")
     transfer(page)
     page.goto(own(camera, "account"))
@@ -234,7 +253,7 @@ def desk(camera: Camera) -> None:
     """Staff: a transfer with a wrong note, a disputed payment, a refund on a reader's page, offers, and the month's reader revenue."""
     context = camera.phone()
     page = new_reader(camera, context, "hoa")
-    email = page.locator("main p.address").inner_text()
+    email = page.locator("main .address").first.inner_text()
     page.goto(own(camera, "plans"))
     choose(page, "59.000", "Chuyển khoản (VietQR)")
     page.wait_for_selector("#demo-bank")
@@ -274,6 +293,7 @@ SCENES = {
     "bundle": bundle,
     "contribution": contribution,
     "gifts": gifts,
+    "own-data": own_data,
     "offers": offers,
     "groups": groups,
     "desk": desk,

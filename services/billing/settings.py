@@ -147,6 +147,11 @@ class BillingSettings(MailSettings, TextSettings):
     stripe_webhook_tolerance_seconds: int = Field(
         default=300, ge=1, le=86_400, description="How old a webhook's signature may be."
     )
+    webhook_days: int = Field(
+        default=400,
+        ge=60,
+        description="How many days a notification that was handled is kept as it came. Providers repeat theirs for a month at most.",
+    )
     stripe_sandbox_url: str = Field(
         default="", description="Public address of the sandbox's payment page, where one is used."
     )

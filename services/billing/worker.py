@@ -48,6 +48,9 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         await billing.phones.forget_old()
         await billing.erasing.forget_old()
         await billing.statements.forget_old()
+        gone = await billing.webhooks.forget_old(settings.webhook_days)
+        if gone:
+            log.info("webhooks_forgotten", events=gone)
 
     async def review() -> None:
         await billing.renewals.run_due()

@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -19,6 +19,7 @@ from shared.errors import (
     PROBLEM_TYPE_PREFIX,
     FieldError,
     InvalidInputError,
+    NotFoundError,
     ProblemError,
     UnavailableError,
 )
@@ -27,6 +28,8 @@ from shared.web.error_page import confirmation_page, error_page, wants_page
 from shared.web.staff import AnsweredError, FreshSignInRequiredError, SignInRequiredError
 
 log = structlog.get_logger(__name__)
+#: What a trigger of ours raises where a row refers to what is not there any more (PostgreSQL's ``no_data_found``).
+GONE = "P0002"
 _LONG = re.compile(r"[^/]{60,}")
 MEDIA_TYPE = "application/problem+json"
 
@@ -110,6 +113,12 @@ def install(app: FastAPI) -> None:
     async def _away(request: Request, error: Exception) -> Response:
         log.warning("dependency_unavailable", path=path_told(request.url.path), error=repr(error))
         return answer(request, UnavailableError(headers={"Retry-After": "1"}))
+
+    @app.exception_handler(DBAPIError)
+    async def _refused(request: Request, error: DBAPIError) -> Response:
+        if getattr(error.orig, "sqlstate", None) != GONE:
+            raise error
+        return answer(request, NotFoundError())
 
 
 def path_told(path: str) -> str:

@@ -117,9 +117,10 @@ _OF_READER = {
         FROM refund_request q JOIN payment p ON p.id = q.payment_id
         WHERE p.reader_id = :reader AND q.state <> 'paid' ORDER BY q.asked_at DESC, q.id LIMIT :limit""",
     "given": """SELECT o.code AS order_code, g.created_at, g.redeemed_at, r.id AS other_id, r.email AS other_email,
-            p.refunded_vnd >= greatest(p.amount_vnd, 1) AS returned
+            p.refunded_vnd >= greatest(p.amount_vnd, 1) AS returned, w.email AS recipient, w.send_on, l.sent_at
         FROM gift g JOIN sales_order o ON o.id = g.order_id JOIN payment p ON p.order_id = o.id
-        LEFT JOIN reader r ON r.id = g.redeemed_by
+        LEFT JOIN reader r ON r.id = g.redeemed_by LEFT JOIN gift_recipient w ON w.order_id = o.id AND w.times > 0
+        LEFT JOIN letter l ON l.agency = w.agency AND l.business_key = 'gift:' || w.order_id || ':' || w.times
         WHERE o.reader_id = :reader ORDER BY g.created_at DESC, g.id LIMIT :limit""",
     "redeemed": """SELECT o.code AS order_code, g.redeemed_at, r.id AS other_id, r.email AS other_email
         FROM gift g JOIN sales_order o ON o.id = g.order_id JOIN reader r ON r.id = o.reader_id

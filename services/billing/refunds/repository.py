@@ -41,6 +41,15 @@ async def asked_vnd(session: Session, payment_id: UUID) -> int:
     return int(found)
 
 
+async def is_disputed(session: Session, payment_id: UUID) -> bool:
+    """Whether the holder's bank asks for a payment's money and has not decided yet."""
+    found = await session.scalar(
+        text("SELECT EXISTS (SELECT FROM dispute WHERE payment_id = :id AND state = 'open')"),
+        {"id": payment_id},
+    )
+    return bool(found)
+
+
 async def under_way(session: Session | ReadSession, subscription_id: UUID, now: datetime) -> bool:
     """Whether something of a subscription's periods that are not over is asked back, and neither paid nor refused."""
     found = await session.scalar(

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from services.billing.charges.returns import NotYetError, give_back, hold
 from services.billing.ledger import rules as accounts
+from services.billing.payments.models import Payment
 from services.billing.payments.service import MoneyBack
 from services.billing.refunds import repository
 from services.billing.refunds.models import RefundRequest
@@ -64,16 +65,16 @@ class Refunds:
         """Ask for đồng of a payment to go back. Below the limit it is approved at once.
 
         The limit counts all that is given back of the payment. Raises :class:`NotFoundError` for no such payment of this reader's,
-        :class:`ConflictError` for more than is left of it.
+        :class:`ConflictError` for more than is left of it, and for what its holder's bank takes back already.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
             payment = await repository.lock_payment(session, agency, payment_id)
             if payment is None or payment.reader_id != reader_id:
                 raise NotFoundError
-            asked = await repository.asked_vnd(session, payment_id)
-            if not 0 < amount_vnd <= payment.amount_vnd - payment.refunded_vnd - asked:
+            if amount_vnd <= 0:
                 raise ConflictError(slug="refund-too-much")
+            await _check_left(session, payment, amount_vnd)
             id_ = new_id()
             values = {
                 "id": id_,
@@ -99,13 +100,16 @@ class Refunds:
             return request
 
     async def approve(self, agency: str, request_id: UUID, by: By) -> None:
-        """Let it be paid. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is decided, or was asked by the same
-        person."""
+        """Let it be paid. Raises :class:`NotFoundError`, and :class:`ConflictError` for what is decided, was asked by the same
+        person, or is not left any more: money went back another way meanwhile, or the holder's bank takes it."""
         now = self._clock.now()
         async with self._database.transaction() as session:
             request = await _locked(session, agency, request_id, "asked")
             if request.asked_by == by.id:
                 raise ConflictError(slug="refund-same-person")
+            payment = await repository.lock_payment(session, agency, request.payment_id)
+            assert payment is not None  # a foreign key holds it
+            await _check_left(session, payment)
             request.state = "approved"
             request.approved_by, request.approved_name, request.approved_at = by.id, by.name, now
             request.ask_at = now if request.by_card else None
@@ -203,6 +207,15 @@ async def _locked(session: Session, agency: str, request_id: UUID, *states: str)
     if request.state not in states:
         raise ConflictError(slug="refund-decided")
     return request
+
+
+async def _check_left(session: Session, payment: Payment, more_vnd: int = 0) -> None:
+    """Raises :class:`ConflictError` where ``more_vnd`` beside all that is asked for already is not left of a payment (it is locked)."""
+    if await repository.is_disputed(session, payment.id):
+        raise ConflictError(slug="refund-disputed")
+    asked = more_vnd + await repository.asked_vnd(session, payment.id)
+    if asked > payment.amount_vnd - payment.refunded_vnd:
+        raise ConflictError(slug="refund-too-much")
 
 
 async def _note(

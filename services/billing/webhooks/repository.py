@@ -232,6 +232,19 @@ async def inbox_state(session: Session | ReadSession, agency: str | None = None)
     return InboxState(*row)
 
 
+async def forget(session: Session, before: datetime, limit: int) -> int:
+    """Delete what was handled and came before a moment, so many at most; how many those were."""
+    done: Any = await session.execute(
+        text(
+            """DELETE FROM webhook_event WHERE ctid = ANY(ARRAY(
+                   SELECT ctid FROM webhook_event WHERE received_at < :before AND state = 'handled'
+                   LIMIT :limit FOR UPDATE SKIP LOCKED))"""
+        ),
+        {"before": before, "limit": limit},
+    )
+    return int(done.rowcount)
+
+
 async def seen_until(session: Session | ReadSession, source: str) -> datetime | None:
     found: datetime | None = await session.scalar(
         text("SELECT seen_until FROM sweep_cursor WHERE source = :source"), {"source": source}

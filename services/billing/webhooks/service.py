@@ -41,6 +41,7 @@ BATCHES_AT_ONCE = 2
 #: Notifications in a batch after which it is likely that more wait.
 MANY = 100
 SWEEP_CHUNK = 200
+FORGOTTEN_A_ROUND = 5_000
 
 
 class Inbox:
@@ -341,6 +342,16 @@ class Webhooks:
         """Of one agency, or of all."""
         async with self._database.read() as session:
             return await repository.inbox_state(session, agency)
+
+    async def forget_old(self, days: int) -> int:
+        """Delete what was handled and came more than so many days ago; how many those were. What waits or is parked stays."""
+        before, total = self._clock.now() - timedelta(days=days), 0
+        while True:
+            async with self._database.transaction() as session:
+                gone = await repository.forget(session, before, FORGOTTEN_A_ROUND)
+            total += gone
+            if gone < FORGOTTEN_A_ROUND:
+                return total
 
     async def measure(self) -> None:
         """The inbox's gauges."""

@@ -21,6 +21,7 @@ from services.billing.readers import repository as readers
 from services.billing.readers.models import Reader
 from services.billing.readers.rules import erased_address
 from services.billing.refunds.service import By
+from services.billing.subscriptions.repository import lock_reader
 from shared.audit import Actor, acting
 from shared.errors import NotFoundError
 from shared.ids import new_id
@@ -488,10 +489,10 @@ async def test_signing_in_and_a_deletion_meet(world: World) -> None:
         assert (reader.id,) not in now
 
 
-async def somebody_waits(world: World) -> None:
-    waits = """SELECT count(*) FROM pg_stat_activity
+async def somebody_waits(world: World, so_many: int = 1) -> None:
+    waits = """SELECT count(*) >= :so_many FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database()"""
-    await eventually(lambda: world.value(waits), "somebody waits for a lock")
+    await eventually(lambda: world.value(waits, so_many=so_many), "somebody waits for a lock")
 
 
 async def signing_in(world: World, session: Any) -> Reader:
@@ -513,6 +514,28 @@ async def test_a_deletion_waits_for_who_signs_in_and_ends_that_session(world: Wo
         await somebody_waits(world)
         assert (await signing_in(world, session)).id == id_
     assert await deleting is Answer.ERASED
+
+
+async def test_an_order_from_another_tab_in_the_same_moment_is_told_that_nothing_is_there(
+    world: World,
+) -> None:
+    browser = await world.signed_in(LAN)
+    code, reader = await asks(world, browser), await Lives(world).reader(LAN)
+    plans = f"/r/{AGENCY}/plans"
+    price = (await world.billing.plans.offers(AGENCY))[0].price_id
+    token = form_token((await browser.get(plans)).text)
+    form = {"csrf_token": token, "price": str(price), "way": "transfer", "return_to": ""}
+    async with world.billing.database.transaction() as session:
+        await lock_reader(session, reader.id)
+        deleting = asyncio.create_task(world.billing.erasing.enter_code(reader, code))
+        await somebody_waits(world)
+        ordering = asyncio.create_task(
+            browser.client.post(f"/r/{AGENCY}/checkout", data=form, headers={"Origin": OWN})
+        )
+        await somebody_waits(world, 2)
+    assert await deleting is Answer.ERASED
+    assert (await ordering).status_code == 404
+    assert await world.rows("SELECT 1 FROM sales_order") == []
 
 
 async def test_who_is_let_in_is_not_erased_before_their_session_is_there(world: World) -> None:
@@ -569,12 +592,16 @@ async def test_the_database_holds_it(world: World) -> None:
         "UPDATE consent SET wording = ''",
         f"UPDATE reader SET erased_at = NULL WHERE id = '{id_}'",
         f"UPDATE reader SET email = 'x@y.vn' WHERE id = '{id_}'",
+    ):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await owner.execute(sql)
+    for sql in (
         f"INSERT INTO reader_session SELECT gen_random_uuid(), '{AGENCY}', '{id_}', '', '', '', '', false, now(), now(), now()",
         f"INSERT INTO reader_phone VALUES ('{id_}', '{AGENCY}', '+84912345678', now())",
         f"INSERT INTO proof_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', 'x', '', 0, now(), now())",
         f"INSERT INTO erasure_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', '', 0, now(), now())",
     ):
-        with pytest.raises(asyncpg.RestrictViolationError):
+        with pytest.raises(asyncpg.NoDataFoundError):
             await owner.execute(sql)
     with pytest.raises(asyncpg.CheckViolationError):
         await owner.execute(

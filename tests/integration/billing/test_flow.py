@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+
 from services.billing.payments.adapters.port import PageOpen
+from services.billing.webhooks import service
+from services.billing.webhooks.repository import Incoming
 from tests.integration.billing.world import AGENCY, DECLINED_CARD, GOOD_CARD, SITE, World
 
 
@@ -139,3 +145,40 @@ async def test_two_plans_chosen_at_the_same_moment_open_at_most_one_payment_page
         for row in await world.rows("SELECT page_id FROM charge WHERE page_id IS NOT NULL")
     ]
     assert sum(isinstance(fact, PageOpen) for fact in found) <= 1
+
+
+async def test_old_notifications_are_forgotten_and_change_nothing_if_they_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "FORGOTTEN_A_ROUND", 1)
+    await world.subscribed()
+    await world.deliver()
+    kept = [
+        Incoming(*row)
+        for row in await world.rows(
+            "SELECT source, event_id, type, created_at, payload, agency FROM webhook_event ORDER BY created_at"
+        )
+    ]
+    assert len(kept) > 1
+    for number, state in enumerate(("parked", "waiting")):
+        await world.billing.inbox.take(replace(kept[0], id=f"evt_{number}"))
+        async with world.billing.database.transaction() as session:
+            await session.execute(
+                text("UPDATE webhook_event SET state = :state WHERE event_id = :id"),
+                {"state": state, "id": f"evt_{number}"},
+            )
+    books = "SELECT account, sum(amount_vnd)::bigint FROM journal_line GROUP BY 1 ORDER BY 1"
+    before = await world.rows(books)
+    world.clock.advance(timedelta(days=60))
+    assert await world.billing.webhooks.forget_old(60) == 0  # to the moment
+    world.clock.advance(timedelta(seconds=1))
+    assert await world.billing.webhooks.forget_old(60) == len(kept)
+    assert await world.rows("SELECT event_id FROM webhook_event ORDER BY 1") == [
+        ("evt_0",),
+        ("evt_1",),
+    ]
+    for one in kept:
+        assert await world.billing.inbox.take(one)
+    await world.billing.applier.apply_due()
+    assert await world.rows(books) == before
+    assert await world.value("SELECT count(*) FROM payment") == 1

@@ -18,6 +18,7 @@ from tests.integration.billing.paying import credited, person
 from tests.integration.billing.test_account_pages import words_of
 from tests.integration.billing.test_bundles import FINANCE
 from tests.integration.billing.test_once_and_gifts import chosen
+from tests.integration.billing.test_reader_desk import support
 from tests.integration.billing.world import AGENCY, Browser, World
 
 GIVER, FRIEND, OTHER = "giver@example.vn", "friend@example.vn", "other@example.vn"
@@ -61,6 +62,12 @@ async def shown(browser: Browser, order: str) -> str:
     return words_of((await browser.get(path_of(order))).text)
 
 
+async def seen_by_support(world: World) -> str:
+    """The giver's page, as support sees it."""
+    giver = await person(world, GIVER)
+    return words_of((await support(world).get(f"/staff/{AGENCY}/readers/{giver.id}")).text)
+
+
 async def gifts_to(world: World, email: str) -> list[Any]:
     """The letters that have gone out, the newest first."""
     await world.billing.letters.send_due()
@@ -80,6 +87,7 @@ async def test_a_gift_is_sent_in_the_morning_of_its_day_and_redeemed_by_its_link
     assert "Sẽ gửi đến friend@example.vn lúc 01/12/2026 08:00." in page
     assert "Chúng tôi gửi mã giúp bạn" in page and "Hãy gửi mã dưới đây" not in page
     assert "Chúc mừng &lt;b&gt;sinh nhật&lt;/b&gt;!" in page
+    assert "mã sẽ được gửi tới friend@example.vn ngày 01/12/2026" in await seen_by_support(world)
     receipt = (await gifts_to(world, GIVER))[0]
     assert "thư kèm mã gửi đến friend@example.vn ngày 01/12/2026" in receipt.body
     morning = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)
@@ -94,6 +102,7 @@ async def test_a_gift_is_sent_in_the_morning_of_its_day_and_redeemed_by_its_link
     link = next(word for word in mail.body.split() if "/gifts?code=" in word)
     assert link == f"http://billing.test/r/{AGENCY}/gifts?code={code}&lang=vi"
     assert "Đã gửi đến friend@example.vn lúc 01/12/2026 08:00." in await shown(browser, order)
+    assert "mã đã gửi tới friend@example.vn, 01/12/2026 08:00" in await seen_by_support(world)
     kept = await world.value("SELECT facts::text FROM letter WHERE kind = 'gift'")
     assert code not in kept, "a code that opens something is not kept with the letter"
     friend = await world.signed_in(FRIEND)

@@ -236,8 +236,9 @@ async def test_more_than_is_left_and_somebody_elses_is_refused(world: World) -> 
         with pytest.raises(ConflictError):
             await ask(world, code, amount)
     await ask(world, code, 30_000)
-    with pytest.raises(ConflictError):
-        await ask(world, code, 29_001)
+    for amount in (29_001, 0, -1):
+        with pytest.raises(ConflictError):
+            await ask(world, code, amount)
     await world.signed_in("else@example.vn")
     other = (await person(world, "else@example.vn")).id
     with acting(Actor.system("test")):

@@ -12,6 +12,7 @@ from services.billing.payments.adapters.port import DisputeMoved, DisputeState
 from services.billing.refunds.sending import SentRefunds
 from services.billing.refunds.service import By
 from shared.audit import Actor, acting
+from shared.errors import ConflictError
 from tests.integration.billing.lives import DAY, Lives
 from tests.integration.billing.returning import (
     at_the_bank,
@@ -30,11 +31,13 @@ HA = By("018f0000-0000-7000-8000-000000000001", "Hà")
 MINH = By("018f0000-0000-7000-8000-000000000002", "Minh")
 
 
+@pytest.mark.parametrize("decided", ["before", "after"])
 @pytest.mark.parametrize("meanwhile", ["all", "part", "dispute"])
-async def test_what_went_back_another_way_is_not_sent_when_it_is_approved(
-    world: World, meanwhile: str
+async def test_what_went_back_another_way_is_not_sent_too(
+    world: World, meanwhile: str, decided: str
 ) -> None:
-    """In the provider's dashboard, or taken by the holder's bank. Finance sees that it failed; no đồng goes twice."""
+    """In the provider's dashboard, or taken by the holder's bank. No đồng goes twice; who approves afterwards is told, and finance sees
+    that what was approved before failed."""
     await with_vat(world)
     lives = Lives(world)
     await lives.buys(LAN, "year")
@@ -42,7 +45,9 @@ async def test_what_went_back_another_way_is_not_sent_when_it_is_approved(
     reader, payment = await lives.reader(LAN), await world.value("SELECT id FROM payment")
     with acting(Actor.system("test")):
         request = await world.billing.refunds.ask(AGENCY, reader.id, payment, YEAR, "x", HA)
-    assert request.state == "asked"
+        assert request.state == "asked"
+        if decided == "before":
+            await world.billing.refunds.approve(AGENCY, request.id, MINH)
     reference = await reference_of(world)
     if meanwhile == "dispute":
         await dispute(world, reference)
@@ -50,14 +55,20 @@ async def test_what_went_back_another_way_is_not_sent_when_it_is_approved(
         await dashboard_refund(world, reference, **{} if meanwhile == "all" else {"amount": 1})
     await world.deliver()
     before = await booked(world)
-    with acting(Actor.system("test")):
-        await world.billing.refunds.approve(AGENCY, request.id, MINH)
+    if decided == "after":
+        with acting(Actor.system("test")), pytest.raises(ConflictError) as told:
+            await world.billing.refunds.approve(AGENCY, request.id, MINH)
+        assert told.value.slug == f"refund-{'disputed' if meanwhile == 'dispute' else 'too-much'}"
+        with acting(Actor.system("test")):
+            await world.billing.refunds.refuse(AGENCY, request.id, "went back already", HA)
     await SentRefunds(world.billing.database, world.clock, world.billing.provider).run_due()
     await world.deliver()
-    assert await world.rows("SELECT state FROM refund_request") == [("failed",)]
+    state = {"before": "failed", "after": "refused"}[decided]
+    assert await world.rows("SELECT state FROM refund_request") == [(state,)]
     assert await booked(world) == before
-    [seen] = (await world.billing.exceptions.listing(AGENCY, 9))["refund"]
-    assert (seen["subject"], seen["amount_vnd"]) == (request.id, YEAR)
+    seen = (await world.billing.exceptions.listing(AGENCY, 9))["refund"]
+    shown = [(one["subject"], one["amount_vnd"]) for one in seen]
+    assert shown == ([(request.id, YEAR)] if decided == "before" else [])
     await world.assert_sound()
 
 

@@ -33,7 +33,7 @@ CREATE FUNCTION reader_is_there() RETURNS trigger LANGUAGE plpgsql SET search_pa
 BEGIN
     PERFORM FROM reader WHERE id = NEW.reader_id AND erased_at IS NULL FOR KEY SHARE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION '% of reader % is refused: they were erased', TG_TABLE_NAME, NEW.reader_id USING ERRCODE = 'restrict_violation';
+        RAISE EXCEPTION '% of reader % is refused: they were erased', TG_TABLE_NAME, NEW.reader_id USING ERRCODE = 'no_data_found';
     END IF;
     RETURN NEW;
 END $$;
