@@ -131,6 +131,7 @@ def demo_answers() -> dict[str, str]:
         "ALERTS_TO": f"alerts@{DEMO_DOMAIN}",
         "TLS_ISSUER": "internal",
         "MAIL_TRANSPORT": "outbox",
+        "TEXT_TRANSPORT": "outbox",
         "MAIL_FROM": f"Báo <no-reply@{DEMO_DOMAIN}>",
         "STRIPE_API_BASE": "http://stripe-sandbox:8006",
         "STRIPE_SANDBOX_URL": f"https://pay.{DEMO_DOMAIN}",

@@ -173,6 +173,7 @@ class Surroundings:
             "HOST": LOOPBACK,
             "ASSETS_DIR": str(self.assets),
             **{name: self.url(offset) for name, offset in ADDRESSES.items()},
+            "TEXT_TRANSPORT": "outbox",
             "BANK_SANDBOX_URL": self.url(ADDRESSES["STRIPE_SANDBOX_URL"]) + BANK_PATH,
         }
         if isinstance(spec, ProcessSpec):

@@ -27,12 +27,14 @@ from services.billing.offers import pages as offer_pages
 from services.billing.orders import pages as order_pages
 from services.billing.passwords import pages as password_pages
 from services.billing.passwords import sign_in_pages as password_sign_in_pages
+from services.billing.phones import pages as phone_pages
 from services.billing.plans import pages as plan_pages
 from services.billing.readers import api as readers_api
 from services.billing.readers.web import BillingFormTokens, ReaderFront
 from services.billing.seats import pages as seat_pages
 from services.billing.settings import BillingSettings, origin_of
 from services.billing.sign_in import pages as sign_in_pages
+from services.billing.sign_in import register_pages
 from services.billing.staff import api as staff_api
 from services.billing.staff import (
     books_pages,
@@ -66,6 +68,8 @@ READERS_PAGES = (
     account_pages,
     address_pages,
     password_pages,
+    register_pages,
+    phone_pages,
     wishes_pages,
     change_pages,
     link_pages,
@@ -133,7 +137,11 @@ def routed(billing: Billing) -> WebParts:
                     AUDITORS["billing"],
                 )
             ),
-            *([outbox_router(pages, billing.database)] if settings.shows_mail else []),
+            *(
+                [outbox_router(pages, billing.database)]
+                if settings.shows_mail or settings.shows_texts
+                else []
+            ),
         ],
         hot_routes=hot_routes(billing),
         checks={"database": billing.database.ping},

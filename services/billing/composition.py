@@ -37,6 +37,8 @@ from services.billing.payments.adapters.port import PaymentProvider
 from services.billing.payments.adapters.stripe import StripeProvider
 from services.billing.payments.receipts import Receipts
 from services.billing.payments.service import Payments
+from services.billing.phones.service import Phones
+from services.billing.phones.texting import Texting
 from services.billing.plans.service import Plans
 from services.billing.readers.service import Readers
 from services.billing.recognition.service import Recognition
@@ -63,6 +65,7 @@ from shared.mail import MailSender, mail_sender
 from shared.passwords.hasher import Argon2Hasher
 from shared.passwords.strength import Zxcvbn
 from shared.process import Process
+from shared.texts import text_sender
 
 ISSUER = "press-billing"
 Check = Callable[[], Awaitable[None]]
@@ -80,6 +83,7 @@ class Billing:
     addresses: Addresses
     passwords: Passwords
     password_sign_in: PasswordSignIn
+    phones: Phones
     plans: Plans
     subscriptions: Subscriptions
     payments: Payments
@@ -143,8 +147,9 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     settings, database, clock = process.settings, process.database, process.clock
     provider = provider or provider_of(settings)
     mail = mail_sender(settings, database, clock)
-    readers, sign_in = people(settings, database, clock, mail)
     hasher = hasher_of(settings)
+    texting = Texting(text_sender(settings, database, clock), a_day=settings.texts_per_day)
+    readers, sign_in = people(settings, database, clock, mail, texting)
     plans, links = Plans(database, clock), Links(settings.letter_secret)
     transfers, orders = Transfers(database, clock), Orders(database, clock, plans)
     letters = Letters(database, clock, mail, links, public_url=settings.billing_url)
@@ -157,6 +162,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         addresses=Addresses(database, clock, mail, secret=settings.code_secret),
         passwords=Passwords(database, clock, mail, hasher, Zxcvbn(), secret=settings.code_secret),
         password_sign_in=PasswordSignIn(database, clock, readers, sign_in, hasher),
+        phones=Phones(database, clock, mail, texting, secret=settings.code_secret),
         plans=plans,
         subscriptions=Subscriptions(database, clock),
         payments=Payments(database),
@@ -233,7 +239,11 @@ def hasher_of(settings: BillingSettings) -> Argon2Hasher:
 
 
 def people(
-    settings: BillingSettings, database: Database, clock: Clock, mail: MailSender
+    settings: BillingSettings,
+    database: Database,
+    clock: Clock,
+    mail: MailSender,
+    texting: Texting,
 ) -> tuple[Readers, SignIn]:
     """Who readers are, and how they become known."""
     readers = Readers(
@@ -243,7 +253,7 @@ def people(
         session_max_days=settings.session_max_days,
         secret=settings.code_secret,
     )
-    return readers, SignIn(database, clock, readers, mail, secret=settings.code_secret)
+    return readers, SignIn(database, clock, readers, mail, texting, secret=settings.code_secret)
 
 
 def signing_keys(settings: BillingSettings) -> SigningKeySet:

@@ -32,6 +32,11 @@ BUNDLE_USES = Counter(
     "press_billing_bundle_uses_total", "Articles that readers opened by a bundle", ["agency"]
 )
 SIGN_INS = Counter("press_billing_sign_ins_total", "Sign-in steps", ["outcome"])
+TEXTS = Counter(
+    "press_billing_texts_total",
+    "Text messages with codes, by outcome: sent, failed, limited (the agency's measure of a day is reached)",
+    ["agency", "outcome"],
+)
 LEDGER_IMBALANCE = Measured(
     "press_ledger_imbalance_vnd",
     "Sum of the absolute imbalances of entries; anything but 0 is an alarm",

@@ -19,6 +19,7 @@ from services.billing.offers import models as offers
 from services.billing.orders import models as orders
 from services.billing.passwords import models as passwords
 from services.billing.payments import models as payments
+from services.billing.phones import models as phones
 from services.billing.plans import models as plans
 from services.billing.readers import models as readers
 from services.billing.recognition import models as recognition
@@ -51,6 +52,7 @@ __all__ = [
     "orders",
     "passwords",
     "payments",
+    "phones",
     "plans",
     "readers",
     "recognition",

@@ -24,6 +24,7 @@ from shared.startup.rules import (
     Duty,
     weak,
 )
+from shared.texts import TextSettings
 
 LIVE_KEYS = ("sk_live_", "rk_live_")
 MAX_TOLERANCE_SECONDS = 600
@@ -111,7 +112,7 @@ BANK_CHECKS = (
 )
 
 
-class BillingSettings(MailSettings):
+class BillingSettings(MailSettings, TextSettings):
     """The environment of a billing process."""
 
     CHECKS: ClassVar[tuple[Check, ...]] = (

@@ -45,6 +45,7 @@ async def worker(process: Process[BillingSettings]) -> WorkerParts:
         await billing.sign_in.forget_old()
         await billing.students.forget_old()
         await billing.addresses.forget_old()
+        await billing.phones.forget_old()
         await billing.erasing.forget_old()
         await billing.passwords.forget_old()
         await billing.statements.forget_old()

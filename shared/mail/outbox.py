@@ -1,4 +1,4 @@
-"""The local form of mail: a table that a newcomer can look into (environments local and test only)."""
+"""The local form of mail and of texts: a table that a newcomer can look into (environments local and test only)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Table, Text, Uuid, text
+from sqlalchemy import Boolean, Column, MetaData, Table, Text, Uuid, false, text
 
 from shared.clock import Clock
 from shared.database import Database, UTCDateTime
@@ -23,6 +23,7 @@ CREATE TABLE mail_message (
     body text NOT NULL,
     html text NOT NULL DEFAULT '',
     sender_name text NOT NULL DEFAULT '',
+    is_text boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL
 );
 CREATE INDEX ix_mail_message_created_at ON mail_message (created_at);
@@ -41,6 +42,7 @@ def define_table(metadata: MetaData) -> Table:
         Column("body", Text, nullable=False),
         Column("html", Text, nullable=False, server_default=""),
         Column("sender_name", Text, nullable=False, server_default=""),
+        Column("is_text", Boolean, nullable=False, server_default=false()),
         Column("created_at", UTCDateTime, nullable=False, index=True),
     )
 
@@ -56,6 +58,7 @@ class KeptMail:
     id: UUID
     sender_name: str
     has_html: bool
+    is_text: bool = False  # to a number, without a subject
 
 
 class OutboxMail:
@@ -66,29 +69,35 @@ class OutboxMail:
         self._clock = clock
 
     async def send(self, mail: Mail) -> None:
-        async with self._database.transaction() as session:
-            await session.execute(
-                text(
-                    """INSERT INTO mail_message (id, recipient, subject, body, html, sender_name, created_at)
-                       VALUES (:id, :recipient, :subject, :body, :html, :sender, :now)"""
-                ),
-                {
-                    "id": new_id(),
-                    "recipient": mail.recipient,
-                    "subject": mail.subject,
-                    "body": mail.body,
-                    "html": mail.html,
-                    "sender": mail.sender_name,
-                    "now": self._clock.now(),
-                },
-            )
-            await session.execute(
-                text(
-                    """DELETE FROM mail_message WHERE id IN (
-                         SELECT id FROM mail_message ORDER BY created_at DESC, id DESC OFFSET :keep)"""
-                ),
-                {"keep": KEPT},
-            )
+        await keep(self._database, self._clock, mail)
+
+
+async def keep(database: Database, clock: Clock, mail: Mail, *, is_text: bool = False) -> None:
+    """One more message; the oldest beyond :data:`KEPT` go."""
+    async with database.transaction() as session:
+        await session.execute(
+            text(
+                """INSERT INTO mail_message (id, recipient, subject, body, html, sender_name, created_at, is_text)
+                   VALUES (:id, :recipient, :subject, :body, :html, :sender, :now, :is_text)"""
+            ),
+            {
+                "id": new_id(),
+                "recipient": mail.recipient,
+                "subject": mail.subject,
+                "body": mail.body,
+                "html": mail.html,
+                "sender": mail.sender_name,
+                "now": clock.now(),
+                "is_text": is_text,
+            },
+        )
+        await session.execute(
+            text(
+                """DELETE FROM mail_message WHERE id IN (
+                     SELECT id FROM mail_message ORDER BY created_at DESC, id DESC OFFSET :keep)"""
+            ),
+            {"keep": KEPT},
+        )
 
 
 async def recent_mail(database: Database, limit: int = 50) -> Sequence[KeptMail]:
@@ -96,7 +105,7 @@ async def recent_mail(database: Database, limit: int = 50) -> Sequence[KeptMail]
     async with database.read() as session:
         rows = await session.execute(
             text(
-                """SELECT recipient, subject, body, created_at, id, sender_name, html <> '' FROM mail_message
+                """SELECT recipient, subject, body, created_at, id, sender_name, html <> '', is_text FROM mail_message
                    ORDER BY created_at DESC, id DESC LIMIT :limit"""
             ),
             {"limit": limit},

@@ -108,6 +108,68 @@ async def test_a_reader_on_a_phone_pays_after_a_declined_card_and_reads_on(
     await expect(page.get_by_text("Gói của bạn sẽ tiếp tục được gia hạn")).to_be_visible()
 
 
+async def code_to(base: str, to: str) -> str:
+    """The newest code that went to a mailbox or a number, as the outbox page shows it."""
+    async with httpx.AsyncClient() as client:
+        outbox = (await client.get(f"{base}/dev/mail")).text
+    message = next(one for one in outbox.split("<article")[1:] if to in one)
+    found = re.search(r"(\d{6}) (?:là mã|la ma|xác nhận) ", message)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_reader_on_a_phone_registers_with_a_number_and_comes_back_by_it(
+    stack: LocalStack, phone: BrowserContext
+):
+    base, own = stack.url("billing-web"), f"/r/{AGENCY}"
+    article = f"{stack.surroundings.url(0)}/bai/mot-bai-viet"
+    page = await phone.new_page()
+    await page.goto(f"{base}{own}/sign-in?return_to={base}{own}/plans?return_to={article}")
+    field, send = page.locator("#email"), page.get_by_role("button", name="Gửi mã cho tôi")
+    await field.fill("024 3825 1234")
+    await send.click()
+    await expect(page.get_by_role("alert")).to_contain_text("Số di động: đây là số cố định")
+    await shot(page, "phone-7-number-landline")
+    await field.fill("0382.345.678")
+    await send.click()
+    await expect(page.get_by_text("0382 345 678")).to_be_visible()
+    await shot(page, "phone-7-number-code")
+    await page.get_by_label("Mã", exact=True).fill(await code_to(base, "+84382345678"))
+    await page.get_by_role("button", name="Tiếp tục").click()
+    await expect(page.get_by_text("Số 0382 345 678 đã được xác nhận")).to_be_visible()
+    await shot(page, "phone-7-number-address")
+    await field.fill("so.moi@example.vn")
+    await send.click()
+    await expect(page.get_by_text("số 0382 345 678 sẽ đăng nhập được")).to_be_visible()
+    await page.get_by_label("Mã", exact=True).fill(await code_to(base, "so.moi@example.vn"))
+    await page.get_by_role("button", name="Đăng nhập", exact=True).click()
+    await expect(page).to_have_url(f"{base}{own}/plans?return_to={article}")
+    await page.goto(f"{base}{own}/account")
+    await expect(page.get_by_text("0382 345 678")).to_be_visible()
+    await shot(page, "phone-7-number-account")
+
+    await page.get_by_role("button", name="Đăng xuất").first.click()
+    await page.goto(f"{base}{own}/sign-in")
+    await field.fill("+84 382 345 678")
+    await send.click()
+    await expect(page.get_by_role("heading", name="Nhập mã đăng nhập")).to_be_visible()
+    await page.get_by_label("Mã", exact=True).fill(await code_to(base, "+84382345678"))
+    await page.get_by_role("button", name="Tiếp tục").click()
+    await expect(page.get_by_text("so.moi@example.vn")).to_be_visible()
+    await page.get_by_role("link", name="Đổi địa chỉ").click()
+    await expect(page.get_by_role("heading", name="Xác nhận đây là tài khoản")).to_be_visible()
+    await page.get_by_role("button", name="Gửi mã").click()
+    await page.get_by_label("Mã", exact=True).fill(await code_to(base, "so.moi@example.vn"))
+    await shot(page, "phone-7-number-confirm")
+    await page.get_by_role("button", name="Tiếp tục").click()
+    await expect(page.get_by_role("heading", name="Đổi địa chỉ")).to_be_visible()
+    await page.goto(f"{base}{own}/account/phone")
+    await page.get_by_text("Gỡ số", exact=True).click()
+    await shot(page, "phone-7-number-remove")
+    await page.get_by_role("button", name="Đồng ý gỡ số").click()
+    await expect(page.get_by_text("Đã gỡ số di động")).to_be_visible()
+
+
 async def test_the_pages_fit_a_desktop_and_speak_english_one_click_away(
     stack: LocalStack, desktop: BrowserContext
 ):

@@ -136,6 +136,7 @@ def test_every_service_refuses_what_is_weak_or_reachable_in_the_clear(settings, 
         (BillingSettings, {"bank_sandbox_url": "https://pay.bao.vn/bank"}, "BANK_SANDBOX_URL"),
         (BillingSettings, {"signing_keys_file": ""}, "SIGNING_KEYS_FILE"),
         (BillingSettings, {"mail_transport": "outbox"}, "MAIL_TRANSPORT"),
+        (BillingSettings, {"text_transport": "outbox"}, "TEXT_TRANSPORT"),
         (BillingSettings, {"smtp_host": ""}, "SMTP_HOST"),
         (BillingSettings, {"smtp_tls": "none"}, "SMTP_TLS"),
         (BillingSettings, {"smtp_username": "bao"}, "SMTP_PASSWORD"),
@@ -328,3 +329,4 @@ def test_mail_is_shown_to_developers_and_in_rehearsals_and_never_in_production()
     real = BillingSettings(**production(BillingSettings))
     assert not real.shows_mail
     assert not real.model_copy(update={"mail_transport": "outbox"}).shows_mail
+    assert not real.model_copy(update={"text_transport": "outbox"}).shows_texts

@@ -19,6 +19,7 @@ from services.billing.readers.web import (
     with_return,
 )
 from shared.errors import NotFoundError
+from shared.texts.number import shown
 from shared.web.i18n import request_language
 
 
@@ -56,6 +57,7 @@ class ReaderPages:
         session_row, reader = found
         agency, back = place.agency, place.back(return_to)
         await self._front.seen(request, reader)
+        number = await self._billing.phones.number_of(reader.id)
         payments = await self._billing.payments.of_reader(reader.id)
         sessions = await self._billing.readers.sessions(reader)
         latest = await self._billing.readers.consents(reader)
@@ -65,6 +67,8 @@ class ReaderPages:
             "account.html",
             place,
             reader=reader,
+            number=shown(number) if number else "",
+            numbers=self._billing.phones.texting.serves(agency.id),
             subscriptions=await self._billing.accounts.of_reader(reader.id),
             others=lambda own: others(own, offers),
             students=await self._billing.offers.students(offers),

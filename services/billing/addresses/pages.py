@@ -72,7 +72,7 @@ class AddressPages:
 
     async def ask(self, request: Request, agency: str, typed: str) -> Response:
         """Send a code. The answer is the same whether the address has an account or not."""
-        acting = await self._front.acting(request, agency)
+        acting = await self._front.acting_by_mailbox(request, agency, "address")
         if isinstance(acting, Response):
             return acting
         place, reader = await self._front.enter(request, agency), acting[1]
@@ -97,7 +97,7 @@ class AddressPages:
         return await self.page(request, place, reader, sent=typed.strip())
 
     async def enter(self, request: Request, agency: str, code: str, sent: str) -> Response:
-        acting = await self._front.acting(request, agency)
+        acting = await self._front.acting_by_mailbox(request, agency, "address")
         if isinstance(acting, Response):
             return acting
         place, (session, reader) = await self._front.enter(request, agency), acting
@@ -172,6 +172,8 @@ def router(front: ReaderFront) -> APIRouter:
         found = await front.reader(request, agency)
         if found is None:
             return front.to_sign_in(agency, f"/r/{agency}/account/address")
+        if found[0].by_number:
+            return front.to_confirm(agency, "address")
         return await pages.page(request, place, found[1])
 
     @routes.post("/r/{agency}/account/address")

@@ -21,6 +21,7 @@ from services.billing.mailboxes import service as mailboxes
 from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS, mailbox_of
 from services.billing.mailboxes.service import Codes
 from services.billing.passwords import service as passwords
+from services.billing.phones import repository as phones
 from services.billing.readers import repository as readers_repository
 from services.billing.readers.models import Reader
 from services.billing.readers.rules import former_hash, hash_token
@@ -142,7 +143,8 @@ class Addresses:
         return found, _state(found, self._clock.now())
 
     async def undo(self, link: UndoLink) -> None:
-        """The reader has the old address again, and is signed in nowhere. What was changed after it is taken back with it.
+        """The reader has the old address again, and is signed in nowhere. What was changed after it is taken back with it, and a mobile
+        number that was added since, or in the week before, is theirs no more.
 
         Nothing changes of a change that was taken back. Raises :class:`NotFoundError`, and :class:`ConflictError`: ``address-over`` when its
         time is over, ``address-taken`` when somebody else has the old address.
@@ -164,6 +166,9 @@ class Addresses:
             await _set_email(session, own, found.old_email)
             await readers_repository.end_all(session, own.agency, own.id, now)
             await repository.forget_codes(session, own.id)
+            # Whoever had the account may have given it a number of theirs, also shortly before.
+            await phones.remove(session, own.id, found.changed_at - rules.UNDO_WITHIN)
+            await phones.forget_codes(session, own.id)
             await seat_domains.leave(session, own, lost, found.old_email, now)
             if lost != found.old_email:
                 told = letter_rules.undone(found.id, lost, now)

@@ -18,6 +18,7 @@ SHOWN = 100
 
 _FIND = text(
     """SELECT r.id, r.email, r.name, r.created_at, r.erased_at,
+              (SELECT p.number FROM reader_phone p WHERE p.reader_id = r.id) AS mobile_number,
               (SELECT max(e.valid_until) FROM entitlement e
                WHERE e.reader_id = r.id AND NOT e.revoked AND e.scope NOT LIKE 'article:%') AS reads_until
        FROM reader r
@@ -29,7 +30,9 @@ _FIND = text(
                           AND (o.code = ANY (CAST(:codes AS text[]))
                                OR (:code_part <> '' AND o.code LIKE '%' || :code_part || '%')))
               OR (:number <> '' AND r.id IN (SELECT i.reader_id FROM invoice i WHERE i.agency = :agency
-                                             AND i.document LIKE '%' || :number || '%')))
+                                             AND i.document LIKE '%' || :number || '%'))
+              OR (:phone <> '' AND r.id IN (SELECT p.reader_id FROM reader_phone p WHERE p.agency = :agency
+                                            AND p.number LIKE '%' || :phone || '%')))
          AND (CAST(:after_id AS uuid) IS NULL
               OR (r.created_at, r.id) < (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid)))
        ORDER BY r.created_at DESC, r.id DESC LIMIT :limit"""
@@ -41,10 +44,11 @@ async def find(
     agency: str,
     search: Search,
     *,
+    phone: str,
     limit: int,
     after: tuple[datetime, UUID] | None,
 ) -> list[dict[str, Any]]:
-    """Readers that match, the newest first; all of them where nothing is looked for."""
+    """Readers that match, the newest first; all of them where nothing is looked for. ``phone``: some digits of a mobile number."""
     rows = await session.execute(
         _FIND,
         {
@@ -53,6 +57,7 @@ async def find(
             "codes": list(search.codes),
             "code_part": search.code_part,
             "number": search.number,
+            "phone": phone,
             "after_at": after[0] if after else None,
             "after_id": after[1] if after else None,
             "limit": limit,
@@ -64,7 +69,8 @@ async def find(
 async def reader(session: ReadSession, agency: str, reader_id: UUID) -> dict[str, Any] | None:
     rows = await session.execute(
         text(
-            """SELECT r.id, r.email, r.name, r.created_at, r.erased_at, c.old_email AS former_email, c.changed_at
+            """SELECT r.id, r.email, r.name, r.created_at, r.erased_at,
+                  (SELECT p.number FROM reader_phone p WHERE p.reader_id = r.id) AS mobile_number, c.old_email AS former_email, c.changed_at
                FROM reader r LEFT JOIN LATERAL (SELECT old_email, changed_at FROM address_change
                    WHERE reader_id = r.id AND undone_at IS NULL ORDER BY changed_at DESC LIMIT 1) c ON true
                WHERE r.agency = :agency AND r.id = :reader"""

@@ -16,6 +16,7 @@ from shared.audit.rules import Entry
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import NotFoundError
+from shared.texts.number import digits_of, shown
 
 #: What is shown while nothing is looked for.
 NEWEST = 20
@@ -50,7 +51,7 @@ class Desk:
     async def find(
         self, agency: str, typed: str, *, limit: int, after: tuple[datetime, UUID] | None = None
     ) -> FoundPage:
-        """Readers whose name, address, order's code or invoice's number has what was typed, the newest first.
+        """Readers whose name, address, mobile number (however typed), order's code or invoice's number has what was typed, the newest first.
 
         Name and address without marks and case, in any order of words. Nothing typed: the newest ``NEWEST``, and no more.
         ``after``: when the last reader of the page before was made, and their id.
@@ -60,8 +61,12 @@ class Desk:
             limit, after = NEWEST, None
         async with self._database.read() as session:
             await get_agency(session, agency)
-            found = await repository.find(session, agency, search, limit=limit + 1, after=after)
-        return FoundPage(found[:limit], len(found) > limit and bool(search.words))
+            found = await repository.find(
+                session, agency, search, phone=digits_of(typed), limit=limit + 1, after=after
+            )
+        return FoundPage(
+            [_readable(one) for one in found[:limit]], len(found) > limit and bool(search.words)
+        )
 
     async def reader(self, agency: str, reader_id: UUID) -> ReaderFile:
         """Everything of one reader. Raises :class:`NotFoundError` for another agency's."""
@@ -76,4 +81,10 @@ class Desk:
             }
             about = await repository.subjects(session, reader_id)
             entries = await of_subjects(session, agency, about, ENTRIES_SHOWN)
-        return ReaderFile(found, rows, entries, now)
+        return ReaderFile(_readable(found), rows, entries, now)
+
+
+def _readable(reader: dict[str, Any]) -> dict[str, Any]:
+    """A reader's row with the number as people write it; empty where there is none."""
+    number = reader["mobile_number"]
+    return {**reader, "mobile_number": shown(number) if number else ""}

@@ -1,4 +1,4 @@
-"""Mails that are sent at once and never kept: codes, and what a mailbox is told in the place of one."""
+"""Mails and texts that are sent at once and never kept: codes, and what a mailbox is told in the place of one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from services.billing.letters import (
     address_words,
     erasure_words,
+    number_words,
     password_words,
     seat_words,
     words,
@@ -16,6 +17,7 @@ from services.billing.letters.render import mail_of
 from services.billing.letters.voice import Voice
 from shared.agencies import Agency
 from shared.mail import Mail
+from shared.texts import Text
 from shared.web.i18n import load_catalogues
 from shared.web.pages import SHARED_FOLDER
 
@@ -72,3 +74,24 @@ class CodeLetters:
         voice = Voice(self._words, language, agency, self._public_url)
         content = erasure_words.erasure_code_content(voice, code)
         return mail_of(voice, content, address, erasure_words.erasure_code_footer(voice, address))
+
+    def sign_in_text(self, agency: Agency, language: str, number: str, code: str) -> Text:
+        """The text with a sign-in code."""
+        return number_words.sign_in_text(self._voice(agency, language), number, code)
+
+    def add_text(self, agency: Agency, language: str, number: str, code: str) -> Text:
+        """The text with the code that makes a number a reader's."""
+        return number_words.add_text(self._voice(agency, language), number, code)
+
+    def taken_text(self, agency: Agency, language: str, number: str) -> Text:
+        """The text to a number that has an account, in the place of such a code."""
+        return number_words.taken_text(self._voice(agency, language), number)
+
+    def mailbox_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
+        """The mail with the code by which the mailbox confirms a session that the number opened."""
+        voice = self._voice(agency, language)
+        content = number_words.mailbox_code_content(voice, code)
+        return mail_of(voice, content, address, words.footer_of(voice, address))
+
+    def _voice(self, agency: Agency, language: str) -> Voice:
+        return Voice(self._words, language, agency, self._public_url)

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     PASSWORD = "password"  # noqa: S105 (a name)
     GIFT = "gift"
     ERASED = "erased"
+    NUMBER_ADDED = "number_added"
+    NUMBER_REMOVED = "number_removed"
 
 
 #: Whether a subscription renews is told once in so long; what the reader settled on meanwhile follows then.

@@ -25,6 +25,8 @@ HAPPENED = frozenset(
         Kind.ADDRESS_UNDONE,
         Kind.PASSWORD,
         Kind.ERASED,
+        Kind.NUMBER_ADDED,
+        Kind.NUMBER_REMOVED,
     }
 )
 #: What is true while the subscription is in one of these states.

@@ -10,6 +10,7 @@ from services.billing.letters import (
     address_words,
     erasure_words,
     gift_words,
+    number_words,
     offer_words,
     password_words,
     seat_words,
@@ -287,4 +288,6 @@ _KINDS: dict[Kind, Callable[[Voice, Mapping[str, Any]], Content]] = {
     Kind.PASSWORD: password_words.told,
     Kind.GIFT: gift_words.given,
     Kind.ERASED: erasure_words.erased,
+    Kind.NUMBER_ADDED: number_words.added,
+    Kind.NUMBER_REMOVED: number_words.removed,
 }

@@ -47,6 +47,20 @@ MAILBOX = (Pace("mailbox", 5, 900), Pace("mailbox-day", 20, 86_400))
 MAILBOX_ALL = (Pace("mailbox-all", 15, 900), Pace("mailbox-all-day", 60, 86_400))
 #: Codes that one signed-in reader has sent to mailboxes that they name.
 READER = Pace("mailbox-reader", 10, 86_400)
+#: The same of texts to one mobile number: each is paid for.
+NUMBER = (Pace("number", 3, 3_600), Pace("number-day", 6, 86_400))
+NUMBER_ALL = (Pace("number-all", 5, 3_600), Pace("number-all-day", 10, 86_400))
+NUMBER_READER = Pace("number-reader", 5, 86_400)
+
+
+def texts(a_day: int) -> Pace:
+    """Texts of one agency: what somebody who has them sent to many numbers, for a share of their price, can make it pay."""
+    return Pace("texts", a_day, 86_400)
+
+
+def is_number(sent_to: str) -> bool:
+    """Whether a code went to a mobile number (E.164), and not to a mailbox."""
+    return "@" not in sent_to
 
 
 def whole_seconds(left: timedelta) -> int:

@@ -26,6 +26,10 @@ class MailboxBusyError(TooManyRequestsError):
         self.seconds = seconds
 
 
+class TextsSpentError(MailboxBusyError):
+    """So many texts were sent for this agency that the next one has to wait ``seconds``; mail goes on."""
+
+
 class Kept(Protocol):
     """A row that keeps a code that was sent."""
 
@@ -97,6 +101,42 @@ async def count_for_reader(
     """One more code that a signed-in reader has sent to whatever mailbox they name; see :func:`count`."""
     await _take(session, [(rules.READER, str(reader_id))], now)
     await count(session, agency, address, f"reader-{reader_id}", now)
+
+
+async def count_text(
+    session: Session,
+    agency: str,
+    number: str,
+    asker: str,
+    now: datetime,
+    *,
+    a_day: int,
+    known: bool = False,
+) -> None:
+    """One more text to this number; see :func:`count`. ``a_day``: so many are an agency's strangers', as many its readers'.
+
+    Raises :class:`MailboxBusyError`, and :class:`TextsSpentError` when the agency's measure is used up.
+    """
+    to = f"{agency}:{number}"
+    buckets = [(pace, f"{to}:{asker}") for pace in rules.NUMBER]
+    if not known:
+        buckets += [(pace, to) for pace in rules.NUMBER_ALL]
+    await _take(session, buckets, now)
+    of_agency = f"{agency}:{'readers' if known else 'strangers'}"
+    wait = await repository.take(session, rules.texts(a_day), of_agency, now)
+    if wait is not None:
+        raise TextsSpentError(rules.whole_seconds(wait))
+
+
+async def count_text_for_reader(
+    session: Session, agency: str, number: str, reader_id: UUID, now: datetime, *, a_day: int
+) -> None:
+    """One more text that a signed-in reader has sent to whatever number they name; see :func:`count_text`."""
+    await _take(session, [(rules.NUMBER_READER, str(reader_id))], now)
+    asker = f"reader-{reader_id}"
+    buckets = [(pace, f"{agency}:{number}") for pace in rules.NUMBER_ALL]
+    await _take(session, buckets, now)
+    await count_text(session, agency, number, asker, now, a_day=a_day, known=True)
 
 
 async def _take(session: Session, buckets: list[tuple[rules.Pace, str]], now: datetime) -> None:

@@ -50,7 +50,7 @@ class DataPages:
         return answer
 
     async def copy(self, request: Request, agency_id: str) -> Response:
-        acting = await self._front.acting(request, agency_id)
+        acting = await self._front.acting_by_mailbox(request, agency_id, "data")
         if isinstance(acting, Response):
             return acting
         place, reader = await self._front.enter(request, agency_id), acting[1]

@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, str] = {
         FROM consent c WHERE c.reader_id = :reader ORDER BY c.given_at, c.id""",
     "address_changes": """SELECT c.old_email, c.new_email, c.changed_at, c.undone_at, c.network, c.user_agent FROM address_change c
         WHERE c.reader_id = :reader ORDER BY c.changed_at, c.id""",
+    "mobile_number": """SELECT p.number, p.added_at FROM reader_phone p WHERE p.reader_id = :reader""",
     "letters": """SELECT t.kind, t.language, t.facts, coalesce(t.recipient, :email) AS sent_to, t.state, t.created_at, t.sent_at
         FROM letter t WHERE t.reader_id = :reader ORDER BY t.created_at, t.id""",
     "orders": f"""SELECT o.id, o.code, o.state, o.purpose, l.code AS plan, l.name_vi AS plan_name_vi, l.name_en AS plan_name_en,
@@ -165,6 +166,10 @@ _TRACES = (
     "DELETE FROM password_code WHERE reader_id = :reader",
     "DELETE FROM reader_password WHERE reader_id = :reader",
     "DELETE FROM address_change WHERE reader_id = :reader",
+    """DELETE FROM number_proof WHERE agency = :agency
+       AND (email = :email OR number IN (SELECT number FROM reader_phone WHERE reader_id = :reader))""",
+    "DELETE FROM reader_phone WHERE reader_id = :reader",
+    "DELETE FROM proof_code WHERE reader_id = :reader",
     """UPDATE gift_recipient SET email = NULL, message = ''
        WHERE order_id IN (SELECT id FROM sales_order WHERE reader_id = :reader) OR (agency = :agency AND email = :email AND times > 0)""",
     "DELETE FROM erasure_code WHERE reader_id = :reader",
@@ -220,8 +225,11 @@ async def seats(session: Session, reader_id: UUID) -> list[UUID]:
 async def end_ways_in(session: Session, reader: Reader) -> None:
     """Codes that wait, and sessions."""
     await session.execute(
-        text("DELETE FROM sign_in_code WHERE agency = :agency AND email = :email"),
-        {"agency": reader.agency, "email": reader.email},
+        text(
+            """DELETE FROM sign_in_code WHERE agency = :agency
+               AND (sent_to = :email OR sent_to IN (SELECT number FROM reader_phone WHERE reader_id = :reader))"""
+        ),
+        {"agency": reader.agency, "email": reader.email, "reader": reader.id},
     )
     await session.execute(
         text("DELETE FROM reader_session WHERE reader_id = :reader"), {"reader": reader.id}

@@ -52,7 +52,7 @@ def _not(why: str) -> Table:
     return Table(why_not=why)
 
 
-_HASHES = "a hash of a code that was sent to the mailbox; gone after it is used, or within days"
+_HASHES = "a hash of a code that was sent to the mailbox or the mobile number; gone after it is used, or within days"
 _BOOKS = "figures of the agency's books, computed from the payments, which are in the copy"
 #: Every table that refers to a reader, directly or over others, or that has an address of one.
 TABLES: Mapping[str, Table] = {
@@ -61,6 +61,7 @@ TABLES: Mapping[str, Table] = {
     "reader_password": _in("password"),
     "consent": _in("consents"),
     "address_change": _in("address_changes"),
+    "reader_phone": _in("mobile_number"),
     "letter": _in("letters"),
     "sales_order": _in("orders", "coupons_used"),
     "payment": _in("payments", "contributions"),
@@ -103,6 +104,10 @@ TABLES: Mapping[str, Table] = {
     "student_code": _not(_HASHES),
     "erasure_code": _not(_HASHES),
     "address_code": _not(_HASHES),
+    "proof_code": _not(_HASHES),
+    "number_proof": _not(
+        "a number that a browser has proved and no account has yet; gone within the hour"
+    ),
     "bank_notice": _not("which source told of a credit; the credit is in the copy"),
     "mrr_movement": _not(_BOOKS),
     "recognition_schedule": _not(_BOOKS),

@@ -70,6 +70,8 @@ class ReaderSession(Row, table=True):
     user_agent: str = Field(sa_type=Text, default="")
     network: str = Field(sa_type=Text, default="")
     browser_hash: bytes = Field(sa_type=LargeBinary)
+    #: Opened by a code to the mobile number, and not confirmed by the mailbox since.
+    by_number: bool = False
     created_at: datetime = Field(sa_type=UTCDateTime)
     last_seen_at: datetime = Field(sa_type=UTCDateTime)
     expires_at: datetime = Field(sa_type=UTCDateTime)

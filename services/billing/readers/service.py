@@ -12,6 +12,7 @@ from services.billing.addresses import repository as addresses
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
 from services.billing.mailboxes.rules import mailbox_of
+from services.billing.phones import repository as phones
 from services.billing.readers import repository, rules
 from services.billing.readers.models import Consent, Reader, ReaderSession
 from shared import audit
@@ -42,10 +43,11 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A reader and the session's token, which only the cookie keeps."""
+    """A reader and the session's token, which only the cookie keeps. ``left_out``: the number that was to be theirs is another's, or they have one."""
 
     reader: Reader
     token: str
+    left_out: bool = False
 
 
 class HeldAddressError(Exception):
@@ -109,6 +111,30 @@ class Readers:
             await repository.set_language(session, reader.id, language)
         self._record_consents(session, reader, granted, visitor, now)
         return SignedIn(reader, self._open_session(session, reader, visitor, browser, now))
+
+    async def enter_by_number(
+        self,
+        session: Session,
+        agency: str,
+        number: str,
+        visitor: Visitor,
+        *,
+        browser: bytes,
+        replaces: str,
+    ) -> SignedIn | None:
+        """Somebody has proved a number: the reader who has it with a new session, which the mailbox has not confirmed; None where
+        nobody has it. See :meth:`enter`."""
+        now = self._clock.now()
+        if await phones.reader_by_number(session, agency, number) is None:
+            return None
+        if replaces:
+            await repository.end_by_token(session, agency, rules.hash_token(replaces), now)
+        reader = await phones.held_by_number(session, agency, number)
+        if reader is None:
+            return None  # given up this moment
+        await repository.set_language(session, reader.id, visitor.language)
+        token = self._open_session(session, reader, visitor, browser, now, by_number=True)
+        return SignedIn(reader, token)
 
     async def current(self, agency: str, token: str) -> tuple[ReaderSession, Reader] | None:
         """Who this cookie is. A visit moves the session's end, at most once an hour."""
@@ -186,7 +212,14 @@ class Readers:
                 )
 
     def _open_session(
-        self, session: Session, reader: Reader, visitor: Visitor, browser: bytes, now: datetime
+        self,
+        session: Session,
+        reader: Reader,
+        visitor: Visitor,
+        browser: bytes,
+        now: datetime,
+        *,
+        by_number: bool = False,
     ) -> str:
         token = secrets.token_urlsafe(32)
         session.add(
@@ -198,6 +231,7 @@ class Readers:
                 user_agent=visitor.user_agent[:300],
                 network=visitor.network,
                 browser_hash=browser,
+                by_number=by_number,
                 created_at=now,
                 last_seen_at=now,
                 expires_at=self._expiry(now, now),

@@ -151,6 +151,19 @@ class ReaderFront:
         await self.seen(request, reader)
         return await self.billing.seats.open_groups(reader, self.visitor(request).address)
 
+    async def acting_by_mailbox(
+        self, request: Request, agency: str, page: str
+    ) -> tuple[ReaderSession, Reader] | Response:
+        """:meth:`acting` for what the mailbox alone may do: who came in by their mobile number is asked for a code to the mailbox first,
+        and led back to ``page`` of the account. (A number may be somebody else's by now.)"""
+        acting = await self.acting(request, agency)
+        if not isinstance(acting, Response) and acting[0].by_number:
+            return self.to_confirm(agency, page)
+        return acting
+
+    def to_confirm(self, agency: str, page: str) -> Response:
+        return see_other(f"/r/{agency}/account/confirm?then={page}")
+
     def visitor(self, request: Request) -> Visitor:
         return visitor(self.billing.settings, request)
 

@@ -1,14 +1,20 @@
-"""Sign-in pages: an address, a code, and back to where one was."""
+"""Sign-in pages: an address or a number, a code, and back to where one was."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.letters.links import UndoLink
-from services.billing.mailboxes.service import MailboxBusyError
+from services.billing.mailboxes.rules import is_number
+from services.billing.mailboxes.service import MailboxBusyError, TextsSpentError
 from services.billing.metrics import SIGN_INS
-from services.billing.readers.service import CONSENTS, HeldAddressError
+from services.billing.phones.texting import NoMobileError
+from services.billing.phones.words import NO_NUMBER
+from services.billing.readers.rules import hash_token
+from services.billing.readers.service import CONSENTS, HeldAddressError, SignedIn
 from services.billing.readers.web import (
     DAY_SECONDS,
     Place,
@@ -18,15 +24,19 @@ from services.billing.readers.web import (
     session_cookie,
     with_return,
 )
-from services.billing.sign_in.service import NetworkBusyError, Refusal
+from services.billing.sign_in.service import NetworkBusyError, Proved, Refusal
 from shared.errors import InvalidInputError, TooManyRequestsError, UnavailableError
 from shared.security.events import SecurityEvent
 from shared.security.report import refused, tell
+from shared.texts.number import shown
 from shared.web.csrf import StaleFormError
 from shared.web.i18n import request_language
 
 STALE = "This page has grown old: try again. What you typed is still there."
 NO_ADDRESS = "This is not an e-mail address. Example: name@example.vn"
+NEITHER = (
+    "This is neither an e-mail address nor a mobile number. Examples: name@example.vn, 0912 345 678"
+)
 NO_MAIL = "The code could not be sent just now. Please try again in a moment."
 WRONG = "The code is not right, or it is too old. Check it, or have a new one sent."
 SPENT = "Too many wrong codes. Please have a new one sent."
@@ -38,6 +48,7 @@ class SignInPages:
     def __init__(self, front: ReaderFront) -> None:
         self._front = front
         self._sign_in = front.billing.sign_in
+        self._phones = front.billing.phones
 
     def target(self, place: Place, return_to: str) -> str:
         """Where a reader goes who is signed in."""
@@ -49,9 +60,9 @@ class SignInPages:
         place = await self._front.enter(request, agency_id)
         if await self._front.reader(request, agency_id):
             return see_other(self.target(place, return_to))
-        return self._email_page(request, place, return_to, notice=notice)
+        return self.email_page(request, place, return_to, notice=notice)
 
-    def _email_page(
+    def email_page(
         self,
         request: Request,
         place: Place,
@@ -73,6 +84,7 @@ class SignInPages:
             problem=problem,
             wait=wait,
             notice=notice,
+            numbers=self._phones.texting.serves(place.agency.id),
             back=place.back(return_to) or place.agency.website,
         )
         if wait:
@@ -83,6 +95,7 @@ class SignInPages:
         """What a limit means for the person who met it, and for how many seconds."""
         SIGN_INS.labels("limited").inc()
         limit = "pace" if isinstance(error, NetworkBusyError) else "mailbox"
+        limit = "texts" if isinstance(error, TextsSpentError) else limit
         tell(SecurityEvent.SIGN_IN_LIMITED, limit=limit, what="code")
         say = self._front.pages.translate
         if isinstance(error, NetworkBusyError):
@@ -94,6 +107,14 @@ class SignInPages:
             )
             return words, error.seconds
         seconds = error.seconds if isinstance(error, MailboxBusyError) else 60
+        if isinstance(error, TextsSpentError):
+            words = say(
+                request,
+                "So many codes were asked for by text message that no more are sent for now. Sign in with your e-mail address, or try "
+                "again in {n} minutes.",
+                n=-(-seconds // 60),
+            )
+            return words, seconds
         words = say(
             request,
             "Many codes have been sent to this address. The next one can be sent in {n} minutes; "
@@ -124,35 +145,50 @@ class SignInPages:
                 return await self._code_page(
                     request, place, return_to, 403, problem=STALE, ticked=consents, email=email
                 )
-            return self._email_page(request, place, return_to, 403, email=email, problem=STALE)
+            return self.email_page(request, place, return_to, 403, email=email, problem=STALE)
         browser = self._front.forms.browser(request, agency_id)
-        status, problem, wait = 200, "", 0
-        try:
-            await self._sign_in.ask_code(
-                agency_id,
-                browser,
-                email,
-                self._front.visitor(request),
-                lambda address, code: self._front.billing.letters.code(
-                    place.agency, request_language(request), address, code
-                ),
-            )
-            SIGN_INS.labels("asked").inc()
-        except InvalidInputError:
-            status, problem = 422, NO_ADDRESS
-        except UnavailableError:
-            status, problem = 503, NO_MAIL
-        except TooManyRequestsError as error:
-            problem, wait = self._limited(request, error)
-            status = 429
+        if not again:  # begun anew: what was proved before it was for another account
+            await self._phones.name_address(agency_id, hash_token(browser), "")
+        status, problem, wait = await self.send(request, place, email)
         if again:
             return await self._code_page(
                 request, place, return_to, status, problem=problem, wait=wait, ticked=consents
             )
         if problem:
-            return self._email_page(
+            return self.email_page(
                 request, place, return_to, status, email=email, problem=problem, wait=wait
             )
+        return self.to_code(request, agency_id, return_to)
+
+    async def send(
+        self, request: Request, place: Place, typed: str, *, numbers: bool = True
+    ) -> tuple[int, str, int]:
+        """Send a code; (status, problem, seconds to wait) for who asked. ``numbers``: to a mobile number as well."""
+        letters, language = self._front.billing.letters, request_language(request)
+        numbers = numbers and self._phones.texting.serves(place.agency.id)
+        try:
+            await self._sign_in.ask_code(
+                place.agency.id,
+                self._front.forms.browser(request, place.agency.id),
+                typed,
+                self._front.visitor(request),
+                partial(letters.code, place.agency, language),
+                partial(letters.sign_in_text, place.agency, language) if numbers else None,
+            )
+        except NoMobileError as error:
+            return 422, NO_NUMBER[error.why], 0
+        except InvalidInputError:
+            return 422, NEITHER if numbers else NO_ADDRESS, 0
+        except UnavailableError:
+            return 503, NO_MAIL, 0
+        except TooManyRequestsError as error:
+            return 429, *self._limited(request, error)
+        SIGN_INS.labels("asked").inc()
+        return 200, "", 0
+
+    def to_code(self, request: Request, agency_id: str, return_to: str) -> Response:
+        """A code went out: to the page for it."""
+        browser = self._front.forms.browser(request, agency_id)
         path = f"/r/{agency_id}/sign-in/code"
         answer = see_other(f"{path}?{with_return(return_to)}" if return_to else path)
         # The mail may be read after the browser was put away: the cookie stays longer than the code.
@@ -179,12 +215,17 @@ class SignInPages:
             browser_cookie(place.agency.id, secure=self._front.forms.secure), ""
         )
         asked = await self._sign_in.asked(place.agency.id, browser)
+        proof = await self._phones.proof(place.agency.id, hash_token(browser))
         if asked is None:
+            if proof and not proof[1]:  # the button was pressed twice: the number is proved
+                return see_other(f"/r/{place.agency.id}/sign-in/address?{with_return(return_to)}")
             if problem:
-                return self._email_page(
+                return self.email_page(
                     request, place, return_to, status, email=email, problem=problem, wait=wait
                 )
             return see_other(f"/r/{place.agency.id}/sign-in?{with_return(return_to)}")
+        by_text = is_number(asked.sent_to)
+        settings = self._front.billing.settings
         answer = self._front.render(
             request,
             "sign_in_code.html",
@@ -193,12 +234,15 @@ class SignInPages:
             return_to=return_to,
             problem=problem,
             asked=asked,
+            by_text=by_text,
+            sent_to=shown(asked.sent_to) if by_text else asked.sent_to,
+            for_number=shown(proof[0]) if proof and proof[1] == asked.sent_to else "",
             limited=bool(wait),
             wait=wait or asked.resend_in,
             typed=typed[:100],
             ticked=ticked or [],
             consents={purpose: wording for purpose, (_, wording) in CONSENTS.items()},
-            mail_outbox=self._front.billing.settings.mail_transport == "outbox",
+            mail_outbox=settings.shows_texts if by_text else settings.mail_transport == "outbox",
             zone=place.agency.zone,
         )
         if wait:
@@ -253,8 +297,18 @@ class SignInPages:
             return await self._code_page(
                 request, place, return_to, 422, problem=problem, ticked=consents, typed=code
             )
+        return self._entered(place, browser, done, return_to)
+
+    def _entered(
+        self, place: Place, browser: str, done: SignedIn | Proved, return_to: str
+    ) -> Response:
+        agency_id = place.agency.id
+        if isinstance(done, Proved):
+            SIGN_INS.labels("number_proved").inc()
+            return see_other(f"/r/{agency_id}/sign-in/address?{with_return(return_to)}")
         SIGN_INS.labels("signed_in").inc()
-        answer = see_other(self.target(place, return_to))
+        left_out = f"/r/{agency_id}/account/phone?notice=left-out"
+        answer = see_other(left_out if done.left_out else self.target(place, return_to))
         return self._front.signed_in(answer, agency_id, browser, done.token)
 
 

@@ -14,35 +14,37 @@ from shared.database import ReadSession, Session
 
 _KNOWN = text(
     """SELECT EXISTS (SELECT FROM reader_session s JOIN reader r ON r.id = s.reader_id
-       WHERE r.agency = :agency AND r.email = :email AND s.browser_hash = :browser)"""
+       LEFT JOIN reader_phone p ON p.reader_id = r.id
+       WHERE r.agency = :agency AND s.browser_hash = :browser
+         AND (:sent_to = p.number OR (:sent_to = r.email AND NOT s.by_number)))"""
 )
 
 
-async def lock_mailbox(session: Session, agency: str, email: str) -> None:
-    """Until the transaction ends, nobody else asks for a code of this mailbox."""
+async def lock_destination(session: Session, agency: str, sent_to: str) -> None:
+    """Until the transaction ends, nobody else asks for a code to this mailbox or number."""
     query = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 20_261))")
-    await session.execute(query, {"key": f"{agency}:{email}"})
+    await session.execute(query, {"key": f"{agency}:{sent_to}"})
 
 
-async def is_known(session: Session, agency: str, email: str, browser: bytes) -> bool:
-    """Whether this browser was signed in as this reader before."""
-    values = {"agency": agency, "email": email, "browser": browser}
+async def is_known(session: Session, agency: str, sent_to: str, browser: bytes) -> bool:
+    """Whether this browser was signed in as this reader before; by the mailbox, where ``sent_to`` is one."""
+    values = {"agency": agency, "sent_to": sent_to, "browser": browser}
     return bool((await session.execute(_KNOWN, values)).scalar_one())
 
 
-async def unused_since(session: Session, agency: str, email: str, since: datetime) -> int:
+async def unused_since(session: Session, agency: str, sent_to: str, since: datetime) -> int:
     query = text(
         """SELECT count(*) FROM sign_in_code
-           WHERE agency = :agency AND email = :email AND created_at > :since AND used_at IS NULL"""
+           WHERE agency = :agency AND sent_to = :sent_to AND created_at > :since AND used_at IS NULL"""
     )
-    values = {"agency": agency, "email": email, "since": since}
+    values = {"agency": agency, "sent_to": sent_to, "since": since}
     return int((await session.execute(query, values)).scalar_one())
 
 
 async def newest_of_browser(
-    session: Session | ReadSession, agency: str, browser: bytes, now: datetime, email: str = ""
+    session: Session | ReadSession, agency: str, browser: bytes, now: datetime, sent_to: str = ""
 ) -> SignInCode | None:
-    """The last code sent for this browser (to ``email`` when given) that is still in time."""
+    """The last code sent for this browser (to ``sent_to`` when given) that is still in time."""
     query = (
         select(SignInCode)
         .where(
@@ -54,8 +56,8 @@ async def newest_of_browser(
         .order_by(SignInCode.created_at.desc(), SignInCode.id.desc())  # type: ignore[attr-defined]
         .limit(1)
     )
-    if email:
-        query = query.where(SignInCode.email == email)  # type: ignore[arg-type]
+    if sent_to:
+        query = query.where(SignInCode.sent_to == sent_to)  # type: ignore[arg-type]
     found: SignInCode | None = await session.scalar(query)
     return found
 
@@ -63,8 +65,8 @@ async def newest_of_browser(
 async def codes_for_update(
     session: Session, agency: str, browser: bytes, now: datetime
 ) -> Sequence[SignInCode]:
-    """Every unused code in time that was sent to a mailbox this browser asked for, whichever browser caused it."""
-    own = select(col(SignInCode.email)).where(
+    """Every unused code in time that was sent to where this browser asked for, whichever browser caused it."""
+    own = select(col(SignInCode.sent_to)).where(
         col(SignInCode.agency) == agency,
         col(SignInCode.browser_hash) == browser,
         col(SignInCode.expires_at) > now,
@@ -74,7 +76,7 @@ async def codes_for_update(
             select(SignInCode)
             .where(
                 SignInCode.agency == agency,  # type: ignore[arg-type]
-                SignInCode.email.in_(own),  # type: ignore[attr-defined]
+                SignInCode.sent_to.in_(own),  # type: ignore[attr-defined]
                 SignInCode.expires_at > now,  # type: ignore[arg-type]
                 SignInCode.used_at.is_(None),  # type: ignore[union-attr]
             )

@@ -596,7 +596,9 @@ async def test_the_database_holds_it(world: World) -> None:
         with pytest.raises(asyncpg.RestrictViolationError):
             await owner.execute(sql)
     for sql in (
-        f"INSERT INTO reader_session SELECT gen_random_uuid(), '{AGENCY}', '{id_}', '', '', '', '', now(), now(), now()",
+        f"INSERT INTO reader_session SELECT gen_random_uuid(), '{AGENCY}', '{id_}', '', '', '', '', false, now(), now(), now()",
+        f"INSERT INTO reader_phone VALUES ('{id_}', '{AGENCY}', '+84912345678', now())",
+        f"INSERT INTO proof_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', 'x', '', 0, now(), now())",
         f"INSERT INTO erasure_code VALUES (gen_random_uuid(), '{AGENCY}', '{id_}', '', 0, now(), now())",
     ):
         with pytest.raises(asyncpg.NoDataFoundError):

@@ -347,7 +347,7 @@ async def test_the_outbox_page_shows_text_and_html_in_a_sandbox(world: World) ->
     for missing in ("x", link[:-1] + ("0" if link[-1] != "0" else "1")):
         assert (await browser.get(f"/dev/mail/{missing}")).status_code == 404
     assert isinstance(world.billing.letters._mail, OutboxMail)
-    closed = world.with_settings(mail_transport="smtp")
+    closed = world.with_settings(mail_transport="smtp", text_transport="none")
     import httpx
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(closed), base_url=OWN) as without:

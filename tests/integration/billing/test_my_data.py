@@ -31,7 +31,7 @@ REFERS = """WITH RECURSIVE refers AS (
     SELECT DISTINCT id::regclass::text FROM refers"""
 #: Columns that by their name hold somebody's address or what is known of their device.
 NAMED = """SELECT DISTINCT table_name::text FROM information_schema.columns WHERE table_schema = 'public'
-    AND column_name ~ '(^|_)(reader|reader_id|email|mailbox|recipient|payer|user_agent|address)$'"""
+    AND column_name ~ '(^|_)(reader|reader_id|email|mailbox|recipient|payer|user_agent|address|sent_to)$'"""
 #: What names a reader inside of a text: an act of staff, a notice.
 NO_COLUMN_SAYS_SO = {"audit_entry", "webhook_event"}
 #: What such a table is, where it is no reader's.

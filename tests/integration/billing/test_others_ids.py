@@ -27,6 +27,7 @@ STRANGER, THEIRS = "nguoi-khac@example.vn", "ai@example.vn"
 NO_ID = {
     *("consents", "sign-in", "code", "student", "contribute", "use", "address", "copy", "delete"),
     *("password", "new", "remove"),
+    *("phone", "confirm"),
 }
 FORM = {
     "amount": "1.000",

@@ -491,7 +491,7 @@ async def test_another_address_is_one_link_away_and_keeps_the_article_and_the_pl
         assert "mistyped@example.vn" in page
         [link] = re.findall(rf'<a href="([^"]+)">{words}</a>', page)
         form = await browser.get(unescape(link))
-        assert form.status_code == 200 and 'type="email"' in form.text
+        assert form.status_code == 200 and 'name="email"' in form.text
         [kept] = re.findall(r'name="return_to" value="([^"]*)"', form.text)
         assert unescape(kept) == return_to
         world.clock.advance(NEXT)

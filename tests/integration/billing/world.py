@@ -226,6 +226,7 @@ def settings(url: str, keys: Path, **more: Any) -> BillingSettings:
         "stripe_webhook_secret": f"whsec_old_one, {SECRET}",
         "stripe_api_base": BASE,
         "signing_keys_file": str(keys),
+        "text_transport": "outbox",
     }
     return BillingSettings(**values | more)
 

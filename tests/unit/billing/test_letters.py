@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,8 @@ from services.billing.letters import (
     address_rules,
     address_words,
     gift_rules,
+    number_rules,
+    number_words,
     offer_rules,
     password_rules,
     password_words,
@@ -185,6 +188,10 @@ def drafts() -> dict[str, Draft]:
             for act in ("set", "changed", "removed", "undone")
         },
         "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
+        "number_added": number_rules.added(ID, "09…678", "", NOW),
+        "number_added-changed": number_rules.added(ID, "09…678", "03…321", NOW),
+        "number_removed": number_rules.removed(ID, "09…678", NOW, by_number=False),
+        "number_removed-by_number": number_rules.removed(ID, "09…678", NOW, by_number=True),
         "gift": given("Chúc mừng sinh nhật!\n\nLan"),
         "gift-silent": given(""),
         "receipt-gift-sent": rules.receipt(
@@ -477,6 +484,8 @@ def test_a_short_transfer_is_told_of_while_it_is_short(order: OrderNow | None, t
         Kind.ADDRESS_CHANGED,
         Kind.ADDRESS_UNDONE,
         Kind.PASSWORD,
+        Kind.NUMBER_ADDED,
+        Kind.NUMBER_REMOVED,
     ],
 )
 def test_what_has_happened_stays_true(kind: Kind) -> None:
@@ -486,6 +495,21 @@ def test_what_has_happened_stays_true(kind: Kind) -> None:
 def test_a_gift_is_sent_while_its_code_may_be_redeemed() -> None:
     assert still_true(Kind.GIFT, given("").facts, NOW, gift_stands=True)
     assert not still_true(Kind.GIFT, given("").facts, NOW)
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_text_is_one_part_whatever_the_agency_is_called(language: str) -> None:
+    """160 characters of the default alphabet; with a letter outside of it there would be 70 a part."""
+    long = replace(AGENCY, name="Báo và Phát thanh, Truyền hình của tỉnh có tên dài nhất Việt Nam")
+    voice = Voice(WORDS, language, long, "https://billing.example")
+    for made in (
+        number_words.sign_in_text(voice, "+84912345678", "12345678"),
+        number_words.add_text(voice, "+84912345678", "12345678"),
+        number_words.taken_text(voice, "+84912345678"),
+    ):
+        assert made.body.isascii() and 60 < len(made.body) <= 160, made.body
+        assert made.body[-1] == ".", "nothing is cut off"
+        assert "Bao va Phat thanh, Truyen hinh" in made.body
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])

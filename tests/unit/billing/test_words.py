@@ -25,6 +25,7 @@ from services.billing.insight.rules import (
 )
 from services.billing.invoices import pdf
 from services.billing.passwords import pages as password_pages
+from services.billing.phones.words import NO_NUMBER
 from services.billing.readers.service import CONSENTS
 from services.billing.staff import books_pages, credits_pages, invoice_pages
 from services.billing.statements import service as statements
@@ -73,6 +74,7 @@ ON_PAPER = {
     ("pdf.py", text)
     for text in re.findall(r'\bsay\(\s*"([^"]+)"', Path(pdf.__file__).read_text(encoding="utf-8"))
 } | {("pdf.py", text) for text in pdf.HEADINGS}
+WHY_REFUSED = {("numbers", text) for text in NO_NUMBER.values()}
 IN_FILES = {
     ("columns", column.title)
     for columns in (
@@ -139,7 +141,8 @@ def test_the_texts_are_found():
 
 
 @pytest.mark.parametrize(
-    ("place", "english"), sorted(IN_TEMPLATES | IN_CODE | BY_MAIL | ON_PAPER | IN_FILES | SPOKEN)
+    ("place", "english"),
+    sorted(IN_TEMPLATES | IN_CODE | BY_MAIL | ON_PAPER | WHY_REFUSED | IN_FILES | SPOKEN),
 )
 def test_a_text_has_its_vietnamese_with_the_same_placeholders(place, english):
     vietnamese = WORDS.get(english, "")

@@ -45,6 +45,8 @@ CREATE TRIGGER seat_reader_is_there BEFORE INSERT ON seat FOR EACH ROW EXECUTE F
 CREATE TRIGGER given_days_reader_is_there BEFORE INSERT ON given_days FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER student_address_reader_is_there BEFORE INSERT ON student_address FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER student_code_reader_is_there BEFORE INSERT ON student_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
+CREATE TRIGGER reader_phone_reader_is_there BEFORE INSERT ON reader_phone FOR EACH ROW EXECUTE FUNCTION reader_is_there();
+CREATE TRIGGER proof_code_reader_is_there BEFORE INSERT ON proof_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER erasure_code_reader_is_there BEFORE INSERT ON erasure_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER reader_password_reader_is_there BEFORE INSERT ON reader_password FOR EACH ROW EXECUTE FUNCTION reader_is_there();
 CREATE TRIGGER password_code_reader_is_there BEFORE INSERT ON password_code FOR EACH ROW EXECUTE FUNCTION reader_is_there();

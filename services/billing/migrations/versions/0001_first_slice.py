@@ -18,6 +18,7 @@ depends_on = None
 PARTS = (
     "readers",
     "addresses",
+    "phones",
     "plans",
     "coupons",
     "passwords",

@@ -6,7 +6,8 @@ CREATE TABLE letter (
     kind text NOT NULL CONSTRAINT ck_letter_kind CHECK (kind IN
         ('welcome', 'receipt', 'term_ending', 'term_ended', 'renewal_reminder', 'payment_failed', 'canceled', 'resumed', 'refunded',
          'refund_failed', 'transfer_short', 'new_card', 'trial_started', 'trial_ending', 'price_rises', 'win_back', 'moved',
-         'bundle_ending', 'invited', 'seat_ended', 'group_ended', 'network', 'address_changed', 'address_undone', 'password', 'gift', 'erased')),
+         'bundle_ending', 'invited', 'seat_ended', 'group_ended', 'network', 'address_changed', 'address_undone', 'password', 'gift', 'erased',
+          'number_added', 'number_removed')),
     -- The mailbox, where it is not its reader's: of who is invited, or given something; of an address that its reader has no more, or
     -- may lose before the letter goes.
     recipient text CONSTRAINT ck_letter_recipient

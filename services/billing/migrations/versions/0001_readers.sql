@@ -27,7 +27,8 @@ CREATE INDEX ix_reader_agency_created_at ON reader (agency, created_at DESC, id 
 CREATE TABLE sign_in_code (
     id uuid NOT NULL CONSTRAINT pk_sign_in_code PRIMARY KEY,
     agency text NOT NULL CONSTRAINT fk_sign_in_code_agency_agency REFERENCES agency,
-    email text NOT NULL,
+    -- An e-mail address, or a mobile number.
+    sent_to text NOT NULL,
     browser_hash bytea NOT NULL,
     code_hash bytea NOT NULL,
     tries integer NOT NULL DEFAULT 0 CONSTRAINT ck_sign_in_code_tries CHECK (tries BETWEEN 0 AND 5),
@@ -38,7 +39,7 @@ CREATE TABLE sign_in_code (
     used_at timestamptz
 );
 CREATE INDEX ix_sign_in_code_expires_at ON sign_in_code (expires_at);
-CREATE INDEX ix_sign_in_code_email ON sign_in_code (agency, email, created_at);
+CREATE INDEX ix_sign_in_code_sent_to ON sign_in_code (agency, sent_to, created_at);
 CREATE INDEX ix_sign_in_code_browser_hash ON sign_in_code (browser_hash);
 
 CREATE TABLE reader_session (
@@ -49,6 +50,8 @@ CREATE TABLE reader_session (
     user_agent text NOT NULL DEFAULT '',
     network text NOT NULL DEFAULT '',
     browser_hash bytea NOT NULL,
+    -- Opened by a code to the mobile number, and not confirmed by the mailbox since.
+    by_number boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
