@@ -52,7 +52,12 @@ async def seed(
 ) -> None:
     """Subscriptions with these numbers, two payments each. The connection is a superuser's: guards that look at each row are off."""
     await connection.execute("SET session_replication_role = replica")
+    moment = "ALTER TABLE mrr_movement ALTER made_at SET DEFAULT {}"
+    await connection.execute(
+        moment.format(f"timestamptz '{(due_at - renewals.MONTH).isoformat()}'")
+    )
     await renewals.seed(connection, price, numbers, due_at, asked=False)
+    await connection.execute(moment.format("clock_timestamp()"))
     due = f"timestamptz '{due_at.isoformat()}'"
     day = f"({due} AT TIME ZONE '{zone}')::date"
     given = {

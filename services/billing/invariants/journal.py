@@ -96,8 +96,8 @@ class InvoicesAreNumberedWithoutGaps(Invariant):
             "SELECT 1 AS lowest"
             if of.whole
             else """SELECT CASE WHEN s.agency || ' ' || s.series = ANY (CAST(:named AS text[])) THEN 1
-                ELSE coalesce((SELECT min(i.number) FROM invoice i WHERE i.id >= :floor AND i.agency = s.agency AND i.series = s.series),
-                              s.last_number) END AS lowest"""
+                ELSE coalesce((SELECT min(number) FROM (SELECT number FROM invoice WHERE id >= :floor AND agency = s.agency AND series = s.series
+                                                               OFFSET 0) AS new), s.last_number) END AS lowest"""
         )
         return f"""SELECT s.agency, s.agency || ' ' || s.series, 1 FROM invoice_series s
             CROSS JOIN LATERAL ({lowest}) AS read

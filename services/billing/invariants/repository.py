@@ -18,7 +18,12 @@ from shared.database.core import STATEMENT_TIMEOUT_MS
 
 #: Everything may take so long; a reading of changes has what every statement has (``shared.database``).
 WHOLE_TIMEOUT_MS = 600_000
-_LIMIT = text("SELECT set_config('statement_timeout', :limit, true)")
+#: Of changes from their subjects by indexes, whatever is known of the tables: what is cheaper today grows with them.
+_SETTINGS = text(
+    """SELECT set_config('statement_timeout', :limit, true), set_config('enable_seqscan', :whole_tables, true),
+              set_config('enable_hashjoin', :whole_tables, true), set_config('enable_mergejoin', :whole_tables, true),
+              set_config('max_parallel_workers_per_gather', :workers, true)"""
+)
 
 #: From where on a later reading must look: now, or the beginning of the oldest transaction that is still open (it may have written rows
 #: with ids of that time, which nobody sees yet). Of one's own role; others, the owner's migrations, write no facts.
@@ -109,6 +114,12 @@ class Subjects:
         return {*map(str, ids), *self.days, *self.named}
 
 
+async def _set(session: ReadSession, *, some: bool) -> None:
+    limit = str(STATEMENT_TIMEOUT_MS if some else WHOLE_TIMEOUT_MS)
+    plans = {"whole_tables": "off" if some else "on", "workers": "0" if some else "2"}
+    await session.execute(_SETTINGS, {"limit": limit, **plans})
+
+
 async def mark(session: Session | ReadSession) -> datetime:
     """From where on the next reading must look if one begins now."""
     at: datetime = await session.scalar(_MARK)
@@ -119,6 +130,7 @@ async def touched(
     session: ReadSession, floor: UUID, floor_at: datetime, since: datetime, now: datetime
 ) -> Subjects:
     """What new rows are about: from ``floor`` on (an id; ``floor_at`` its moment), and what billing's clock says of ``since`` to ``now``."""
+    await _set(session, some=True)
     values = {"floor": floor, "floor_at": floor_at, "since": since, "now": now}
     row = (await session.execute(_TOUCHED, values)).one()
     return Subjects(**row._mapping, floor=floor)
@@ -136,8 +148,7 @@ async def violations(
 ) -> list[Wrong]:
     """What contradicts an invariant, of ``subjects`` or of everything."""
     given = {"now": now, **(subjects.parameters() if subjects else {})}
-    limit = str(WHOLE_TIMEOUT_MS if subjects is None else STATEMENT_TIMEOUT_MS)
-    await session.execute(_LIMIT, {"limit": limit})
+    await _set(session, some=subjects is not None)
     found = list[Wrong]()
     for query in _query(one, subjects is None):
         asked = {name: given[name] for name in query._bindparams}
