@@ -90,6 +90,47 @@ async def test_clocks_may_differ_by_the_margin(world: World, age: int, seen: int
         await intruder.close()
 
 
+#: Of a reader, subscription and payment of long ago, all with the id {id}: what happens to them now, {now}, and what new id {new} it has.
+HAPPENS = {
+    "an entry": """INSERT INTO journal_entry (id, agency, currency, business_key, kind, source_id, occurred_on, booked_on, occurred_at,
+        posted_at) VALUES ('{new}', '{agency}', 'VND', '{new}', 'payment', '{id}', '2026-11-23', '2026-11-23', '{now}', '{now}')""",
+    "a refund that fails": """INSERT INTO refund (id, agency, payment_id, provider, provider_refund, amount_vnd, deferred_vnd, refunded_at,
+        failed_at) VALUES ('{id}', '{agency}', '{id}', 'stripe', '{id}', 1, 0, '{now}', '{now}')""",
+    "a movement": "INSERT INTO mrr_movement (subscription_id, version, movement, amount_vnd, occurred_on) VALUES ('{id}', 1, 'new', 5, '2026-11-23')",
+    "a transition": "INSERT INTO subscription_transition (subscription_id, to_state, at) VALUES ('{id}', 'expired', '{now}')",
+    "a seat that ends": """INSERT INTO seat (id, agency, subscription_id, reader_id, number, joined_at, ended_at, ended_by)
+        VALUES ('{id}', '{agency}', '{id}', '{new}', 2, '2026-01-01Z', '{now}', 'member')""",
+    "a period that ends": "UPDATE subscription SET period_end = '{now}' WHERE id = '{id}'",
+    "a right": """INSERT INTO entitlement (id, agency, reader_id, subscription_id, plan_code, scope, valid_from, valid_until, updated_at)
+        VALUES ('{new}', '{agency}', '{id}', '{id}', 'x', 'site', '{now}', '{now}', '{now}')""",
+    "a use of a bundle": """INSERT INTO bundle_use (id, bundle_id, agency, reader_id, uses, number, article, used_at, readable_until)
+        VALUES ('{new}', '{id}', '{agency}', '{id}', 2, 1, 'a', '2026-01-01Z', '{now}')""",
+}
+
+
+async def test_whatever_happens_to_a_reader_of_long_ago_has_them_read(world: World):
+    """Each of them has a payment without an invoice, which nothing else leads to."""
+    intruder = await intruder_of(world)
+    try:
+        await found(world, whole=True)
+        for number, (what, statement) in enumerate(HAPPENS.items()):
+            id_ = an_id(timedelta(days=1))
+            await pay(intruder, id_)
+            await intruder.execute(
+                """INSERT INTO subscription (id, agency, reader_id, price_id, collection, anchor_day, state, period_start, period_end,
+                       created_at, updated_at)
+                   VALUES ($1, $2, $1, $1, 'renewal', 1, 'active', '2026-01-01Z', '2027-01-01Z', '2026-01-01Z', '2026-01-01Z')""",
+                id_,
+                AGENCY,
+            )
+            assert await found(world) == number, what
+            now = world.clock.now().isoformat()
+            await intruder.execute(statement.format(id=id_, new=new_id(), agency=AGENCY, now=now))
+            assert await found(world) == number + 1, what
+    finally:
+        await intruder.close()
+
+
 async def test_what_was_found_stays_until_it_was_read_again_and_is_right(world: World):
     """Of a subject that nothing happens to any more; of a sum only everything knows better."""
     intruder = await intruder_of(world)
