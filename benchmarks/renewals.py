@@ -18,48 +18,53 @@ MONTH, GRACE = timedelta(days=30), timedelta(days=7)
 READER, MANDATE, FIRST, SUBSCRIPTION, PAYMENT, RIGHT, ORDER, CHARGE = range(1, 9)
 
 
-def _id(kind: int, column: str = "n") -> str:
-    return f"('01900000-000{kind}-7000-8000-' || lpad(to_hex({column}), 12, '0'))::uuid"
+def id_sql(kind: int, column: str = "n") -> str:
+    """The id of a row of this kind, by the number in a column."""
+    return f"('01900000-000{kind:x}-7000-8000-' || lpad(to_hex({column}), 12, '0'))::uuid"
 
 
 #: In an order that the foreign keys allow.
 _SEED = [
     f"""INSERT INTO reader (id, agency, email, name, created_at)
-        SELECT {_id(READER)}, {{agency}}, 'ban-doc-' || n || '@example.vn', 'Bạn đọc ' || n, {{begin}} FROM {{numbers}}""",
+        SELECT {id_sql(READER)}, {{agency}}, 'ban-doc-' || n || '@example.vn', 'Bạn đọc ' || n, {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO mandate (id, agency, reader_id, provider, customer, method, label, created_at)
-        SELECT {_id(MANDATE)}, {{agency}}, {_id(READER)}, 'stripe', 'cus_' || n, 'pm_' || n, 'Visa •••• 4242', {{begin}} FROM {{numbers}}""",
+        SELECT {id_sql(MANDATE)}, {{agency}}, {id_sql(READER)}, 'stripe', 'cus_' || n, 'pm_' || n, 'Visa •••• 4242', {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO provider_customer (provider, reader_id, external_id)
-        SELECT 'stripe', {_id(READER)}, 'cus_' || n FROM {{numbers}}""",
+        SELECT 'stripe', {id_sql(READER)}, 'cus_' || n FROM {{numbers}}""",
     f"""INSERT INTO sales_order (id, agency, code, reader_id, price_id, list_vnd, amount_vnd, trial_days, renews, state, language,
                                  created_at, expires_at, paid_at)
-        SELECT {_id(FIRST)}, {{agency}}, 'DAU' || n, {_id(READER)}, {{price}}, {{vnd}}, 0, 30, true, 'paid', 'vi',
+        SELECT {id_sql(FIRST)}, {{agency}}, 'DAU' || n, {id_sql(READER)}, {{price}}, {{vnd}}, 0, 30, true, 'paid', 'vi',
                {{begin}}, {{begin}} + interval '3 days', {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO subscription (id, agency, reader_id, price_id, collection, mandate_id, anchor_day, state, value_vnd,
                                   period_start, period_end, mrr_vnd, review_at, version, created_at, updated_at)
-        SELECT {_id(SUBSCRIPTION)}, {{agency}}, {_id(READER)}, {{price}}, 'renewal', {_id(MANDATE)},
+        SELECT {id_sql(SUBSCRIPTION)}, {{agency}}, {id_sql(READER)}, {{price}}, 'renewal', {id_sql(MANDATE)},
                extract(day FROM {{begin}} AT TIME ZONE 'Asia/Ho_Chi_Minh')::integer, 'active', {{vnd}}, {{begin}}, {{due}}, {{vnd}},
                {{review}}, 1, {{begin}}, {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO mrr_movement (subscription_id, version, movement, amount_vnd, occurred_on)
-        SELECT {_id(SUBSCRIPTION)}, 1, 'new', {{vnd}}, {{begin}}::date FROM {{numbers}}""",
+        SELECT {id_sql(SUBSCRIPTION)}, 1, 'new', {{vnd}}, {{begin}}::date FROM {{numbers}}""",
     f"""INSERT INTO payment (id, agency, subscription_id, reader_id, order_id, provider, reference, amount_vnd, period_start,
                              period_end, paid_at)
-        SELECT {_id(PAYMENT)}, {{agency}}, {_id(SUBSCRIPTION)}, {_id(READER)}, {_id(FIRST)}, 'coupon', 'DAU' || n, 0, {{begin}},
+        SELECT {id_sql(PAYMENT)}, {{agency}}, {id_sql(SUBSCRIPTION)}, {id_sql(READER)}, {id_sql(FIRST)}, 'coupon', 'DAU' || n, 0, {{begin}},
                {{due}}, {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO entitlement (id, agency, reader_id, subscription_id, plan_code, scope, valid_from, valid_until, updated_at)
-        SELECT {_id(RIGHT)}, {{agency}}, {_id(READER)}, {_id(SUBSCRIPTION)}, 'doc-bao', 'site', {{begin}},
+        SELECT {id_sql(RIGHT)}, {{agency}}, {id_sql(READER)}, {id_sql(SUBSCRIPTION)}, 'doc-bao', 'site', {{begin}},
                {{due}} + interval '7 days', {{begin}} FROM {{numbers}}""",
     f"""INSERT INTO sales_order (id, agency, code, reader_id, price_id, list_vnd, amount_vnd, purpose, renews, subscription_id,
                                  language, created_at, starts_at, expires_at)
-        SELECT {_id(ORDER)}, {{agency}}, 'HAI' || n, {_id(READER)}, {{price}}, {{vnd}}, {{vnd}}, 'renewal', true, {_id(SUBSCRIPTION)},
+        SELECT {id_sql(ORDER)}, {{agency}}, 'HAI' || n, {id_sql(READER)}, {{price}}, {{vnd}}, {{vnd}}, 'renewal', true, {id_sql(SUBSCRIPTION)},
                'vi', {{due}}, {{due}}, {{due}} + interval '7 days' FROM {{numbers}}""",
     f"""INSERT INTO charge (id, agency, reader_id, order_id, provider, kind, mandate_id, amount_vnd, state, ask_at, created_at, updated_at)
-        SELECT {_id(CHARGE)}, {{agency}}, {_id(READER)}, {_id(ORDER)}, 'stripe', 'mandate', {_id(MANDATE)}, {{vnd}}, 'created',
+        SELECT {id_sql(CHARGE)}, {{agency}}, {id_sql(READER)}, {id_sql(ORDER)}, 'stripe', 'mandate', {id_sql(MANDATE)}, {{vnd}}, 'created',
                {{due}} + interval '1 day', {{due}}, {{due}} FROM {{numbers}}""",
 ]  # fmt: skip
 
 
 def charge_of(number: int) -> UUID:
     return UUID(f"01900000-000{CHARGE}-7000-8000-{number:012x}")
+
+
+def reader_of(number: int) -> UUID:
+    return UUID(f"01900000-000{READER}-7000-8000-{number:012x}")
 
 
 async def seed(

@@ -1,10 +1,13 @@
-"""Stripe webhooks: verified, stored and answered; captured renewals applied in full by the worker; and renewals asked for by the clock.
+"""Stripe webhooks: verified, stored and answered; captured renewals applied in full by the worker; renewals asked for by the clock; and
+what must always be true, read after a few of them.
 
 The events say that the card of a subscription that is due today was charged, with all the fields such an event has. Applying one
 writes the payment, the paid order, the charge, its balanced entry in the books, the schedule of its revenue and the day that has begun,
 the subscription, the right to read, the numbered invoice, the receipt to be sent, and the events that tell it; the relay publishes
 them and the day is recognised at the same time.
 Floor of the webhook: raw ASGI. Floor of applying: as many rows inserted into a plain table, as many renewals a commit.
+Of the invariants: 300,000 payments, 100 new ones, and the reading of what has changed beside that of everything (its floor: what a
+reading without checkpoints costs). Verified: both find nothing, and after one entitlement of the new ones was cut both find that reader.
 Verified: rows of the inbox = events acknowledged; payments, entries, invoices, receipts, schedules and handled events in equal number,
 every entry balanced, and all of billing's own invariants.
 """
@@ -27,7 +30,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import psutil
 
-from benchmarks import renewals, servers
+from benchmarks import checked, renewals, servers
 from benchmarks.harness import RUNS, Request, Result, Run, Target, compare, in_flight
 from benchmarks.renewals import AGENCY
 from benchmarks.stripe_events import PRICE_VND, renewal_paid
@@ -37,6 +40,7 @@ from infra.local.postgres import Postgres
 from infra.nats.streams import apply
 from services.billing.batches.service import MOST
 from services.billing.composition import Billing, build
+from services.billing.invariants.catalogue import ALL
 from services.billing.ledger.service import open_books
 from services.billing.process import BILLING
 from services.billing.settings import BillingSettings
@@ -55,6 +59,10 @@ APPLIED = "captured renewal applied in full"
 FLOOR = f"floor: {ROWS} rows inserted, {MOST} renewals a commit"
 OURS = "books, subscription, right, invoice, receipt, outbox"
 BY_THE_CLOCK = "renewal asked for by the clock"
+CHECKED = f"invariants, {2 * (SUBSCRIBED := 150_000):,} payments"
+NEW = 100
+ZONE = "Asia/Ho_Chi_Minh"
+EVERYTHING, CHANGED = "floor: everything read", f"what {NEW} new payments changed"
 SETTINGS = {
     "STRIPE_SECRET_KEY": "sk_test_benchmark",
     "STRIPE_API_BASE": "http://127.0.0.1:9",  # what is told in full asks nobody
@@ -92,7 +100,10 @@ def run(folder: Path, say: Callable[[str], None], *, seconds: int) -> list[Resul
         nats = Nats(folder / "nats", free_port()).start()
         stack.callback(nats.stop)
         asyncio.run(apply(nats.url))
-        return [*stored, *_measure_applied(folder, say, postgres, nats)]
+        applied = _measure_applied(folder, say, postgres, nats)
+        database = servers.migrated(postgres, "checked", PACKAGE)
+        superuser = postgres.url("checked")
+        return [*stored, *applied, *asyncio.run(_measure_checked(folder, say, database, superuser))]
 
 
 def _measure_stored(
@@ -145,7 +156,7 @@ async def _seed(database: str, folder: Path, numbers: range) -> UUID:
     plan = {"code": "doc-bao", "name_vi": "Đọc báo", "name_en": "Reading"}
     try:
         async with billing.database.transaction() as session:
-            zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": "Asia/Ho_Chi_Minh"}
+            zone = {"id": AGENCY, "name": "Báo Đo Tốc", "time_zone": ZONE}
             await save_agencies(session, [zone], actor=Actor.system("bench"))
             await open_books(session, AGENCY, datetime.now(UTC))
         with acting(Actor.system("bench")):
@@ -309,7 +320,8 @@ async def _verify_applied(database: str, folder: Path, postgres: Postgres, expec
     billing = _build(database, folder)
     try:
         await billing.recognition.run_due()
-        broken = [one.name for one in await billing.invariants.check() if one.violations]
+        await billing.invariants.read(whole=True)
+        broken = [one.name for one in await billing.invariants.findings(AGENCY) if one.violations]
     finally:
         await billing.close()
         await billing.process.close()
@@ -317,3 +329,60 @@ async def _verify_applied(database: str, folder: Path, postgres: Postgres, expec
         raise SystemExit(f"renewals applied: {counts}, {unbalanced} unbalanced, {broken}")
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return f"{told}; every entry balanced; all invariants hold"
+
+
+async def _measure_checked(
+    folder: Path, say: Callable[[str], None], database: str, superusers: str
+) -> list[Result]:
+    """Everything is read, a hundred renewals are applied, and what they changed is read: each so many times."""
+    say(f"invariants: {2 * SUBSCRIBED:,} payments")
+    price = await _seed(database, folder, range(1, 1))
+    billing, due_at = _build(database, folder), _due_at()
+    superuser = await asyncpg.connect(superusers)
+    try:
+        await checked.seed(superuser, price, range(1, SUBSCRIBED + 1), due_at, ZONE)
+        await billing.recognition.run_due()
+        whole, changes, rows = list[float](), list[float](), list[int]()
+        for number in range(RUNS):
+            say(f"invariants read: run {number + 1} of {RUNS}")
+            whole.append(await _read(billing, whole=True))
+            first = SUBSCRIBED + 1 + number * NEW
+            numbers = range(first, first + NEW)
+            await renewals.seed(superuser, price, numbers, due_at)
+            await inbox.store(superuser, "webhook", datetime.now(UTC), renewals.notices(numbers))
+            await billing.applier.apply_due()
+            changes.append(await _read(billing, whole=False))
+            rows.append(sum(one.violations for one in await billing.invariants.findings(AGENCY)))
+        if any(rows):
+            raise SystemExit(f"invariants: {await billing.invariants.findings(AGENCY)}")
+        await _notices(billing, superuser, renewals.reader_of(first))
+    finally:
+        await superuser.close()
+        await billing.close()
+        await billing.process.close()
+    floor, took = statistics.median(whole), statistics.median(changes)
+    note = f"{len(ALL)} invariants; nothing found before a right was cut short, its reader by both readings after"
+    return [
+        Result(CHECKED, EVERYTHING, 1, 1 / floor, floor * 1e3, max(whole) * 1e3, 0, 0, 0, EVERYTHING, 1.0),
+        Result(CHECKED, CHANGED, 1, 1 / took, took * 1e3, max(changes) * 1e3, 0, 0, 0, EVERYTHING, floor / took, note),
+    ]  # fmt: skip
+
+
+async def _read(billing: Billing, *, whole: bool) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    await billing.invariants.read(whole=whole)
+    return time.perf_counter() - began
+
+
+async def _notices(billing: Billing, superuser: asyncpg.Connection, reader: UUID) -> None:
+    """A right is cut short: both readings say whose."""
+    await superuser.execute(
+        "UPDATE entitlement SET valid_until = valid_from, version = version + 1 WHERE reader_id = $1",
+        reader,
+    )
+    for whole in (False, True):
+        await billing.invariants.read(whole=whole)
+        found = {one.name: one.readers for one in await billing.invariants.findings(AGENCY)}
+        if found["paid_invoices_have_entitlements"] != (str(reader),):
+            raise SystemExit(f"invariants: a right that was cut short is not found ({whole=})")

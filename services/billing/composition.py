@@ -19,7 +19,7 @@ from services.billing.exceptions.service import Exceptions
 from services.billing.gifts.service import Gifts
 from services.billing.given.service import Given
 from services.billing.insight.service import Insight
-from services.billing.invariants import Invariants
+from services.billing.invariants.service import Invariants
 from services.billing.invoices.service import Invoices
 from services.billing.ledger.service import Ledger
 from services.billing.letters.links import Links
@@ -201,7 +201,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
         inbox=Inbox(database, clock),
         applier=_applier(process, provider, transfers),
         webhooks=Webhooks(database, clock, provider),
-        invariants=Invariants(database, clock),
+        invariants=Invariants(database, clock, whole_hour=settings.invariants_whole_hour),
     )
 
 

@@ -42,6 +42,21 @@ LEDGER_IMBALANCE = Measured(
     "Sum of the absolute imbalances of entries; anything but 0 is an alarm",
     ["agency"],
 )
+INVARIANT_AGE = Measured(
+    "press_billing_invariant_age_seconds",
+    "How long ago an invariant was read, by reading: changes, whole (everything)",
+    ["invariant", "reading"],
+)
+INVARIANT_FAILED = Measured(
+    "press_billing_invariant_failed",
+    "1 while the last reading of an invariant, of changes or of everything, did not go through",
+    ["invariant"],
+)
+INVARIANT_FAILURES = Counter(
+    "press_billing_invariant_failures_total",
+    "Readings of an invariant that did not go through, by reason: timeout, error",
+    ["invariant", "reason"],
+)
 LETTERS = Counter(
     "press_billing_letters_total",
     "Letters to readers that were taken up, by outcome: sent, dropped, retried, away, given_up",

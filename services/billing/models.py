@@ -8,6 +8,7 @@ from services.billing.charges import models as charges
 from services.billing.coupons import models as coupons
 from services.billing.gifts import models as gifts
 from services.billing.given import models as given
+from services.billing.invariants import models as invariants
 from services.billing.invoices import models as invoices
 from services.billing.ledger import models as ledger
 from services.billing.letters import models as letters
@@ -41,6 +42,7 @@ __all__ = [
     "coupons",
     "gifts",
     "given",
+    "invariants",
     "invoices",
     "ledger",
     "letters",

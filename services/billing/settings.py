@@ -241,7 +241,15 @@ class BillingSettings(MailSettings, TextSettings):
         default=5.0, gt=0, description="How often subscriptions whose date has come are reviewed."
     )
     invariants_seconds: float = Field(
-        default=30.0, gt=0, description="How often the books are checked against themselves."
+        default=30.0,
+        gt=0,
+        description="How often what has changed is checked against what must always be true.",
+    )
+    invariants_whole_hour: int = Field(
+        default=3,
+        ge=0,
+        le=23,
+        description="The hour of Việt Nam from which on everything is checked, once a day.",
     )
 
     @property

@@ -22,6 +22,8 @@ MEASURE_SECONDS = 5.0
 REMIND_SECONDS = 60.0
 NAME_SECONDS = 10.0
 PAYOUTS_SECONDS = 3_600.0
+#: What reading one invariant may take, everything of it: its statements' timeouts (invariants/repository.py) and a little.
+INVARIANT_SECONDS = 1_300.0
 #: Charges whose provider is asked at the same time.
 CHARGES_AT_ONCE = 4
 
@@ -132,12 +134,21 @@ def provider_loops(billing: Billing) -> list[Loop]:
 def gauge_loops(billing: Billing) -> list[Loop]:
     """What is measured all the time."""
     settings = billing.settings
+
+    async def check(stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+        await billing.invariants.run(stop, heartbeat, settings.invariants_seconds)
+
     return [
         Loop(
             "invariants",
-            every(settings.invariants_seconds, billing.invariants.export),
-            settings.invariants_seconds + 120,
-            gauges=(INVARIANT_VIOLATIONS, metrics.LEDGER_IMBALANCE),
+            check,
+            settings.invariants_seconds + INVARIANT_SECONDS,
+            gauges=(
+                INVARIANT_VIOLATIONS,
+                metrics.LEDGER_IMBALANCE,
+                metrics.INVARIANT_AGE,
+                metrics.INVARIANT_FAILED,
+            ),
         ),
         Loop(
             "webhook-gauges",

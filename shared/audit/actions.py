@@ -50,6 +50,7 @@ class Action(StrEnum):
     LETTERS_RETRIED = "letters-retried"
     LETTERS_DROPPED = "letters-dropped"
     PERIOD_CLOSED = "period-closed"
+    CHECK_ASKED = "check-asked"
     BANK_ACCOUNT_SAVED = "bank-account-saved"
     SUBSCRIPTIONS_MOVED = "subscriptions-moved"
     CREDIT_ASSIGNED = "credit-assigned"
@@ -140,6 +141,7 @@ WORDS: dict[Action, str] = {
     Action.PRODUCT_SAVED: "Reading product saved",
     Action.PLAN_SAVED: "Plan saved",
     Action.PERIOD_CLOSED: "Month of the books closed",
+    Action.CHECK_ASKED: "Check of everything asked for",
     Action.BANK_ACCOUNT_SAVED: "Account for transfers entered",
     Action.SUBSCRIPTIONS_MOVED: "Subscriptions taken over from a provider",
     Action.CREDIT_ASSIGNED: "Transfer given to an order",
@@ -245,6 +247,7 @@ RECORDED_BY: dict[str, tuple[Action, ...]] = {
         Action.LETTERS_RETRIED,
         Action.LETTERS_DROPPED,
         Action.PERIOD_CLOSED,
+        Action.CHECK_ASKED,
         Action.BANK_ACCOUNT_SAVED,
         Action.CREDIT_ASSIGNED,
         Action.CREDIT_RETURNED,

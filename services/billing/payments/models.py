@@ -72,6 +72,7 @@ class Refund(Row, table=True):
         ForeignKeyConstraint(["payment_id", "agency"], ["payment.id", "payment.agency"]),
         UniqueConstraint("agency", "provider", "provider_refund", name="uq_refund_provider_refund"),
         Index("ix_refund_payment_id", "payment_id"),
+        Index("ix_refund_failed_at", "failed_at", postgresql_where=text("failed_at IS NOT NULL")),
     )
     id: UUID = Field(primary_key=True)
     agency: str = Field(sa_type=Text)

@@ -56,6 +56,7 @@ class Seat(Row, table=True):
         ),
         ForeignKeyConstraint(["network_id", "agency"], ["seat_network.id", "seat_network.agency"]),
         UniqueConstraint("id", "agency", "reader_id", name="uq_seat_id_agency_reader_id"),
+        Index("ix_seat_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         Index(
             "uq_seat_reader",
             "subscription_id",

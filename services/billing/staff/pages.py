@@ -69,7 +69,9 @@ def router(
             transfers=await billing.transfers.waiting(agency),
             parked=await billing.webhooks.parked_of(agency),
             waiting=(await billing.webhooks.state(agency)).waiting,
-            findings=await billing.invariants.check(agency, whole=False),
+            findings=await billing.invariants.findings(agency),
+            asked_at=await billing.invariants.asked_at(agency),
+            may_ask=(await access.page(request)).holds(agency, Role.FINANCE),
             notice=notice,
             zone=found.zone,
         )
@@ -107,5 +109,14 @@ def router(
         await access.require_fresh(request)  # it moves money in the books
         replayed = await billing.webhooks.replay_of(agency, event)
         return see_other(f"/staff/{agency}?notice=replayed-{len(replayed)}")
+
+    @routes.post("/staff/{agency}/checks")
+    async def check(request: Request, agency: str) -> Response:
+        """Everything is to be read again, by the worker."""
+        principal = await access.page(request)
+        principal.require(agency, Role.FINANCE)
+        await forms.verify(request)
+        await billing.invariants.ask(agency)
+        return see_other(f"/staff/{agency}?notice=check-asked#checks")
 
     return routes

@@ -125,12 +125,18 @@ class SubscriptionTransition(Row, table=True):
     """Every change of state, append-only."""
 
     __tablename__ = "subscription_transition"
-    __table_args__: Any = (Index("ix_subscription_transition_subscription_id", "subscription_id"),)
+    __table_args__: Any = (
+        Index("ix_subscription_transition_subscription_id", "subscription_id"),
+        Index("ix_subscription_transition_made_at", "made_at", postgresql_using="brin"),
+    )
     id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
     subscription_id: UUID = Field(foreign_key="subscription.id")
     from_state: str | None = Field(sa_type=Text, default=None)
     to_state: str = Field(sa_type=Text)
     at: datetime = Field(sa_type=UTCDateTime)
+    made_at: datetime = Field(
+        sa_type=UTCDateTime, sa_column_kwargs={"server_default": text("clock_timestamp()")}
+    )
 
 
 class MrrMovement(Row, table=True):
@@ -139,6 +145,7 @@ class MrrMovement(Row, table=True):
     __tablename__ = "mrr_movement"
     __table_args__: Any = (
         UniqueConstraint("subscription_id", "version", name="uq_mrr_movement_subscription_version"),
+        Index("ix_mrr_movement_made_at", "made_at", postgresql_using="brin"),
     )
     id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
     subscription_id: UUID = Field(foreign_key="subscription.id")
@@ -146,6 +153,9 @@ class MrrMovement(Row, table=True):
     movement: str = Field(sa_type=Text)
     amount_vnd: int = Field(sa_type=BigInteger)
     occurred_on: date = Field(sa_type=Date)
+    made_at: datetime = Field(
+        sa_type=UTCDateTime, sa_column_kwargs={"server_default": text("clock_timestamp()")}
+    )
 
 
 class EntitlementRow(Row, table=True):

@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
 
-from services.billing.invariants import Invariants
+from services.billing.invariants.service import Invariants
 from services.billing.ledger import rules as accounts
 from services.billing.ledger import service as ledger
 from services.billing.ledger.service import Posting
@@ -24,11 +24,15 @@ from shared.agencies import get_agency, save_agencies
 from shared.audit import Actor
 from shared.clock import MovableClock
 from shared.database import Database, Session
+from shared.ids import new_id
 from shared.money import Money
 from tests.fixtures.roles import as_superuser
+from tests.integration.billing.invariants_read import broken
 
 AGENCY, OTHER = "bao-thu", "bao-khac"
 DAY, HANOI = timedelta(days=1), timedelta(hours=7)
+#: Whose payments they all are.
+READER = new_id()
 #: Ten in the morning in Hà Nội.
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 23)
@@ -65,6 +69,7 @@ class Books:
     database: Database
     url: str
     clock: MovableClock
+    invariants: Invariants
     #: Of every refund: its fact and what was deferred of it.
     refunds: dict[UUID, tuple[RefundFact, int]] = field(default_factory=dict)
 
@@ -78,9 +83,9 @@ class Books:
             await intruder.execute(
                 """INSERT INTO payment (id, agency, subscription_id, order_id, reader_id, provider, reference, amount_vnd,
                                         period_start, period_end, paid_at)
-                   VALUES ($1, $2, $3, $1, $1, 'stripe', $4, $5, $6, $7, $8)""",
+                   VALUES ($1, $2, $3, $1, $9, 'stripe', $4, $5, $6, $7, $8)""",
                 *(paid.id, AGENCY, subscription or paid.id, str(paid.id), paid.price),
-                *(*period, self.clock.now()),
+                *(*period, self.clock.now(), READER),
             )
         finally:
             await intruder.close()
@@ -110,7 +115,7 @@ class Books:
             return await post_change(session, fact, ids, self.clock.now())
 
     async def refund(self, paid: Paid, amount: int, kind: str = "refund") -> UUID:
-        id_, now = uuid4(), self.clock.now()
+        id_, now = new_id(), self.clock.now()
         async with self.database.transaction() as session:
             await session.execute(
                 text("SELECT FROM payment WHERE id = :id FOR UPDATE"), {"id": paid.id}
@@ -149,7 +154,7 @@ class Books:
     async def post(self, kind: str, lines: tuple[accounts.Line, ...]) -> None:
         now = self.clock.now()
         async with self.database.transaction() as session:
-            posting = Posting(AGENCY, str(uuid4()), kind, uuid4(), self.today, now, lines)
+            posting = Posting(AGENCY, str(new_id()), kind, new_id(), self.today, now, lines)
             await ledger.post_new(session, posting, now)
 
     @property
@@ -178,8 +183,8 @@ class Books:
         return sum(one["data"]["amount"] for one in events if f"{kind}.recorded" in one["type"])
 
     async def violations(self) -> dict[str, int]:
-        found = await Invariants(self.database, self.clock).check()
-        return {one.name: one.violations for one in found if one.violations}
+        """Of a reading of everything."""
+        return await broken(self)
 
     async def assert_sound(self) -> None:
         assert {name for name in await self.violations() if name in SOUND} == set()
@@ -189,7 +194,7 @@ FAIL = "UPDATE refund SET failed_at = :now WHERE id = :id"
 
 
 def paid(price: int, days: int, first: date = TODAY, vat: int = 0, gift: bool = False) -> Paid:
-    return Paid(uuid4(), price, vat, first, days, gift)
+    return Paid(new_id(), price, vat, first, days, gift)
 
 
 async def make_books(database: Database, url: str) -> Books:
@@ -201,4 +206,5 @@ async def make_books(database: Database, url: str) -> Books:
         await save_agencies(session, agencies, actor=Actor.command("test"))
         for id_ in (AGENCY, OTHER):
             await ledger.open_books(session, id_, NOW)
-    return Books(database, url, MovableClock(NOW))
+    clock = MovableClock(NOW)
+    return Books(database, url, clock, Invariants(database, clock))

@@ -101,6 +101,9 @@ async def test_every_changing_route_is_on_record(paid_by_transfer: World):
             f"/staff/{AGENCY}", f"/staff/{AGENCY}/webhooks/replay", {"event": "evt_broken"}
         )
 
+    async def check():
+        return await staff.submit(f"/staff/{AGENCY}", f"/staff/{AGENCY}/checks", {})
+
     async def close():
         books = f"/staff/{AGENCY}/books"
         return await staff.submit(
@@ -160,6 +163,7 @@ async def test_every_changing_route_is_on_record(paid_by_transfer: World):
         world.billing.database,
         [
             Act("POST", "/staff/{agency}/books/close", Action.PERIOD_CLOSED, close),
+            Act("POST", "/staff/{agency}/checks", Action.CHECK_ASKED, check),
             Act("POST", "/staff/{agency}/coupons", Action.COUPON_MADE, coupon),
             Act("POST", "/staff/{agency}/coupons/end", Action.COUPON_ENDED, no_coupon),
             Act("POST", "/staff/{agency}/offers", Action.OFFER_MADE, offer),

@@ -34,6 +34,7 @@ from shared.audit import Actor, acting
 from shared.clock import MovableClock
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.waiting import eventually
+from tests.integration.billing.invariants_read import broken
 from tests.integration.billing.paying import person
 from tests.integration.billing.renewing import Due, arrive, due, subscribe, told
 from tests.integration.billing.rows import ids, rows
@@ -52,12 +53,6 @@ async def one_by_one(billing: Billing) -> int:
     while await billing.applier.apply_one():
         done += 1
     return done
-
-
-async def broken(billing: Billing) -> dict[str, int]:
-    """The invariants that do not hold."""
-    checked = await billing.invariants.check()
-    return {one.name: one.violations for one in checked if one.violations}
 
 
 async def value(billing: Billing, sql: str) -> object:

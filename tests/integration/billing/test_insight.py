@@ -12,6 +12,7 @@ from sqlalchemy import text
 from services.billing import metrics
 from services.billing.insight.rules import ReaderRevenue
 from tests.fixtures.roles import as_owner
+from tests.integration.billing.invariants_read import broken
 from tests.integration.billing.lives import API, Lives
 from tests.integration.billing.test_account_pages import trial
 from tests.integration.billing.test_books_pages import rows_of, workbook_of
@@ -175,8 +176,8 @@ async def test_movements_that_do_not_take_up_what_was_left_are_found(
                 ),
                 {"id": id_, "version": 900 + number, "movement": movement, "vnd": vnd},
             )
-    found = await world.billing.invariants.check()
-    assert {one.name for one in found if one.violations} == fires
+    for whole in (False, True):
+        assert set(await broken(world.billing, whole=whole)) == fires, whole
 
 
 # The page, its files, and programs

@@ -17,6 +17,7 @@ from services.billing.seats import rules
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.mail.outbox import recent_mail
 from tests.fixtures.roles import as_superuser
+from tests.integration.billing.invariants_read import broken
 from tests.integration.billing.lives import API
 from tests.integration.billing.paying import credited
 from tests.integration.billing.renewing import arrive, due, told
@@ -49,11 +50,6 @@ STUDENTS = Terms(
 @pytest.fixture
 def groups(paid_by_transfer: World) -> Groups:
     return Groups(paid_by_transfer)
-
-
-async def broken(world: World) -> dict[str, int]:
-    checked = await world.billing.invariants.check()
-    return {one.name: one.violations for one in checked if one.violations}
 
 
 async def passes(groups: Groups, by: timedelta, reading: set[str]) -> None:
@@ -129,7 +125,7 @@ async def test_members_read_in_the_stretches_of_their_owner(groups: Groups):
         ):
             async with intruder.transaction():
                 await intruder.execute(harm)
-            assert fires in await broken(world), fires
+            assert fires in await broken(world.billing), fires
     finally:
         await intruder.close()
 

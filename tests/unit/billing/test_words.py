@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from services.billing import invariants
 from services.billing.insight import figures
 from services.billing.insight import pages as insight_pages
 from services.billing.insight.rules import (
@@ -23,6 +22,7 @@ from services.billing.insight.rules import (
     ReaderRevenue,
     Recurring,
 )
+from services.billing.invariants import catalogue
 from services.billing.invoices import pdf
 from services.billing.passwords import pages as password_pages
 from services.billing.phones.words import NO_NUMBER
@@ -33,7 +33,7 @@ from services.billing.transfers import statement
 from services.billing.transfers.rules import Reason
 from shared.web.i18n import load_catalogues
 
-BILLING = Path(invariants.__file__).parent
+BILLING = Path(catalogue.__file__).parents[1]
 SHARED = BILLING.parents[1] / "shared" / "web"
 NOON = datetime(2026, 11, 1, tzinfo=UTC)
 WORDS = load_catalogues([SHARED / "locale", BILLING / "locale"])
@@ -116,7 +116,7 @@ SPOKEN = {
     *(("figures of reader revenue", words) for words in FIGURES),
     *(("consents", words) for _, words in CONSENTS.values()),
     *(("a password's problems", words) for _, words in password_pages.PROBLEMS.values()),
-    *(("invariants", one.statement) for one in invariants.ALL),
+    *(("invariants", one.statement) for one in catalogue.ALL),
     *(("reasons of a credit", words) for words in credits_pages.REASONS.values()),
     *(("forms of a credit", words) for words in credits_pages.SAID),
     *(("columns of a download", column.title) for column in credits_pages.COLUMNS),

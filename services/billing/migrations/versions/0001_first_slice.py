@@ -42,6 +42,7 @@ PARTS = (
     "webhooks",
     "letters",
     "erasure",
+    "invariants",
 )
 #: What has happened stays as it was.
 APPEND_ONLY = (

@@ -103,7 +103,9 @@ CREATE TABLE subscription_transition (
         CONSTRAINT fk_subscription_transition_subscription_id_subscription REFERENCES subscription,
     from_state text,
     to_state text NOT NULL,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    -- By this server's clock, for who looks for what is new (0001_invariants.sql).
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX ix_subscription_transition_subscription_id ON subscription_transition (subscription_id);
 
@@ -117,6 +119,7 @@ CREATE TABLE mrr_movement (
     amount_vnd bigint NOT NULL CONSTRAINT ck_mrr_movement_amount_vnd
         CHECK (amount_vnd <> 0 AND (amount_vnd < 0) = (movement IN ('contraction', 'churn'))),
     occurred_on date NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT uq_mrr_movement_subscription_version UNIQUE (subscription_id, version)
 );
 
