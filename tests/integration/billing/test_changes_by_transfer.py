@@ -299,6 +299,25 @@ async def test_a_plan_that_renews_without_a_card_is_changed_by_transfer(
     await world.assert_sound()
 
 
+async def test_a_change_that_is_paid_in_a_pause_ends_it(paid_by_transfer: World) -> None:
+    """It begins when it is paid: nobody read from the pause's beginning on."""
+    world = paid_by_transfer
+    lives = Lives(world)
+    await lives.buys(LAN, "month")
+    await world.deliver()
+    ends = await world.value("SELECT period_end FROM subscription")
+    await lives.pauses(LAN, (ends + 30 * DAY).date())
+    await world.advance(ends - 2 * HOUR - world.clock.now())
+    order = await lives.orders_change(LAN, "year")
+    await world.advance(22 * HOUR)
+    await world.deliver()
+    assert (await the_term(world))[0] == "paused"
+    await credited(world, order.code, order.amount_vnd)
+    assert (await the_term(world))[:3] == ("active", "doc-bao/year", world.clock.now())
+    await world.deliver()
+    await world.assert_sound()
+
+
 async def begun_at(world: World) -> datetime:
     found: datetime = await world.value("SELECT min(period_start) FROM payment")
     return found
