@@ -49,6 +49,13 @@ def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
     return Reason.OFFER_USED if order.offer_used else None
 
 
+def shown(reason: str, purpose: str | None, state: str | None) -> str:
+    """The reason that a person is shown, of money that its order (``purpose``, ``state``) has or waits for: what was not enough for
+    another plan waits for no more of it once that order is closed."""
+    over = (reason, purpose, state) == (Reason.UNDER, "change", "closed")
+    return Reason.CHANGE_OVER if over else reason
+
+
 def split(credits: Sequence[tuple[UUID, int]], amount_vnd: int) -> list[tuple[UUID, int]] | None:
     """What each credit gives to an order, the first ones first; None when they are not enough."""
     given, missing = [], amount_vnd

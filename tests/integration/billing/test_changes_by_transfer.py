@@ -144,24 +144,28 @@ async def test_money_for_a_change_that_is_over_goes_to_the_one_that_is_chosen_ag
     world = paid_by_transfer
     lives = await a_term(world)
     late = await lives.orders_change(LAN, "year")
+    await credited(world, late.code, 9_000, id_=2)
     await world.advance(25 * HOUR)
     await world.billing.orders.close_expired()
-    await credited(world, late.code, late.amount_vnd, id_=2)
-    assert await credits(world) == [
-        (59_000, 0, ""),
-        (late.amount_vnd, late.amount_vnd, "change_over"),
+    rest = late.amount_vnd - 9_000
+    await credited(world, late.code, rest, id_=3)
+    assert [row[1:] for row in await credits(world)] == [
+        (0, ""),
+        (9_000, "under"),
+        (rest, "change_over"),
     ]
-    credit = await world.value("SELECT id FROM bank_credit WHERE left_vnd > 0")
-    staff = world.browser(press_staff="finance-token")
-    told = (await staff.get(f"/staff/{AGENCY}/transfers/{credit}")).text
-    assert "mời bạn đọc chọn lại gói rồi gán tiền cho đơn mới" in told
+    staff, waits = world.browser(press_staff="finance-token"), f"/staff/{AGENCY}/transfers"
     again = await lives.orders_change(LAN, "year")
     missing = again.amount_vnd - late.amount_vnd
     assert again.code != late.code and missing > 0, "a day of the month was read meanwhile"
-    with acting(Actor.system("test")):
-        assert not await world.billing.transfers.assign(AGENCY, credit, again.code, "as asked")
-    await credited(world, again.code, missing, id_=3)
-    assert [left for _, left, _ in await credits(world)] == [0, 0, 0]
+    told = "mời bạn đọc chọn lại gói rồi gán tiền cho đơn mới"
+    assert (await staff.get(waits)).text.count(told) == 2
+    for (credit,) in await world.rows("SELECT id FROM bank_credit WHERE left_vnd > 0"):
+        assert told in (await staff.get(f"{waits}/{credit}")).text
+        with acting(Actor.system("test")):
+            assert not await world.billing.transfers.assign(AGENCY, credit, again.code, "as asked")
+    await credited(world, again.code, missing, id_=4)
+    assert [left for _, left, _ in await credits(world)] == [0, 0, 0, 0]
     assert (await the_term(world))[1] == "doc-bao/year"
     await world.assert_sound()
 
