@@ -10,7 +10,6 @@ is taken off is fixed in the order while it waits; whatever else happens to what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -287,15 +286,18 @@ class _Place:
 async def _place(
     session: Session | ReadSession, row: Subscription, agency: Agency, now: datetime
 ) -> _Place:
-    """A trial, and days that no money was paid for to us, would be lost: they are read to their end. Where something else that is paid
-    for follows, another plan that begins now would reach into it."""
+    """A trial, and days that nothing was paid for, would be lost: they are read to their end. Where something else that is paid for
+    follows, another plan that begins now would reach into it."""
     facts = await subscriptions.facts_of(session, row)
     others = await repository.others_until(session, row.reader_id, row.id)
     followed = others if facts.runs_at(now) and others is not None and others > now else None
     current = await repository.current_payments(session, row.id, now)
-    paid = State(row.state) is State.ACTIVE and all(amount_vnd for _, _, amount_vnd in current)
-    credit = await _credit(session, [one[:2] for one in current], agency, now)
-    return _Place(paid and followed is None, credit, max(now, others or now), followed)
+    left = [await _credit(session, one[0], one[1], agency, now) for one in current]
+    paid = all(
+        amount_vnd or credit for (_, _, amount_vnd), credit in zip(current, left, strict=True)
+    )
+    free = State(row.state) is State.ACTIVE and paid and followed is None
+    return _Place(free, sum(left), max(now, others or now), followed)
 
 
 async def _price(
@@ -330,14 +332,14 @@ async def _seats(
 
 async def _credit(
     session: Session | ReadSession,
-    payments: Sequence[tuple[UUID, datetime]],
+    payment_id: UUID,
+    paid_at: datetime,
     agency: Agency,
     now: datetime,
 ) -> int:
-    """What is left of periods that are not over, tax included, in whole đồng."""
-    tomorrow, total = local_date(now, agency.zone) + timedelta(days=1), 0
-    for payment_id, paid_at in payments:
-        left = await unearned_net(session, [payment_id], tomorrow)
-        tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(paid_at, agency.zone))
-        total += credit_of(left, tax.rate_basis_points)
-    return total
+    """What is left of a period, tax included, in whole đồng."""
+    left = await unearned_net(
+        session, [payment_id], local_date(now, agency.zone) + timedelta(days=1)
+    )
+    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(paid_at, agency.zone))
+    return credit_of(left, tax.rate_basis_points)

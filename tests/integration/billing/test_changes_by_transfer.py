@@ -88,6 +88,7 @@ async def test_a_term_becomes_a_year_for_the_difference(paid_by_transfer: World)
     assert year[:3] == ("active", "doc-bao/year", paid)
     assert year[3] == next_end(paid, "year", 3)
     assert await stretches(world) == [(begun, year[3])], "read without a gap, and no day twice"
+    assert await world.rows("SELECT cut_at FROM payment ORDER BY paid_at") == [(paid,), (None,)]
     net = order.amount_vnd - tax_in(order.amount_vnd)
     assert await deferred(world) == left + net, "all money that is not earned is in the year"
     assert await world.rows(
