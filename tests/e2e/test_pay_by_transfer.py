@@ -189,3 +189,42 @@ async def test_a_gift_is_bought_by_one_and_read_by_another(
     await shot(friend, "account-gift")
     await friend.goto(f"{stack.surroundings.url(0)}/bai/{PREMIUM[0].id}")
     await expect(friend.get_by_text(paid_sentence(PREMIUM[0]))).to_be_visible()
+
+
+async def test_a_term_becomes_a_year_for_the_difference(
+    stack: LocalStack, phone: BrowserContext, desktop: BrowserContext
+) -> None:
+    base = stack.url("billing-web")
+    page = await phone.new_page()
+    await to_the_plans(page, stack, 0)
+    month = page.locator("form.plan", has_text="59.000").first
+    await month.get_by_role("button", name="Chuyển khoản (VietQR)").click()
+    await sign_in(page, stack, "doi.goi@example.vn")
+    await transfer(page)
+    await expect(page.locator("#read-on")).to_be_visible(timeout=15_000)
+    await page.goto(f"{base}/r/{AGENCY}/account")
+    await page.locator("details.choice summary", has_text="Đổi gói").click()
+    await shot(page, "account-change")
+    await page.locator("ul.others a", has_text="590.000").first.click()
+    await expect(page.get_by_text("Phần còn lại của kỳ đang đọc")).to_be_visible()
+    await shot(page, "change-phone")
+    wide = await desktop.new_page()
+    await desktop.add_cookies(await phone.cookies())  # type: ignore[arg-type]
+    await wide.goto(page.url)
+    await shot(wide, "change-desktop")
+    await page.get_by_role("button", name="Tiếp tục thanh toán").click()
+    await expect(page.get_by_role("heading", name="Thanh toán gói mới")).to_be_visible()
+    asked = await page.locator("dl.by-hand strong").first.inner_text()
+    assert int(re.sub(r"\D", "", asked)) in range(590_000 - 59_000, 590_000)
+    await shot(page, "order-change-phone")
+    await wide.goto(page.url)
+    await shot(wide, "order-change-desktop")
+    await transfer(page)
+    await expect(page.get_by_text("Gói mới của bạn đã bắt đầu.")).to_be_visible(timeout=15_000)
+    await shot(page, "paid-change-phone")
+    await page.goto(f"{base}/r/{AGENCY}/account")
+    await expect(page.get_by_text("590.000 ₫ / năm")).to_be_visible()
+    await page.locator("details.choice summary", has_text="Đổi gói").click()
+    await page.locator("ul.others a", has_text="59.000").first.click()
+    await expect(page.get_by_role("button", name="Đặt để nối tiếp từ")).to_be_visible()
+    await shot(page, "change-follows-phone")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.billing.account.wishes_pages import notice_of
+from services.billing.orders.pages import TRANSFER
 from services.billing.readers.models import Reader
 from services.billing.readers.web import Place, ReaderFront, plain, see_other, uuid_of
 from services.billing.seats.rules import parse_seats
@@ -45,15 +46,18 @@ class ChangePages:
             409 if changed else 200,
             preview=found,
             own=await self._billing.accounts.one(agency.id, reader.id, id_),
+            transfer=bool(await self._billing.transfers.accounts(agency.id)),
             name=lambda offer: offer.name(request_language(request)),
+            now=self._billing.clock.now(),
             changed=changed,
             zone=agency.zone,
         )
 
     async def confirm(
-        self, request: Request, agency: str, chosen: tuple[str, str, str], amount: str
+        self, request: Request, agency: str, chosen: tuple[str, str, str], amount: str, way: str
     ) -> Response:
-        """Changed as shown; where something is to be paid the order's page shows how that went."""
+        """Changed as shown; where something is to be paid the order's page shows how, or how it went by the card (``way``: it is to be
+        paid by ``transfer``)."""
         acting = await self._front.acting(request, agency)
         if isinstance(acting, Response):
             return acting
@@ -70,6 +74,7 @@ class ChangePages:
                 shown_vnd,
                 request_language(request),
                 parse_seats(chosen[2]),
+                by_card=way != TRANSFER,
             )
         except ConflictError as error:
             if error.slug == "price-changed":
@@ -106,9 +111,10 @@ def router(front: ReaderFront) -> APIRouter:
         price: str = Form(""),
         seats: str = Form(""),
         amount: str = Form(""),
+        way: str = Form(""),
     ) -> Response:
         chosen = (subscription, price, plain(seats, 5))
-        return await pages.confirm(request, agency, chosen, amount)
+        return await pages.confirm(request, agency, chosen, amount, way)
 
     @routes.post("/r/{agency}/account/keep")
     async def keep(request: Request, agency: str, subscription: str = Form("")) -> Response:

@@ -21,7 +21,7 @@ from services.billing.renewals.wishes import PAUSE_AT_MOST
 from services.billing.subscriptions import repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Mandate, Subscription
-from services.billing.subscriptions.rules import LIVE, RENEWAL, Facts, State
+from services.billing.subscriptions.rules import LIVE, RENEWAL, TERM, Facts, State
 from shared.clock import Clock, local_date
 from shared.database import Database, ReadSession
 from shared.errors import NotFoundError
@@ -77,9 +77,10 @@ class OwnSubscription:
 
     @property
     def changeable(self) -> bool:
-        """Whether another plan may be chosen now."""
+        """Whether another plan may be chosen now: of what renews, and of a term."""
         runs = self.state in (State.ACTIVE, State.TRIALING)
-        return self.renews and runs and self.owed is None and not self.charging
+        goes = self.renews or self.row.collection == TERM
+        return goes and runs and self.owed is None and not self.charging
 
     @property
     def may_pause(self) -> bool:

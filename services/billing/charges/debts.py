@@ -24,9 +24,9 @@ async def close_debt(session: Session, row: Subscription, now: datetime) -> None
 
 
 async def close_changes(session: Session, subscription_id: UUID, now: datetime) -> None:
-    """Other plans that were offered for what is left of a period: their price is not right any more. One whose money is on its way
-    is booked when it comes, and a person looks."""
-    for id_ in await orders_repository.open_changes(session, subscription_id):
+    """Other plans that were offered to whoever has this subscription, for what is left of a period: their price counted with all that
+    its reader had paid, which is not so any more. One whose money is on its way is booked when it comes, and a person looks."""
+    for id_ in await orders_repository.changes_beside(session, subscription_id):
         order = await orders_repository.lock(session, id_)
         order.state = "closed"
         await charges_repository.close_pages(session, id_, now)

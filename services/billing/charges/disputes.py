@@ -88,6 +88,7 @@ async def _stop_charging(session: Session, payment: Payment, now: datetime) -> N
             row.cancel_at_period_end, row.canceled_by_refund = True, False
             row.next_price_id = row.next_seats = row.paused_until = None
             await close_debt(session, row, now)
+        if id_ == own:
             await close_changes(session, row.id, now)
         await subscriptions.refresh(session, row, now)
 

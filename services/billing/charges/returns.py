@@ -96,6 +96,8 @@ async def take_again(
     was_whole = held.whole
     await record_refund_failed(session, held.payment, refund, failed_at, now)
     payment = held.payment
+    if payment.subscription_id is not None:
+        await close_changes(session, payment.subscription_id, now)
     if not was_whole or held.unopened:
         return
     if payment.subscription_id is not None:

@@ -18,6 +18,7 @@ from services.billing.recognition import repository as recognition_repository
 from services.billing.recognition.changes import move_left
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions.models import Subscription
+from services.billing.subscriptions.rules import RENEWAL
 from shared.agencies import get_agency
 from shared.database import Session
 
@@ -85,12 +86,14 @@ async def redo_change(session: Session, payment: Payment, now: datetime) -> None
 
 
 async def _go_on(session: Session, row: Subscription, payment: Payment) -> None:
-    """The subscription goes on as the order of ``payment`` said: at its price, for its seats, with what is left of its offer."""
+    """The subscription goes on as the order of ``payment`` said: at its price, for its seats, with what is left of its offer. (A term
+    has no next period.)"""
     assert payment.order_id is not None  # a period is of an order
     order = await orders_repository.by_id(session, payment.order_id)
     assert order is not None  # a foreign key holds it
     row.price_id, row.offer_id, row.offer_left = order.price_id, None, None
-    row.next_price_id, row.next_seats = order.price_id, order.seats
+    if row.collection == RENEWAL:
+        row.next_price_id, row.next_seats = order.price_id, order.seats
     await offers.take(session, order, row)
 
 

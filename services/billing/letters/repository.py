@@ -47,20 +47,21 @@ _WISH_TOLD = text(
 )
 
 #: What a reminder tells, and the key that says which end it is of.
-_REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, s.period_end, p.name_vi, p.name_en, pp.period,
+_REMINDER = """SELECT s.agency, s.reader_id, s.id AS subscription_id, due.at, due.at > s.period_end AS pauses, p.name_vi, p.name_en, pp.period,
       due.key, {next} * due.seats AS next_vnd, (SELECT c.amount_vnd * due.seats FROM plan_price c WHERE c.plan_id = pp.plan_id
                 AND c.period = pp.period AND c.superseded_at IS NULL AND p.active) AS current_vnd,
       pp.superseded_at IS NULL AND p.active AS sold, m.label AS card
     FROM subscription s LEFT JOIN mandate m ON m.id = s.mandate_id
     JOIN plan_price pp ON pp.id = coalesce(s.next_price_id, s.price_id) JOIN plan p ON p.id = pp.plan_id JOIN agency a ON a.id = s.agency
-    CROSS JOIN LATERAL (SELECT CAST(:kind AS text) || ':' || s.id || ':'
-        || to_char(s.period_end AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key,
+    CROSS JOIN LATERAL (SELECT greatest(s.period_end, s.paused_until) AS at) ends
+    CROSS JOIN LATERAL (SELECT ends.at, CAST(:kind AS text) || ':' || s.id || ':'
+        || to_char(ends.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS key,
         CASE WHEN p.per_seat THEN coalesce(s.next_seats, s.seats) ELSE 1 END AS seats) due
     WHERE NOT EXISTS (SELECT FROM letter l WHERE l.agency = s.agency AND l.business_key = due.key)
       AND EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                   AND y.refunded_vnd < greatest(y.amount_vnd, 1))
-      AND s.paused_until IS NULL AND {condition} AND NOT EXISTS (SELECT FROM reader r WHERE r.id = s.reader_id AND r.erased_at IS NOT NULL)
-    ORDER BY s.period_end, s.id LIMIT :limit"""
+      AND {condition} AND NOT EXISTS (SELECT FROM reader r WHERE r.id = s.reader_id AND r.erased_at IS NOT NULL)
+    ORDER BY due.at, s.id LIMIT :limit"""
 _NOTHING_ELSE = """NOT EXISTS (SELECT FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
     AND (e.subscription_id <> s.id OR e.given_id IS NOT NULL OR e.seat_id IS NOT NULL)
     AND NOT e.revoked AND e.valid_until > {after})"""
@@ -71,10 +72,13 @@ _DUE = {
         AND :now >= (date_trunc('day', s.period_end AT TIME ZONE a.time_zone)
                      + make_interval(days => 1, hours => :hour)) AT TIME ZONE a.time_zone
         AND {_NOTHING_ELSE.format(after=":now")}""",
-    Kind.RENEWAL_REMINDER: """s.collection = 'renewal' AND s.state = 'active' AND NOT s.cancel_at_period_end
-        AND pp.period = ANY(:periods) AND s.period_end > :now AND s.period_end <= :until
+    # A pause puts off when the next period begins.
+    Kind.RENEWAL_REMINDER: """s.collection = 'renewal' AND s.state IN ('active', 'paused') AND NOT s.cancel_at_period_end
+        AND pp.period = ANY(:periods)
+        AND (s.period_end > :now AND s.period_end <= :until AND (s.paused_until <= s.period_end) IS NOT FALSE
+             OR s.paused_until > :now AND s.paused_until <= :until AND s.paused_until > s.period_end)
         AND NOT (s.next_price_id IS NULL AND {rises})""",
-    Kind.TRIAL_ENDING: """s.state = 'trialing' AND s.period_end > :now AND s.period_end <= :until
+    Kind.TRIAL_ENDING: """s.state = 'trialing' AND s.paused_until IS NULL AND s.period_end > :now AND s.period_end <= :until
         AND s.period_end - s.period_start > CAST(:shortest AS interval)""",
 }
 
@@ -82,7 +86,7 @@ _BEFORE = {Kind.TERM_ENDING: rules.ENDING_BEFORE, Kind.TRIAL_ENDING: rules.TRIAL
 _BY_CARD = (Kind.RENEWAL_REMINDER, Kind.TRIAL_ENDING)
 
 _SUBSCRIPTION_NOW = text(
-    """SELECT s.state, s.cancel_at_period_end, s.period_end,
+    """SELECT s.state, s.cancel_at_period_end, s.period_end, greatest(s.period_end, s.paused_until),
               EXISTS (SELECT FROM payment y WHERE y.subscription_id = s.id AND y.period_end = s.period_end
                       AND y.refunded_vnd < greatest(y.amount_vnd, 1)),
               (SELECT max(e.valid_until) FROM entitlement e WHERE e.reader_id = s.reader_id AND e.agency = s.agency
@@ -171,7 +175,7 @@ async def reminders_due(
         values |= {"shortest": rules.TRIAL_BEFORE}
     if kind is Kind.RENEWAL_REMINDER:
         values |= {"periods": list(rules.LONG_PERIODS)}
-    next_vnd, rises = NEXT_VND.format(at="s.period_end"), RISES.format(at="s.period_end")
+    next_vnd, rises = NEXT_VND.format(at="due.at"), RISES.format(at="due.at")
     condition = _DUE[kind].replace("{rises}", rises)
     rows = await session.execute(text(_REMINDER.format(condition=condition, next=next_vnd)), values)
     return [
@@ -184,12 +188,13 @@ async def reminders_due(
                 {
                     **rules.Sold(row.name_vi, row.name_en, row.period).facts,
                     "subscription": str(row.subscription_id),
-                    "ends_at": row.period_end.isoformat(),
+                    "ends_at": row.at.isoformat(),
                     # A card is charged what was agreed; a new term costs what it costs now, where it is still sold.
                     "amount_vnd": row.next_vnd
                     if kind in _BY_CARD or (kind is Kind.TERM_ENDING and row.sold)
                     else row.current_vnd,
                     **({"card": row.card} if kind in _BY_CARD else {}),
+                    **({"pauses": True} if row.pauses else {}),
                 },
             ),
         )

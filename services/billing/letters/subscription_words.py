@@ -105,16 +105,27 @@ def renewal_reminder(voice: Voice, facts: Mapping[str, Any]) -> Content:
     """A long period that renews soon."""
     _ = voice.translate
     amount, day = voice.vnd(facts["amount_vnd"]), voice.day(facts["ends_at"])
+    moment, charged = voice.moment(facts["ends_at"]), _will_be_charged(voice, facts, day, amount)
+    said: tuple[str, ...] = (
+        charged,
+        _(
+            "You do not want that? Cancel before {moment} by the link below. You read on until the end of what you have paid.",
+            moment=moment,
+        ),
+    )
+    if facts.get("pauses"):
+        said = (
+            _("Your pause ends on {date}, and your plan goes on.", date=day),
+            charged,
+            _(
+                "You do not want that? Cancel before {moment} by the link below, and nothing is charged.",
+                moment=moment,
+            ),
+        )
     return Content(
         _("Your plan renews on {date}: {amount}", date=day, amount=amount),
         _("Your plan renews on {date}", date=day),
-        (
-            _will_be_charged(voice, facts, day, amount),
-            _(
-                "You do not want that? Cancel before {moment} by the link below. You read on until the end of what you have paid.",
-                moment=voice.moment(facts["ends_at"]),
-            ),
-        ),
+        said,
         (
             (_("Plan"), voice.plan(facts)),
             (_("Amount"), amount),

@@ -38,12 +38,13 @@ TRUE_IN = {
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionNow:
-    """A subscription at the moment of sending. ``paid``: its last period is paid for and was not given back;
+    """A subscription at the moment of sending. ``due_at``: when the next period begins, after a pause; ``paid``: its last period is paid for and was not given back;
     ``others_until``: until when its reader may read without it."""
 
     state: str
     cancels: bool
     period_end: datetime
+    due_at: datetime
     paid: bool
     others_until: datetime | None
 
@@ -109,10 +110,11 @@ def _still_short(facts: Mapping[str, Any], now: datetime, order: OrderNow) -> bo
 
 def _still_ends(kind: Kind, ends_at: datetime, now: datetime, row: SubscriptionNow) -> bool:
     """Whether the end that is told of is still the end: not renewed meanwhile, not given back, nothing else to read by."""
+    if kind is Kind.RENEWAL_REMINDER:
+        runs = row.state in ("active", "paused") and not row.cancels
+        return runs and row.paid and now < ends_at == row.due_at
     if row.period_end != ends_at or not row.paid:
         return False
-    if kind is Kind.RENEWAL_REMINDER:
-        return row.state == "active" and not row.cancels and now < ends_at
     if kind is Kind.TRIAL_ENDING:
         return row.state == "trialing" and now < ends_at
     told = ends_at if kind is Kind.TERM_ENDING else now

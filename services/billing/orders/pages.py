@@ -248,14 +248,14 @@ def _renews_term(order: SalesOrder, offer: Offer) -> bool:
 
 
 def _by_transfer(view: OrderView) -> bool:
-    """What begins to renew is paid by the card that renews it; what is owed is paid in any way."""
-    return not view.order.renews or view.order.purpose == "renewal"
+    """What begins to renew is paid by the card that renews it; what is owed, and another plan, is paid in any way."""
+    return not view.order.renews or view.order.purpose != "sale"
 
 
 def _by_card(view: OrderView) -> bool:
-    """What renews, and what is paid once by any way; of nothing that is paid once no card is asked for."""
+    """What renews, another plan, and what is paid once by any way; of nothing that is paid once no card is asked for."""
     once = view.offer.kind in ONCE_BY_CARD and view.order.amount_vnd > 0
-    return view.order.renews or (once and not view.order.gift)
+    return view.order.renews or view.order.purpose == "change" or (once and not view.order.gift)
 
 
 async def ways_to_pay(billing: Billing, agency_id: str) -> list[str]:

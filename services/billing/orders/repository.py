@@ -68,6 +68,18 @@ async def open_changes(session: Session | ReadSession, subscription_id: UUID) ->
     return [row[0] for row in rows]
 
 
+async def changes_beside(session: Session, subscription_id: UUID) -> Sequence[UUID]:
+    """Changes of plan that wait for their money, of all subscriptions of whoever has this one."""
+    rows = await session.execute(
+        text(
+            """SELECT o.id FROM sales_order o JOIN subscription s ON s.reader_id = o.reader_id
+               WHERE s.id = :id AND o.state = 'open' AND o.purpose = 'change' ORDER BY o.id"""
+        ),
+        {"id": subscription_id},
+    )
+    return [row[0] for row in rows]
+
+
 async def price_stands(session: Session, order: SalesOrder) -> bool:
     """Whether nothing happened to what a change of plan counted with: no other period was paid for, nothing was given back."""
     if order.purpose != "change":

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.billing.charges import repository as charges_repository
+from services.billing.charges.debts import close_changes
 from services.billing.coupons import service as coupons
 from services.billing.offers import service as offers
 from services.billing.offers.rules import Priced
@@ -190,6 +191,7 @@ class Orders:
                 raise ConflictError(slug="gift-returned")
             row = await subscriptions.term_for(session, agency, reader.id, offer, now)
             await extend(session, payment, order, row, offer, agency, now)
+            await close_changes(session, row.id, now)  # their price did not count with the gift
             gift.redeemed_by, gift.redeemed_at = reader.id, now
             await session.flush()
             fact = await booked_fact(session, payment, order, offer, agency, "")

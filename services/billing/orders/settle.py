@@ -189,7 +189,8 @@ async def extend(
 ) -> None:
     """The subscription's next period, paid for by the payment."""
     planned = (order.starts_at, order.expires_at) if order.starts_at is not None else None
-    await subscriptions.next_period(session, row, offer, agency, at, planned)
+    in_place = order.purpose == "change"
+    await subscriptions.next_period(session, row, offer, agency, at, planned, in_place=in_place)
     if order.trial_days is not None:
         row.period_end = row.period_start + timedelta(days=order.trial_days)
     row.value_vnd = order.amount_vnd + order.credit_vnd

@@ -138,6 +138,7 @@ class PlanPages:
             current=current,
             ending=ending,
             term_until=term_until,
+            term=next((one for one in own if one.changeable and not one.renews), None),
             ways=ways,
             zone=place.agency.zone,
             canceled=canceled,

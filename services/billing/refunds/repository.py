@@ -51,12 +51,14 @@ async def is_disputed(session: Session, payment_id: UUID) -> bool:
 
 
 async def under_way(session: Session | ReadSession, subscription_id: UUID, now: datetime) -> bool:
-    """Whether something of a subscription's periods that are not over is asked back, and neither paid nor refused."""
+    """Whether something of a subscription's periods that are not over is asked back, and neither paid nor refused, or a bank decides
+    whether it goes back."""
     found = await session.scalar(
         text(
-            """SELECT EXISTS (SELECT FROM refund_request q JOIN payment p ON p.id = q.payment_id
-               WHERE p.subscription_id = :id AND coalesce(p.cut_at, p.period_end) > :now
-                 AND q.state IN ('asked', 'approved', 'sent'))"""
+            """SELECT EXISTS (SELECT FROM payment p WHERE p.subscription_id = :id AND coalesce(p.cut_at, p.period_end) > :now
+                 AND (EXISTS (SELECT FROM refund_request q WHERE q.payment_id = p.id
+                              AND q.state IN ('asked', 'approved', 'sent'))
+                      OR EXISTS (SELECT FROM dispute d WHERE d.payment_id = p.id AND d.state = 'open')))"""
         ),
         {"id": subscription_id, "now": now},
     )

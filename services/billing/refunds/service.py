@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.billing.charges.returns import NotYetError, give_back, hold
+from services.billing.charges.debts import close_changes
+from services.billing.charges.returns import NotYetError, give_back, hold, hold_readers
 from services.billing.ledger import rules as accounts
 from services.billing.payments.models import Payment
 from services.billing.payments.service import MoneyBack
@@ -64,11 +65,13 @@ class Refunds:
     ) -> RefundRequest:
         """Ask for đồng of a payment to go back. Below the limit it is approved at once.
 
-        The limit counts all that is given back of the payment. Raises :class:`NotFoundError` for no such payment of this reader's,
-        :class:`ConflictError` for more than is left of it, and for what its holder's bank takes back already.
+        The limit counts all that is given back of the payment. Another plan that was offered for what is left of it is closed.
+        Raises :class:`NotFoundError` for no such payment of this reader's, :class:`ConflictError` for more than is left of it, and for
+        what its holder's bank takes back already.
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
+            await hold_readers(session, payment_id)
             payment = await repository.lock_payment(session, agency, payment_id)
             if payment is None or payment.reader_id != reader_id:
                 raise NotFoundError
@@ -88,6 +91,8 @@ class Refunds:
                 "asked_at": now,
             }
             state = await repository.insert(session, values)
+            if payment.subscription_id is not None:
+                await close_changes(session, payment.subscription_id, now)
             request = await repository.lock_request(session, agency, id_)
             assert request is not None  # it was made above
             await _note(

@@ -1,7 +1,11 @@
-"""Another plan or period for a subscription: shown to the đồng before it is confirmed.
+"""Another plan, period or number of seats for a subscription: shown to the đồng before it is confirmed.
 
 What costs more than what is left of the period begins at once, and what is left is taken off its price; everything else begins
-when the period that is paid for ends. No credit is lost, and no day is paid for twice.
+when the period that is paid for ends: of what renews by itself with the next one; of a term, which does not, with the next term,
+which is an order of its own (``orders.service``). No credit is lost, and no day is paid for twice.
+
+A change that costs something is an order, paid by the card that renews the plan, on the provider's page or by bank transfer. What
+is taken off is fixed in the order while it waits; whatever else happens to what it counted with closes it (``charges.debts``).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from services.billing.offers import service as offers
 from services.billing.offers.rules import Priced
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.models import SalesOrder
-from services.billing.orders.service import fresh_code, replace_order, seats_of
+from services.billing.orders.service import SHOWN_FOR, fresh_code, replace_order, seats_of
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.repository import Offer
 from services.billing.plans.rules import anchor_of, end_of_period
@@ -25,6 +29,7 @@ from services.billing.recognition.service import unearned_net
 from services.billing.refunds import repository as refunds_repository
 from services.billing.renewals.rules import credit_of
 from services.billing.seats import repository as seats_repository
+from services.billing.seats.rights import offer_at
 from services.billing.subscriptions import repository
 from services.billing.subscriptions import service as subscriptions
 from services.billing.subscriptions.models import Subscription
@@ -41,19 +46,23 @@ OPEN_FOR = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a change would do now. ``at_once``: it begins now for ``pay_vnd`` (the price less ``credit_vnd``, what is left of the
-    period); else with the next period, and nothing is paid before. ``seats``: readers that it is for, before and after; ``priced``: what
-    the new plan costs this reader, and ``renewal`` what its next period will; ``gives_up``: the offer whose rest goes with the old plan."""
+    """What a change would do now. ``at_once``: it takes the place of what is paid for, for ``pay_vnd`` (the price less ``credit_vnd``,
+    what is left of that), and begins now, or when that would have; else it begins with the next period, and nothing is paid before.
+    ``renews``: by itself; else it is a term, and what does not begin at once is the next one, from ``follows_at`` on. ``seats``: readers that it is for, before
+    and after; ``priced``: what the new plan costs this reader, and ``renewal`` what its next period will; ``gives_up``: the offer
+    whose rest goes with the old plan."""
 
     subscription_id: UUID
     before: Offer
     after: Offer
     seats: tuple[int, int]
+    renews: bool
     at_once: bool
     credit_vnd: int
     pay_vnd: int
     starts_at: datetime
     ends_at: datetime
+    follows_at: datetime
     priced: Priced
     renewal: Priced
     gives_up: Priced | None
@@ -103,9 +112,12 @@ class Changes:
         pay_vnd: int,
         language: str,
         seats: int | None = None,
+        *,
+        by_card: bool = True,
     ) -> Confirmed:
-        """Change as previewed. Raises as :meth:`preview` does, and :class:`ConflictError` (``price-changed``) when it would cost
-        another amount than ``pay_vnd`` by now."""
+        """Change as previewed, paid ``by_card`` at once where the subscription has one; the order that waits already where it is the same, or a part of its money has come. Raises as
+        :meth:`preview` does, and :class:`ConflictError` (``price-changed``) when it would cost another amount than ``pay_vnd`` by now, or
+        is of a term and does not begin at once."""
         async with self._database.transaction() as session:
             await repository.lock_reader(session, reader.id)
             row = await repository.by_id(session, reader.agency, subscription_id)
@@ -114,38 +126,20 @@ class Changes:
             row = await repository.lock(session, row.id)
             now = self._clock.now()
             found = await _preview(session, row, price_id, seats, now)
-            if found.pay_vnd != pay_vnd:
+            if found.pay_vnd != pay_vnd or not (found.at_once or found.renews):
                 raise ConflictError("The amount has changed", slug="price-changed")
             if not found.at_once:
                 row.next_price_id, row.next_seats = price_id, found.seats[1]
                 await subscriptions.refresh(session, row, now)
                 return Confirmed(None, None)
-            for open_id in await orders_repository.open_changes(session, row.id):
-                await replace_order(session, await orders_repository.lock(session, open_id), now)
-            order = SalesOrder(
-                id=new_id(),
-                agency=row.agency,
-                code=await fresh_code(session),
-                reader_id=reader.id,
-                price_id=price_id,
-                seats=found.seats[1],
-                list_vnd=found.after_vnd,
-                credit_vnd=found.credit_vnd,
-                amount_vnd=found.pay_vnd,
-                offer_id=found.priced.offer_id,
-                offer_turn=await offers.turn_of(session, reader.id, found.priced),
-                purpose="change",
-                renews=True,
-                subscription_id=row.id,
-                language=language,
-                created_at=now,
-                expires_at=now + OPEN_FOR,
-            )
-            session.add(order)
-            await session.flush()
+            order = await _waiting(session, row, found, now)
+            if order is None:
+                order = await _order(session, row, found, language, now)
+            elif await orders_repository.received_vnd(session, order.id):
+                return Confirmed(order, None)
             charge_id = (
                 await charge_mandate(session, order, row.mandate_id, now)
-                if row.mandate_id is not None and not await tired(session, row, now)
+                if by_card and row.mandate_id is not None and not await tired(session, row, now)
                 else None
             )
             return Confirmed(order, charge_id)
@@ -162,6 +156,58 @@ class Changes:
             await subscriptions.refresh(session, row, self._clock.now())
 
 
+async def _waiting(
+    session: Session, row: Subscription, found: Preview, now: datetime
+) -> SalesOrder | None:
+    """The order that waits for what is wished once more: whoever has its code pays it. One of which a part was paid waits for the rest,
+    whatever else is wished; any other one is closed. Raises :class:`ConflictError` while a bank decides."""
+    for id_ in await orders_repository.open_changes(session, row.id):
+        order = await orders_repository.lock(session, id_)
+        if await orders_repository.received_vnd(session, id_):
+            return order
+        asked = (order.price_id, order.seats, order.amount_vnd, order.credit_vnd, order.offer_id)
+        wished = (found.after.price_id, found.seats[1], found.pay_vnd, found.credit_vnd)
+        if asked == (*wished, found.priced.offer_id) and now < order.expires_at - SHOWN_FOR:
+            return order
+        await replace_order(session, order, now)
+    return None
+
+
+async def _order(
+    session: Session, row: Subscription, found: Preview, language: str, now: datetime
+) -> SalesOrder:
+    order = SalesOrder(
+        id=new_id(),
+        agency=row.agency,
+        code=await fresh_code(session),
+        reader_id=row.reader_id,
+        price_id=found.after.price_id,
+        seats=found.seats[1],
+        list_vnd=found.after_vnd,
+        credit_vnd=found.credit_vnd,
+        amount_vnd=found.pay_vnd,
+        offer_id=found.priced.offer_id,
+        offer_turn=await offers.turn_of(session, row.reader_id, found.priced),
+        purpose="change",
+        renews=found.renews,
+        subscription_id=row.id,
+        language=language,
+        created_at=now,
+        expires_at=await _expires_at(session, row, now),
+    )
+    session.add(order)
+    await session.flush()
+    return order
+
+
+async def _expires_at(session: Session, row: Subscription, now: datetime) -> datetime:
+    """Until when a change waits: of what renews no longer than until the next period is collected."""
+    facts, until = await subscriptions.facts_of(session, row), now + OPEN_FOR
+    if facts.due_at is None or facts.due_at - facts.dunning.ahead <= now:
+        return until
+    return min(until, facts.due_at - facts.dunning.ahead)
+
+
 async def _preview(
     session: Session | ReadSession,
     row: Subscription,
@@ -170,28 +216,28 @@ async def _preview(
     now: datetime,
 ) -> Preview:
     after = await plans_repository.offer(session, row.agency, price_id)
-    before = await plans_repository.offer(session, row.agency, row.price_id)
-    if after is None or after.kind != "period" or before is None:
+    if after is None or after.kind != "period":
         raise NotFoundError
     if not after.current:
         raise ConflictError("This price is no longer sold", slug="price-superseded")
+    renews = row.collection == RENEWAL
+    # Of a term another plan may be paid for, to follow.
+    own = None if renews else await offer_at(session, row, now)
+    before = own or await plans_repository.offer(session, row.agency, row.price_id)
+    assert before is not None  # a foreign key holds it
     wanted = await _seats(session, row, (before, after), seats)
     if (after.plan_id, after.period, wanted) == (before.plan_id, before.period, row.seats):
         raise ConflictError("This is your plan", slug="same-plan")
-    changeable = row.collection == RENEWAL and not row.cancel_at_period_end
-    if not changeable or State(row.state) not in (State.ACTIVE, State.TRIALING):
-        raise ConflictError("Only what runs can be changed", slug="not-active")
-    if await repository.being_collected(session, row.id):
-        raise ConflictError("A payment is being collected", slug="payment-processing")
-    if await refunds_repository.under_way(session, row.id, now):
-        raise ConflictError("Money of this plan is on its way back", slug="refund-under-way")
+    await _check_changeable(session, row, now)
     agency = await get_agency(session, row.agency)
-    credit = await _credit(session, row, agency, now)
+    place = await _place(session, row, agency, now)
     later = max(row.period_end, row.paused_until or row.period_end)
-    priced = await offers.priced_next(session, row, after, later, now, wanted)
-    stays = await offers.priced_next(session, row, before, later, now, row.seats)
-    at_once = State(row.state) is State.ACTIVE and priced.amount_vnd > credit
-    starts_at = now if at_once else later
+    if not renews and place.followed is not None:
+        later = max(later, place.followed)  # the next term follows all that is paid for
+    priced = await _price(session, row, after, later, now, wanted)
+    stays = await _price(session, row, before, later, now, row.seats)
+    at_once = place.free and priced.amount_vnd > place.credit_vnd
+    starts_at = place.begins_at if at_once else later
     anchor = starts_at.astimezone(agency.zone).day
     if starts_at == row.period_end:
         anchor = anchor_of(row.anchor_day, starts_at, agency.zone)
@@ -201,15 +247,71 @@ async def _preview(
         before,
         after,
         (row.seats, wanted),
+        renews,
         at_once,
-        credit if at_once else 0,
-        priced.amount_vnd - credit if at_once else 0,
+        place.credit_vnd if at_once else 0,
+        priced.amount_vnd - place.credit_vnd if at_once else 0,
         starts_at,
         ends_at,
+        later,
         priced,
-        await offers.priced_next(session, row, after, ends_at, now, wanted),
+        await _price(session, row, after, ends_at, now, wanted),
         stays if stays.left else None,
     )
+
+
+async def _check_changeable(
+    session: Session | ReadSession, row: Subscription, now: datetime
+) -> None:
+    """Raises :class:`ConflictError` for what cannot be changed now."""
+    if row.cancel_at_period_end or State(row.state) not in (State.ACTIVE, State.TRIALING):
+        raise ConflictError("Only what runs can be changed", slug="not-active")
+    if await repository.being_collected(session, row.id):
+        raise ConflictError("A payment is being collected", slug="payment-processing")
+    if await refunds_repository.under_way(session, row.id, now):
+        raise ConflictError("Money of this plan is on its way back", slug="refund-under-way")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What another plan would take the place of: ``credit_vnd`` is left of it, and when the other one would begin. ``free``: nothing
+    keeps it from that. ``followed``: the end of what else its reader has paid, where that follows a period that runs."""
+
+    free: bool
+    credit_vnd: int
+    begins_at: datetime
+    followed: datetime | None
+
+
+async def _place(
+    session: Session | ReadSession, row: Subscription, agency: Agency, now: datetime
+) -> _Place:
+    """A trial, and days that nothing was paid for, would be lost: they are read to their end. Where something else that is paid for
+    follows, another plan that begins now would reach into it."""
+    facts = await subscriptions.facts_of(session, row)
+    others = await repository.others_until(session, row.reader_id, row.id)
+    followed = others if facts.runs_at(now) and others is not None and others > now else None
+    current = await repository.current_payments(session, row.id, now)
+    left = [await _credit(session, one[0], one[1], agency, now) for one in current]
+    paid = all(
+        amount_vnd or credit for (_, _, amount_vnd), credit in zip(current, left, strict=True)
+    )
+    free = State(row.state) is State.ACTIVE and paid and followed is None
+    return _Place(free, sum(left), max(now, others or now), followed)
+
+
+async def _price(
+    session: Session | ReadSession,
+    row: Subscription,
+    sold: Offer,
+    due_at: datetime,
+    now: datetime,
+    seats: int,
+) -> Priced:
+    """What a period costs this reader: of what renews one that begins at ``due_at``; of a term one that is bought now."""
+    if row.collection == RENEWAL:
+        return await offers.priced_next(session, row, sold, due_at, now, seats)
+    return await offers.priced_sale(session, row.reader_id, sold, now, seats)
 
 
 async def _seats(
@@ -229,12 +331,15 @@ async def _seats(
 
 
 async def _credit(
-    session: Session | ReadSession, row: Subscription, agency: Agency, now: datetime
+    session: Session | ReadSession,
+    payment_id: UUID,
+    paid_at: datetime,
+    agency: Agency,
+    now: datetime,
 ) -> int:
-    """What is left of the periods that are not over, tax included, in whole đồng."""
-    tomorrow, total = local_date(now, agency.zone) + timedelta(days=1), 0
-    for payment_id, paid_at in await repository.current_payments(session, row.id, now):
-        left = await unearned_net(session, [payment_id], tomorrow)
-        tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(paid_at, agency.zone))
-        total += credit_of(left, tax.rate_basis_points)
-    return total
+    """What is left of a period, tax included, in whole đồng."""
+    left = await unearned_net(
+        session, [payment_id], local_date(now, agency.zone) + timedelta(days=1)
+    )
+    tax = await vat_row_of(session, PRESS_SUBSCRIPTION, local_date(paid_at, agency.zone))
+    return credit_of(left, tax.rate_basis_points)

@@ -47,10 +47,11 @@ REASONS: Mapping[str, str] = {
     Reason.DOUBLED: "Told twice with one reference: look at the statement first. Two transfers: give one to order {code} or return it.",
     Reason.SUBSCRIBED: "The reader of order {code} has a subscription that renews by itself. Return the money, or give it to the order all the same.",
     Reason.OFFER_USED: "Order {code} has the price of an offer that its reader has used up. Return the money, or give it to the order all the same.",
+    Reason.CHANGE_OVER: "Order {code} was for another plan and had ended. Ask the reader to choose the plan again and give it to the new order, or return it.",
 }
 SETTLED = "A colleague has settled this transfer meanwhile. Nothing is left of it, and nothing was done now."
 ORDER_PAID = "This order is paid already. Choose another one, or return the money."
-ORDER_OVER = "This order was for another plan, at a price that counted with what was left of the one before. That has changed: return the money, or ask the reader to choose again."
+ORDER_OVER = "This order was for another plan, at a price that counted with what was left of the one before. That has changed: ask the reader to choose again and give it to the new order, or return the money."
 ORDER_DOUBLES = "The reader has a subscription that renews by itself, and this order would begin a second one beside it: return the money, or ask the reader to cancel that one first."
 NO_CODE = "Write the order's code: PR and nine characters."
 WRONG_CODE = "This is no order's code. The last character checks the others, so one of them is mistyped: compare it with the note."

@@ -86,6 +86,11 @@ class Subscription(Row, table=True):
         Index("ix_subscription_agency_created_at", "agency", "created_at"),
         Index("ix_subscription_period_end", "period_end"),
         Index(
+            "ix_subscription_paused_until",
+            "paused_until",
+            postgresql_where=text("paused_until IS NOT NULL"),
+        ),
+        Index(
             "ix_subscription_offer_id", "offer_id", postgresql_where=text("offer_id IS NOT NULL")
         ),
         Index(

@@ -250,17 +250,17 @@ async def others_until(
 
 async def current_payments(
     session: Session | ReadSession, subscription_id: UUID, now: datetime
-) -> list[tuple[UUID, datetime]]:
-    """(payment, when it was paid) of the periods that are not over, the first one first."""
+) -> list[tuple[UUID, datetime, int]]:
+    """(payment, when it was paid, đồng) of the periods that are not over, the first one first."""
     rows = await session.execute(
         text(
-            """SELECT id, paid_at FROM payment
+            """SELECT id, paid_at, amount_vnd FROM payment
                WHERE subscription_id = :id AND coalesce(cut_at, period_end) > :now
                  AND refunded_vnd < greatest(amount_vnd, 1) ORDER BY period_start, id"""
         ),
         {"id": subscription_id, "now": now},
     )
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def being_collected(session: Session | ReadSession, subscription_id: UUID) -> bool:

@@ -202,11 +202,14 @@ async def next_period(
     agency: Agency,
     at: datetime,
     planned: tuple[datetime, datetime] | None,
+    *,
+    in_place: bool = False,
 ) -> None:
-    """Write the period that money which came at ``at`` pays for into the subscription (see :func:`rules.next_start`)."""
+    """Write the period that money which came at ``at`` pays for into the subscription (see :func:`rules.next_start`); ``in_place`` of
+    what was cut for it: it begins at once, or after what else the reader has paid."""
     facts = await facts_of(session, row)
     others = await repository.others_until(session, row.reader_id, row.id)
-    start = rules.next_start(facts, at, others, planned)
+    start = max(at, others or at) if in_place else rules.next_start(facts, at, others, planned)
     row.anchor_day = (
         anchor_of(row.anchor_day, start, agency.zone)
         if start == facts.paid_until

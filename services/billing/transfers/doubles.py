@@ -1,11 +1,15 @@
-"""Whether money for an order would be paid twice for the same days."""
+"""Whether money may pay an order by itself: what is known of that when it comes."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from services.billing.offers import service as offers
 from services.billing.orders.models import SalesOrder
 from services.billing.plans import repository as plans_repository
 from services.billing.plans.rules import CONTRIBUTION
 from services.billing.subscriptions import service as subscriptions
+from services.billing.transfers.rules import OrderFacts
 from shared.database import ReadSession, Session
 
 
@@ -17,3 +21,14 @@ async def doubles(session: Session | ReadSession, order: SalesOrder) -> bool:
         return False
     offer = await plans_repository.offer(session, order.agency, order.price_id)
     return offer is None or offer.kind != CONTRIBUTION
+
+
+async def facts_of(session: Session, order: SalesOrder, now: datetime) -> OrderFacts:
+    """What decides whether money pays a locked order (the caller holds its reader's lock)."""
+    return OrderFacts(
+        order.state,
+        order.expires_at,
+        await doubles(session, order),
+        not await offers.stands(session, order, now),
+        order.purpose == "change",
+    )

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice
+from services.billing.transfers.rules import shown
 from services.billing.transfers.values import amount_in
 from shared.database import ReadSession, Session
 
@@ -156,10 +157,10 @@ async def order_named(session: ReadSession, agency: str, code: str) -> dict[str,
 
 
 async def order_of(session: ReadSession, order_id: UUID) -> dict[str, Any]:
-    """The code, state and reader of an order."""
+    """The code, state, purpose and reader of an order."""
     rows = await session.execute(
         text(
-            """SELECT o.code, o.state, r.email AS reader_email FROM sales_order o
+            """SELECT o.code, o.state, o.purpose, r.email AS reader_email FROM sales_order o
                JOIN reader r ON r.id = o.reader_id WHERE o.id = :id"""
         ),
         {"id": order_id},
@@ -192,7 +193,7 @@ async def uses(session: ReadSession, credit_id: UUID) -> list[dict[str, Any]]:
 
 
 _CREDITS = """SELECT c.id, c.account, c.reference, c.amount_vnd, c.note, c.payer, c.occurred_at, c.received_at,
-                     c.left_vnd, c.reason, o.code, o.state AS order_state, r.email AS reader_email
+                     c.left_vnd, c.reason, o.code, o.state AS order_state, o.purpose, r.email AS reader_email
               FROM bank_credit c LEFT JOIN sales_order o ON o.id = c.order_id
               LEFT JOIN reader r ON r.id = o.reader_id"""
 
@@ -227,7 +228,10 @@ async def listing(
             "limit": limit,
         },
     )
-    return [dict(row) for row in rows.mappings()]
+    return [
+        {**row, "reason": shown(row["reason"], row["purpose"], row["order_state"])}
+        for row in rows.mappings()
+    ]
 
 
 def _escaped(words: str) -> str:

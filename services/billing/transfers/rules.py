@@ -21,16 +21,18 @@ class Reason(StrEnum):
     DOUBLED = "doubled"  # one source reports the bank's reference and amount twice
     SUBSCRIBED = "subscribed"  # the reader's subscription renews by itself
     OFFER_USED = "offer_used"  # the order has the price of an offer that its reader has used up
+    CHANGE_OVER = "change_over"  # the order for another plan is closed: its price counted with what was left then
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """An order that a note names."""
+    """An order that a note names. ``change``: for another plan in the middle of a period."""
 
     state: str
     expires_at: datetime
     subscribed: bool
     offer_used: bool = False
+    change: bool = False
 
 
 def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
@@ -41,10 +43,17 @@ def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
     if order.state == "paid":
         return Reason.PAID_ALREADY
     if occurred_at >= order.expires_at or order.state != "open":
-        return Reason.LATE
+        return Reason.CHANGE_OVER if order.change else Reason.LATE
     if order.subscribed:
         return Reason.SUBSCRIBED
     return Reason.OFFER_USED if order.offer_used else None
+
+
+def shown(reason: str, purpose: str | None, state: str | None) -> str:
+    """The reason that a person is shown, of money that its order (``purpose``, ``state``) has or waits for: what was not enough for
+    another plan waits for no more of it once that order is closed."""
+    over = (reason, purpose, state) == (Reason.UNDER, "change", "closed")
+    return Reason.CHANGE_OVER if over else reason
 
 
 def split(credits: Sequence[tuple[UUID, int]], amount_vnd: int) -> list[tuple[UUID, int]] | None:

@@ -18,18 +18,17 @@ from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
-from services.billing.offers import service as offers
 from services.billing.orders import repository as orders_repository
 from services.billing.orders.codes import find_codes, mended_codes, near_codes
 from services.billing.orders.models import SalesOrder
 from services.billing.orders.settle import Receipt, settle
 from services.billing.plans import repository as plans_repository
 from services.billing.transfers import repository
-from services.billing.transfers.doubles import doubles
+from services.billing.transfers.doubles import doubles, facts_of
 from services.billing.transfers.facts import CreditNotice
 from services.billing.transfers.models import BankAccount, BankCredit, BankNotice, CreditUse
 from services.billing.transfers.repository import Waiting
-from services.billing.transfers.rules import OrderFacts, Reason, refuses, split
+from services.billing.transfers.rules import Reason, refuses, split
 from services.billing.transfers.views import CreditPage, CreditView, Proposal
 from shared import audit
 from shared.agencies import get_agency
@@ -121,9 +120,7 @@ class Transfers:
         order = named[0] if len(named) == 1 else None
         reason: Reason | None = Reason.SEVERAL_ORDERS if named else Reason.NO_ORDER
         if order is not None:
-            renews = await doubles(session, order)
-            used = not await offers.stands(session, order, now)
-            facts = OrderFacts(order.state, order.expires_at, renews, used)
+            facts = await facts_of(session, order, now)
             reason = refuses(facts, min(notice.occurred_at, now))
             if reason is None and doubled:
                 reason = Reason.DOUBLED

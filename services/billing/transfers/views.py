@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.billing.transfers.models import BankCredit
+from services.billing.transfers.rules import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,12 @@ class CreditView:
     uses: list[dict[str, Any]]
     candidates: list[dict[str, Any]]
     near: list[str]
+
+    @property
+    def reason(self) -> str:
+        """Why it waits; empty where nothing is left."""
+        order = self.order or {}
+        return shown(self.credit.reason, order.get("purpose"), order.get("state"))
 
 
 @dataclass(frozen=True, slots=True)

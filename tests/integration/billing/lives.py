@@ -136,6 +136,20 @@ class Lives:
         await changes.confirm(reader, row.id, offer.price_id, found.pay_vnd, "vi", seats)
         return found.pay_vnd
 
+    async def term(self, email: str) -> Subscription:
+        """What is paid for one period at a time."""
+        rows = await self.subscriptions(email)
+        return next(one for one in rows if one.collection == "term")
+
+    async def orders_change(self, email: str, period: str, seats: int | None = None) -> Any:
+        """The order of another period, plan or number of seats, to be transferred: of what renews, or else of the term."""
+        row = await self.live(email) or await self.term(email)
+        reader, offer = await self.reader(email), await self.price(period)
+        changes = self.world.billing.changes
+        found = await changes.preview(reader, row.id, offer.price_id, seats)
+        wished = (reader, row.id, offer.price_id, found.pay_vnd, "vi", seats)
+        return (await changes.confirm(*wished, by_card=False)).order
+
     async def rights(self) -> set[str]:
         """Who may read everything now."""
         return {email for email, scope in await self.scopes() if scope == "site"}

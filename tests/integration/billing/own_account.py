@@ -51,6 +51,16 @@ class Joined:
 
 
 @dataclass
+class Ordered:
+    """Another plan in the place of a term, that waits for its money."""
+
+    code: str
+    chosen: Chosen
+    price: int
+    gross: int
+
+
+@dataclass
 class Person:
     """A reader: at most one subscription that renews at a time, terms that are transferred or given, passes and articles."""
 
@@ -63,6 +73,8 @@ class Person:
     #: What the next money by card is for, where it is no renewal and no change: the period and the price, or what is bought once.
     wants: tuple[Chosen, int] | None = None
     wants_once: tuple[str, timedelta] | None = None
+    #: Another plan of their term that they have chosen, and not transferred yet.
+    ordered: Ordered | None = None
     #: Others' groups that they ever had a place in, each with whoever pays for it.
     joined: list[Joined] = field(default_factory=list)
 
@@ -223,29 +235,44 @@ class Person:
     def _changed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
         assert self.change_to is not None
         chosen, self.change_to = self.change_to, None
-        today, carried, earned_today = day_of(at), 0, False
-        assert gross == chosen.price - self.credit(row, at), "as previewed"
-        olds = [one for one in row.bought if one.kept and one.until > at]
-        for old in olds:
-            carried += old.ahead(today)
-            earned_today |= today in old.by_day
-            old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
-            old.cut = at
+        assert gross == chosen.price - self.credit(row.bought, at), "as previewed"
         row.chosen, row.anchor = chosen, at.astimezone(HANOI).day
         row.paused, row.following, row.intro = None, None, False
-        end = next_end(at, chosen.period, row.anchor)
+        return self._instead(row.bought, gross, chosen.price, chosen, at)
+
+    @staticmethod
+    def _instead(own: list[Bought], gross: int, price: int, chosen: Chosen, at: datetime) -> Bought:
+        """A period that begins now, in the place of what is not over of ``own``."""
+        today, carried, earned_today = day_of(at), 0, False
+        olds = [one for one in own if one.kept and one.until > at]
+        for old in olds:
+            carried += old.ahead(today)
+            # One that earns from tomorrow on took the place of another, which earned today.
+            begins_tomorrow = min(old.by_day, default=today) == today + DAY
+            earned_today |= today in old.by_day or begins_tomorrow
+            old.by_day = {one: vnd for one, vnd in old.by_day.items() if one <= today}
+            old.cut = at
+        end = next_end(at, chosen.period, at.astimezone(HANOI).day)
         days = days_between(day_of(at), day_of(end))
         days = [one for one in days if one > today or not earned_today]
         net = gross - tax_in(gross)
-        bought = Bought(at, end, gross, chosen.price, chosen, spread(net + carried, days))
+        bought = Bought(at, end, gross, price, chosen, spread(net + carried, days))
         bought.instead_of = olds
         for old in olds:
             old.heir = bought
         return bought
 
-    def credit(self, row: Subscribed, at: datetime) -> int:
-        left = [one.ahead(day_of(at)) for one in row.bought if one.kept and one.until > at]
+    def credit(self, own: list[Bought], at: datetime) -> int:
+        left = [one.ahead(day_of(at)) for one in own if one.kept and one.until > at]
         return sum(one + one * TAX_PERCENT // 100 for one in left)
+
+    def changed_term(self, ordered: Ordered, at: datetime) -> None:
+        """What was transferred for another plan came: its price is as it was when it was chosen."""
+        bought = self._instead(self.terms, ordered.gross, ordered.price, ordered.chosen, at)
+        bought.intro = (ordered.chosen, ordered.price) == (INTRO_PERIOD, INTRO)
+        self.intro_paid += bought.intro
+        self.term_intro, self.term_anchor = bought.intro, at.astimezone(HANOI).day
+        self.terms.append(bought)
 
     def _renewed(self, row: Subscribed, gross: int, at: datetime) -> Bought:
         start = row.due

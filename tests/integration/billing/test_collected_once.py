@@ -230,7 +230,7 @@ async def test_a_change_that_was_not_paid_ends_with_the_period_it_counted_with(
     await credited(world, await code_of(world, "renewal"), 59_000, id_=2)
     assert await booked(world) == 2 * 59_000
     assert await world.rows("SELECT amount_vnd, reason FROM bank_credit WHERE left_vnd > 0") == [
-        (pay, "late")
+        (pay, "change_over")
     ]
     assert await subscription(world) == ("active", False)
     await world.assert_sound()
@@ -283,7 +283,7 @@ async def test_what_was_given_back_is_not_taken_off_another_price(
     await world.deliver()
     assert await world.rows("SELECT amount_vnd FROM payment WHERE order_id IS NULL") == [(pay,)]
     await credited(world, await code_of(world, "change"), pay)
-    assert await world.value("SELECT reason FROM bank_credit") == "late"
+    assert await world.value("SELECT reason FROM bank_credit") == "change_over"
     await world.assert_sound()
 
 

@@ -54,7 +54,7 @@ async def test_nobody_gives_a_transfer_to_a_plan_whose_price_is_not_right_any_mo
         await dashboard_refund(world, await reference_of(world))
         await world.deliver()
     await credited(world, code, amount)
-    assert await credits(world) == [(amount, amount, "late")]
+    assert await credits(world) == [(amount, amount, "change_over")]
     before = await booked(world)
     credit = await world.value("SELECT id FROM bank_credit")
     with acting(Actor.system("test")), pytest.raises(ConflictError) as refused:
@@ -65,7 +65,7 @@ async def test_nobody_gives_a_transfer_to_a_plan_whose_price_is_not_right_any_mo
     for form in ({"code": code}, {"code": code, "why": "x", "confirmed": "true"}):
         answer = await staff.submit(page, f"{page}/assign", form)
         assert answer.status_code == 409 and "Đơn này để đổi gói" in answer.text
-    assert await credits(world) == [(amount, amount, "late")]
+    assert await credits(world) == [(amount, amount, "change_over")]
     await world.assert_sound()
 
 

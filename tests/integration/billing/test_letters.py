@@ -14,7 +14,7 @@ from services.billing.coupons.service import NewCoupon
 from services.billing.letters.service import Letters
 from services.billing.readers.service import Visitor
 from shared.audit import Actor, acting
-from tests.integration.billing.lives import API
+from tests.integration.billing.lives import API, Lives
 from tests.integration.billing.paying import MONTH, credited, order, ordered, person
 from tests.integration.billing.post_office import PostOffice, post_office
 from tests.integration.billing.test_once_and_gifts import chosen
@@ -417,6 +417,40 @@ async def test_the_renewal_of_a_year_is_announced_a_week_before(
     assert [kind for kind, _ in await states(world)].count("renewal_reminder") == 1
     # A reminder that could not be sent in time is not sent after the renewal.
     world.clock.set(end)
+    assert await sent(letters, office) == []
+
+
+async def test_the_renewal_of_a_year_after_a_pause_is_announced_before_the_pause_ends(
+    world: World, letters: Letters, office: PostOffice
+) -> None:
+    """A pause puts the renewal off, also one that was announced for an earlier day; each day is announced once."""
+    lan, minh = "lan@example.vn", "minh@example.vn"
+    await world.subscribed(lan, period="year")
+    await world.subscribed(minh, period="year")
+    await world.deliver()
+    await sent(letters, office)
+    lives, told = Lives(world), "Gói đọc báo tự gia hạn ngày {}: 590.000 ₫"
+    (end,) = (await world.rows("SELECT max(period_end) FROM subscription"))[0]
+    assert await lives.pauses(lan, (end + 40 * DAY).date())
+    world.clock.set(end - 6 * DAY)
+    assert await sent(letters, office) == [told.format("23/11/2027")]
+    assert await lives.pauses(minh, (end + 40 * DAY).date())
+    await world.advance(7 * DAY)
+    await world.deliver()
+    assert await world.rows("SELECT DISTINCT state FROM subscription") == [("paused",)]
+    assert await sent(letters, office) == []
+    back = await world.value("SELECT min(paused_until) FROM subscription")
+    world.clock.set(back - 7 * DAY - HOUR)
+    assert await sent(letters, office) == []
+    world.clock.advance(2 * HOUR)
+    office.messages.clear()
+    assert await sent(letters, office) == [told.format("02/01/2028")] * 2
+    assert (
+        "Kỳ tạm dừng kết thúc ngày 02/01/2028"
+        in office.messages[0].get_body(("plain",)).get_content()
+    )
+    assert await sent(letters, office) == []
+    world.clock.set(back)
     assert await sent(letters, office) == []
 
 

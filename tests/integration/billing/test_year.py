@@ -59,6 +59,8 @@ HAPPENS = {
         "change of a group taken back",
         "places ended by the plan",
     ),
+    *("change of a term", "change of two terms", "change of a term paid in the morning after"),
+    *("change of a term of a group", "another term to follow"),
     *("reads in the grace of another", "a seat beside a plan of their own", "seats in two groups"),
     *(
         f"{what} of a group"
@@ -87,6 +89,8 @@ async def test_a_year_of_readers_is_as_in_an_account_of_our_own(
                     for person in year.people.values():
                         await year.act(person)
                     await year.settle()
+                else:
+                    await year.terms.pay_what_waits()
                 await year.compare_now()
             if number % 50 == 49:
                 await year.compare_books()

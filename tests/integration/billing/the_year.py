@@ -32,6 +32,7 @@ from tests.integration.billing.world import (
 from tests.integration.billing.year_begun import COUPONS, TRIAL_DAYS
 from tests.integration.billing.year_compared import Played
 from tests.integration.billing.year_seats import Groups
+from tests.integration.billing.year_terms import Terms
 
 TICKS = (timedelta(hours=9), timedelta(hours=15))
 PERIODS = ("week", "week", "month", "month", "month", "year")
@@ -58,6 +59,7 @@ class Year(Played):
         self.articles = 0
         self.buyer = ""
         self.groups = Groups(self)
+        self.terms = Terms(self)
 
     # What readers do
 
@@ -82,6 +84,8 @@ class Year(Played):
     async def free(self, person: Person) -> None:
         """Nothing of theirs renews."""
         chance = self.dice.random()
+        if await self.terms.act(person):
+            return
         if chance < (0.2 if person.paid_until() is None else 0.03):
             await self.begin(person)
         elif chance > 0.98:
@@ -265,13 +269,17 @@ class Year(Played):
             if self.dice.random() < 0.4:
                 return
             await self.groups.make_room(row.group, chosen.seats)
-        credit = person.credit(row, self.now)
+        if any(person in held[1:2] for held in self.disputes.values()):
+            return  # not while a bank decides about what it would count with
+        credit = person.credit(row.bought, self.now)
         try:
             paid = await self.lives.changes(person.email, chosen.name, chosen.seats)
         except ConflictError:
             assert row.owes(self.now)
             return
-        at = "now" if chosen.price > credit else "later"
+        current = [one for one in row.bought if one.kept and one.until > self.now]
+        free = any(not one.gross for one in current)  # days by a coupon are read to their end
+        at = "now" if chosen.price > credit and not free else "later"
         self.did(f"change {at}", row)
         if before.plan != chosen.plan:
             self.done[f"{before.plan} to {chosen.plan}"] += 1

@@ -226,6 +226,9 @@ class Groups:
         seats = group.seats(self.year.now)
         if row is not None and row.following is not None:
             seats = min(seats, row.following.seats)
+        ordered = self.year.people[group.owner].ordered
+        if row is None and ordered is not None:
+            seats = min(seats, ordered.chosen.seats)
         return "seat-full" if len(group.places) + 1 >= seats else None
 
     async def sit(self, person: Person, joined: Joined) -> None:

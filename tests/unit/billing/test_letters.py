@@ -80,6 +80,10 @@ def ending(
     return Draft(kind, "key", sold.facts | facts)
 
 
+def after_a_pause(told: Draft) -> Draft:
+    return Draft(told.kind, told.key, {**told.facts, "pauses": True})
+
+
 def failed(**changes) -> Draft:
     values = {
         "order": (ID, 59_000, 1),
@@ -147,6 +151,7 @@ def drafts() -> dict[str, Draft]:
         "term_ending": ending(Kind.TERM_ENDING),
         "term_ended": ending(Kind.TERM_ENDED, amount_vnd=None),
         "renewal_reminder": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000),
+        "renewal_reminder-paused": after_a_pause(ending(Kind.RENEWAL_REMINDER, YEAR, 590_000)),
         "renewal_reminder-no-card": ending(Kind.RENEWAL_REMINDER, YEAR, 590_000, None),
         "trial_started": rules.trial_started(ID, ID, MONTH, 59_000, END),
         "trial_ending": ending(Kind.TRIAL_ENDING),
@@ -405,6 +410,7 @@ def row(**changes) -> SubscriptionNow:
         "state": "active",
         "cancels": False,
         "period_end": END,
+        "due_at": END,
         "paid": True,
         "others_until": None,
     }
@@ -432,7 +438,14 @@ def row(**changes) -> SubscriptionNow:
         (Kind.RENEWAL_REMINDER, END, {}, False),
         (Kind.RENEWAL_REMINDER, END - DAY, {"cancels": True}, False),
         (Kind.RENEWAL_REMINDER, END - DAY, {"state": "past_due"}, False),
-        (Kind.RENEWAL_REMINDER, END - DAY, {"period_end": END + 365 * DAY}, False),
+        (Kind.RENEWAL_REMINDER, END - DAY, {"due_at": END + 365 * DAY}, False),
+        (
+            Kind.RENEWAL_REMINDER,
+            END - DAY,
+            {"state": "paused", "period_end": END - 30 * DAY},
+            True,
+        ),
+        (Kind.RENEWAL_REMINDER, END - DAY, {"paid": False}, False),
         (Kind.PAYMENT_FAILED, END, {"state": "past_due"}, True),
         (Kind.PAYMENT_FAILED, END, {"state": "grace"}, True),
         (Kind.PAYMENT_FAILED, END, {"state": "active"}, False),  # paid meanwhile

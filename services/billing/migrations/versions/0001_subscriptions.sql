@@ -94,6 +94,7 @@ CREATE UNIQUE INDEX uq_subscription_term ON subscription (reader_id) WHERE colle
 CREATE INDEX ix_subscription_mandate_id ON subscription (mandate_id) WHERE mandate_id IS NOT NULL;
 CREATE INDEX ix_subscription_agency_created_at ON subscription (agency, created_at);
 CREATE INDEX ix_subscription_period_end ON subscription (period_end);
+CREATE INDEX ix_subscription_paused_until ON subscription (paused_until) WHERE paused_until IS NOT NULL;
 CREATE INDEX ix_subscription_offer_id ON subscription (offer_id) WHERE offer_id IS NOT NULL;
 CREATE INDEX ix_subscription_review_at ON subscription (review_at) WHERE review_at IS NOT NULL;
 

@@ -24,7 +24,8 @@ CREATE TABLE bank_credit (
     order_id uuid,
     left_vnd bigint NOT NULL,
     reason text NOT NULL DEFAULT '' CONSTRAINT ck_bank_credit_reason CHECK (reason IN
-        ('', 'no_order', 'several_orders', 'under', 'over', 'late', 'paid_already', 'doubled', 'subscribed', 'offer_used')),
+        ('', 'no_order', 'several_orders', 'under', 'over', 'late', 'paid_already', 'doubled', 'subscribed', 'offer_used',
+         'change_over')),
     CONSTRAINT ck_bank_credit_left_vnd CHECK (left_vnd BETWEEN 0 AND amount_vnd),
     CONSTRAINT ck_bank_credit_settled CHECK ((left_vnd = 0) = (reason = '')),
     CONSTRAINT uq_bank_credit_id_agency UNIQUE (id, agency),
