@@ -138,7 +138,7 @@ async def test_a_season_measured_is_as_in_an_account_of_our_own(
     empty_url: str, tmp_path: Path
 ) -> None:
     async with begun_world(empty_url, tmp_path) as world:
-        season = Season(world, 7, READERS)
+        season = Season(world, 11, READERS)
         season.months, season.came, season.gone = {}, {}, {}
         season.cut, season.mended = set(), {}
         month = date(2028, 1, 1)
@@ -156,6 +156,8 @@ async def test_a_season_measured_is_as_in_an_account_of_our_own(
                         await season.act(person)
                         season.watch()
                     await season.settle()
+                else:
+                    await season.terms.pay_what_waits()
                 season.watch()
             for first in season.months:
                 if first not in early and world.clock.now() >= start_of(month_after(first)) + WEEK:
