@@ -146,8 +146,7 @@ def build(process: Process[BillingSettings], *, provider: PaymentProvider | None
     """``provider`` is given by tests only."""
     settings, database, clock = process.settings, process.database, process.clock
     provider = provider or provider_of(settings)
-    mail = mail_sender(settings, database, clock)
-    hasher = hasher_of(settings)
+    mail, hasher = mail_sender(settings, database, clock), hasher_of(settings)
     texting = Texting(text_sender(settings, database, clock), a_day=settings.texts_per_day)
     readers, sign_in = people(settings, database, clock, mail, texting)
     plans, links = Plans(database, clock), Links(settings.letter_secret)

@@ -54,13 +54,10 @@ class ReaderPages:
         return_to: str,
         notice: str,
     ) -> Response:
-        session_row, reader = found
-        agency, back = place.agency, place.back(return_to)
+        reader, agency, back = found[1], place.agency, place.back(return_to)
         await self._front.seen(request, reader)
         number = await self._billing.phones.number_of(reader.id)
         payments = await self._billing.payments.of_reader(reader.id)
-        sessions = await self._billing.readers.sessions(reader)
-        latest = await self._billing.readers.consents(reader)
         offers = await self._billing.plans.offers(agency.id)
         return self._front.render(
             request,
@@ -86,27 +83,33 @@ class ReaderPages:
             payments=payments,
             refunding=await self._billing.refunds.open_of_reader(reader.id),
             invoices=await self._billing.invoices.of_payments([one.id for one in payments]),
-            sessions=[
-                {
-                    "row": row,
-                    "device": device_name(row.user_agent),
-                    "own": row.id == session_row.id,
-                }
-                for row in sessions
-            ],
-            consents=[
-                {
-                    "purpose": purpose,
-                    "wording": wording,
-                    "granted": purpose in latest and latest[purpose].granted,
-                }
-                for purpose, (_, wording) in CONSENTS.items()
-            ],
+            sessions=await self._devices(found),
+            consents=await self._consents(reader),
             notice=notice,
             back=back or agency.website,
             returning=with_return(back),
             zone=agency.zone,
         )
+
+    async def _devices(self, found: tuple[ReaderSession, Reader]) -> list[dict[str, object]]:
+        """The browsers that are signed in, and which of them this one is."""
+        rows = await self._billing.readers.sessions(found[1])
+        return [
+            {"row": row, "device": device_name(row.user_agent), "own": row.id == found[0].id}
+            for row in rows
+        ]
+
+    async def _consents(self, reader: Reader) -> list[dict[str, object]]:
+        """What may be agreed to, and what is."""
+        latest = await self._billing.readers.consents(reader)
+        return [
+            {
+                "purpose": purpose,
+                "wording": wording,
+                "granted": purpose in latest and latest[purpose].granted,
+            }
+            for purpose, (_, wording) in CONSENTS.items()
+        ]
 
     async def end_session(self, request: Request, agency_id: str, session: str) -> Response:
         acting = await self._front.acting(request, agency_id)
