@@ -16,7 +16,10 @@ import httpx
 import pytest
 
 from services.billing.phones import repository
+from services.billing.readers.rules import hash_token
 from services.billing.readers.service import Visitor
+from services.billing.readers.web import browser_cookie
+from services.billing.sign_in.repository import is_known
 from shared.audit import Actor
 from shared.audit.caller import acting
 from shared.errors import UnavailableError
@@ -397,6 +400,11 @@ async def test_a_number_alone_takes_no_account_from_its_mailbox(world: World) ->
         assert answer.status_code == 303, action
         assert answer.headers["location"] == f"{CONFIRM}?then={then}"
     assert (await phone.get(own)).headers["location"] == f"{CONFIRM}?then=address"
+    # Nor is it a known browser of the mailbox's, whose wrong passwords are counted apart.
+    name = hash_token(phone.client.cookies[browser_cookie(AGENCY, secure=False)])
+    async with world.billing.database.transaction() as session:
+        assert await is_known(session, AGENCY, NUMBER, name)
+        assert not await is_known(session, AGENCY, LAN, name)
     assert await world.value("SELECT count(*) FROM mail_message WHERE recipient = :to", to=NEW) == 0
     assert "l…@example.vn" in (await phone.get(f"{CONFIRM}?then=address")).text
     # Deleting asks for a code that the mailbox has.
