@@ -187,7 +187,7 @@ def gifts(camera: Camera) -> None:
 
 
 def own_data(camera: Camera) -> None:
-    """A reader's change of e-mail address, and what is kept about them."""
+    """A reader's change of e-mail address, their mobile number and password, and what is kept about them."""
     context = camera.phone()
     page = new_reader(camera, context, "thu")
     page.goto(own(camera, "account/address"))
@@ -197,6 +197,32 @@ def own_data(camera: Camera) -> None:
     camera.take(page, "reader-address")
     page.goto(own(camera, "account/data"))
     camera.take(page, "reader-data")
+    page.goto(own(camera, "account/phone"))
+    page.fill("input[name=number]", f"09{secrets.randbelow(10**8):08}")
+    page.click("main form button[type=submit]")
+    page.wait_for_selector("input[name=code]")
+    camera.take(page, "reader-phone")
+    page.goto(own(camera, "account/password"))
+    page.get_by_role("button", name="Gửi mã cho tôi").click()
+    page.wait_for_selector("input[name=code]")
+    in_sight(page, "input[name=code]")
+    camera.take(page, "reader-password")
+    context.close()
+
+
+def term(camera: Camera) -> None:
+    """A month that was paid by transfer becomes a year: what is to be paid, and the transfer for it."""
+    context = camera.phone()
+    page = new_reader(camera, context, "dung")
+    page.goto(own(camera, "plans"))
+    choose(page, "59.000", "Chuyển khoản (VietQR)")
+    transfer(page)
+    page.goto(own(camera, "account"))
+    page.locator("details.choice summary", has_text="Đổi gói").click()
+    page.locator("ul.others a", has_text="590.000").click()
+    camera.take(page, "reader-change-transfer")
+    page.click("main form button.wide")
+    transfer(page)
     context.close()
 
 
@@ -221,7 +247,7 @@ def offers(camera: Camera) -> None:
 
 
 def groups(camera: Camera) -> None:
-    """A family: its owner invites, somebody accepts, and who reads with whom."""
+    """A family: its owner invites, somebody accepts, and who reads with whom. And the network of an office."""
     context, member = camera.phone(), address("con")
     page = new_reader(camera, context, "me")
     page.goto(own(camera, "plans"))
@@ -247,6 +273,19 @@ def groups(camera: Camera) -> None:
     page.locator("#seats").evaluate("one => one.scrollIntoView()")
     camera.take(page, "reader-group")
     context.close()
+    office = camera.phone()
+    page = new_reader(camera, office, "co.quan")
+    page.goto(own(camera, "plans"))
+    page.locator("summary", has_text="Gói cơ quan").click()
+    choose(page, "45.000", "Chuyển khoản (VietQR)")
+    transfer(page)
+    page.goto(own(camera, "account"))
+    page.get_by_role("link", name="Mạng của nhóm bạn").click()
+    page.fill("input[name=range]", f"113.160.{secrets.randbelow(256)}.0/24")
+    page.get_by_role("button", name="Đề nghị").click()
+    page.get_by_role("status").wait_for()
+    camera.take(page, "reader-networks")
+    office.close()
 
 
 def desk(camera: Camera) -> None:
@@ -273,6 +312,7 @@ def desk(camera: Camera) -> None:
         ("finance-exceptions", "exceptions"),
         ("finance-offers", "offers"),
         ("finance-revenue", "readers-revenue"),
+        ("finance-networks", "networks"),
     ):
         desktop.goto(f"{staff}/{path}")
         camera.take(desktop, name)
@@ -294,6 +334,7 @@ SCENES = {
     "contribution": contribution,
     "gifts": gifts,
     "own-data": own_data,
+    "term": term,
     "offers": offers,
     "groups": groups,
     "desk": desk,

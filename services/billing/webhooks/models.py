@@ -27,6 +27,7 @@ class WebhookEvent(Row, table=True):
             "next_attempt_at",
             postgresql_where=text("state = 'waiting' AND via <> 'statement'"),
         ),
+        Index("ix_webhook_event_received", "received_at", postgresql_using="brin"),
         Index("ix_webhook_event_parked", "received_at", postgresql_where=text("state = 'parked'")),
     )
     source: str = Field(sa_type=Text, primary_key=True)
