@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.billing.invariants.invariant import DEFERRED, Invariant, Scope, booked
+from services.billing.invariants.invariant import DEFERRED, Invariant, Scope
 
 _DEFERRED = ", ".join(f"'{account}'" for account in DEFERRED)
 
@@ -38,8 +38,8 @@ class BalancesFollowTheJournal(Invariant):
 
 
 class DeferredRollsForward(Invariant):
-    """Of changes: what a reader's payments and refunds put into the deferred accounts is what their schedules had to earn and did not give
-    back, and a day of recognition took out what it says. Whether a day's sum is that of all schedules needs all of them: that, and what
+    """Of changes: what the payments and refunds of a subscription put into the deferred accounts is what their schedules had to earn and did
+    not give back, and a day of recognition took out what it says. Whether a day's sum is that of all schedules needs all of them: that, and what
     is due and not booked, is in the agency's sum, which is read at night."""
 
     name = "deferred_rolls_forward"
@@ -63,11 +63,21 @@ class DeferredRollsForward(Invariant):
               FROM books b) AS plan ON plan.id = books.id WHERE books.amount <> plan.amount"""  # noqa: S608 - constants of ours
 
     def sql(self, of: Scope) -> str:
-        return f"""SELECT agency, reader_id::text, abs(sum(vnd)) FROM
-            (SELECT p.agency, p.reader_id, s.total_vnd - s.reversed_vnd - s.carried_vnd AS vnd
-             FROM payment p JOIN recognition_schedule s ON s.payment_id = p.id WHERE {of.readers("p.reader_id")}
-             UNION ALL {booked(of, DEFERRED, "payment", "refund")}) AS all_of_it
-            GROUP BY agency, reader_id HAVING sum(vnd) <> 0
+        # All that was paid for one subscription together: by whoever gave it, and by who reads, whose change earns what was left of it.
+        whose = of.readers("p.reader_id")
+        paid = f"""SELECT p.id, p.agency, p.reader_id, coalesce(p.subscription_id, p.id) AS bought FROM payment p WHERE {whose}
+            UNION SELECT o.id, o.agency, o.reader_id, o.subscription_id FROM payment o WHERE o.subscription_id = ANY (ARRAY(
+                SELECT p.subscription_id FROM payment p WHERE {whose} AND p.subscription_id IS NOT NULL))"""  # noqa: S608
+        return f"""WITH paid AS MATERIALIZED ({paid}), source AS (SELECT id, agency, reader_id, bought FROM paid
+                UNION ALL SELECT r.id, p.agency, p.reader_id, p.bought FROM paid p JOIN refund r ON r.payment_id = p.id)
+            SELECT agency, subject, sum(off) FROM
+                (SELECT agency, min(reader_id::text) AS subject, abs(sum(vnd)) AS off FROM
+                    (SELECT p.agency, p.reader_id, p.bought, s.total_vnd - s.reversed_vnd - s.carried_vnd AS vnd
+                     FROM paid p JOIN recognition_schedule s ON s.payment_id = p.id
+                     UNION ALL SELECT f.agency, f.reader_id, f.bought, l.amount_vnd FROM source f
+                     JOIN journal_entry e ON e.source_id = f.id AND e.agency = f.agency
+                     JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})) AS all_of_it
+                 GROUP BY agency, bought HAVING sum(vnd) <> 0) AS wrong GROUP BY 1, 2
             UNION ALL SELECT d.agency, d.id::text, abs(d.amount_vnd - taken.vnd) FROM recognition_day d
             CROSS JOIN LATERAL (SELECT coalesce(sum(l.amount_vnd), 0) AS vnd FROM journal_entry e
                                 JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})

@@ -109,6 +109,26 @@ async def test_a_term_becomes_a_year_for_the_difference(paid_by_transfer: World)
     await world.assert_sound()
 
 
+async def test_what_is_left_of_a_gift_is_earned_by_the_change_of_who_reads_it(
+    paid_by_transfer: World,
+) -> None:
+    """The giver's payment and the reader's stand in one account of what is deferred."""
+    world = paid_by_transfer
+    await with_vat(world)
+    lives = Lives(world)
+    await world.signed_in(LAN)
+    begun = world.clock.now()
+    await a_gift(world, lives)
+    await world.advance(10 * DAY)
+    order = await lives.orders_change(LAN, "year")
+    left = left_of(begun, 59_000, "month", world.clock.now())
+    assert order.credit_vnd == left + left * 8 // 100
+    await credited(world, order.code, order.amount_vnd, id_=8)
+    net = order.amount_vnd - tax_in(order.amount_vnd)
+    assert await deferred(world) == left + net
+    await world.assert_sound()
+
+
 @pytest.mark.parametrize(
     ("bought_before", "waits"),
     [
