@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -64,3 +65,21 @@ def test_findings_are_counted_by_subject_and_the_rest_by_the_agencys_sum():
         "a": rules.NAMED + 30,
         "b": 1,
     }
+
+
+def test_an_agencys_violations_are_those_of_all_its_subjects():
+    found = [Wrong("a", "x", 2), Wrong("a", "y", 3), Wrong("a", "", 1), Wrong("a", "", 6)]
+    kept = rules.counted(found)
+    assert kept == {("a", "x"): 2, ("a", "y"): 3, ("a", ""): 6}, "the largest sum stands"
+    assert rules.by_agency(kept) == {"a": 6}
+    del kept["a", ""]
+    assert rules.by_agency(kept) == {"a": 5}
+    many = [Wrong("a", f"{number}", 1) for number in range(rules.NAMED + 2)]
+    kept = rules.counted([Wrong("a", "", rules.NAMED + 9), *many])
+    assert kept["a", ""] == rules.NAMED + 9, "the sum of the subjects is less"
+
+
+def test_what_failed_at_night_is_tried_again_also_if_it_was_read_once():
+    reading = Reading(whole_at=NIGHT - HOUR, whole_tried_at=NOON, whole_error="timeout")
+    assert not rules.whole_due(reading, NOON, NIGHT, asked=True)
+    assert rules.whole_due(replace(reading, whole_error=""), NOON, NIGHT, asked=False)

@@ -177,9 +177,12 @@ def test_networks_open_what_the_group_pays_for_by_the_seat_and_nothing_else():
     assert open_times(whole, [(NOW, True), (two, False)], NOW) == ((NOW, two),)
     assert open_times(whole, [(NOW, False), (two, True)], NOW) == ((two, three),)
     assert open_times(whole, [(two, True), (NOW, False)], NOW) == ((two, three),)
+    turns = [(NOW, False), (month, True), (two, False)]
+    assert open_times(whole, turns, NOW) == ((month, two),)
     # Renewed, it is one time; a pause or a month that went back is in none.
     assert open_times(whole, [(NOW, True), (month, True)], NOW) == ((NOW, three),)
     gap = [(NOW, month), (two, three)]
+    assert open_times(gap, [(NOW, True), (month, True)], NOW) == ((NOW, month), (two, three))
     assert open_times(gap, [(NOW, True), (two, True)], NOW) == ((NOW, month), (two, three))
     # What is over is not told.
     assert open_times(gap, [(NOW, True), (two, True)], month) == ((two, three),)

@@ -21,7 +21,7 @@ from services.billing.subscriptions.rules import (
     renews,
     review_at,
 )
-from services.billing.transfers.rules import OrderFacts, Reason, refuses, split
+from services.billing.transfers.rules import OrderFacts, Reason, refuses, shown, split
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -153,6 +153,18 @@ def test_a_credit_pays_an_open_order_that_was_booked_in_time(
     assert refuses(OrderFacts(state, NOW + expires, subscribed), NOW) == reason
     used = OrderFacts(state, NOW + expires, subscribed, offer_used=True)
     assert refuses(used, NOW) == (reason or Reason.OFFER_USED), "the first reason is the one told"
+    other = OrderFacts(state, NOW + expires, subscribed, change=True)
+    assert refuses(other, NOW) == (Reason.CHANGE_OVER if reason is Reason.LATE else reason)
+
+
+def test_a_part_for_a_change_that_is_closed_waits_for_no_more() -> None:
+    assert shown("under", "change", "closed") == Reason.CHANGE_OVER
+    kept = (
+        ("under", "change", "open"),
+        ("under", "period", "closed"),
+        ("late", "change", "closed"),
+    )
+    assert [shown(*one) for one in kept] == ["under", "under", "late"]
 
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
