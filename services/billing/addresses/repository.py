@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlmodel import col
 
 from services.billing.addresses.models import AddressChange, AddressCode
@@ -41,6 +41,20 @@ async def held(session: Session, agency: str, email: str, now: datetime) -> Addr
         )
         .order_by(col(AddressChange.changed_at), col(AddressChange.id))
         .limit(1)
+    )
+    return found
+
+
+async def back_until(
+    session: Session | ReadSession, reader_id: UUID, now: datetime
+) -> datetime | None:
+    """Until when an address that a reader had may be had back; None where none may."""
+    found: datetime | None = await session.scalar(
+        select(func.max(col(AddressChange.undo_until))).where(
+            col(AddressChange.reader_id) == reader_id,
+            col(AddressChange.undone_at).is_(None),
+            col(AddressChange.undo_until) > now,
+        )
     )
     return found
 

@@ -22,6 +22,7 @@ from services.billing.mailboxes.rules import CODE_LIFETIME, MORE_DIGITS, mailbox
 from services.billing.mailboxes.service import Codes
 from services.billing.passwords import service as passwords
 from services.billing.phones import repository as phones
+from services.billing.phones.service import tell_removed
 from services.billing.readers import repository as readers_repository
 from services.billing.readers.models import Reader
 from services.billing.readers.rules import former_hash, hash_token
@@ -120,10 +121,12 @@ class Addresses:
                 # Who comes back by the old mailbox is not new: what is for new readers is not had again by a change of address.
                 mailbox = former_hash(self._secret, own.agency, mailbox_of(own.email))
                 await readers_repository.remember(session, own.agency, mailbox)
-            await _set_email(session, own, right.address)
+            # Whoever signs in holds their old session before the reader's row, so sessions end before it, and those opened until then after.
             hash_ = hash_token(token)
             if not await repository.keep_session(session, session_id, own.id, hash_, now):
                 raise ConflictError(slug="address-signed-out")
+            await repository.end_others(session, own.id, session_id, now)
+            await _set_email(session, own, right.address)
             await repository.end_others(session, own.id, session_id, now)
             await repository.forget_codes(session, own.id)
             await seat_domains.leave(session, own, change.old_email, change.new_email, now)
@@ -163,11 +166,14 @@ class Addresses:
             lost = own.email
             await repository.undo_from(session, found, now)
             await passwords.throw_out(session, own, found.old_email, now)
-            await _set_email(session, own, found.old_email)
             await readers_repository.end_all(session, own.agency, own.id, now)
+            await _set_email(session, own, found.old_email)
             await repository.forget_codes(session, own.id)
             # Whoever had the account may have given it a number of theirs, also shortly before.
-            await phones.remove(session, own.id, found.changed_at - rules.UNDO_WITHIN)
+            number = await phones.remove(session, own.id, found.changed_at - rules.UNDO_WITHIN)
+            if number:
+                await tell_removed(session, own, found.old_email, number, now)
+            await readers_repository.end_all(session, own.agency, own.id, now)  # opened until then
             await phones.forget_codes(session, own.id)
             await seat_domains.leave(session, own, lost, found.old_email, now)
             if lost != found.old_email:

@@ -103,6 +103,14 @@ async def count_for_reader(
     await count(session, agency, address, f"reader-{reader_id}", now)
 
 
+async def count_for_own(
+    session: Session, agency: str, address: str, reader_id: UUID, now: datetime
+) -> None:
+    """:func:`count_for_reader` of the mailbox of the reader's own account: what strangers had sent there hinders no reader."""
+    await _take(session, [(rules.READER, str(reader_id))], now)
+    await count(session, agency, address, f"reader-{reader_id}", now, known=True)
+
+
 async def count_text(
     session: Session,
     agency: str,

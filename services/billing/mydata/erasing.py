@@ -9,9 +9,11 @@ open nothing: nobody signs in as that reader any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+from services.billing.addresses import repository as addresses_repository
 from services.billing.charges import repository as charges_repository
 from services.billing.letters import rules as letter_rules
 from services.billing.letters import service as letters
@@ -65,7 +67,7 @@ class Erasing:
     async def obstacles(self, reader_id: UUID) -> list[Obstacle]:
         """What is to be over before this reader's data can be deleted."""
         async with self._database.read() as session:
-            return await _obstacles(session, reader_id)
+            return await _obstacles(session, reader_id, self._clock.now())
 
     async def code_sent(self, reader: Reader) -> bool:
         """Whether a code is in time that was sent to this reader."""
@@ -82,13 +84,14 @@ class Erasing:
         code, code_hash = self._codes.new(id_)
         async with self._database.transaction() as session:
             await subscriptions_repository.lock_reader(session, reader.id)
-            if await readers_repository.is_erased(session, reader.id):
+            own = await readers_repository.by_id(session, reader.agency, reader.id)
+            if own is None or own.erased_at is not None:
                 raise NotFoundError  # in another tab, a moment ago
-            found = await _obstacles(session, reader.id)
+            found = await _obstacles(session, own.id, now)
             if found:
                 raise HinderedError(found)
-            agency, address = reader.agency, reader.email
-            await mailboxes.count_for_reader(session, agency, address, reader.id, now)
+            agency, address = own.agency, own.email
+            await mailboxes.count_for_own(session, agency, address, reader.id, now)
             session.add(
                 ErasureCode(
                     id=id_,
@@ -131,10 +134,10 @@ class Erasing:
     async def _erase(
         self, session: Session, reader: Reader, why: str, by: audit.Actor | None
     ) -> None:
-        found = await _obstacles(session, reader.id)
+        now, agency = self._clock.now(), reader.agency
+        found = await _obstacles(session, reader.id, now)
         if found:
             raise HinderedError(found)
-        now, agency = self._clock.now(), reader.agency
         # Who signs in holds a code and a session before the reader's row: so do we.
         await repository.end_ways_in(session, reader)
         await repository.hold(session, reader)
@@ -178,7 +181,9 @@ async def _locked(session: Session, agency: str, reader_id: UUID) -> Reader:
     return found
 
 
-async def _obstacles(session: Session | ReadSession, reader_id: UUID) -> list[Obstacle]:
+async def _obstacles(
+    session: Session | ReadSession, reader_id: UUID, now: datetime
+) -> list[Obstacle]:
     found = []
     for row in await subscriptions_repository.of_reader(session, reader_id):
         if State(row.state) in LIVE:
@@ -186,6 +191,9 @@ async def _obstacles(session: Session | ReadSession, reader_id: UUID) -> list[Ob
                 row.state, row.collection, cancels=row.cancel_at_period_end
             )
             found.append(Obstacle(Why.RENEWS if renews else Why.RUNS, row.period_end))
+    back_until = await addresses_repository.back_until(session, reader_id, now)
+    if back_until is not None:
+        found.append(Obstacle(Why.ADDRESS, back_until))
     stands = await repository.obstacles(session, reader_id)
     kinds = (Why.MEMBERS, Why.MONEY, Why.REFUND, Why.DISPUTE)
     return found + [Obstacle(why) for why, true in zip(kinds, stands, strict=True) if true]

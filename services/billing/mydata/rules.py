@@ -22,6 +22,7 @@ class Why(StrEnum):
 
     RENEWS = "renews"  # a subscription that goes on by itself
     RUNS = "runs"  # one that is paid for, or still collected
+    ADDRESS = "address"  # the mailbox of before may take a change of address back: whoever made it deletes nothing
     MEMBERS = "members"  # others have seats in a group of theirs
     MONEY = "money"  # a payment is on its way, or a transfer waits
     REFUND = "refund"  # money is on its way back
@@ -30,7 +31,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Something that is to be over first; of a subscription also when it is."""
+    """Something that is to be over first; of a subscription and of a change of address also when it is."""
 
     why: Why
     until: datetime | None = None

@@ -91,7 +91,7 @@ class Passwords:
         code, code_hash = self._codes.new(id_, MORE_DIGITS)
         async with self._database.transaction() as session:
             own = await _locked(session, reader)
-            await mailboxes.count_for_reader(session, own.agency, own.email, own.id, now)
+            await mailboxes.count_for_own(session, own.agency, own.email, own.id, now)
             address = own.email
             session.add(
                 PasswordCode(

@@ -81,7 +81,7 @@ class Phones:
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
-            await _lock(session, reader)
+            own = await _lock(session, reader)
             rows = await repository.codes_for_update(session, reader.id, now)
             right = self._codes.enter([row for row in rows if is_number(row.sent_to)], typed)
             if right is None:
@@ -92,7 +92,7 @@ class Phones:
                 raise ConflictError(slug="number-taken")
             await repository.end_sessions_by_number(session, reader.id, session_id, now)
             await repository.forget_codes(session, reader.id)
-            await tell_added(session, reader, right.sent_to, former, now)
+            await tell_added(session, own, right.sent_to, former, now)
         return True
 
     async def remove(self, reader: Reader, session_id: UUID, *, by_number: bool) -> None:
@@ -102,7 +102,7 @@ class Phones:
         """
         now = self._clock.now()
         async with self._database.transaction() as session:
-            await _lock(session, reader)
+            own = await _lock(session, reader)
             kept = None if by_number else session_id
             await repository.end_sessions_by_number(session, reader.id, kept, now)
             number = await repository.remove(session, reader.id)
@@ -110,19 +110,19 @@ class Phones:
                 return
             await repository.end_sessions_by_number(session, reader.id, kept, now)
             await repository.forget_codes(session, reader.id)
-            told = letter_rules.removed(new_id(), masked(number), now, by_number=by_number)
-            await letters.write(session, reader.agency, reader.id, told, now)
+            await tell_removed(session, own, own.email, number, now, by_number=by_number)
 
     async def ask_mailbox(self, reader: Reader, letter: Callable[[str, str], Mail]) -> None:
         """Send a code to the reader's own mailbox. Raises :class:`MailboxBusyError`, and ``UnavailableError`` when it cannot be sent."""
         now, id_ = self._clock.now(), new_id()
         code, code_hash = self._codes.new(id_)
         async with self._database.transaction() as session:
-            await _lock(session, reader)
-            await mailboxes.count_for_reader(session, reader.agency, reader.email, reader.id, now)
-            session.add(_code(id_, reader, reader.email, code_hash, now))
+            own = await _lock(session, reader)
+            address = own.email
+            await mailboxes.count_for_own(session, own.agency, address, own.id, now)
+            session.add(_code(id_, own, address, code_hash, now))
         async with mailboxes.forgotten_unless_sent(self._database, repository.forget_code, id_):
-            await self._mail.send(letter(reader.email, code))
+            await self._mail.send(letter(address, code))
 
     async def confirm(self, reader: Reader, session_id: UUID, typed: str) -> bool:
         """The session may do what the mailbox may, where the code is one that the mailbox was sent and is in time."""
@@ -160,7 +160,22 @@ async def tell_added(
     session: Session, reader: Reader, number: str, former: str, now: datetime
 ) -> None:
     """A letter to the mailbox: the account has another way in."""
-    told = letter_rules.added(new_id(), masked(number), masked(former) if former else "", now)
+    before = masked(former) if former else ""
+    told = letter_rules.added(new_id(), reader.email, masked(number), before, now)
+    await letters.write(session, reader.agency, reader.id, told, now)
+
+
+async def tell_removed(
+    session: Session,
+    reader: Reader,
+    mailbox: str,
+    number: str,
+    now: datetime,
+    *,
+    by_number: bool = False,
+) -> None:
+    """A letter to ``mailbox``: the number is no way in any more. ``by_number``: see :func:`letter_rules.removed`."""
+    told = letter_rules.removed(new_id(), mailbox, masked(number), now, by_number=by_number)
     await letters.write(session, reader.agency, reader.id, told, now)
 
 

@@ -193,10 +193,14 @@ def drafts() -> dict[str, Draft]:
             for act in ("set", "changed", "removed", "undone")
         },
         "address_undone": address_rules.undone(ID, "lan@example.vn", NOW),
-        "number_added": number_rules.added(ID, "09…678", "", NOW),
-        "number_added-changed": number_rules.added(ID, "09…678", "03…321", NOW),
-        "number_removed": number_rules.removed(ID, "09…678", NOW, by_number=False),
-        "number_removed-by_number": number_rules.removed(ID, "09…678", NOW, by_number=True),
+        "number_added": number_rules.added(ID, "lan@example.vn", "09…678", "", NOW),
+        "number_added-changed": number_rules.added(ID, "lan@example.vn", "09…678", "03…321", NOW),
+        "number_removed": number_rules.removed(
+            ID, "lan@example.vn", "09…678", NOW, by_number=False
+        ),
+        "number_removed-by_number": number_rules.removed(
+            ID, "lan@example.vn", "09…678", NOW, by_number=True
+        ),
         "gift": given("Chúc mừng sinh nhật!\n\nLan"),
         "gift-silent": given(""),
         "receipt-gift-sent": rules.receipt(

@@ -11,7 +11,7 @@ CREATE TABLE letter (
     -- The mailbox, where it is not its reader's: of who is invited, or given something; of an address that its reader has no more, or
     -- may lose before the letter goes.
     recipient text CONSTRAINT ck_letter_recipient
-        CHECK ((kind IN ('invited', 'address_changed', 'address_undone', 'password', 'gift', 'erased')) = (recipient IS NOT NULL)),
+        CHECK ((kind IN ('invited', 'address_changed', 'address_undone', 'password', 'number_added', 'number_removed', 'gift', 'erased')) = (recipient IS NOT NULL)),
     -- The same fact told twice is one letter.
     business_key text NOT NULL,
     language text NOT NULL CONSTRAINT ck_letter_language CHECK (language IN ('vi', 'en')),
