@@ -70,12 +70,13 @@ def transfer(page: Page, note: str | None = None) -> None:
         page.wait_for_selector("#read-on", timeout=PATIENCE_MS)
 
 
-def letter_link(camera: Camera, page: Page, pattern: str) -> str:
-    """The newest link of this kind in the outbox, which the worker fills."""
+def letter_link(camera: Camera, page: Page, pattern: str, email: str) -> str:
+    """The newest link of this kind in the letters to ``email``: the worker fills the outbox, with other readers' letters as well."""
     mail = page.context.new_page()
     for _ in range(30):
         mail.goto(f"{camera.url('BILLING_URL')}/dev/mail")
-        found = re.search(pattern, mail.locator("main").inner_html())
+        letters = mail.locator(".mail", has_text=email).all()
+        found = re.search(pattern, "".join(one.inner_html() for one in letters))
         if found is not None:
             mail.close()
             return found[0].replace("&amp;", "&")
@@ -91,6 +92,7 @@ def subscriber(camera: Camera) -> None:
     """An order by transfer, a subscription's account on both screens, a change with its preview, and a letter's link that keeps and cancels."""
     context = camera.phone()
     page = new_reader(camera, context, "lan")
+    email = page.locator("main .address").first.inner_text()
     page.goto(own(camera, "plans"))
     choose(page, "59.000", "Chuyển khoản (VietQR)")
     page.wait_for_selector("#demo-bank")
@@ -118,7 +120,7 @@ def subscriber(camera: Camera) -> None:
     page.locator("details.cancel summary").click()
     page.get_by_role("button", name="Đồng ý hủy gói").click()
     page.wait_for_load_state("load")
-    link = letter_link(camera, page, rf"http[^\s\"<>]+/r/{AGENCY}/s/[^\s\"<>]+")
+    link = letter_link(camera, page, rf"http[^\s\"<>]+/r/{AGENCY}/s/[^\s\"<>]+", email)
     context.close()
     stranger = camera.phone()
     opened = stranger.new_page()
@@ -260,7 +262,7 @@ def groups(camera: Camera) -> None:
         form.locator("input[name=email]").fill(email)
         form.get_by_role("button").click()
         page.wait_for_url("**notice=seat-invited**")
-    link = letter_link(camera, page, rf"http[^\s\"<>]+/r/{AGENCY}/invitations/[^\s\"<>]+")
+    link = letter_link(camera, page, rf"http[^\s\"<>]+/r/{AGENCY}/invitations/[^\s\"<>]+", member)
     other = camera.phone()
     invited = other.new_page()
     invited.goto(link)

@@ -91,7 +91,7 @@ async def test_an_agencys_day_has_an_end_and_mail_goes_on(measured: World) -> No
     asked = [await ask(world.browser(f"192.0.{last}.1"), number(last)) for last in range(A_DAY + 2)]
     statuses = [one.status_code for one in asked]
     assert statuses == [303] * (A_DAY - 1) + [429] * 3, "the registered number was the first"
-    assert "Hãy đăng nhập bằng địa chỉ email" in asked[-1].text
+    assert "Hãy đăng nhập bằng địa chỉ e-mail" in asked[-1].text
     assert 60 <= int(asked[-1].headers["retry-after"]) <= 86_400 // A_DAY
     assert await world.value(SENT) == sent + A_DAY - 1
     assert limited._value.get() == before + 3

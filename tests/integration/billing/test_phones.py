@@ -169,7 +169,7 @@ async def test_what_is_no_mobile_number_is_refused_by_name(
         assert "Số di động:" in refused.text and words in refused.text
         assert f'value="{typed}"' in refused.text and 'aria-invalid="true"' in refused.text
     neither = await ask(world.browser(), "lan(at)example")
-    assert neither.status_code == 422 and "không phải địa chỉ email hay số di động" in neither.text
+    assert neither.status_code == 422 and "không phải địa chỉ e-mail hay số di động" in neither.text
     assert await world.value("SELECT count(*) FROM mail_message WHERE is_text") == 0
 
 
