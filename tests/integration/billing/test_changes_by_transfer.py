@@ -247,6 +247,49 @@ async def test_the_same_wish_is_one_order_and_another_one_takes_its_place(
     await world.assert_sound()
 
 
+async def test_who_has_transferred_a_part_is_not_charged_for_the_whole_by_card(
+    paid_by_transfer: World,
+) -> None:
+    """The rest is transferred too: the page that was open closes, and none opens."""
+    world = paid_by_transfer
+    lives = await a_term(world)
+    order = await lives.orders_change(LAN, "year")
+    browser, address = await world.signed_in(LAN), f"/r/{AGENCY}/orders/{order.code}"
+    opened = await lives.page(LAN, order.code)
+    await credited(world, order.code, 9_000, id_=2)
+    shown = (await browser.get(address)).text
+    assert "Đã nhận" in shown and "Trả bằng thẻ" not in shown
+    answer = await browser.submit(f"/r/{AGENCY}/account", f"{address}/card", {})
+    assert answer.headers["location"] == address
+    await world.deliver()
+    await world.pay(opened)
+    await world.deliver()
+    assert await lives.charges_at_provider() == [], "nobody can pay on it any more"
+    again = await lives.orders_change(LAN, "year")
+    assert again.code == order.code and (await the_term(world))[1] == "doc-bao/month"
+    await credited(world, order.code, order.amount_vnd - 9_000, id_=3)
+    assert [left for _, left, _ in await credits(world)] == [0, 0, 0]
+    assert (await the_term(world))[1] == "doc-bao/year"
+    await world.assert_sound()
+
+
+async def test_a_part_beside_a_card_that_was_quicker_is_left_over(paid_by_transfer: World) -> None:
+    """Finance is not told to wait for the rest of what is paid."""
+    world = paid_by_transfer
+    lives = await a_term(world)
+    order = await lives.orders_change(LAN, "year")
+    opened = await lives.page(LAN, order.code)
+    await world.pay(opened)
+    await credited(world, order.code, 9_000, id_=2)
+    await world.deliver()
+    assert (await the_term(world))[1] == "doc-bao/year"
+    staff = world.browser(press_staff="finance-token")
+    page = (await staff.get(f"/staff/{AGENCY}/transfers")).text
+    assert f"Phần thừa khi trả đơn {order.code}" in page
+    assert "Chưa đủ tiền cho đơn" not in page
+    await world.assert_sound()
+
+
 async def test_wishes_and_money_at_the_same_instant_end_in_one_plan(
     paid_by_transfer: World,
 ) -> None:
