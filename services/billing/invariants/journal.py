@@ -40,7 +40,8 @@ class BalancesFollowTheJournal(Invariant):
 class DeferredRollsForward(Invariant):
     """Of changes: what a reader's payments and refunds put into the deferred accounts is what their schedules had to earn and did not give
     back, and a day of recognition took out what it says. Whether a day's sum is that of all schedules needs all of them: that, and what
-    is due and not booked, is in the agency's sum, which is read at night."""
+    is due and not booked, is in the agency's sum, which is read at night. So is what a gift's reader changed for another plan: the money is
+    one reader's, and the schedule that earns it another's."""
 
     name = "deferred_rolls_forward"
     statement = (
@@ -67,7 +68,9 @@ class DeferredRollsForward(Invariant):
             (SELECT p.agency, p.reader_id, s.total_vnd - s.reversed_vnd - s.carried_vnd AS vnd
              FROM payment p JOIN recognition_schedule s ON s.payment_id = p.id WHERE {of.readers("p.reader_id")}
              UNION ALL {booked(of, DEFERRED, "payment", "refund")}) AS all_of_it
-            GROUP BY agency, reader_id HAVING sum(vnd) <> 0
+            GROUP BY agency, reader_id HAVING sum(vnd) <> 0 AND NOT EXISTS
+                (SELECT FROM recognition_schedule s JOIN payment p ON p.id = s.payment_id JOIN payment q ON q.id = s.carried_to
+                 WHERE p.reader_id <> q.reader_id AND all_of_it.reader_id IN (p.reader_id, q.reader_id))
             UNION ALL SELECT d.agency, d.id::text, abs(d.amount_vnd - taken.vnd) FROM recognition_day d
             CROSS JOIN LATERAL (SELECT coalesce(sum(l.amount_vnd), 0) AS vnd FROM journal_entry e
                                 JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})

@@ -290,6 +290,29 @@ async def test_a_part_beside_a_card_that_was_quicker_is_left_over(paid_by_transf
     await world.assert_sound()
 
 
+async def test_what_is_left_of_a_gift_is_taken_off_and_the_books_agree(
+    paid_by_transfer: World,
+) -> None:
+    """The money is the giver's, and a schedule of the reader's earns it; also when it goes back to the giver."""
+    world = paid_by_transfer
+    await with_vat(world)
+    lives = Lives(world)
+    given = await lives.transfers("ba@example.vn", gift=True)
+    await lives.redeems(LAN, await lives.gift_code(given))
+    await world.advance(5 * DAY)
+    order = await lives.orders_change(LAN, "year")
+    await credited(world, order.code, order.amount_vnd, id_=2)
+    assert (await the_term(world))[1] == "doc-bao/year" and order.credit_vnd > 0
+    await world.assert_sound()
+    giver = await lives.reader("ba@example.vn")
+    payment = await world.value("SELECT id FROM payment WHERE reader_id = :giver", giver=giver.id)
+    desk = By("desk", "Desk")
+    with acting(Actor.system("test")):
+        asked = await world.billing.refunds.ask(AGENCY, giver.id, payment, 59_000, "a wish", desk)
+        await world.billing.refunds.pay(AGENCY, asked.id, "FTBACK1", desk)
+    await world.assert_sound()
+
+
 async def test_wishes_and_money_at_the_same_instant_end_in_one_plan(
     paid_by_transfer: World,
 ) -> None:
