@@ -67,7 +67,7 @@ class Charges(Asking):
             if await repository.collecting(session, order.id):
                 raise ConflictError("The bank has not decided yet", slug="payment-processing")
             if await orders_repository.begun(session, order):
-                raise ConflictError("A part was transferred", slug="order-begun")
+                raise ConflictError(slug="order-begun")
             charge = await repository.page_of(session, order.id)
             if charge is None:
                 charge = self._new(reader, now, language, order_id=order.id)
