@@ -135,10 +135,12 @@ class Asking:
                 if order is not None and order.subscription_id is not None
                 else None
             )
+            begun = order is not None and await orders_repository.begun(session, order)
         if charge is None or charge.asks != asks:
             return
+        wanted = self._wanted(charge, order, row) and not (begun and charge.kind == "page")
         try:
-            fact = await self._fact(charge, wanted=self._wanted(charge, order, row))
+            fact = await self._fact(charge, wanted=wanted)
         except ProviderFailedError as error:
             await self._later(charge, OTHER_KEY_AFTER, error, other_key=True)
         except ProviderUnavailableError as error:

@@ -26,6 +26,7 @@ from services.billing.plans import repository as plans_repository
 from services.billing.readers.models import Reader
 from services.billing.subscriptions import repository as subscriptions_repository
 from services.billing.subscriptions.rules import LIVE, RENEWAL, State
+from shared.database import Session
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.ids import new_id
 
@@ -38,7 +39,8 @@ class Charges(Asking):
     async def page(self, reader: Reader, code: str, language: str) -> str:
         """The address of the page on which an order of this reader's is paid, or a card given for it.
 
-        Raises :class:`NotFoundError` for anybody else's, :class:`ConflictError` for an order that is not open or is being collected,
+        Raises :class:`NotFoundError` for anybody else's, :class:`ConflictError` for an order that is not open, is being collected, or of
+        which a part was transferred (``order-begun``: a page is for the whole),
         :class:`UnavailableError` when the provider does not answer.
         """
         charge, order = await self._page_row(reader, code, language)
@@ -64,6 +66,8 @@ class Charges(Asking):
                 raise ConflictError("This order is not open", slug="order-not-open")
             if await repository.collecting(session, order.id):
                 raise ConflictError("The bank has not decided yet", slug="payment-processing")
+            if await orders_repository.begun(session, order):
+                raise ConflictError(slug="order-begun")
             charge = await repository.page_of(session, order.id)
             if charge is None:
                 charge = self._new(reader, now, language, order_id=order.id)
@@ -190,10 +194,7 @@ class Charges(Asking):
                 raise ConflictError("This order is not open", slug="order-not-open")
             row.page_id, row.url, row.state = page.id, page.url, "open"
             row.ask_at, row.asks = row.created_at + PAGE_OPEN_FOR, 0
-            wanted = row.order_id is None or (
-                (await orders_repository.lock(session, row.order_id)).state == "open"
-                and not await repository.collecting(session, row.order_id)
-            )
+            wanted = row.order_id is None or await _may_be_paid(session, row.order_id)
             if not wanted:  # another plan or way was chosen meanwhile, or the card is being charged
                 row.ask_at = now
         if not wanted:
@@ -219,6 +220,14 @@ class Charges(Asking):
             return await answer  # type: ignore[misc, no-any-return]
         except (ProviderUnavailableError, ProviderRefusedError) as error:
             raise _away() from error
+
+
+async def _may_be_paid(session: Session, order_id: UUID) -> bool:
+    """Whether a page may be shown on which an order's whole amount is paid."""
+    order = await orders_repository.lock(session, order_id)
+    if order.state != "open" or await repository.collecting(session, order_id):
+        return False
+    return not await orders_repository.begun(session, order)
 
 
 def _away() -> UnavailableError:

@@ -97,9 +97,13 @@ class ContributionPages:
         by_card = (asked.way == CARD and CARD in ways) or TRANSFER not in ways
         offer = await self._billing.contributions.offer(reader.agency)
         given = offer is not None and order.price_id == offer.price_id
-        # Of another order that a part was transferred for its own page says so, before a card is asked for.
+        # Of an order that a part was transferred for its own page says so: no card is asked for.
         if by_card and given and order.list_vnd == amount_vnd:
-            return await self._billing.charges.page(reader, order.code, language)
+            try:
+                return await self._billing.charges.page(reader, order.code, language)
+            except ConflictError as error:
+                if error.slug != "order-begun":
+                    raise
         return f"/r/{reader.agency}/orders/{order.code}"
 
 

@@ -85,6 +85,11 @@ class SalesOrder(Row, table=True):
     expires_at: datetime = Field(sa_type=UTCDateTime)
     paid_at: datetime | None = Field(sa_type=UTCDateTime, default=None)
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether it is paid once, by transfer or on a card's page: of which a part was transferred the rest is too."""
+        return self.purpose == "change" or (self.purpose == "sale" and not self.renews)
+
 
 class Gift(Row, table=True):
     """A period that was paid for somebody else, until they redeem it."""

@@ -110,7 +110,7 @@ class OrderPages:
             transfer=_transfer(view, accounts[0], billing.settings.bank_sandbox_url)
             if accounts and is_open and _by_transfer(view)
             else None,
-            card=is_open and _by_card(view) and self._cards,
+            card=is_open and _by_card(view) and self._cards and not view.begun,
             bundle=await billing.bundles.of_order(view.order.id)
             if view.offer.kind == BUNDLE
             else None,

@@ -215,6 +215,11 @@ async def received_vnd(session: Session | ReadSession, order_id: UUID) -> int:
     return int(found or 0)
 
 
+async def begun(session: Session | ReadSession, order: SalesOrder) -> bool:
+    """Whether a part of an order came by transfer, and the rest may come so too: a card would be charged for the whole once more."""
+    return order.in_parts and await received_vnd(session, order.id) > 0
+
+
 async def state(
     session: ReadSession, agency: str, reader_id: UUID, code: str
 ) -> tuple[str, int, bool] | None:

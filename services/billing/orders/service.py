@@ -58,6 +58,11 @@ class OrderView:
     def missing_vnd(self) -> int:
         return max(self.order.amount_vnd - self.received_vnd, 0)
 
+    @property
+    def begun(self) -> bool:
+        """Whether only the rest is to be paid: a card would be charged for the whole once more."""
+        return self.order.in_parts and self.received_vnd > 0
+
 
 class Orders:
     """Use cases of a reader who pays for one period at a time."""

@@ -245,10 +245,14 @@ class PlanPages:
             renews=renews,
             seats=parse_seats(chosen.seats),
         )
-        # Of another order that a part was transferred for its own page says so, before a card is asked for.
+        # Of an order that a part was transferred for its own page says so: no card is asked for.
         asked = (order.price_id, order.gift, order.renews) == (price_id, chosen.gift, renews)
         if by_card and asked:
-            return await self._billing.charges.page(reader, order.code, language)
+            try:
+                return await self._billing.charges.page(reader, order.code, language)
+            except ConflictError as error:
+                if error.slug != "order-begun":
+                    raise
         return f"/r/{reader.agency}/orders/{order.code}"
 
     async def gifts(

@@ -50,10 +50,13 @@ def refuses(order: OrderFacts, occurred_at: datetime) -> Reason | None:
 
 
 def shown(reason: str, purpose: str | None, state: str | None) -> str:
-    """The reason that a person is shown, of money that its order (``purpose``, ``state``) has or waits for: what was not enough for
-    another plan waits for no more of it once that order is closed."""
-    over = (reason, purpose, state) == (Reason.UNDER, "change", "closed")
-    return Reason.CHANGE_OVER if over else reason
+    """The reason that a person is shown, of money that its order (``purpose``, ``state``) has or waits for: what was not enough waits
+    for no more of it once that order was paid another way, or is closed where it was for another plan."""
+    if reason != Reason.UNDER:
+        return reason
+    if state == "paid":
+        return Reason.OVER
+    return Reason.CHANGE_OVER if (purpose, state) == ("change", "closed") else reason
 
 
 def split(credits: Sequence[tuple[UUID, int]], amount_vnd: int) -> list[tuple[UUID, int]] | None:

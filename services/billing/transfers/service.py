@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from services.billing import metrics
+from services.billing.charges import repository as charges_repository
 from services.billing.ledger import rules as accounts
 from services.billing.ledger.service import Posting, post_new
 from services.billing.letters import rules as letter_rules
@@ -160,6 +161,8 @@ class Transfers:
         credits = await repository.waiting_for(session, order.id)
         given = split([(one.id, one.left_vnd) for one in credits], order.amount_vnd)
         if given is None:
+            if await orders_repository.begun(session, order):
+                await charges_repository.close_pages(session, order.id, now)
             await self._tell_short(session, order, credits, came)
             return False
         by_id = {one.id: one for one in credits}

@@ -109,26 +109,6 @@ async def test_a_term_becomes_a_year_for_the_difference(paid_by_transfer: World)
     await world.assert_sound()
 
 
-async def test_what_is_left_of_a_gift_is_earned_by_the_change_of_who_reads_it(
-    paid_by_transfer: World,
-) -> None:
-    """The giver's payment and the reader's stand in one account of what is deferred."""
-    world = paid_by_transfer
-    await with_vat(world)
-    lives = Lives(world)
-    await world.signed_in(LAN)
-    begun = world.clock.now()
-    await a_gift(world, lives)
-    await world.advance(10 * DAY)
-    order = await lives.orders_change(LAN, "year")
-    left = left_of(begun, 59_000, "month", world.clock.now())
-    assert order.credit_vnd == left + left * 8 // 100
-    await credited(world, order.code, order.amount_vnd, id_=8)
-    net = order.amount_vnd - tax_in(order.amount_vnd)
-    assert await deferred(world) == left + net
-    await world.assert_sound()
-
-
 @pytest.mark.parametrize(
     ("bought_before", "waits"),
     [
@@ -264,6 +244,76 @@ async def test_the_same_wish_is_one_order_and_another_one_takes_its_place(
     ]
     state, plan, _, _, seats = await the_term(world)
     assert (state, plan, seats) == ("active", "gia-dinh/month", 4)
+    await world.assert_sound()
+
+
+async def test_who_has_transferred_a_part_is_not_charged_for_the_whole_by_card(
+    paid_by_transfer: World,
+) -> None:
+    """The rest is transferred too: the page that was open closes, and none opens."""
+    world = paid_by_transfer
+    lives = await a_term(world)
+    order = await lives.orders_change(LAN, "year")
+    browser, address = await world.signed_in(LAN), f"/r/{AGENCY}/orders/{order.code}"
+    opened = await lives.page(LAN, order.code)
+    await credited(world, order.code, 9_000, id_=2)
+    shown = (await browser.get(address)).text
+    assert "Đã nhận" in shown and "Trả bằng thẻ" not in shown
+    answer = await browser.submit(f"/r/{AGENCY}/account", f"{address}/card", {})
+    assert answer.headers["location"] == address
+    await world.deliver()
+    await world.pay(opened)
+    await world.deliver()
+    assert await lives.charges_at_provider() == [], "nobody can pay on it any more"
+    again = await lives.orders_change(LAN, "year")
+    assert again.code == order.code and (await the_term(world))[1] == "doc-bao/month"
+    await credited(world, order.code, order.amount_vnd - 9_000, id_=3)
+    assert [left for _, left, _ in await credits(world)] == [0, 0, 0]
+    assert (await the_term(world))[1] == "doc-bao/year"
+    await world.assert_sound()
+
+
+async def test_a_part_beside_a_card_that_was_quicker_is_left_over(paid_by_transfer: World) -> None:
+    """Finance is not told to wait for the rest of what is paid."""
+    world = paid_by_transfer
+    lives = await a_term(world)
+    order = await lives.orders_change(LAN, "year")
+    opened = await lives.page(LAN, order.code)
+    await world.pay(opened)
+    await credited(world, order.code, 9_000, id_=2)
+    await world.deliver()
+    assert (await the_term(world))[1] == "doc-bao/year"
+    staff = world.browser(press_staff="finance-token")
+    page = (await staff.get(f"/staff/{AGENCY}/transfers")).text
+    assert f"Phần thừa khi trả đơn {order.code}" in page
+    assert "Chưa đủ tiền cho đơn" not in page
+    await world.assert_sound()
+
+
+async def test_what_is_left_of_a_gift_is_taken_off_and_the_books_agree(
+    paid_by_transfer: World,
+) -> None:
+    """The money is the giver's, and a schedule of the reader's earns it; also when it goes back to the giver."""
+    world = paid_by_transfer
+    await with_vat(world)
+    lives, begun = Lives(world), world.clock.now()
+    given = await lives.transfers("ba@example.vn", gift=True)
+    await lives.redeems(LAN, await lives.gift_code(given))
+    await world.advance(5 * DAY)
+    order = await lives.orders_change(LAN, "year")
+    await credited(world, order.code, order.amount_vnd, id_=2)
+    left = left_of(begun, 59_000, "month", world.clock.now())
+    assert (await the_term(world))[
+        1
+    ] == "doc-bao/year" and order.credit_vnd == left + left * 8 // 100
+    assert await deferred(world) == left + order.amount_vnd - tax_in(order.amount_vnd)
+    await world.assert_sound()
+    giver = await lives.reader("ba@example.vn")
+    payment = await world.value("SELECT id FROM payment WHERE reader_id = :giver", giver=giver.id)
+    desk = By("desk", "Desk")
+    with acting(Actor.system("test")):
+        asked = await world.billing.refunds.ask(AGENCY, giver.id, payment, 59_000, "a wish", desk)
+        await world.billing.refunds.pay(AGENCY, asked.id, "FTBACK1", desk)
     await world.assert_sound()
 
 
