@@ -68,7 +68,7 @@ def test_findings_are_counted_by_subject_and_the_rest_by_the_agencys_sum():
 
 
 def test_an_agencys_violations_are_those_of_all_its_subjects():
-    found = [Wrong("a", "x", 2), Wrong("a", "y", 3), Wrong("a", "", 1), Wrong("a", "", 6)]
+    found = [Wrong("a", "x", 2), Wrong("a", "y", 3), Wrong("a", "", 6), Wrong("a", "", 1)]
     kept = rules.counted(found)
     assert kept == {("a", "x"): 2, ("a", "y"): 3, ("a", ""): 6}, "the largest sum stands"
     assert rules.by_agency(kept) == {"a": 6}
