@@ -75,6 +75,7 @@ async def test_a_password_from_setting_it_to_removing_it(stack: LocalStack, phon
     await page.goto(sign_in)
     await page.get_by_label("Địa chỉ e-mail").fill(EMAIL)
     await page.keyboard.press("Enter")  # the code is what is sent by default
+    await expect(page.get_by_label("Mã", exact=True)).to_be_visible()
     await page.get_by_label("Mã", exact=True).fill(await code(base, "là mã đăng nhập"))
     await page.get_by_role("button", name="Đăng nhập", exact=True).click()
 
