@@ -38,7 +38,7 @@ class BalancesFollowTheJournal(Invariant):
 
 
 class DeferredRollsForward(Invariant):
-    """Of changes: what the payments and refunds of a subscription put into the deferred accounts is what their schedules had to earn and did
+    """Of changes: what the payments and refunds of a reader's plans put into the deferred accounts is what their schedules had to earn and did
     not give back, and a day of recognition took out what it says. Whether a day's sum is that of all schedules needs all of them: that, and what
     is due and not booked, is in the agency's sum, which is read at night."""
 
@@ -63,21 +63,24 @@ class DeferredRollsForward(Invariant):
               FROM books b) AS plan ON plan.id = books.id WHERE books.amount <> plan.amount"""  # noqa: S608 - constants of ours
 
     def sql(self, of: Scope) -> str:
-        # All that was paid for one subscription together: by whoever gave it, and by who reads, whose change earns what was left of it.
-        whose = of.readers("p.reader_id")
-        paid = f"""SELECT p.id, p.agency, p.reader_id, coalesce(p.subscription_id, p.id) AS bought FROM payment p WHERE {whose}
-            UNION SELECT o.id, o.agency, o.reader_id, o.subscription_id FROM payment o WHERE o.subscription_id = ANY (ARRAY(
-                SELECT p.subscription_id FROM payment p WHERE {whose} AND p.subscription_id IS NOT NULL))"""  # noqa: S608
-        return f"""WITH paid AS MATERIALIZED ({paid}), source AS (SELECT id, agency, reader_id, bought FROM paid
-                UNION ALL SELECT r.id, p.agency, p.reader_id, p.bought FROM paid p JOIN refund r ON r.payment_id = p.id)
-            SELECT agency, subject, sum(off) FROM
-                (SELECT agency, min(reader_id::text) AS subject, abs(sum(vnd)) AS off FROM
-                    (SELECT p.agency, p.reader_id, p.bought, s.total_vnd - s.reversed_vnd - s.carried_vnd AS vnd
-                     FROM paid p JOIN recognition_schedule s ON s.payment_id = p.id
-                     UNION ALL SELECT f.agency, f.reader_id, f.bought, l.amount_vnd FROM source f
-                     JOIN journal_entry e ON e.source_id = f.id AND e.agency = f.agency
-                     JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})) AS all_of_it
-                 GROUP BY agency, bought HAVING sum(vnd) <> 0) AS wrong GROUP BY 1, 2
+        # All that was paid for one reader's subscriptions together, also by who gave it: a change earns what was left of it.
+        return f"""WITH owner AS MATERIALIZED (
+                SELECT DISTINCT coalesce(s.reader_id, p.reader_id) AS id FROM payment p
+                LEFT JOIN subscription s ON s.id = p.subscription_id WHERE {of.readers("p.reader_id")}),
+            paid AS MATERIALIZED (
+                SELECT p.id, p.agency, o.id AS owner FROM owner o JOIN subscription s ON s.reader_id = o.id
+                JOIN payment p ON p.subscription_id = s.id
+                UNION SELECT p.id, p.agency, o.id FROM owner o JOIN payment p ON p.reader_id = o.id
+                LEFT JOIN subscription s ON s.id = p.subscription_id WHERE s.id IS NULL OR s.reader_id = o.id),
+            source AS (SELECT id, agency, owner FROM paid
+                UNION ALL SELECT r.id, p.agency, p.owner FROM paid p JOIN refund r ON r.payment_id = p.id)
+            SELECT agency, owner::text, abs(sum(vnd)) FROM
+                (SELECT p.agency, p.owner, s.total_vnd - s.reversed_vnd - s.carried_vnd AS vnd
+                 FROM paid p JOIN recognition_schedule s ON s.payment_id = p.id
+                 UNION ALL SELECT f.agency, f.owner, l.amount_vnd FROM source f
+                 JOIN journal_entry e ON e.source_id = f.id AND e.agency = f.agency
+                 JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})) AS all_of_it
+            GROUP BY agency, owner HAVING sum(vnd) <> 0
             UNION ALL SELECT d.agency, d.id::text, abs(d.amount_vnd - taken.vnd) FROM recognition_day d
             CROSS JOIN LATERAL (SELECT coalesce(sum(l.amount_vnd), 0) AS vnd FROM journal_entry e
                                 JOIN journal_line l ON l.entry_id = e.id AND l.account IN ({_DEFERRED})
