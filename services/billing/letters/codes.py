@@ -35,43 +35,43 @@ class CodeLetters:
 
     def code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with a sign-in code."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = words.code_content(voice, code)
         return mail_of(voice, content, address, words.code_footer(voice, address))
 
     def student_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code that proves a student's address."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = words.student_code_content(voice, code)
         return mail_of(voice, content, address, words.student_code_footer(voice, address))
 
     def domain_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code for a company's or a school's mail domain."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = seat_words.domain_code_content(voice, code)
         return mail_of(voice, content, address, seat_words.domain_code_footer(voice, address))
 
     def address_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code for a reader's new address."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = address_words.code_content(voice, code)
         return mail_of(voice, content, address, address_words.asked_footer(voice, address))
 
     def address_taken(self, agency: Agency, language: str, address: str) -> Mail:
         """The mail to a mailbox that has an account, in the place of such a code."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = address_words.taken_content(voice)
         return mail_of(voice, content, address, address_words.asked_footer(voice, address))
 
     def password_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code for setting or removing a reader's password."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = password_words.code_content(voice, code)
         return mail_of(voice, content, address, password_words.code_footer(voice, address))
 
     def erasure_code(self, agency: Agency, language: str, address: str, code: str) -> Mail:
         """The mail with the code that confirms the deletion of a reader's data."""
-        voice = Voice(self._words, language, agency, self._public_url)
+        voice = self._voice(agency, language)
         content = erasure_words.erasure_code_content(voice, code)
         return mail_of(voice, content, address, erasure_words.erasure_code_footer(voice, address))
 
